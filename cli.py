@@ -1,0 +1,203 @@
+"""The command line: parses, calls one function of `pipeline.commands`, sets the exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Batch neural style transfer: a manifest of content x style pairs and grids in, pictures "
+    "and records out.",
+)
+cache_app = typer.Typer(no_args_is_help=True, help="Look at or clear the cache of style targets.")
+weights_app = typer.Typer(help="List backbone weights, or fetch them ahead of time.")
+app.add_typer(cache_app, name="cache")
+app.add_typer(weights_app, name="weights")
+
+ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
+Devices = Annotated[str, typer.Option(help="auto, or a list such as cuda:0,cuda:2 or cpu,cpu.")]
+CacheDir = Annotated[
+    Optional[Path],  # noqa: UP045 (typer on Python 3.10 reads the annotation at run time)
+    typer.Option(help="Cache folder [default: NST_CACHE_DIR, else the user's].", show_default=False),
+]
+MaxJobs = Annotated[int, typer.Option(help="Refuse plans with more jobs.", min=1)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+@app.command(epilog="Example: nst batch manifests/quickstart.yaml")
+def batch(
+    manifest: ManifestArgument,
+    devices: Devices = "auto",
+    cache_dir: CacheDir = None,
+    max_jobs: MaxJobs = 10_000_000,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = (
+        False
+    ),
+    quiet: Quiet = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Run a manifest; run it again to go on where it stopped."""
+    from pipeline import commands
+
+    options = commands.Options(devices, cache_dir, max_jobs)
+    code = commands.batch(
+        manifest, options, quiet=quiet, as_json=json_lines, fail_fast=fail_fast
+    )
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: nst plan manifests/quickstart.yaml --measure")
+def plan(
+    manifest: ManifestArgument,
+    devices: Devices = "auto",
+    cache_dir: CacheDir = None,
+    max_jobs: MaxJobs = 10_000_000,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print every job as JSON.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Estimate the time from a short trial.")
+    ] = False,
+) -> None:
+    """Show what would run, and how much of it is done."""
+    from pipeline import commands
+
+    options = commands.Options(devices, cache_dir, max_jobs)
+    raise typer.Exit(commands.plan(manifest, options, as_json=json_lines, measured=measure))
+
+
+@app.command(epilog="Example: nst run town.jpg wave.jpg -o out.png --set size=768 --set steps=400")
+def run(
+    content: Annotated[Path, typer.Argument(help="The content picture.", show_default=False)],
+    style: Annotated[Path, typer.Argument(help="The style picture.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="A setting, key=value; may be repeated.", show_default=False),
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="vgg19 or lite.")] = "vgg19",
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A local weight file.", show_default=False),
+    ] = None,
+    devices: Devices = "auto",
+    cache_dir: CacheDir = None,
+    quiet: Quiet = False,
+) -> None:
+    """Stylize one pair of pictures."""
+    from pipeline import commands
+
+    values = commands.parse_settings(settings or [])
+    options = commands.Options(devices, cache_dir)
+    code = commands.run_pair(
+        content, style, output, values, backbone, weights, options, quiet=quiet
+    )
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: nst schema > nst.schema.json")
+def schema() -> None:
+    """Print the manifest's JSON Schema, for editors."""
+    from pipeline import commands
+
+    commands.schema()
+
+
+@app.command(epilog="Example: nst presets gatys2016")
+def presets(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(help="Show all settings of this one.", show_default=False),
+    ] = None,
+) -> None:
+    """List the presets, or every setting of one."""
+    from pipeline import commands
+
+    commands.presets(name)
+
+
+@cache_app.command("info", epilog="Example: nst cache info")
+def cache_info(cache_dir: CacheDir = None) -> None:
+    """Say where the cache is and how large."""
+    from pipeline import commands
+
+    commands.cache_info(cache_dir)
+
+
+@cache_app.command("clear", epilog="Example: nst cache clear")
+def cache_clear(cache_dir: CacheDir = None) -> None:
+    """Delete everything in the cache; it is made again when needed."""
+    from pipeline import commands
+
+    commands.cache_clear(cache_dir)
+
+
+@weights_app.callback(invoke_without_command=True, epilog="Example: nst weights")
+def weights(context: typer.Context) -> None:
+    """List backbone weights, or fetch them ahead of time."""
+    if context.invoked_subcommand is None:
+        from pipeline import commands
+
+        commands.weights_list()
+
+
+@weights_app.command("download", epilog="Example: nst weights download vgg19")
+def weights_download(
+    name: Annotated[str, typer.Argument(help="The backbone.")] = "vgg19",
+) -> None:
+    """Fetch a backbone's weights ahead of time."""
+    from pipeline import commands
+
+    commands.weights_download(name)
+
+
+@app.command(epilog="Example: nst doctor")
+def doctor(cache_dir: CacheDir = None) -> None:
+    """Check versions, devices, memory, weights, cache and rights; say how to mend what is wrong."""
+    from pipeline import doctor as checks
+
+    raise typer.Exit(checks.report(cache_dir))
+
+
+@app.command(
+    epilog="Example: nst distill --teacher vgg19 --images photos --out lite.safetensors"
+)
+def distill(
+    teacher: Annotated[str, typer.Option(help="vgg19, or a weight file.")],
+    images: Annotated[Path, typer.Option(help="Folder of pictures to train on.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 26_000,
+    seed: Annotated[int, typer.Option(help="Of weights and crops.", min=0)] = 0,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:0, ...")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
+    from pipeline import commands
+
+    code = commands.distill(
+        teacher, images, out, steps, seed, precision, device, quiet=quiet
+    )
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point: errors to standard error; exit code 2 for what the user has to change."""
+    from pipeline.errors import NstError
+
+    try:
+        app()
+    except NstError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,454 @@
+"""Draw the demo pictures (two contents, three styles) with numpy and Pillow alone.
+
+Every picture is procedural and seeded, so a run always gives the same files:
+a lakeside town, a ray-traced still life, swirling oil paint, stained glass and a
+woodblock wave.
+
+    python manifests/demo/draw.py [--out FOLDER] [--only NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+Array = NDArray[Any]
+Rgb = tuple[float, float, float]
+Point = tuple[float, float]
+
+SCALE = 2
+MAX_BYTES = 250_000
+
+
+# --------------------------------------------------------------------------- toolkit
+
+
+def noise(
+    rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float], octaves: int = 1
+) -> Array:
+    """Smooth noise in 0..1 whose features are about `cell` (x, y) pixels large."""
+    total = np.zeros(shape, np.float32)
+    for octave in range(octaves):
+        cx, cy = (max(c / 2**octave, 1.0) for c in cell)
+        grid = (math.ceil(shape[0] / cy) + 3, math.ceil(shape[1] / cx) + 3)
+        lattice = Image.fromarray(rng.standard_normal(grid).astype(np.float32))
+        box = (1.0, 1.0, 1.0 + shape[1] / cx, 1.0 + shape[0] / cy)
+        layer = lattice.resize(shape[::-1], Image.Resampling.BICUBIC, box)
+        total += np.asarray(layer) * 0.5**octave
+    low, high = np.quantile(total[::4, ::4], [0.005, 0.995])
+    return np.clip((total - low) / (high - low), 0, 1)
+
+
+def blur(image: Array, radius: float) -> Array:
+    """Blur by three box passes, close to a Gaussian of sigma `radius`."""
+    out = image.astype(np.float32)
+    half = max(1, round(radius * 0.87))
+    for axis in (0, 1):
+        for _ in range(3):
+            pad = [(half + 1, half) if a == axis else (0, 0) for a in range(out.ndim)]
+            sums = np.cumsum(np.pad(out, pad, mode="edge"), axis=axis, dtype=np.float64)
+            n = sums.shape[axis]
+            upper = np.take(sums, range(2 * half + 1, n), axis)
+            lower = np.take(sums, range(n - 2 * half - 1), axis)
+            out = ((upper - lower) / (2 * half + 1)).astype(np.float32)
+    return out
+
+
+def smoothstep(low: float, high: float, x: Array) -> Array:
+    """Hermite step from 0 at `low` to 1 at `high`."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def mix(a: Array | Rgb, b: Array | Rgb, t: Array | float) -> Array:
+    """Blend colours `a` and `b` with a weight per pixel or a single weight."""
+    weight = np.asarray(t, np.float32)
+    if weight.ndim:
+        weight = weight[..., None]
+    return np.asarray(a, np.float32) * (1 - weight) + np.asarray(b, np.float32) * weight
+
+
+def ramp(t: Array, colours: Sequence[Rgb]) -> Array:
+    """Look `t` in 0..1 up on an evenly spaced colour ramp."""
+    stops = np.linspace(0, 1, len(colours))
+    table = np.asarray(colours, np.float32)
+    channels = [np.interp(t, stops, table[:, c]) for c in range(3)]
+    return np.stack(channels, -1).astype(np.float32)
+
+
+def relief(height: Array, strength: float) -> Array:
+    """Brightness of a surface of that height, lit from the upper left."""
+    dy, dx = np.gradient(height)
+    return 1 + strength * (dx + dy)
+
+
+def ink(colour: Sequence[float], alpha: float = 1.0) -> tuple[int, int, int, int]:
+    """Turn a 0..1 colour into the 8-bit RGBA that ImageDraw takes."""
+    r, g, b = (round(255 * min(max(float(c), 0.0), 1.0)) for c in colour)
+    return r, g, b, round(255 * alpha)
+
+
+def grid(width: int, height: int) -> tuple[Array, Array]:
+    """Pixel centre coordinates x and y of a picture in supersampled pixels."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    return x, y
+
+
+def to_image(rgb: Array) -> Image.Image:
+    """Convert 0..1 floats to an 8-bit image."""
+    return Image.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def to_array(image: Image.Image) -> Array:
+    """Convert an 8-bit image to 0..1 floats."""
+    return np.asarray(image, np.float32) / 255
+
+
+def spline(points: Sequence[Point], count: int) -> Array:
+    """Catmull-Rom curve through `points`, sampled at `count` places."""
+    p = np.asarray(points, np.float64)
+    p = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
+    t = np.linspace(0, len(points) - 1, count)
+    i = np.minimum(t.astype(int), len(points) - 2)
+    f = (t - i)[:, None]
+    a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
+    return 0.5 * (
+        2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * (b - c) + d - a) * f**3
+    )
+
+
+def flat(path: Array) -> list[float]:
+    """Flatten an (n, 2) path to the list ImageDraw takes."""
+    flattened: list[float] = path.ravel().tolist()
+    return flattened
+
+
+# --------------------------------------------------------------------------- swirls
+
+STARS = (
+    (0.12, 0.16, 34), (0.30, 0.10, 22), (0.27, 0.40, 26), (0.47, 0.13, 24), (0.60, 0.30, 20),
+    (0.84, 0.17, 62), (0.68, 0.09, 22), (0.93, 0.47, 26), (0.08, 0.46, 24), (0.73, 0.52, 24),
+)  # fmt: skip
+EDDIES = (
+    (0.42, 0.36, 120, 1.0), (0.61, 0.45, 80, -0.9), (0.14, 0.31, 70, -0.7), (0.86, 0.36, 75, 0.7),
+    (0.30, 0.60, 60, 0.7), (0.52, 0.64, 48, -0.6), (0.08, 0.62, 52, -0.6),
+)  # fmt: skip
+NIGHT = (
+    (0.02, 0.04, 0.17), (0.04, 0.12, 0.38), (0.09, 0.25, 0.58),
+    (0.24, 0.48, 0.76), (0.52, 0.74, 0.84), (0.86, 0.90, 0.78),
+)  # fmt: skip
+FIRE = ((0.99, 0.96, 0.72), (1.0, 0.85, 0.26), (0.97, 0.60, 0.10), (0.80, 0.38, 0.10))
+LAND = ((0.02, 0.06, 0.12), (0.05, 0.20, 0.24), (0.16, 0.38, 0.28), (0.55, 0.58, 0.20))
+
+
+def hill_line(x: Array, width: int, height: int) -> Array:
+    """Height of the ground under the night sky at each x."""
+    u = x / width
+    return height * (0.80 - 0.07 * np.sin(4.2 * u + 0.4) - 0.035 * np.sin(11 * u + 1.0))
+
+
+def swirl_flow(x: Array, y: Array, width: int, height: int) -> tuple[Array, Array]:
+    """Direction of the strokes: a drifting wind, eddies, and rings around the stars."""
+    u, v = np.full_like(x, 1.0), 0.45 * np.sin(x / width * 7 + 1) + 0 * y
+    for cx, cy, radius, spin in EDDIES:
+        dx, dy = x - cx * width, y - cy * height
+        pull = 6.0 * spin * np.exp(-(dx * dx + dy * dy) / (2 * (SCALE * radius * 0.8) ** 2))
+        reach = np.hypot(dx, dy) + SCALE * 6
+        u, v = u - pull * (dy + 0.16 * dx) / reach, v + pull * (dx - 0.16 * dy) / reach
+    for cx, cy, radius in STARS:
+        dx, dy = x - cx * width, y - cy * height
+        pull = 9.0 * np.exp(-(dx * dx + dy * dy) / (2 * (SCALE * radius * 1.1) ** 2))
+        reach = np.hypot(dx, dy) + 1
+        u, v = u - pull * dy / reach, v + pull * dx / reach
+    return u, v
+
+
+def land_flow(x: Array, y: Array, width: int, height: int) -> tuple[Array, Array]:
+    """Direction of the strokes on the ground: furrows that roll with the hills."""
+    slope = np.gradient(hill_line(x, width, height), axis=1) / np.gradient(x, axis=1)
+    depth = (y - hill_line(x, width, height)) / height
+    return np.ones_like(x), slope * 1.4 + 0.9 * np.sin(9 * x / width + 16 * depth)
+
+
+def swirl_colours(rng: np.random.Generator, x: Array, y: Array, size: tuple[int, int]) -> Array:
+    """Colour under each point: ribbons of blue, glowing stars, dark rolling land."""
+    width, height = size
+    phase = 2.4 * noise(rng, x.shape, (90, 60), 2)
+    for cx, cy, radius, spin in EDDIES:
+        dx, dy = x - cx * width, y - cy * height
+        r = np.hypot(dx, dy) / (SCALE * radius)
+        phase += spin * np.exp(-r * r * 0.6) * (np.arctan2(dy, dx) * spin + 5.2 * r)
+    tone = 0.36 + 0.30 * np.sin(2.6 * phase + 2.2 * y / height) + 0.24 * (y / height - 0.4)
+    sky = ramp(np.clip(tone, 0, 1), NIGHT)
+    for cx, cy, radius in STARS:
+        r = np.hypot(x - cx * width, y - cy * height) / (SCALE * radius)
+        ring = 0.10 * np.sin(r * 9.5)
+        glow = np.exp(-((r * 0.62) ** 2.4)) * (0.93 + ring)
+        sky = mix(sky, ramp(np.clip(r * 0.52 + ring, 0, 1), FIRE), np.clip(glow * 1.2, 0, 1))
+    depth = (y - hill_line(x, width, height)) / height
+    furrow = 0.42 + 0.40 * np.sin(9 * x / width + 46 * depth + 3 * noise(rng, x.shape, (70, 50)))
+    return mix(sky, ramp(furrow - 0.9 * np.exp(-depth * 40), LAND), (depth > 0).astype(np.float32))
+
+
+def trace(starts: Array, flow: Array, steps: int, stride: float) -> Array:
+    """Follow the flow from every start at once: paths of shape (n, steps, 2)."""
+    cell, (rows, cols) = 4 * SCALE, flow.shape[:2]
+    points, paths = starts.astype(np.float64), []
+    for _ in range(steps):
+        paths.append(points)
+        column = np.clip(points[:, 0] / cell, 0, cols - 1).astype(int)
+        row = np.clip(points[:, 1] / cell, 0, rows - 1).astype(int)
+        points = points + stride * flow[row, column]
+    return np.stack(paths, 1)
+
+
+def brush(
+    draws: tuple[ImageDraw.ImageDraw, ImageDraw.ImageDraw],
+    rng: np.random.Generator,
+    path: Array,
+    colour: Array,
+    width: float,
+) -> None:
+    """Lay one stroke, bristle by bristle, on the colour and on the paint height."""
+    tangent = np.gradient(path, axis=0)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
+    count = max(5, int(width / 2.6))
+    load = np.cumsum(rng.normal(0, 0.028, (count, 3)), 0) + rng.normal(0, 0.028, (count, 1))
+    ridge = rng.uniform(0.30, 0.9, count) + np.where(np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0)
+    arch = np.sin(np.linspace(0.25, math.pi - 0.12, len(path)))[:, None] ** 0.4
+    for i in rng.permutation(count):
+        side = (i + 0.5) / count - 0.5
+        first = int(rng.integers(0, 3) + 3 * side * side * 4)
+        last = len(path) - int(rng.integers(0, 4) + 2 * side * side * 4)
+        bristle = flat((path + normal * side * width * arch)[first:last])
+        line = max(2, round(width / count * 1.7))
+        draws[0].line(bristle, ink(colour + load[i] - load.mean(0)), line)
+        draws[1].line(bristle, round(255 * min(ridge[i], 1.0)), line)
+
+
+def swirl_field(size: tuple[int, int]) -> Array:
+    """Unit stroke directions on a coarse grid."""
+    width, height = size
+    y, x = np.mgrid[0 : height : 4 * SCALE, 0 : width : 4 * SCALE].astype(np.float32)
+    sky, land = swirl_flow(x, y, width, height), land_flow(x, y, width, height)
+    ground = y > hill_line(x, width, height)
+    field = np.stack([np.where(ground, b, a) for a, b in zip(sky, land, strict=True)], -1)
+    return field / (np.linalg.norm(field, axis=-1, keepdims=True) + 1e-6)
+
+
+def jittered(rng: np.random.Generator, size: tuple[int, int], spacing: float) -> Array:
+    """Shuffled points that cover the picture evenly, a little beyond its edges."""
+    xs = np.arange(-spacing, size[0] + spacing, spacing)
+    ys = np.arange(-spacing, size[1] + spacing, spacing)
+    points = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
+    points = points + rng.uniform(-0.6, 0.6, points.shape) * spacing
+    return rng.permutation(points)
+
+
+def draw_swirls(rng: np.random.Generator) -> Array:
+    """Night sky in thick, swirling strokes of oil, painted large to small."""
+    size = (768 * SCALE, 608 * SCALE)
+    x, y = grid(*size)
+    colours, flow = swirl_colours(rng, x, y, size), swirl_field(size)
+    paint, height = to_image(blur(colours, 12) * 0.6), Image.new("L", size, 90)
+    draws = (ImageDraw.Draw(paint), ImageDraw.Draw(height))
+    for width, spacing, length in ((26, 24, 110), (18, 13, 90), (12, 10.5, 66), (8, 11, 44)):
+        paths = trace(jittered(rng, size, spacing * SCALE), flow, 18, length * SCALE / 18)
+        for path in paths:
+            centre = path[9].astype(int)
+            column, row = np.clip(centre, 0, np.array(size) - 1)
+            colour = colours[row, column] + rng.normal(0, 0.035, 3) + rng.normal(0, 0.045)
+            brush(draws, rng, path, colour, width * SCALE * rng.uniform(0.75, 1.2))
+    light = relief(blur(to_array(height), 1.0), 1.5)
+    shine = np.clip(light - 1.18, 0, 1)[..., None] * 0.5
+    return to_array(paint) * np.clip(light, 0.45, 1.5)[..., None] + shine
+
+
+# --------------------------------------------------------------------------- stained glass
+
+RUBY, AMBER, GOLD = (0.72, 0.03, 0.07), (0.95, 0.50, 0.05), (0.99, 0.80, 0.20)
+COBALT, AZURE, TEAL = (0.04, 0.12, 0.62), (0.10, 0.42, 0.86), (0.02, 0.50, 0.52)
+GREEN, LIME, VIOLET = (0.03, 0.42, 0.16), (0.52, 0.72, 0.14), (0.36, 0.08, 0.52)
+ROSE, PEARL = (0.90, 0.28, 0.42), (0.90, 0.88, 0.74)
+
+
+@dataclass
+class Glazing:
+    """The window under construction: a cell number per pixel, a colour per cell."""
+
+    cells: Array
+    colours: list[Rgb]
+
+    def add(self, where: Array, index: Array, palette: Callable[[int], Rgb]) -> None:
+        """Cut new cells, numbered from 0 by `index`, into the region `where`."""
+        first, count = len(self.colours), int(index[where].max()) + 1
+        self.cells[where] = first + index[where]
+        self.colours.extend(palette(i) for i in range(count))
+
+
+def nearest_seed(points: Array, x: Array, y: Array) -> Array:
+    """Number of the closest seed for every pixel (a Voronoi partition)."""
+    best, owner = np.full(x.shape, np.inf, np.float32), np.zeros(x.shape, np.int32)
+    for i, (px, py) in enumerate(points):
+        reach = 190
+        rows = slice(max(0, int(py) - reach), max(0, int(py) + reach))
+        cols = slice(max(0, int(px) - reach), max(0, int(px) + reach))
+        distance = (x[rows, cols] - px) ** 2 + (y[rows, cols] - py) ** 2
+        closer = distance < best[rows, cols]
+        best[rows, cols][closer] = distance[closer]
+        owner[rows, cols][closer] = i
+    return owner
+
+
+def glass_ground(rng: np.random.Generator, x: Array, y: Array) -> Glazing:
+    """Irregular curved panes of blue and violet behind the ornament."""
+    side = x.shape[0]
+    warp = [40 * (noise(rng, x.shape, (170, 170)) - 0.5) for _ in range(2)]
+    points = jittered(rng, (side, side), 92)
+    owner = nearest_seed(points, x + warp[0], y + warp[1])
+    cool = (COBALT, COBALT, AZURE, TEAL, VIOLET, COBALT, AZURE)
+    glazing = Glazing(np.zeros(x.shape, np.int32), [])
+    picks = rng.integers(0, len(cool), len(points))
+    glazing.add(np.ones(x.shape, bool), owner, lambda i: cool[picks[i]])
+    return glazing
+
+
+def add_vine(glazing: Glazing, x: Array, y: Array, offset: float, flip: float) -> None:
+    """A winding green band, cut across into short panes."""
+    side = x.shape[0]
+    middle = side * (0.5 + flip * (offset + 0.085 * np.sin(y / side * 2 * math.pi * 2)))
+    across = np.abs(x - middle)
+    index = (y / 74).astype(np.int32)
+    shades = (GREEN, LIME, GREEN, TEAL, LIME)
+    glazing.add(across < 26, index, lambda i: shades[i % 5])
+
+
+def add_rose(
+    glazing: Glazing, x: Array, y: Array, place: tuple[float, float, float], petals: int
+) -> None:
+    """A flower medallion: an eye, rings of scalloped petals, and a pearl rim."""
+    cx, cy, radius = place
+    dx, dy = x - cx, y - cy
+    r, angle = np.hypot(dx, dy) / radius, np.arctan2(dy, dx)
+    wedge = angle / (2 * math.pi) * petals + petals
+    scallop = np.abs(np.cos(wedge * math.pi))
+    rings = (
+        (1.16, petals * 2, 0.0, 0.0, (PEARL, AZURE)),
+        (1.00, petals, 0.16, 0.0, (RUBY, ROSE)),
+        (0.66, petals, 0.20, 0.5, (AMBER, GOLD)),
+        (0.36, petals, 0.0, 0.0, (VIOLET, RUBY)),
+        (0.17, 1, 0.0, 0.0, (GOLD, GOLD)),
+    )
+    for reach, count, depth, shift, pair in rings:
+        bulge = scallop if shift else np.abs(np.sin(wedge * math.pi))
+        index = ((wedge / petals + shift / petals) * count).astype(np.int32) % count
+        glazing.add(r < reach * (1 - depth * (1 - bulge)), index, lambda i, p=pair: p[i % 2])
+
+
+def add_border(glazing: Glazing, x: Array, y: Array) -> None:
+    """A frame of small alternating panes."""
+    side = x.shape[0]
+    edge = np.minimum(np.minimum(x, side - x), np.minimum(y, side - y))
+    along = np.where(np.minimum(x, side - x) < np.minimum(y, side - y), y, x)
+    turn = np.where(np.minimum(x, side - x) < np.minimum(y, side - y), 0, 16) + np.where(
+        x + y > side, 32, 0
+    )
+    index = (along / side * 16).astype(np.int32) + turn
+    glazing.add(edge < 56, index, lambda i: (RUBY, GOLD, GREEN, GOLD)[i % 4])
+
+
+def pane_light(rng: np.random.Generator, cells: Array, x: Array, y: Array) -> Array:
+    """Brightness inside the panes: a slope of light in each, streaks, and bubbles."""
+    size = np.maximum(np.bincount(cells.ravel()), 1)
+    cx = (np.bincount(cells.ravel(), x.ravel()) / size).astype(np.float32)
+    cy = (np.bincount(cells.ravel(), y.ravel()) / size).astype(np.float32)
+    turn = rng.uniform(0, 2 * math.pi, len(size))
+    extent = np.sqrt(size).astype(np.float32)
+    slope = (x - cx[cells]) * np.cos(turn)[cells] + (y - cy[cells]) * np.sin(turn)[cells]
+    streaks = [noise(rng, x.shape, cell, 3) for cell in ((120, 18), (18, 120), (40, 40))]
+    texture = np.choose(rng.integers(0, 3, len(size))[cells], streaks)
+    base = rng.uniform(0.72, 1.2, len(size))[cells]
+    return base * (1 + 0.55 * slope / extent[cells]) * (0.55 + 0.85 * texture)
+
+
+def draw_stained_glass(rng: np.random.Generator) -> Array:
+    """A leaded window of jewel-coloured panes around flower medallions."""
+    side = 768 * SCALE
+    x, y = grid(side, side)
+    glazing = glass_ground(rng, x, y)
+    for offset, flip in ((0.27, 1.0), (0.27, -1.0)):
+        add_vine(glazing, x, y, offset, flip)
+    for u, v, radius, petals in (
+        (0.5, 0.5, 330, 12), (0.17, 0.17, 150, 8), (0.83, 0.17, 150, 8), (0.17, 0.83, 150, 8),
+        (0.83, 0.83, 150, 8), (0.5, 0.14, 105, 6), (0.5, 0.86, 105, 6), (0.12, 0.5, 105, 6),
+        (0.88, 0.5, 105, 6),
+    ):  # fmt: skip
+        add_rose(glazing, x, y, (u * side, v * side, radius), petals)
+    add_border(glazing, x, y)
+    cells = glazing.cells
+    colour = np.asarray(glazing.colours, np.float32)
+    colour = np.clip(colour + rng.normal(0, 0.035, colour.shape), 0, 1).astype(np.float32)[cells]
+    return lead(colour, cells, pane_light(rng, cells, x, y))
+
+
+def lead(colour: Array, cells: Array, light: Array) -> Array:
+    """Light the panes and lay rounded lead cames along every joint."""
+    joint = np.zeros(cells.shape, np.float32)
+    joint[:, 1:] = cells[:, 1:] != cells[:, :-1]
+    joint[1:] = np.maximum(joint[1:], cells[1:] != cells[:-1])
+    near = blur(joint, 3.4)
+    came = smoothstep(0.055, 0.085, near)
+    patina = np.clip(blur(joint, 11) * 5.5, 0, 1)
+    glass = colour * (light * (1.12 - 0.5 * patina))[..., None]
+    glass = glass + 0.35 * np.clip(light - 1.05, 0, 1)[..., None] * (0.3 + colour)
+    round_metal = np.clip(relief(blur(near, 1.5), 16), 0.2, 2.2) * 0.11 + 0.015
+    metal = round_metal[..., None] * np.array([0.92, 0.98, 1.08], np.float32)
+    return mix(glass, metal, came)
+
+
+# --------------------------------------------------------------------------- command
+
+PICTURES: dict[str, tuple[Callable[[np.random.Generator], Array], str]] = {
+    "swirls": (draw_swirls, "style"),
+    "stained_glass": (draw_stained_glass, "style"),
+}
+
+
+def save(rgb: Array, path: Path) -> int:
+    """Reduce the supersampled picture to 768 px and save it as JPEG; returns its bytes."""
+    image = to_image(rgb)
+    ratio = 768 / max(image.size)
+    size = (round(image.width * ratio), round(image.height * ratio))
+    image = image.resize(size, Image.Resampling.LANCZOS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for quality in range(92, 60, -2):
+        image.save(path, quality=quality, optimize=True, progressive=True)
+        if path.stat().st_size <= MAX_BYTES:
+            break
+    return path.stat().st_size
+
+
+def main() -> None:
+    """Draw the pictures named on the command line, or all of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--only", nargs="+", choices=sorted(PICTURES), default=list(PICTURES))
+    args = parser.parse_args()
+    for name in args.only:
+        draw, folder = PICTURES[name]
+        path = args.out / folder / f"{name}.jpg"
+        size = save(draw(np.random.default_rng(2024)), path)
+        print(f"{path} {size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()

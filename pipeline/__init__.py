@@ -1,0 +1,28 @@
+"""Batch neural style transfer.
+
+The way of the data: manifest -> plan -> schedule -> stylize -> store. One module a stage; a module
+imports only from those listed after it:
+
+- `doctor`: what this machine has and lacks
+- `distill`: training of small backbones
+- `schedule`: plan -> batches -> slots
+- `progress`: what a person sees while it runs
+- `worker`: a batch in its slot, from files to files
+- `stylize`: a batch of tensors -> pictures
+- `optimise`, `losses`: the method
+- `targets`: style targets, cached on disk
+- `backbone`: the feature networks and their weights
+- `store`: the run folder
+- `plan`: manifest -> stream of jobs
+- `manifest`: YAML -> validated manifest
+- `settings`: every setting, and the presets
+- `images`: picture files <-> tensors
+- `files`, `layers`, `errors`: what all share
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("nst")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"

@@ -1,0 +1,553 @@
+"""What each command does: from a command's arguments to the stages and back to text.
+
+The command line parses and calls one function here; each prints its result and returns nothing, or
+returns an exit code. Errors are raised, not printed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import __version__
+from pipeline.backbone import LITE_FILE, NAMES, Weights, load_weights, vgg19_path
+from pipeline.errors import ImageError, ManifestError, RunFolderError, WeightsError
+from pipeline.images import check_header, file_sha256
+from pipeline.manifest import (
+    DEFAULT_MAX_JOBS,
+    Manifest,
+    Picture,
+    Style,
+    json_schema,
+    load_manifest,
+    parse_value,
+    settings_problems,
+)
+from pipeline.plan import Job, Plan, count_by
+from pipeline.progress import Progress, duration, make_progress
+from pipeline.schedule import Summary, find_slots, measure, run_plan, threads_per_slot
+from pipeline.settings import PRESET_HELP, PRESETS, Settings
+from pipeline.store import RunFolder, RunLock
+from pipeline.stylize import ALGORITHM
+from pipeline.targets import (
+    cache_folder,
+    find_means,
+    load_means,
+    normalisation_cache,
+    normalised,
+    save_means,
+    targets_cache,
+)
+from pipeline.worker import RunContext, versions
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `batch`, `plan` and `run` have in common.
+
+    Attributes:
+        devices: `auto` or names separated by commas.
+        cache: the cache folder, or None for the default.
+        max_jobs: larger plans are refused.
+    """
+
+    devices: str = "auto"
+    cache: Path | None = None
+    max_jobs: int = DEFAULT_MAX_JOBS
+
+
+# --- what a run needs -----------------------------------------------------------------------------
+
+
+def _needs_normalised(manifest: Manifest) -> bool:
+    swept = manifest.axes.get("normalised", ())
+    presets = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
+    named = [PRESETS[p].get("normalised", False) for p in presets]
+    chosen = [manifest.settings["normalised"]] if "normalised" in manifest.settings else named
+    return any(swept or chosen)
+
+
+def _prepare(
+    manifest: Manifest, options: Options, store: RunFolder, *, keep: bool
+) -> tuple[Plan, RunContext]:
+    """The plan and what workers need; `keep` stores the normalisation vector in the run folder."""
+    weights = load_weights(manifest.backbone, manifest.weights)
+    digests = {False: weights.digest}
+    cache = cache_folder(options.cache).resolve()
+    means_file = store.path / "normalisation.safetensors"
+    if _needs_normalised(manifest):
+        if means_file.exists():
+            means = load_means(means_file)
+        else:
+            means = find_means(weights, _pictures(manifest), cache)
+            if keep:
+                save_means(means_file, means)
+        digests[True] = normalised(weights, means).digest
+    slots = find_slots(options.devices)
+    context = RunContext(
+        run=store.path,
+        cache=cache,
+        backbone=manifest.backbone,
+        weights=manifest.weights,
+        means=means_file if True in digests else None,
+        slots=slots,
+        threads=threads_per_slot(slots),
+    )
+    plan = Plan(manifest, lambda s: digests[s.normalised], ALGORITHM, options.max_jobs)
+    return plan, context
+
+
+def _pictures(manifest: Manifest) -> list[Path]:
+    """The manifest's pictures, for the normalised variant: contents and styles by turns."""
+    contents = [c.path for c in manifest.contents[:32]]
+    styles = [path for style in manifest.styles for path, _ in style.parts][:32]
+    return contents + styles
+
+
+def _header(manifest: Manifest, plan: Plan, context: RunContext, weights: Weights) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "manifest": str(manifest.path),
+        "jobs": len(plan),
+        "pairs": plan.pair_count,
+        "contents": len(manifest.contents),
+        "styles": len(manifest.styles),
+        "grid": {name: list(values) for name, values in manifest.axes.items()},
+        "settings": dict(manifest.settings),
+        "backbone": {"name": manifest.backbone, "weights_sha256": weights.digest},
+        "algorithm": ALGORITHM,
+        "versions": versions(),
+        "devices": list(context.slots),
+    }
+
+
+def run_manifest(
+    manifest: Manifest, options: Options, progress: Progress, *, fail_fast: bool = False
+) -> Summary:
+    """Runs a valid manifest into its run folder, under the folder's lock.
+
+    Raises:
+        NstError: what keeps the whole run from beginning; a job's own error is in the summary.
+    """
+    store = RunFolder(manifest.output)
+    Plan(manifest, lambda s: "", ALGORITHM, options.max_jobs)  # refuses absurd plans at once
+    with RunLock(store):
+        plan, context = _prepare(manifest, options, store, keep=True)
+        weights = load_weights(manifest.backbone, manifest.weights)
+        store.begin(manifest.text, _header(manifest, plan, context, weights))
+        return run_plan(plan, store, context, progress, fail_fast=fail_fast)
+
+
+# --- batch ----------------------------------------------------------------------------------------
+
+
+def batch(
+    manifest_path: Path,
+    options: Options,
+    *,
+    quiet: bool = False,
+    as_json: bool = False,
+    fail_fast: bool = False,
+) -> int:
+    """Runs a manifest and prints the summary; returns the exit code."""
+    manifest = load_manifest(manifest_path)
+    progress = make_progress(quiet=quiet, as_json=as_json)
+    summary = run_manifest(manifest, options, progress, fail_fast=fail_fast)
+    if as_json:
+        _print_json(_summary_event(summary, manifest.output))
+    elif not quiet:
+        print("\n".join(_summary_lines(summary, manifest.output, f"nst batch {manifest_path}")))
+    return summary.exit_code
+
+
+def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
+    return {
+        "event": "end",
+        "jobs": summary.jobs,
+        "done": summary.done,
+        "already_done": summary.already_done,
+        "failed": summary.failed,
+        "stopped": summary.stopped,
+        "targets_computed": summary.targets_computed,
+        "targets_hits": summary.targets_hits,
+        "seconds": summary.seconds,
+        "images_per_hour": summary.images_per_hour,
+        "output": str(output),
+    }
+
+
+def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
+    if summary.already_done == summary.jobs:
+        yield f"nothing to do: all {summary.jobs} jobs are done in {output}"
+        return
+    before = f", {summary.already_done} done before" if summary.already_done else ""
+    yield (
+        f"{summary.done} done, {summary.failed} failed{before}, of {summary.jobs} jobs in "
+        f"{duration(summary.seconds)} ({summary.images_per_hour:.0f} images/hour)"
+    )
+    yield (
+        f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
+    )
+    yield f"pictures and records: {output / 'images'}"
+    if summary.failed:
+        yield f"reasons of failures: {output / 'failures.jsonl'}"
+    if summary.stopped:
+        yield f"stopped; go on with: {command}"
+
+
+# --- plan -----------------------------------------------------------------------------------------
+
+
+def plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
+    """Prints what would run; with `measured`, how long it would take."""
+    manifest = load_manifest(manifest_path)
+    store = RunFolder(manifest.output)
+    planned, context = _prepare(manifest, options, store, keep=False)
+    if as_json:
+        for job in planned.jobs():
+            _print_json(_job_event(job, store))
+        return 0
+    _print_plan(planned, store)
+    if measured:
+        _print_estimate(planned, store, context)
+    return 0
+
+
+def _job_event(job: Job, store: RunFolder) -> dict[str, Any]:
+    return {
+        "index": job.index,
+        "name": job.name,
+        "key": job.key,
+        "done": store.is_done(job.name, job.key, job.settings),
+        "content": str(job.content.path),
+        "style": {str(path): weight for path, weight in job.style.parts},
+        "swept": dict(job.point),
+        "settings": job.settings.model_dump(mode="json"),
+        "image": str(store.image_path(job.name, job.settings)),
+    }
+
+
+def _print_plan(planned: Plan, store: RunFolder) -> None:
+    first: Job | None = None
+
+    def marked() -> Iterator[tuple[Job, bool]]:
+        nonlocal first
+        for job in planned.jobs():
+            first = first or job
+            yield job, store.is_done(job.name, job.key, job.settings)
+
+    counts = count_by(marked())
+    console = Console()
+    table = Table("axis", "value", "jobs", "done", title=f"{len(planned)} jobs into {store.path}")
+    done = sum(finished for _, finished in counts.get("content", {}).values())
+    for axis, rows in counts.items():
+        for number, (value, (total, finished)) in enumerate(rows.items()):
+            if number == 20:
+                table.add_row("", f"... and {len(rows) - 20} more", "", "")
+                break
+            table.add_row("" if number else axis, value, str(total), str(finished))
+    console.print(table)
+    console.print(f"{len(planned)} jobs, {done} done, {len(planned) - done} to run", markup=False)
+    if first:
+        _print_settings(first, console)
+
+
+def _print_settings(job: Job, console: Console) -> None:
+    swept = set(job.point)
+    table = Table("setting", "value", "from", title="settings of every job, swept ones aside")
+    preset = PRESETS[job.settings.preset]
+    values = job.settings.model_dump(mode="json")
+    for name, value in values.items():
+        if name in swept:
+            continue
+        source = f"preset {job.settings.preset}" if name in preset else "default"
+        given = preset.get(name, Settings.model_fields[name].default)
+        shown = value if not isinstance(value, dict) else _layer_text(value)
+        source = source if _same(getattr(job.settings, name), given) else "manifest"
+        table.add_row(name, str(shown), source)
+    console.print(table)
+
+
+def _same(value: object, given: object) -> bool:
+    return value == given or json.dumps(value) == json.dumps(given)
+
+
+def _layer_text(weights: dict[str, float]) -> str:
+    return ", ".join(f"{layer}: {weight:g}" for layer, weight in weights.items())
+
+
+def _print_estimate(planned: Plan, store: RunFolder, context: RunContext) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = RunContext(**{**context.__dict__, "run": Path(folder)})
+        if context.means and not context.means.exists():
+            weights = load_weights(context.backbone, context.weights)
+            means = find_means(weights, _pictures(planned.manifest), context.cache)
+            save_means(Path(folder) / "means.safetensors", means)
+            means_file = Path(folder) / "means.safetensors"
+            scratch = RunContext(**{**scratch.__dict__, "means": means_file})
+        seconds = measure(planned, store, scratch)
+    if seconds is None:
+        print("nothing to do")
+    else:
+        slots = ", ".join(context.slots)
+        print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+
+
+# --- one pair -------------------------------------------------------------------------------------
+
+
+def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words as settings; values are written as in a manifest.
+
+    Raises:
+        ManifestError: no `=`, an unknown key, or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for word in assignments:
+        key, equals, text = word.partition("=")
+        if not equals:
+            problems.append(f"--set {word}: write key=value")
+        elif key in values:
+            problems.append(f"--set {word}: {key} is set twice")
+        else:
+            values[key] = parse_value(text)
+    for position, message in settings_problems(values):
+        name = ".".join(map(str, position))
+        problems.append(f"--set {name}: {message}")
+    if not problems:
+        problem = Settings.model_validate(values).problem()
+        problems += [f"--set: {problem}"] if problem else []
+    if problems:
+        raise ManifestError(problems)
+    return values
+
+
+def run_pair(
+    content: Path,
+    style: Path,
+    output: Path,
+    settings: dict[str, Any],
+    backbone: str,
+    weights: Path | None,
+    options: Options,
+    *,
+    quiet: bool = False,
+) -> int:
+    """Stylizes one pair into `output`, with the record beside it; returns the exit code."""
+    formats = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp", ".tif": "tiff"}
+    formats[".tiff"] = "tiff"
+    if output.suffix.lower() not in formats:
+        raise ImageError(f"{output}: the suffix must be one of {', '.join(formats)}")
+    for path in (content, style):
+        check_header(path)
+    settings = {**settings, "format": formats[output.suffix.lower()]}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".nst-", dir=output.parent))
+    try:
+        manifest = Manifest(
+            path=Path("nst run"),
+            text="",
+            output=folder,
+            contents=(Picture(content.resolve(), content.stem),),
+            styles=(Style(style.stem, ((style.resolve(), 1.0),)),),
+            pairing="product",
+            pairs=(),
+            paired=(1, 1),
+            backbone=backbone,
+            weights=weights,
+            settings=settings,
+            axes={},
+        )
+        summary = run_manifest(manifest, options, make_progress(quiet=quiet))
+        if summary.done:
+            _move_result(RunFolder(folder), output)
+            if not quiet:
+                print(f"{output} ({duration(summary.seconds)})")
+        return summary.exit_code
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_result(store: RunFolder, output: Path) -> None:
+    for record in store.records():
+        picture = store.path / record["output"]["path"]
+        record["output"]["path"] = output.name
+        record["name"] = output.stem
+        try:
+            picture.replace(output)
+            output.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+        except OSError as error:
+            raise RunFolderError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+# --- looking things up ----------------------------------------------------------------------------
+
+
+def schema() -> None:
+    """Prints the manifest's JSON Schema."""
+    print(json.dumps(json_schema(), indent=1))
+
+
+def presets(name: str | None) -> None:
+    """Prints the presets, or all resolved settings of one."""
+    if name is None:
+        table = Table("preset", "what it is for", "settings that differ from the default's")
+        for preset, values in PRESETS.items():
+            differing = ", ".join(f"{k}: {v}" for k, v in values.items()) or "-"
+            table.add_row(preset, PRESET_HELP[preset], differing)
+        Console().print(table)
+        return
+    if name not in PRESETS:
+        raise ManifestError([f"{name!r} is not a preset; known are {', '.join(PRESETS)}"])
+    settings = Settings.model_validate({"preset": name})
+    table = Table("setting", "value", "unit", "range", "what it is", title=f"preset {name}")
+    for key, value in settings.model_dump(mode="json").items():
+        field = Settings.model_fields[key]
+        extra = field.json_schema_extra
+        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        shown = _layer_text(value) if isinstance(value, dict) else str(value)
+        table.add_row(key, shown, unit, _range(key), field.description or "")
+    Console().print(table)
+
+
+def _range(key: str) -> str:
+    """A setting's range or choices, from its schema."""
+    schema = Settings.model_json_schema()["properties"][key]
+    if "enum" in schema:
+        return " | ".join(schema["enum"])
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is None and high is None:
+        return ""
+    left = ">" if "exclusiveMinimum" in schema else ""
+    right = "<" if "exclusiveMaximum" in schema else ""
+    return f"{left}{low:g} .. {right}{high:g}"
+
+
+def cache_info(folder: Path | None) -> None:
+    """Prints where the cache is and what is in it."""
+    root = cache_folder(folder)
+    print(f"cache folder: {root}")
+    for name, cache in (("style targets", targets_cache), ("normalisation", normalisation_cache)):
+        files = cache(root).files()
+        size = sum(path.stat().st_size for path in files)
+        print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+
+
+def cache_clear(folder: Path | None) -> None:
+    """Deletes what is in the cache."""
+    root = cache_folder(folder)
+    cleared = [cache(root).clear() for cache in (targets_cache, normalisation_cache)]
+    files, size = (sum(column) for column in zip(*cleared, strict=True))
+    print(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")
+
+
+def weights_list() -> None:
+    """Prints which weights are there, where, with digests."""
+    table = Table("backbone", "file", "SHA-256 of the file", "size")
+    for name, path in (("vgg19", vgg19_path()), ("lite", LITE_FILE)):
+        if path.exists():
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            table.add_row(name, str(path), file_sha256(path)[:16] + "...", size)
+        else:
+            table.add_row(name, f"{path} (not there)", "-", "-")
+    Console().print(table)
+    if not vgg19_path().exists():
+        print("fetch VGG-19's with: nst weights download vgg19")
+
+
+def weights_download(name: str) -> None:
+    """Fetches a backbone's weights ahead of time."""
+    if name not in NAMES:
+        raise WeightsError(f"{name!r} is not a backbone; known are {', '.join(NAMES)}")
+    weights = load_weights(name)
+    print(f"{name}: {weights.source}, weights digest {weights.digest}")
+
+
+# --- distill --------------------------------------------------------------------------------------
+
+
+def distill(
+    teacher: str,
+    images: Path,
+    output: Path,
+    steps: int,
+    seed: int,
+    precision: str,
+    device: str,
+    *,
+    quiet: bool = False,
+) -> int:
+    """Trains a student and writes it; a checkpoint beside it lets the same command go on."""
+    from pipeline.distill import (
+        Recipe,
+        Training,
+        find_pictures,
+        held_out_errors,
+        save_student,
+        split_pictures,
+    )
+
+    training_set, held_out = split_pictures(find_pictures(images), seed)
+    file = None if teacher == "vgg19" else Path(teacher)
+    weights = load_weights("vgg19" if file is None else "lite", file)
+    slot = find_slots(device)[0]
+    recipe = Recipe(steps=steps, seed=seed, precision=_training_precision(precision, slot))
+    training = Training(recipe, weights, training_set, slot)
+    checkpoint = output.with_suffix(".checkpoint")
+    if checkpoint.exists():
+        training.load_checkpoint(checkpoint)
+        print(f"going on from step {training.step} of {steps} ({checkpoint})")
+    saved = said = time.monotonic()
+    for step in training.run():
+        moment = time.monotonic()
+        if not quiet and (moment - said > 5 or step.step in (1, steps)):
+            said = moment
+            errors = " ".join(f"{tap} {error:.3f}" for tap, error in step.errors.items())
+            print(f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}", flush=True)
+        if moment - saved > 30:
+            saved = moment
+            training.save_checkpoint(checkpoint)
+    result = training.result()
+    errors = held_out_errors(result, weights, held_out)
+    about = {
+        "format": "nst backbone 1",
+        "teacher_sha256": weights.digest,
+        "recipe": recipe.__dict__,
+        "held_out_errors": errors,
+        "pictures": len(training_set),
+        "nst": __version__,
+    }
+    save_student(result, output, about)
+    checkpoint.unlink(missing_ok=True)
+    print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
+    for tap, error in errors.items():
+        print(f"held-out error {tap}: {error:.4f}")
+    return 0
+
+
+def _training_precision(precision: str, device: str) -> str:
+    """`auto` is bf16 where the hardware has it."""
+    if precision != "auto":
+        return precision
+    import torch
+
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "fp32"
+
+
+def _print_json(data: object) -> None:
+    print(json.dumps(data, ensure_ascii=False), flush=True)
+
+

@@ -1,0 +1,51 @@
+"""Every error that a user may meet, as one small tree.
+
+A message says what is wrong, where, and what to do. Errors are raised low and shown once, by the
+command line.
+"""
+
+from __future__ import annotations
+
+
+class NstError(Exception):
+    """Base of all errors of this package; `str(error)` is meant for the user."""
+
+
+class ManifestError(NstError):
+    """The manifest or a setting is wrong; carries one message per problem.
+
+    Attributes:
+        problems: the messages, in the order of the manifest's lines.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class ImageError(NstError):
+    """A picture cannot be read, is too large, or cannot be written."""
+
+
+class WeightsError(NstError):
+    """Backbone weights are missing, damaged, or of the wrong shape."""
+
+
+class BackboneError(NstError):
+    """A layer is asked for that the backbone does not have, or the picture is too small for it."""
+
+
+class DeviceError(NstError):
+    """A device is asked for that this machine does not have."""
+
+
+class DivergedError(NstError):
+    """A job's loss became NaN or infinite, and did so again with a safer step."""
+
+
+class RunFolderError(NstError):
+    """The run folder cannot be written, or belongs to another running process."""
+
+
+class WorkerError(NstError):
+    """A worker process died or could not be started."""

@@ -1,0 +1,53 @@
+"""Files written once and whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from pipeline.errors import RunFolderError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:
+    """Writes `data` to a temporary file, flushes it to disk, and renames it to `path`.
+
+    Readers see the old file or the whole new one. Missing folders are made.
+
+    Args:
+        temporary_folder: where the temporary file lies, on the same file system as `path`; by
+            default in `path`'s own folder.
+
+    Raises:
+        RunFolderError: the folder cannot be written or the disk is full; nothing half-written stays.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = temporary_folder or path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be written ({error.strerror}); check space and rights"
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,239 @@
+"""Image files to tensors and back: orientation, colour profile, alpha, depth, size.
+
+In: paths and settings. Out: float32 tensors 3 x H x W in [0, 1], sRGB; and encoded bytes.
+Knows nothing of jobs, backbones or losses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, PngImagePlugin
+from torch import Tensor
+
+from pipeline.errors import ImageError
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".jp2"}
+)
+Fit = Literal["long", "short", "exact"]
+_FORMATS: dict[str, str] = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the file's suffix is one of the picture formats that are read."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hex digits.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror}); check path and rights") from (
+            error
+        )
+
+
+def read_image(path: Path, background: str = "white") -> Image.Image:
+    """Reads a picture file as upright 8-bit sRGB.
+
+    EXIF orientation is applied, an embedded ICC profile is converted to sRGB, transparency is
+    composited on `background` (a CSS colour name or `#rrggbb`), grey, palette, CMYK and 16-bit
+    pictures become RGB, and of an animation the first frame is taken.
+
+    Raises:
+        ImageError: no picture, truncated, unreadable, or more pixels than Pillow allows.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns at half of its limit and refuses at the limit; only the limit counts.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", message="Palette images with Transparency")
+            with Image.open(path) as file:
+                return _to_srgb(file, background)
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(
+            f"{path}: more than {limit:,} pixels, refused as a decompression bomb; scale it down"
+        ) from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not a picture that can be read; convert it to PNG or JPEG") from (
+            error
+        )
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        # Pillow's decoders raise all of these on damaged files.
+        raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
+
+
+def check_header(path: Path) -> None:
+    """Reads only a picture's header.
+
+    Raises:
+        ImageError: no such file, or not a picture that can be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path):
+                return
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except Image.DecompressionBombError:
+        return  # a picture, and one that only its own job should fail for
+    except (Image.UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{path}: not a picture that can be read; use a PNG or JPEG") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height in px of the upright picture, from its header alone.
+
+    Raises:
+        ImageError: no such file, or not a picture that can be read.
+    """
+    check_header(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path) as file:
+                width, height = file.size
+                turned = file.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{path}: too many pixels; scale it down") from error
+    return (height, width) if turned else (width, height)
+
+
+def _to_srgb(file: Image.Image, background: str) -> Image.Image:
+    profile = file.info.get("icc_profile")
+    image = ImageOps.exif_transpose(file)
+    if image.mode.startswith(("I", "F")):
+        image = _deep_to_8_bit(image)
+    if image.mode in ("P", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") else None
+    if alpha is not None:
+        image = image.convert("L" if image.mode in ("LA", "La") else "RGB")
+    image = _convert_profile(image, profile)
+    if alpha is not None:
+        canvas = Image.new("RGB", image.size, ImageColor.getrgb(background)[:3])
+        canvas.paste(image, mask=alpha)
+        image = canvas
+    return image
+
+
+def _deep_to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit and float greys to 8-bit grey; integers span 0..65535, floats 0..1 or 0..255."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode == "F":
+        top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
+    else:
+        top = 65535.0
+    return Image.fromarray(np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8), "L")
+
+
+def _convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile and image.mode in ("RGB", "L", "CMYK", "LAB"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+            return converted if converted is not None else image.convert("RGB")
+        except (ImageCms.PyCMSError, OSError) as error:
+            warnings.warn(
+                f"embedded colour profile is unusable ({error}); taken as sRGB", stacklevel=2
+            )
+    return image.convert("RGB")
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+@cache
+def srgb_profile_bytes() -> bytes:
+    """The sRGB profile that is embedded in every picture that is written."""
+    return _srgb().tobytes()
+
+
+def parse_exact(size: str) -> tuple[int, int]:
+    """Width and height of a size written `640x480`."""
+    width, height = size.lower().split("x")
+    return int(width), int(height)
+
+
+def canvas_size(
+    width: int, height: int, size: int | str, fit: Fit, *, shrink: float = 1.0
+) -> tuple[int, int]:
+    """Width and height in pixels of a `width` x `height` picture after fitting.
+
+    Args:
+        size: pixels of the long or short side, or `WxH` for `fit="exact"`.
+        fit: which side `size` speaks of.
+        shrink: factor on the result, for the smaller scales of a coarse-to-fine schedule.
+    """
+    if fit == "exact":
+        exact_width, exact_height = parse_exact(str(size))
+        return max(1, round(exact_width * shrink)), max(1, round(exact_height * shrink))
+    side = max(width, height) if fit == "long" else min(width, height)
+    factor = int(size) / side * shrink
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Resizes to exactly `width` x `height` by Lanczos; what the aspect ratio leaves over is
+    cropped equally from both sides."""
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """An RGB picture as float32, 3 x H x W, in [0, 1]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """A float tensor 3 x H x W in [0, 1] as an 8-bit RGB picture; values outside are clipped."""
+    levels = pixels.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy(), "RGB")
+
+
+def encode(image: Image.Image, format: str, quality: int, text: Mapping[str, object]) -> bytes:
+    """Encodes a picture with an sRGB profile.
+
+    Args:
+        format: `png`, `jpg`, `webp` or `tiff`.
+        quality: 1..100 for jpg and webp; ignored otherwise.
+        text: written as JSON into the PNG's text chunk `nst`; ignored by the other formats.
+    """
+    buffer = io.BytesIO()
+    options: dict[str, object] = {"icc_profile": srgb_profile_bytes()}
+    if format == "png":
+        chunk = PngImagePlugin.PngInfo()
+        chunk.add_itxt("nst", json.dumps(text, sort_keys=True))
+        options["pnginfo"] = chunk
+    elif format == "jpg":
+        options |= {"quality": quality, "subsampling": 0, "optimize": True}
+    elif format == "webp":
+        options |= {"quality": quality, "method": 4}
+    elif format == "tiff":
+        options["compression"] = "tiff_deflate"
+    image.save(buffer, _FORMATS[format], **options)
+    return buffer.getvalue()

@@ -1,0 +1,212 @@
+"""What a person sees while a run works: a live view, plain lines when piped, or JSON lines.
+
+In: outcomes from the scheduler and the slots' live state from the run folder. Out: text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+from pipeline.store import RunFolder
+
+_PLAIN_EVERY_S = 10.0
+
+
+class Ended(Protocol):
+    """What progress needs to know of a job that ended."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def error(self) -> str | None: ...  # noqa: D102
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+
+class Progress:
+    """Shows nothing; the base of the others, and what `--quiet` uses (errors still show)."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.total = 0
+        self.before = 0
+
+    @contextlib.contextmanager
+    def watching(self, store: RunFolder, total: int) -> Iterator[None]:
+        """Shows the run while the block runs."""
+        self.began, self.total = time.monotonic(), total
+        yield
+
+    def skipped(self, count: int) -> None:
+        """`count` jobs were found done so far."""
+        self.before = count
+
+    def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
+        """Some jobs ended; `done` and `failed` count those of this run."""
+        for outcome in outcomes:
+            if outcome.status == "failed":
+                self.warn(f"failed: {outcome.name}: {outcome.error}")
+
+    def warn(self, message: str) -> None:
+        """Something that a person should read."""
+        print(message, file=sys.stderr)
+
+    def rate(self, done: int) -> float:
+        """Images per hour of this run."""
+        return 3600 * done / max(time.monotonic() - self.began, 1e-9)
+
+
+class PlainProgress(Progress):
+    """A line now and then, for logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = 0.0
+
+    def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
+        """Prints a line if the last one is some seconds old, or all is done."""
+        super().update(outcomes, done, failed)
+        moment = time.monotonic()
+        finished = self.before + done + failed
+        if not outcomes or (moment - self.said < _PLAIN_EVERY_S and finished < self.total):
+            return
+        self.said = moment
+        rate = self.rate(done)
+        left = (self.total - finished) / rate * 3600 if rate else float("nan")
+        print(
+            f"{finished}/{self.total} jobs, {failed} failed, {rate:.0f} images/hour, "
+            f"{duration(left)} left",
+            flush=True,
+        )
+
+
+class JsonProgress(Progress):
+    """One JSON object a job that ends, on standard output."""
+
+    def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
+        """Prints a line for each outcome."""
+        for outcome in outcomes:
+            line = {
+                "event": outcome.status,
+                "name": outcome.name,
+                "seconds": round(outcome.seconds, 3),
+                "finished": self.before + done + failed,
+                "jobs": self.total,
+                "images_per_hour": round(self.rate(done), 1),
+            }
+            if outcome.error:
+                line["error"] = outcome.error
+            print(json.dumps(line), flush=True)
+
+    def warn(self, message: str) -> None:
+        """A JSON object on standard output."""
+        print(json.dumps({"event": "warning", "message": message}), flush=True)
+
+
+class LiveProgress(Progress):
+    """A bar for the run and a line for each slot, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self.bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            expand=True,
+        )
+        self.run = self.bars.add_task("jobs", total=None, note="")
+        self.slots: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def watching(self, store: RunFolder, total: int) -> Iterator[None]:
+        """Shows the bars, and reads the slots' state twice a second, while the block runs."""
+        self.began, self.total = time.monotonic(), total
+        self.bars.update(self.run, total=total)
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.5):
+                self._show_slots(store.slots())
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        with self.bars:
+            watcher.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                watcher.join()
+
+    def _show_slots(self, states: Sequence[dict[str, Any]]) -> None:
+        for state in states:
+            slot = int(state["slot"])
+            if slot not in self.slots:
+                self.slots[slot] = self.bars.add_task("", total=1, note="")
+            names = state["jobs"]
+            more = f" +{len(names) - 1}" if len(names) > 1 else ""
+            short = names[0].rsplit("/", 1)[-1]
+            width = max(12, self.console.width // 3)
+            self.bars.update(
+                self.slots[slot],
+                description=f"{state['device']} {short[:width]}{more}",
+                completed=state["step"],
+                total=state["steps"],
+                note=f"loss {state['loss']:.3g}",
+            )
+
+    def skipped(self, count: int) -> None:
+        """Moves the bar over jobs that were done before."""
+        self.before = count
+        self.bars.update(self.run, completed=count)
+
+    def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
+        """Moves the bar and says the rate."""
+        super().update(outcomes, done, failed)
+        note = f"{self.rate(done):.0f}/h" + (f" {failed} failed" if failed else "")
+        self.bars.update(self.run, completed=self.before + done + failed, note=note)
+
+    def warn(self, message: str) -> None:
+        """Above the bars."""
+        self.console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def make_progress(*, quiet: bool = False, as_json: bool = False) -> Progress:
+    """The progress that fits: JSON lines, nothing, live bars on a terminal, else plain lines."""
+    if as_json:
+        return JsonProgress()
+    if quiet:
+        return Progress()
+    console = Console(stderr=True)
+    return LiveProgress(console) if console.is_terminal else PlainProgress()
+
+
+def duration(seconds: float) -> str:
+    """`1:02:03`, or `?` for what is not known."""
+    if seconds != seconds:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+

@@ -1,0 +1,637 @@
+"""What runs in a slot: a batch of jobs from files to files.
+
+In: a picklable `RunContext` and a `Batch`. Out: one `Outcome` a job; pictures and records are in
+the run folder by then. The process keeps its backbones between batches. An error of one job fails
+that job alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from PIL import Image
+from torch import Tensor
+
+from pipeline import __version__
+from pipeline.backbone import Backbone, Weights, load_weights
+from pipeline.errors import DivergedError, ImageError, NstError, WorkerError
+from pipeline.images import (
+    canvas_size,
+    encode,
+    file_sha256,
+    fit_image,
+    read_image,
+    read_size,
+    to_image,
+    to_tensor,
+)
+from pipeline.layers import LAYERS
+from pipeline.plan import Job
+from pipeline.settings import Settings
+from pipeline.store import RECORD_SCHEMA, RunFolder, now
+from pipeline.stylize import (
+    ALGORITHM,
+    Scale,
+    ScaleInputs,
+    Step,
+    optimise,
+    schedule_scales,
+    smallest_side,
+    style_grams,
+)
+from pipeline.targets import (
+    TargetsKey,
+    blend_grams,
+    load_means,
+    split_scales,
+    targets_cache,
+)
+from pipeline.targets import normalised as normalised_weights
+
+_CURVE_POINTS = 50
+_NEWS_EVERY_S = 0.25
+_SAFER_RATE = 0.25
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every worker of a run needs to know; small and picklable.
+
+    Attributes:
+        run: the run folder.
+        cache: the cache folder.
+        backbone: its name.
+        weights: its weight file, or None for the backbone's own.
+        means: file of mean activations for the normalised variant, or None.
+        slots: the device of each slot.
+        threads: CPU threads a slot; 0 leaves torch's choice.
+    """
+
+    run: Path
+    cache: Path
+    backbone: str
+    weights: Path | None
+    means: Path | None
+    slots: tuple[str, ...] = ("cpu",)
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs optimised together as one tensor on one device.
+
+    Attributes:
+        jobs: they share canvas, scales, loss, optimiser and layers.
+        scales: the schedule, coarse to fine.
+    """
+
+    number: int
+    jobs: tuple[Job, ...]
+    scales: tuple[Scale, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended.
+
+    Attributes:
+        status: `done`, `failed` or `stopped` (asked to stop; not a failure, not done).
+        error: why it failed, for the user.
+        seconds: this job's share of the batch's wall time.
+        hits, computed: style targets found in the cache, and computed.
+    """
+
+    name: str
+    key: str
+    status: str
+    seconds: float = 0.0
+    error: str | None = None
+    error_type: str | None = None
+    hits: int = 0
+    computed: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class _Stopped(Exception):  # noqa: N818 (a request, not an error)
+    """The run was asked to stop."""
+
+
+# --- what a worker process keeps ------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _weights(name: str, file: Path | None, means: Path | None) -> Weights:
+    weights = load_weights(name, file)
+    return normalised_weights(weights, load_means(means)) if means else weights
+
+
+@lru_cache(maxsize=8)
+def _backbone(
+    name: str,
+    file: Path | None,
+    means: Path | None,
+    layers: tuple[str, ...],
+    pooling: Any,
+    padding: Any,
+    device: str,
+) -> Backbone:
+    network = Backbone(_weights(name, file, means), layers, pooling, padding)
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+_claimed: dict[Path, tuple[int, FileLock]] = {}
+
+
+def _claim_slot(context: RunContext) -> int:
+    """This process's slot: the first whose lock is free, held until the process ends."""
+    if context.run not in _claimed:
+        folder = RunFolder(context.run).state / "slots"
+        folder.mkdir(parents=True, exist_ok=True)
+        for slot in range(len(context.slots)):
+            lock = FileLock(folder / f"{slot}.lock")
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=0)
+                _claimed[context.run] = (slot, lock)
+                break
+        else:
+            raise WorkerError(f"all {len(context.slots)} slots of {context.run} are taken")
+    return _claimed[context.run][0]
+
+
+def release_slot(run: Path) -> None:
+    """Gives this process's slot back, for a process that outlives the run."""
+    if run in _claimed:
+        _claimed.pop(run)[1].release()
+
+
+# --- one batch ------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Timer:
+    """Wall time by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A job with everything read: its content picture and its style's targets at each scale."""
+
+    job: Job
+    content: Image.Image
+    content_sha256: str
+    style_sha256: tuple[str, ...]
+    grams: tuple[dict[str, Tensor], ...]
+    hits: int
+    computed: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Result:
+    image: Tensor
+    curve: list[dict[str, float]]
+
+
+class _Session:
+    """One batch on one device."""
+
+    def __init__(self, context: RunContext, batch: Batch) -> None:
+        self.context, self.batch = context, batch
+        self.store = RunFolder(context.run)
+        self.slot = _claim_slot(context)
+        self.device = context.slots[self.slot]
+        if context.threads:
+            torch.set_num_threads(context.threads)
+        settings = batch.jobs[0].settings
+        self.means = context.means if settings.normalised else None
+        self.backbone = _backbone(
+            context.backbone,
+            context.weights,
+            self.means,
+            settings.layers,
+            settings.pooling,
+            settings.padding,
+            self.device,
+        )
+        self.timer = _Timer()
+        self.last_news = 0.0
+
+    def run(self) -> list[Outcome]:
+        """All jobs of the batch, each with its outcome."""
+        began = time.perf_counter()
+        ready: list[_Prepared] = []
+        outcomes: list[Outcome] = []
+        with self.timer.phase("read"):
+            contents = lru_cache(maxsize=8)(self._read_content)
+            for job in self.batch.jobs:
+                try:
+                    ready.append(self._prepare(job, contents))
+                except NstError as error:
+                    outcomes.append(_failed(job, error))
+        outcomes += self._run_ready(ready)
+        share = (time.perf_counter() - began) / len(self.batch.jobs)
+        return [replace(outcome, seconds=share) for outcome in outcomes]
+
+    def _run_ready(self, ready: Sequence[_Prepared]) -> list[Outcome]:
+        """Optimises and stores; out of memory halves the batch and goes on."""
+        if not ready:
+            return []
+        try:
+            results = self._optimise([p.job.settings for p in ready], ready)
+        except _Stopped:
+            return [Outcome(p.job.name, p.job.key, "stopped") for p in ready]
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return self._after_out_of_memory(ready)
+        except NstError as error:
+            return [_failed(p.job, error) for p in ready]
+        return [
+            self._finish(prepared, result, len(ready))
+            for prepared, result in zip(ready, results, strict=True)
+        ]
+
+    def _after_out_of_memory(self, ready: Sequence[_Prepared]) -> list[Outcome]:
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        if len(ready) == 1:
+            scale = self.batch.scales[-1]
+            error = WorkerError(
+                f"{self.device} has too little memory for one picture of {scale.width} x "
+                f"{scale.height} px; choose a smaller `size` or another device"
+            )
+            return [_failed(ready[0].job, error)]
+        half = len(ready) // 2
+        return self._run_ready(ready[:half]) + self._run_ready(ready[half:])
+
+    # -- reading --
+
+    def _read_content(self, path: Path, background: str) -> tuple[Image.Image, str]:
+        return read_image(path, background), file_sha256(path)
+
+    def _prepare(
+        self, job: Job, contents: Callable[[Path, str], tuple[Image.Image, str]]
+    ) -> _Prepared:
+        content, sha256 = contents(job.content.path, job.settings.background)
+        parts, hashes, warnings = [], [], []
+        hits = computed = 0
+        for path, weight in job.style.parts:
+            hashes.append(file_sha256(path))
+            grams, hit, said = self._style_targets(path, hashes[-1], job.settings)
+            parts.append((grams, weight))
+            hits, computed = hits + hit, computed + (not hit)
+            warnings += said
+        grams = tuple(
+            blend_grams([(scales[i], weight) for scales, weight in parts])
+            for i in range(len(self.batch.scales))
+        )
+        return _Prepared(
+            job, content, sha256, tuple(hashes), grams, hits, computed, tuple(warnings)
+        )
+
+    def _style_targets(
+        self, path: Path, sha256: str, settings: Settings
+    ) -> tuple[list[dict[str, Tensor]], bool, tuple[str, ...]]:
+        sizes = style_sizes(read_size(path), settings, self.batch.scales)
+        layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
+        key = TargetsKey(
+            style=sha256,
+            sizes=sizes,
+            backbone=self.backbone.digest,
+            pooling=settings.pooling,
+            padding=settings.padding,
+            layers=layers,
+            background=settings.background,
+        )
+
+        def compute() -> dict[str, Tensor]:
+            with self.timer.phase("targets"):
+                return self._compute_targets(path, sizes, layers, settings.background)
+
+        cached = targets_cache(self.context.cache).get(
+            key.digest(), compute, {"style": path.name, "sizes": sizes, "layers": layers}
+        )
+        return split_scales(cached.tensors, len(sizes)), cached.hit, cached.warnings
+
+    def _compute_targets(
+        self,
+        path: Path,
+        sizes: Sequence[tuple[int, int]],
+        layers: Sequence[str],
+        background: str,
+    ) -> dict[str, Tensor]:
+        picture = read_image(path, background)
+        tensors = {}
+        for index, size in enumerate(sizes):
+            pixels = to_tensor(fit_image(picture, *size)).to(self.device)
+            for layer, matrix in style_grams(self.backbone, pixels, layers).items():
+                tensors[f"{index}.{layer}"] = matrix
+        return tensors
+
+    # -- the step loop --
+
+    def _optimise(self, jobs: Sequence[Settings], ready: Sequence[_Prepared]) -> list[_Result]:
+        with self.timer.phase("optimise"):
+            last, curves = self._drive(jobs, ready)
+        broken = [i for i, curve in enumerate(curves) if not _is_finite(curve, last.images[i])]
+        results = [_Result(last.images[i], curve) for i, curve in enumerate(curves)]
+        for index in broken:
+            results[index] = self._again_safer(jobs[index], ready[index])
+        return results
+
+    def _again_safer(self, settings: Settings, prepared: _Prepared) -> _Result:
+        """A job whose loss became NaN or infinite, once more with a smaller learning rate."""
+        rate = settings.learning_rate * _SAFER_RATE
+        safer = settings.model_copy(update={"learning_rate": rate})
+        with self.timer.phase("optimise"):
+            last, curves = self._drive([safer], [prepared])
+        if not _is_finite(curves[0], last.images[0]):
+            raise DivergedError(
+                f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "
+                f"smaller learning_rate or style_weight"
+            )
+        return _Result(last.images[0], curves[0])
+
+    def _drive(
+        self, jobs: Sequence[Settings], ready: Sequence[_Prepared]
+    ) -> tuple[Step, list[list[dict[str, float]]]]:
+        """Runs the loop; keeps the losses of about `_CURVE_POINTS` steps of each job."""
+        rows: list[tuple[int, Tensor]] = []
+        step: Step | None = None
+        for step in optimise(
+            self.backbone,
+            jobs,
+            self.batch.scales,
+            lambda index: self._inputs(index, ready),
+            self._init_pictures(jobs),
+        ):
+            every = max(1, step.total // _CURVE_POINTS)
+            if step.number % every == 0 or step.number in (1, step.total):
+                losses = step.losses
+                parts = (losses.content, losses.style, losses.tv, losses.total)
+                rows.append((step.number, torch.stack(parts)))
+            self._news(step, ready)
+        assert step is not None
+        values = [(number, part.cpu().tolist()) for number, part in rows]
+        names = ("content", "style", "tv", "total")
+        curves = [
+            [
+                {"step": number} | {n: part[k][i] for k, n in enumerate(names)}
+                for number, part in values
+            ]
+            for i in range(len(jobs))
+        ]
+        return step, curves
+
+    def _inputs(self, index: int, ready: Sequence[_Prepared]) -> ScaleInputs:
+        scale = self.batch.scales[index]
+        by_identity: dict[int, Tensor] = {}
+        for prepared in ready:
+            image = prepared.content
+            if id(image) not in by_identity:
+                fitted = fit_image(image, scale.width, scale.height)
+                by_identity[id(image)] = to_tensor(fitted)
+        contents = torch.stack([by_identity[id(p.content)] for p in ready]).to(self.device)
+        grams = {
+            layer: torch.stack([p.grams[index][layer] for p in ready]).to(self.device)
+            for layer in ready[0].grams[index]
+        }
+        return ScaleInputs(contents.contiguous(memory_format=torch.channels_last), grams)
+
+    def _init_pictures(self, jobs: Sequence[Settings]) -> dict[str, Tensor]:
+        scale = self.batch.scales[0]
+        files = {s.init for s in jobs if s.init not in ("content", "noise")}
+        return {
+            name: to_tensor(fit_image(read_image(Path(name)), scale.width, scale.height))
+            for name in files
+        }
+
+    def _news(self, step: Step, ready: Sequence[_Prepared]) -> None:
+        """Tells who watches, and stops if asked to."""
+        moment = time.monotonic()
+        if moment - self.last_news < _NEWS_EVERY_S and step.number != step.total:
+            return
+        self.last_news = moment
+        if self.store.stop_asked():
+            raise _Stopped
+        state = {
+            "slot": self.slot,
+            "device": self.device,
+            "pid": os.getpid(),
+            "time": time.time(),
+            "batch": self.batch.number,
+            "jobs": [p.job.name for p in ready],
+            "step": step.number,
+            "steps": step.total,
+            "loss": float(step.losses.total.mean()),
+        }
+        self.store.write_slot(self.slot, state)
+
+    # -- writing --
+
+    def _finish(self, prepared: _Prepared, result: _Result, batch_size: int) -> Outcome:
+        job = prepared.job
+        try:
+            with self.timer.phase("write"):
+                self._write(prepared, result, batch_size)
+        except NstError as error:
+            return _failed(job, error)
+        return Outcome(
+            job.name,
+            job.key,
+            "done",
+            hits=prepared.hits,
+            computed=prepared.computed,
+            warnings=prepared.warnings,
+        )
+
+    def _write(self, prepared: _Prepared, result: _Result, batch_size: int) -> None:
+        job = prepared.job
+        picture = to_image(result.image)
+        settings = job.settings.model_dump(mode="json")
+        text = {"settings": settings, "key": job.key, "backbone": self._about_backbone()}
+        data = encode(picture, job.settings.format, job.settings.quality, text)
+        record = self._record(prepared, result, settings, batch_size)
+        record["output"] = _about_output(self.store, job, data, picture)
+        self.store.write_job(job.name, job.settings, data, record)
+
+    def _about_backbone(self) -> dict[str, str]:
+        return {"name": self.context.backbone, "weights_sha256": self.backbone.digest}
+
+    def _record(
+        self,
+        prepared: _Prepared,
+        result: _Result,
+        settings: dict[str, Any],
+        batch_size: int,
+    ) -> dict[str, Any]:
+        job = prepared.job
+        width, height = prepared.content.size
+        style = [
+            {"path": str(path), "sha256": sha256, "weight": weight, "size": list(read_size(path))}
+            for (path, weight), sha256 in zip(job.style.parts, prepared.style_sha256, strict=True)
+        ]
+        content = {
+            "path": str(job.content.path),
+            "sha256": prepared.content_sha256,
+            "size": [width, height],
+        }
+        share = {k: round(v / batch_size, 4) for k, v in self.timer.seconds.items()}
+        return {
+            "schema": RECORD_SCHEMA,
+            "key": job.key,
+            "name": job.name,
+            "content": content,
+            "style": {"name": job.style.label, "pictures": style},
+            "settings": settings,
+            "swept": dict(job.point),
+            "backbone": self._about_backbone(),
+            "algorithm": ALGORITHM,
+            "seed": job.settings.seed,
+            "device": self.device,
+            "precision": "fp32",
+            "versions": versions(),
+            "finished": now(),
+            "seconds": share,
+            "targets": {"hits": prepared.hits, "computed": prepared.computed},
+            "scales": [[s.width, s.height, s.steps] for s in self.batch.scales],
+            "losses": result.curve,
+            "batch": {"number": self.batch.number, "size": batch_size},
+            "warnings": list(prepared.warnings),
+        }
+
+
+def _about_output(
+    store: RunFolder, job: Job, data: bytes, picture: Image.Image
+) -> dict[str, Any]:
+    import hashlib
+
+    path = store.image_path(job.name, job.settings)
+    return {
+        "path": path.relative_to(store.path).as_posix(),
+        "size": list(picture.size),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of what decides pixels and of what ran it."""
+    return {"nst": __version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def style_sizes(
+    size: tuple[int, int], settings: Settings, scales: Sequence[Scale]
+) -> tuple[tuple[int, int], ...]:
+    """A style picture's width and height at each scale.
+
+    The style is fitted as the content is, so strokes keep their share of the picture; for
+    `fit: exact` its long side is the canvas's. A side is never shorter than the deepest layer needs.
+    """
+    least = smallest_side(settings.layers)
+    sizes = []
+    for scale in scales:
+        if settings.fit == "exact":
+            width, height = canvas_size(*size, max(scale.width, scale.height), "long")
+        else:
+            width, height = canvas_size(*size, settings.size, settings.fit, shrink=scale.shrink)
+        grow = max(1.0, least / min(width, height))
+        sizes.append((round(width * grow), round(height * grow)))
+    return tuple(sizes)
+
+
+def scales_of(job: Job) -> tuple[Scale, ...]:
+    """The schedule of a job, from its content's header alone.
+
+    Raises:
+        ImageError: the picture cannot be read, or would be too small for the deepest layer.
+    """
+    scales = schedule_scales(job.settings, *read_size(job.content.path))
+    least = smallest_side(job.settings.layers)
+    last = scales[-1]
+    if min(last.width, last.height) < least:
+        raise ImageError(
+            f"{job.content.path}: would be {last.width} x {last.height} px, but layer "
+            f"{job.settings.layers[-1]} needs sides of at least {least} px; raise `size` or leave "
+            f"the deepest layers out"
+        )
+    return scales
+
+
+def _failed(job: Job, error: Exception) -> Outcome:
+    return Outcome(
+        job.name, job.key, "failed", error=str(error), error_type=type(error).__name__
+    )
+
+
+def _is_finite(curve: Sequence[dict[str, float]], image: Tensor) -> bool:
+    totals = torch.tensor([point["total"] for point in curve])
+    return bool(torch.isfinite(totals).all() and torch.isfinite(image).all())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return "out of memory" in text or "not enough memory" in text
+
+
+def run_batch(context: RunContext, batch: Batch) -> list[Outcome]:
+    """Runs one batch in this process's slot; see the module's docstring."""
+    if RunFolder(context.run).stop_asked():
+        return [Outcome(job.name, job.key, "stopped") for job in batch.jobs]
+    try:
+        return _Session(context, batch).run()
+    except NstError as error:
+        return [_failed(job, error) for job in batch.jobs]
+
+
+def time_job(context: RunContext, job: Job) -> float:
+    """Estimated seconds of one job on the first slot: two timed steps at each scale.
+
+    Style targets are left out, since they are computed once for many jobs.
+    """
+    settings = job.settings
+    scales = scales_of(job)
+    short = tuple(replace(scale, steps=3) for scale in scales)
+    session = _Session(replace(context, slots=context.slots[:1]), Batch(0, (job,), short))
+    content, _ = session._read_content(job.content.path, settings.background)
+    layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
+    pixels = [to_tensor(fit_image(content, s.width, s.height)).to(session.device) for s in short]
+    grams = tuple(style_grams(session.backbone, image, layers) for image in pixels)
+    prepared = _Prepared(job, content, "", (), grams, 0, 0, ())
+    marks: list[float] = []
+    for step in optimise(
+        session.backbone,
+        [settings],
+        short,
+        lambda index: session._inputs(index, [prepared]),
+        session._init_pictures([settings]),
+    ):
+        float(step.losses.total.sum())  # waits for the device
+        marks.append(time.perf_counter())
+    release_slot(context.run)
+    # The first step of a scale warms up; the two after it are what is timed.
+    each = [(marks[3 * i + 2] - marks[3 * i]) / 2 for i in range(len(scales))]
+    return sum(scale.steps * seconds for scale, seconds in zip(scales, each, strict=True))
