@@ -25,7 +25,10 @@ ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", sho
 Devices = Annotated[str, typer.Option(help="auto, or a list such as cuda:0,cuda:2 or cpu,cpu.")]
 CacheDir = Annotated[
     Optional[Path],  # noqa: UP045 (typer on Python 3.10 reads the annotation at run time)
-    typer.Option(help="Cache folder [default: NST_CACHE_DIR, else the user's].", show_default=False),
+    typer.Option(
+        help="Cache folder [default: NST_CACHE_DIR, else the user's].",
+        show_default=False,
+    ),
 ]
 MaxJobs = Annotated[int, typer.Option(help="Refuse plans with more jobs.", min=1)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -47,9 +50,7 @@ def batch(
     from pipeline import commands
 
     options = commands.Options(devices, cache_dir, max_jobs)
-    code = commands.batch(
-        manifest, options, quiet=quiet, as_json=json_lines, fail_fast=fail_fast
-    )
+    code = commands.batch(manifest, options, quiet=quiet, as_json=json_lines, fail_fast=fail_fast)
     raise typer.Exit(code)
 
 
@@ -164,9 +165,7 @@ def doctor(cache_dir: CacheDir = None) -> None:
     raise typer.Exit(checks.report(cache_dir))
 
 
-@app.command(
-    epilog="Example: nst distill --teacher vgg19 --images photos --out lite.safetensors"
-)
+@app.command(epilog="Example: nst distill --teacher vgg19 --images photos --out lite.safetensors")
 def distill(
     teacher: Annotated[str, typer.Option(help="vgg19, or a weight file.")],
     images: Annotated[Path, typer.Option(help="Folder of pictures to train on.")],
@@ -180,9 +179,7 @@ def distill(
     """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
     from pipeline import commands
 
-    code = commands.distill(
-        teacher, images, out, steps, seed, precision, device, quiet=quiet
-    )
+    code = commands.distill(teacher, images, out, steps, seed, precision, device, quiet=quiet)
     raise typer.Exit(code)
 
 

@@ -38,9 +38,7 @@ VGG19_WIDTHS = dict(
     )
 )
 # Index of each convolution in torchvision's `vgg19().features`: conv, ReLU, and a pool a block.
-_TORCHVISION_INDEX = {
-    name: 2 * position + int(name[4]) - 1 for position, name in enumerate(LAYERS)
-}
+_TORCHVISION_INDEX = {name: 2 * position + int(name[4]) - 1 for position, name in enumerate(LAYERS)}
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -158,7 +156,14 @@ def _read_pickle(file: Path) -> dict[str, Tensor]:
 
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+    ) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
             f"{file}: not a plain weight file ({first}); a state dict of tensors saved by "
@@ -198,7 +203,10 @@ def _assemble(
             found.setdefault(canonical[:2], {})[canonical[2]] = tensor.float()
     convs = _chain(found, source, VGG19_WIDTHS if name == "vgg19" else None)
     heads = {
-        layer: (parts["weight"], parts.get("bias", torch.zeros(parts["weight"].shape[0])))
+        layer: (
+            parts["weight"],
+            parts.get("bias", torch.zeros(parts["weight"].shape[0])),
+        )
         for (kind, layer), parts in found.items()
         if kind == "head" and layer in convs and "weight" in parts
     }
@@ -350,7 +358,10 @@ class Backbone(nn.Module):
 
 @torch.no_grad()
 def mean_activations(
-    weights: Weights, images: Iterable[Tensor], pooling: Pooling = "avg", padding: Padding = "zeros"
+    weights: Weights,
+    images: Iterable[Tensor],
+    pooling: Pooling = "avg",
+    padding: Padding = "zeros",
 ) -> dict[str, Tensor]:
     """Each filter's mean activation over images and positions, per layer a vector of C values.
 
@@ -386,7 +397,10 @@ def normalise(weights: Weights, means: Mapping[str, Tensor]) -> Weights:
     for layer, (weight, bias) in weights.convs.items():
         mean = means[layer]
         mean = torch.where(mean > 1e-3 * mean.mean(), mean, torch.ones_like(mean))
-        convs[layer] = (weight * before[None, :, None, None] / mean[:, None, None, None], bias / mean)
+        convs[layer] = (
+            weight * before[None, :, None, None] / mean[:, None, None, None],
+            bias / mean,
+        )
         if layer in weights.heads:
             head, head_bias = weights.heads[layer]
             heads[layer] = (head * mean[None, :, None, None], head_bias)

@@ -113,7 +113,9 @@ def _pictures(manifest: Manifest) -> list[Path]:
     return contents + styles
 
 
-def _header(manifest: Manifest, plan: Plan, context: RunContext, weights: Weights) -> dict[str, Any]:
+def _header(
+    manifest: Manifest, plan: Plan, context: RunContext, weights: Weights
+) -> dict[str, Any]:
     return {
         "schema": 1,
         "manifest": str(manifest.path),
@@ -344,7 +346,13 @@ def run_pair(
     quiet: bool = False,
 ) -> int:
     """Stylizes one pair into `output`, with the record beside it; returns the exit code."""
-    formats = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp", ".tif": "tiff"}
+    formats = {
+        ".png": "png",
+        ".jpg": "jpg",
+        ".jpeg": "jpg",
+        ".webp": "webp",
+        ".tif": "tiff",
+    }
     formats[".tiff"] = "tiff"
     if output.suffix.lower() not in formats:
         raise ImageError(f"{output}: the suffix must be one of {', '.join(formats)}")
@@ -438,7 +446,10 @@ def cache_info(folder: Path | None) -> None:
     """Prints where the cache is and what is in it."""
     root = cache_folder(folder)
     print(f"cache folder: {root}")
-    for name, cache in (("style targets", targets_cache), ("normalisation", normalisation_cache)):
+    for name, cache in (
+        ("style targets", targets_cache),
+        ("normalisation", normalisation_cache),
+    ):
         files = cache(root).files()
         size = sum(path.stat().st_size for path in files)
         print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
@@ -514,7 +525,10 @@ def distill(
         if not quiet and (moment - said > 5 or step.step in (1, steps)):
             said = moment
             errors = " ".join(f"{tap} {error:.3f}" for tap, error in step.errors.items())
-            print(f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}", flush=True)
+            print(
+                f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}",
+                flush=True,
+            )
         if moment - saved > 30:
             saved = moment
             training.save_checkpoint(checkpoint)
@@ -549,5 +563,3 @@ def _training_precision(precision: str, device: str) -> str:
 
 def _print_json(data: object) -> None:
     print(json.dumps(data, ensure_ascii=False), flush=True)
-
-

@@ -254,8 +254,15 @@ class Student(nn.Module):
         return Weights(
             name="lite",
             convs={layer: pair(conv) for layer, conv in self.convs.items()},
-            heads={layer: pair(head, scales[layer]) for layer, head in self.heads.items() if layer in TAPS},
-            input=(torch.eye(3)[:, :, None, None] / 0.225, torch.full((3,), -0.45 / 0.225)),
+            heads={
+                layer: pair(head, scales[layer])
+                for layer, head in self.heads.items()
+                if layer in TAPS
+            },
+            input=(
+                torch.eye(3)[:, :, None, None] / 0.225,
+                torch.full((3,), -0.45 / 0.225),
+            ),
             source="distilled",
         )
 
@@ -297,7 +304,9 @@ def _orthogonal(matrix: Tensor) -> Tensor:
 # --- the loss -------------------------------------------------------------------------------------
 
 
-def feature_errors(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def feature_errors(
+    student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Squared error over energy per tap: sum (s - t)^2 / sum t^2, a scalar each."""
     return {
         tap: (student[tap] - features).square().sum() / features.square().sum()
@@ -363,9 +372,10 @@ class Dreams:
         loss = (features["conv4_2"] - self.contents[chosen]).square().mean() * 0.2
         for tap, grams in self.grams.items():
             wanted = grams[chosen]
-            loss = loss + ((gram(features[tap]) - wanted).norm(dim=(1, 2)) / wanted.norm(
-                dim=(1, 2)
-            )).sum()
+            loss = (
+                loss
+                + ((gram(features[tap]) - wanted).norm(dim=(1, 2)) / wanted.norm(dim=(1, 2))).sum()
+            )
         (gradient,) = torch.autograd.grad(loss, pixels)
         strength = gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
         rate = 0.05 * 0.1 ** (self.ages[chosen] / _DREAM_LIFE)
@@ -425,7 +435,9 @@ class Training:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(
-            self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.precision == "bf16"
+            self.device.split(":")[0],
+            torch.bfloat16,
+            enabled=self.recipe.precision == "bf16",
         )
 
     @torch.no_grad()
@@ -586,7 +598,10 @@ def save_student(weights: Weights, path: Path, about: Mapping[str, object]) -> N
     tensors = {"input.weight": weights.input[0], "input.bias": weights.input[1]}
     for kind, layers in (("conv", weights.convs), ("head", weights.heads)):
         for layer, (weight, bias) in layers.items():
-            tensors[f"{kind}{layer[4:]}.weight"], tensors[f"{kind}{layer[4:]}.bias"] = weight, bias
+            tensors[f"{kind}{layer[4:]}.weight"], tensors[f"{kind}{layer[4:]}.bias"] = (
+                weight,
+                bias,
+            )
     half = {key: value.half().contiguous() for key, value in tensors.items()}
     metadata = {key: json.dumps(value, sort_keys=True) for key, value in about.items()}
     write_atomic(path, save(half, metadata))
@@ -612,7 +627,9 @@ def held_out_errors(
             a = F.pad(features, (0, 0, 0, 0, 0, 1), value=1.0)[0].flatten(1).double()
             b = wanted[tap][0].flatten(1).double()
             parts = [a @ a.T, a @ b.T, b.square().sum()]
-            sums[tap] = [s + p for s, p in zip(sums[tap], parts, strict=True)] if tap in sums else parts
+            sums[tap] = (
+                [s + p for s, p in zip(sums[tap], parts, strict=True)] if tap in sums else parts
+            )
     errors = {}
     for tap, (aa, ab, energy) in sums.items():
         ridge = 1e-9 * aa.diagonal().mean() * torch.eye(len(aa))

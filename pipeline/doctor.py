@@ -76,7 +76,12 @@ def _memory() -> Check:
         return Check("note", "memory", "unknown on this system")
     gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     if gib < 3:
-        return Check("note", "memory", f"{gib:.1f} GiB", "choose small sizes; 4 GiB do for 1024 px")
+        return Check(
+            "note",
+            "memory",
+            f"{gib:.1f} GiB",
+            "choose small sizes; 4 GiB do for 1024 px",
+        )
     return Check("ok", "memory", f"{gib:.1f} GiB")
 
 
@@ -84,7 +89,12 @@ def _lite() -> Check:
     try:
         return Check("ok", "weights lite", load_weights("lite").digest[:16] + "...")
     except NstError as error:
-        return Check("wrong", "weights lite", str(error), f"reinstall nst; {LITE_FILE} is part of it")
+        return Check(
+            "wrong",
+            "weights lite",
+            str(error),
+            f"reinstall nst; {LITE_FILE} is part of it",
+        )
 
 
 def _vgg19() -> Check:

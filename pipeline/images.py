@@ -23,7 +23,19 @@ from torch import Tensor
 from pipeline.errors import ImageError
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".jp2"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".jp2",
+    }
 )
 Fit = Literal["long", "short", "exact"]
 _FORMATS: dict[str, str] = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
@@ -77,9 +89,9 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except Image.UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not a picture that can be read; convert it to PNG or JPEG") from (
-            error
-        )
+        raise ImageError(
+            f"{path}: not a picture that can be read; convert it to PNG or JPEG"
+        ) from (error)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
@@ -116,7 +128,12 @@ def read_size(path: Path) -> tuple[int, int]:
         try:
             with Image.open(path) as file:
                 width, height = file.size
-                turned = file.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+                turned = file.getexif().get(ExifTags.Base.Orientation, 1) in (
+                    5,
+                    6,
+                    7,
+                    8,
+                )
         except Image.DecompressionBombError as error:
             raise ImageError(f"{path}: too many pixels; scale it down") from error
     return (height, width) if turned else (width, height)
@@ -158,7 +175,8 @@ def _convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
             return converted if converted is not None else image.convert("RGB")
         except (ImageCms.PyCMSError, OSError) as error:
             warnings.warn(
-                f"embedded colour profile is unusable ({error}); taken as sRGB", stacklevel=2
+                f"embedded colour profile is unusable ({error}); taken as sRGB",
+                stacklevel=2,
             )
     return image.convert("RGB")
 

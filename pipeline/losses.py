@@ -6,7 +6,7 @@ Knows nothing of networks, files or optimisers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -95,8 +95,14 @@ class StyleRelative:
         return (_energy(gram(features) - self.target) / energy + _TINY).sqrt()
 
 
-CONTENT_LOSSES = {"paper": ContentPaper, "relative": ContentRelative}
-STYLE_LOSSES = {"paper": StylePaper, "relative": StyleRelative}
+CONTENT_LOSSES: dict[str, Callable[[Tensor], Callable[[Tensor], Tensor]]] = {
+    "paper": ContentPaper,
+    "relative": ContentRelative,
+}
+STYLE_LOSSES: dict[str, Callable[[Tensor], Callable[[Tensor], Tensor]]] = {
+    "paper": StylePaper,
+    "relative": StyleRelative,
+}
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -172,10 +178,12 @@ class StyleTransferLoss:
         weights = self.weights
         zero = torch.zeros_like(weights.content)
         content = sum(
-            (weights.content_layers[k] * loss(features[k]) for k, loss in self.content.items()), zero
+            (weights.content_layers[k] * loss(features[k]) for k, loss in self.content.items()),
+            zero,
         )
         style = sum(
-            (weights.style_layers[k] * loss(features[k]) for k, loss in self.style.items()), zero
+            (weights.style_layers[k] * loss(features[k]) for k, loss in self.style.items()),
+            zero,
         )
         tv = total_variation(images)
         total = weights.content * content + weights.style * style + weights.tv * tv

@@ -37,7 +37,8 @@ class Blend(_Frozen):
 
     name: str = Field(min_length=1, max_length=100, description="the blend's name")
     blend: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        min_length=1, description="style picture: weight; weights are divided by their sum"
+        min_length=1,
+        description="style picture: weight; weights are divided by their sum",
     )
 
 
@@ -71,20 +72,24 @@ class ManifestFile(_Frozen):
         default_factory=list, description="content pictures: files, folders, globs"
     )
     style: Annotated[list[str | Blend], BeforeValidator(_listed)] = Field(
-        default_factory=list, description="style pictures: files, folders, globs, or blends"
+        default_factory=list,
+        description="style pictures: files, folders, globs, or blends",
     )
     pairing: Literal["product", "zip"] | Sample = Field(
         "product", description="which styles go with which contents"
     )
     pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
-        default_factory=list, description="explicit [content, style] pairs, beside the above"
+        default_factory=list,
+        description="explicit [content, style] pairs, beside the above",
     )
     backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
-        default_factory=lambda: BackboneChoice(name="vgg19"), description="the feature network"
+        default_factory=lambda: BackboneChoice(name="vgg19", weights=None),
+        description="the feature network",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of every job")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        default_factory=dict, description="setting: list of values; every combination is one job"
+        default_factory=dict,
+        description="setting: list of values; every combination is one job",
     )
 
 
@@ -166,6 +171,7 @@ class _Source:
         self.path = path
         self.lines: dict[Position, int] = {}
         self.problems: list[str] = []
+        self.data: Any = None
         self._check_depth(text)
         try:
             loader = _Loader(text)
@@ -192,7 +198,8 @@ class _Source:
                 if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                     depth += 1
                     if depth > MAX_DEPTH:
-                        line = event.start_mark.line + 1
+                        mark = event.start_mark
+                        line = mark.line + 1 if mark else 1
                         message = f"nested more than {MAX_DEPTH} levels deep; flatten it"
                         raise ManifestError([self._at(line, message)])
                 elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
@@ -229,7 +236,10 @@ class _Source:
                 name = str(key.value)
                 if name in seen:
                     self.problems.append(
-                        self._at(line, f"key {name!r} stands twice, first in line {seen[name]}")
+                        self._at(
+                            line,
+                            f"key {name!r} stands twice, first in line {seen[name]}",
+                        )
                     )
                 seen.setdefault(name, line)
                 self._walk(value, (*position, name))
@@ -335,7 +345,12 @@ def _source_position(location: Sequence[str | int], source: _Source) -> Position
     for part in location:
         candidate = (*position, part)
         if candidate in source.lines or (isinstance(part, str) and "[" not in part and part):
-            if candidate not in source.lines and part in ("str", "Blend", "Sample", "literal"):
+            if candidate not in source.lines and part in (
+                "str",
+                "Blend",
+                "Sample",
+                "literal",
+            ):
                 continue
             if isinstance(part, str) and part.startswith(("literal", "function", "constrained")):
                 continue
@@ -388,7 +403,12 @@ def settings_problems(values: Mapping[str, Any]) -> list[tuple[Position, str]]:
     preset = values.get("preset", "default")
     if preset not in PRESETS:
         names = list(PRESETS)
-        return [(("preset",), f"{_shown(preset)} is not a preset" + nearest(str(preset), names))]
+        return [
+            (
+                ("preset",),
+                f"{_shown(preset)} is not a preset" + nearest(str(preset), names),
+            )
+        ]
     try:
         Settings.model_validate(values)
     except ValidationError as error:
@@ -442,7 +462,8 @@ def _check_axis(
         shown = repr(valid)
         if shown in seen:
             source.report(
-                ("grid", name, index), f"{_shown(value)} stands twice, also at [{seen[shown]}]"
+                ("grid", name, index),
+                f"{_shown(value)} stands twice, also at [{seen[shown]}]",
             )
         seen.setdefault(shown, index)
         yield valid
@@ -526,9 +547,7 @@ class _Gathered:
         return self.index[key]
 
 
-def _expand(
-    source: _Source, position: Position, base: Path, pattern: str
-) -> Iterator[Picture]:
+def _expand(source: _Source, position: Position, base: Path, pattern: str) -> Iterator[Picture]:
     """The pictures that a file, folder or glob stands for, sorted."""
     expanded = Path(pattern).expanduser()
     whole = base / expanded
@@ -587,7 +606,11 @@ def _blend(source: _Source, position: Position, base: Path, entry: Blend) -> Sty
 
 
 def _explicit_pairs(
-    source: _Source, file: ManifestFile, base: Path, contents: _Gathered, styles: _Gathered
+    source: _Source,
+    file: ManifestFile,
+    base: Path,
+    contents: _Gathered,
+    styles: _Gathered,
 ) -> Iterator[tuple[int, int]]:
     named = {entry.name for entry in file.style if isinstance(entry, Blend)}
     blends = {style.label: i for i, style in enumerate(styles.items) if style.label in named}
@@ -604,7 +627,10 @@ def _explicit_pairs(
 
 
 def _check_pairing(
-    source: _Source, file: ManifestFile, paired: tuple[int, int], pairs: Sequence[object]
+    source: _Source,
+    file: ManifestFile,
+    paired: tuple[int, int],
+    pairs: Sequence[object],
 ) -> None:
     contents, styles = paired
     if not contents and not styles and not pairs and not source.problems:
@@ -614,18 +640,22 @@ def _check_pairing(
         source.report((there,), f"there is {there} but no {missing}; add it")
     if file.pairing == "zip" and contents != styles and contents and styles:
         source.report(
-            ("pairing",), f"zip needs as many styles as contents, but {contents} and {styles} are "
+            ("pairing",),
+            f"zip needs as many styles as contents, but {contents} and {styles} are "
             f"there; use product or sample, or pairs",
         )
     if isinstance(file.pairing, Sample) and styles and file.pairing.sample > styles:
         source.report(
-            ("pairing", "sample"), f"{file.pairing.sample} styles are to be drawn, but only "
-            f"{styles} are there",
+            ("pairing", "sample"),
+            f"{file.pairing.sample} styles are to be drawn, but only {styles} are there",
         )
 
 
 def _check_init(
-    source: _Source, base: Path, settings: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]
+    source: _Source,
+    base: Path,
+    settings: Mapping[str, Any],
+    axes: Mapping[str, tuple[Any, ...]],
 ) -> None:
     places: list[tuple[Position, Any]] = [(("settings", "init"), settings.get("init", "content"))]
     places += [(("grid", "init", i), value) for i, value in enumerate(axes.get("init", ()))]
@@ -662,7 +692,10 @@ def json_schema() -> dict[str, Any]:
         properties.pop("pixels", None)
     definitions["Settings"] = settings
     described = schema["properties"]
-    described["settings"] = {"$ref": "#/$defs/Settings", "description": "settings of every job"}
+    described["settings"] = {
+        "$ref": "#/$defs/Settings",
+        "description": "settings of every job",
+    }
     described["grid"] = {
         "type": "object",
         "additionalProperties": False,
@@ -688,9 +721,10 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [choice, {"$ref": "#/$defs/BackboneChoice"}],
         "description": "the feature network",
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nst manifest"} | (
-        schema
-    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "nst manifest",
+    } | (schema)
 
 
 def parse_value(text: str) -> Any:
@@ -700,6 +734,6 @@ def parse_value(text: str) -> Any:
         ManifestError: not YAML.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ManifestError([f"{text!r}: not a value as in YAML ({error})"]) from error

@@ -6,6 +6,7 @@ another's: all scalars of the methods are tensors over the batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -140,4 +141,8 @@ class LBFGS:
 
 def make_optimiser(name: str, corrections: int) -> Optimiser:
     """An optimiser by its name in the settings."""
-    return {"adam": lambda: Adam(), "lbfgs": lambda: LBFGS(corrections)}[name]()
+    makers: dict[str, Callable[[], Optimiser]] = {
+        "adam": Adam,
+        "lbfgs": lambda: LBFGS(corrections),
+    }
+    return makers[name]()

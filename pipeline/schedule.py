@@ -107,7 +107,9 @@ def _shape_of(job: Job) -> tuple[Any, ...]:
 
 
 def pack(
-    jobs: Iterable[Job], limit: Callable[[int, int], int], refuse: Callable[[Job, NstError], None]
+    jobs: Iterable[Job],
+    limit: Callable[[int, int], int],
+    refuse: Callable[[Job, NstError], None],
 ) -> Iterator[Batch]:
     """Groups jobs into batches, looking at most a few hundred jobs ahead.
 
@@ -179,7 +181,12 @@ class _Run:
     def __init__(
         self, plan: Plan, store: RunFolder, context: RunContext, progress: Progress
     ) -> None:
-        self.plan, self.store, self.context, self.progress = plan, store, context, progress
+        self.plan, self.store, self.context, self.progress = (
+            plan,
+            store,
+            context,
+            progress,
+        )
         self.summary = Summary(len(plan), devices=list(context.slots))
         self.began = time.monotonic()
         self.written = 0.0
@@ -354,4 +361,3 @@ def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) 
     picked = chosen[:: math.ceil(len(chosen) / trials)]
     seconds = [time_job(context, job) for job in picked]
     return left * sum(seconds) / len(seconds) / len(context.slots)
-

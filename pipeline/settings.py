@@ -10,7 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from pipeline.layers import LAYERS
 
@@ -64,7 +71,7 @@ def _size(value: object) -> object:
 
 def _setting(default: object, help: str, unit: str = "", pixels: bool = True, **limits: Any) -> Any:
     """One setting's field; `pixels` says whether it decides the pixels (and so the job key)."""
-    extra = {"unit": unit, "pixels": pixels}
+    extra: dict[str, Any] = {"unit": unit, "pixels": pixels}
     return Field(default, description=help, json_schema_extra=extra, **limits)
 
 
@@ -110,7 +117,8 @@ class Settings(BaseModel):
         {"conv4_2": 1.0}, "layers of the content loss, a list or {layer: weight}"
     )
     style_layers: LayerWeights = _setting(
-        dict.fromkeys(STYLE_LAYERS, 0.2), "layers of the style loss, a list or {layer: weight}"
+        dict.fromkeys(STYLE_LAYERS, 0.2),
+        "layers of the style loss, a list or {layer: weight}",
     )
 
     optimiser: Literal["adam", "lbfgs"] = _setting("adam", "how the pixels are moved")

@@ -63,7 +63,12 @@ class RunFolder:
         """A job's record, or None if it is not there or not whole JSON."""
         try:
             data = json.loads(self.record_path(name).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+            json.JSONDecodeError,
+            UnicodeDecodeError,
+        ):
             return None
         return data if isinstance(data, dict) else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -123,6 +124,11 @@ def style_grams(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> dic
     return {layer: gram(features[layer])[0] for layer in layers}
 
 
+def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
+    """A layer's weight, 0 where the job does not use it."""
+    return weights.get(layer, 0.0)
+
+
 def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
     """The jobs' weights as tensors over the batch; a layer that a job lacks weighs 0."""
 
@@ -134,11 +140,10 @@ def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
         style=column([s.style_weight for s in jobs]),
         tv=column([s.tv_weight for s in jobs]),
         content_layers={
-            layer: column([dict(s.content_layers).get(layer, 0.0) for s in jobs])
-            for layer in LAYERS
+            layer: column([layer_weight(s.content_layers, layer) for s in jobs]) for layer in LAYERS
         },
         style_layers={
-            layer: column([dict(s.style_layers).get(layer, 0.0) for s in jobs]) for layer in LAYERS
+            layer: column([layer_weight(s.style_layers, layer) for s in jobs]) for layer in LAYERS
         },
     )
 

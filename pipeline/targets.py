@@ -88,7 +88,10 @@ class TensorCache:
         return self.folder / digest[:2] / f"{digest}.safetensors"
 
     def get(
-        self, digest: str, compute: Callable[[], Mapping[str, Tensor]], about: Mapping[str, object]
+        self,
+        digest: str,
+        compute: Callable[[], Mapping[str, Tensor]],
+        about: Mapping[str, object],
     ) -> Cached:
         """The tensors of `digest`, computed only if they are not there whole.
 
@@ -132,7 +135,11 @@ class TensorCache:
         """Deletes all cache files, their locks and leftovers; (files, bytes) of the former."""
         files = self.files()
         size = sum(path.stat().st_size for path in files)
-        for path in [*files, *self.folder.glob("??/*.lock"), *self.folder.glob("??/.tmp-*")]:
+        for path in [
+            *files,
+            *self.folder.glob("??/*.lock"),
+            *self.folder.glob("??/.tmp-*"),
+        ]:
             path.unlink(missing_ok=True)
         for folder in self.folder.glob("??"):
             if not any(folder.iterdir()):
@@ -222,5 +229,7 @@ def blend_grams(
 ) -> dict[str, Tensor]:
     """The weighted mean of several styles' Gram matrices per layer; weights sum to 1."""
     layers = parts[0][0].keys()
-    return {layer: sum((g[layer] * w for g, w in parts[1:]), parts[0][0][layer] * parts[0][1])
-            for layer in layers}
+    return {
+        layer: sum((g[layer] * w for g, w in parts[1:]), parts[0][0][layer] * parts[0][1])
+        for layer in layers
+    }

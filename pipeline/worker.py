@@ -293,21 +293,20 @@ class _Session:
         self, job: Job, contents: Callable[[Path, str], tuple[Image.Image, str]]
     ) -> _Prepared:
         content, sha256 = contents(job.content.path, job.settings.background)
-        parts, hashes, warnings = [], [], []
+        parts, hashes = [], []
+        warnings: tuple[str, ...] = ()
         hits = computed = 0
         for path, weight in job.style.parts:
             hashes.append(file_sha256(path))
-            grams, hit, said = self._style_targets(path, hashes[-1], job.settings)
-            parts.append((grams, weight))
+            targets, hit, said = self._style_targets(path, hashes[-1], job.settings)
+            parts.append((targets, weight))
             hits, computed = hits + hit, computed + (not hit)
             warnings += said
         grams = tuple(
             blend_grams([(scales[i], weight) for scales, weight in parts])
             for i in range(len(self.batch.scales))
         )
-        return _Prepared(
-            job, content, sha256, tuple(hashes), grams, hits, computed, tuple(warnings)
-        )
+        return _Prepared(job, content, sha256, tuple(hashes), grams, hits, computed, warnings)
 
     def _style_targets(
         self, path: Path, sha256: str, settings: Settings
@@ -329,7 +328,9 @@ class _Session:
                 return self._compute_targets(path, sizes, layers, settings.background)
 
         cached = targets_cache(self.context.cache).get(
-            key.digest(), compute, {"style": path.name, "sizes": sizes, "layers": layers}
+            key.digest(),
+            compute,
+            {"style": path.name, "sizes": sizes, "layers": layers},
         )
         return split_scales(cached.tensors, len(sizes)), cached.hit, cached.warnings
 
@@ -469,7 +470,11 @@ class _Session:
         job = prepared.job
         picture = to_image(result.image)
         settings = job.settings.model_dump(mode="json")
-        text = {"settings": settings, "key": job.key, "backbone": self._about_backbone()}
+        text = {
+            "settings": settings,
+            "key": job.key,
+            "backbone": self._about_backbone(),
+        }
         data = encode(picture, job.settings.format, job.settings.quality, text)
         record = self._record(prepared, result, settings, batch_size)
         record["output"] = _about_output(self.store, job, data, picture)
@@ -488,7 +493,12 @@ class _Session:
         job = prepared.job
         width, height = prepared.content.size
         style = [
-            {"path": str(path), "sha256": sha256, "weight": weight, "size": list(read_size(path))}
+            {
+                "path": str(path),
+                "sha256": sha256,
+                "weight": weight,
+                "size": list(read_size(path)),
+            }
             for (path, weight), sha256 in zip(job.style.parts, prepared.style_sha256, strict=True)
         ]
         content = {
@@ -521,9 +531,7 @@ class _Session:
         }
 
 
-def _about_output(
-    store: RunFolder, job: Job, data: bytes, picture: Image.Image
-) -> dict[str, Any]:
+def _about_output(store: RunFolder, job: Job, data: bytes, picture: Image.Image) -> dict[str, Any]:
     import hashlib
 
     path = store.image_path(job.name, job.settings)
@@ -538,7 +546,11 @@ def _about_output(
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Versions of what decides pixels and of what ran it."""
-    return {"nst": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    return {
+        "nst": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def style_sizes(
@@ -580,9 +592,7 @@ def scales_of(job: Job) -> tuple[Scale, ...]:
 
 
 def _failed(job: Job, error: Exception) -> Outcome:
-    return Outcome(
-        job.name, job.key, "failed", error=str(error), error_type=type(error).__name__
-    )
+    return Outcome(job.name, job.key, "failed", error=str(error), error_type=type(error).__name__)
 
 
 def _is_finite(curve: Sequence[dict[str, float]], image: Tensor) -> bool:

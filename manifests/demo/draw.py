@@ -32,7 +32,10 @@ MAX_BYTES = 250_000
 
 
 def noise(
-    rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float], octaves: int = 1
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    cell: tuple[float, float],
+    octaves: int = 1,
 ) -> Array:
     """Smooth noise in 0..1 whose features are about `cell` (x, y) pixels large."""
     total = np.zeros(shape, np.float32)
@@ -195,7 +198,11 @@ def swirl_colours(rng: np.random.Generator, x: Array, y: Array, size: tuple[int,
         sky = mix(sky, ramp(np.clip(r * 0.52 + ring, 0, 1), FIRE), np.clip(glow * 1.2, 0, 1))
     depth = (y - hill_line(x, width, height)) / height
     furrow = 0.42 + 0.40 * np.sin(9 * x / width + 46 * depth + 3 * noise(rng, x.shape, (70, 50)))
-    return mix(sky, ramp(furrow - 0.9 * np.exp(-depth * 40), LAND), (depth > 0).astype(np.float32))
+    return mix(
+        sky,
+        ramp(furrow - 0.9 * np.exp(-depth * 40), LAND),
+        (depth > 0).astype(np.float32),
+    )
 
 
 def trace(starts: Array, flow: Array, steps: int, stride: float) -> Array:
@@ -223,7 +230,9 @@ def brush(
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
     count = max(5, int(width / 2.6))
     load = np.cumsum(rng.normal(0, 0.028, (count, 3)), 0) + rng.normal(0, 0.028, (count, 1))
-    ridge = rng.uniform(0.30, 0.9, count) + np.where(np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0)
+    ridge = rng.uniform(0.30, 0.9, count) + np.where(
+        np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0
+    )
     arch = np.sin(np.linspace(0.25, math.pi - 0.12, len(path)))[:, None] ** 0.4
     for i in rng.permutation(count):
         side = (i + 0.5) / count - 0.5
@@ -261,7 +270,12 @@ def draw_swirls(rng: np.random.Generator) -> Array:
     colours, flow = swirl_colours(rng, x, y, size), swirl_field(size)
     paint, height = to_image(blur(colours, 12) * 0.6), Image.new("L", size, 90)
     draws = (ImageDraw.Draw(paint), ImageDraw.Draw(height))
-    for width, spacing, length in ((26, 24, 110), (18, 13, 90), (12, 10.5, 66), (8, 11, 44)):
+    for width, spacing, length in (
+        (26, 24, 110),
+        (18, 13, 90),
+        (12, 10.5, 66),
+        (8, 11, 44),
+    ):
         paths = trace(jittered(rng, size, spacing * SCALE), flow, 18, length * SCALE / 18)
         for path in paths:
             centre = path[9].astype(int)
