@@ -328,8 +328,8 @@ class Backbone(nn.Module):
 
     @property
     def smallest_side(self) -> int:
-        """The shortest picture side in pixels that still leaves 2 positions at the deepest layer."""
-        return 2 * 2 ** (int(self.chain[-1][4]) - 1)
+        """The shortest picture side in px that leaves 2 positions at the deepest layer."""
+        return 2 << (int(self.chain[-1][4]) - 1)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Features of `images` (B x 3 x H x W, RGB in [0, 1]) per layer, each B x C x h x w.

@@ -533,19 +533,19 @@ def distill(
             saved = moment
             training.save_checkpoint(checkpoint)
     result = training.result()
-    errors = held_out_errors(result, weights, held_out)
+    final = held_out_errors(result, weights, held_out)
     about = {
         "format": "nst backbone 1",
         "teacher_sha256": weights.digest,
         "recipe": recipe.__dict__,
-        "held_out_errors": errors,
+        "held_out_errors": final,
         "pictures": len(training_set),
         "nst": __version__,
     }
     save_student(result, output, about)
     checkpoint.unlink(missing_ok=True)
     print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
-    for tap, error in errors.items():
+    for tap, error in final.items():
         print(f"held-out error {tap}: {error:.4f}")
     return 0
 

@@ -32,14 +32,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pipeline.backbone import LAYERS, Backbone, Weights, mean_activations, normalise
+from pipeline.backbone import Backbone, Weights, mean_activations, normalise
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import write_atomic
 from pipeline.images import is_image_name, read_image, to_tensor
+from pipeline.layers import LAYERS
 from pipeline.losses import gram
 
 TAPS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
-# While training, every layer of the teacher is a target, so that each layer learns a shallow problem.
+# In training every layer of the teacher is a target, so that each one learns a shallow problem.
 HINTS = LAYERS[: LAYERS.index("conv5_1") + 1]
 STYLE_TAPS = tuple(tap for tap in TAPS if tap != "conv4_2")
 WIDTHS = (16, 16, 32, 32, 64, 80, 80, 80, 128, 128, 160, 160, 128)
@@ -294,7 +295,7 @@ class Muon(torch.optim.Optimizer):
 def _orthogonal(matrix: Tensor) -> Tensor:
     """The nearest matrix with equal singular values, roughly: a quintic Newton-Schulz iteration
     with the coefficients of Jordan et al., which bring singular values to 0.7..1.2."""
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     for _ in range(5):
         square = x @ x.T
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x

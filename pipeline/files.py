@@ -22,7 +22,7 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
             default in `path`'s own folder.
 
     Raises:
-        RunFolderError: the folder cannot be written or the disk is full; nothing half-written stays.
+        RunFolderError: no rights or no space; nothing half-written stays.
     """
     temporary: str | None = None
     try:

@@ -17,7 +17,15 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, PngImagePlugin
+from PIL import (
+    ExifTags,
+    Image,
+    ImageCms,
+    ImageColor,
+    ImageOps,
+    PngImagePlugin,
+    UnidentifiedImageError,
+)
 from torch import Tensor
 
 from pipeline.errors import ImageError
@@ -88,7 +96,7 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
         ) from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not a picture that can be read; convert it to PNG or JPEG"
         ) from (error)
@@ -112,7 +120,7 @@ def check_header(path: Path) -> None:
         raise ImageError(f"{path}: no such file") from error
     except Image.DecompressionBombError:
         return  # a picture, and one that only its own job should fail for
-    except (Image.UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{path}: not a picture that can be read; use a PNG or JPEG") from error
 
 
@@ -160,10 +168,8 @@ def _to_srgb(file: Image.Image, background: str) -> Image.Image:
 def _deep_to_8_bit(image: Image.Image) -> Image.Image:
     """16-bit and float greys to 8-bit grey; integers span 0..65535, floats 0..1 or 0..255."""
     values = np.asarray(image).astype(np.float64)
-    if image.mode == "F":
-        top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
-    else:
-        top = 65535.0
+    float_top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
+    top = float_top if image.mode == "F" else 65535.0
     return Image.fromarray(np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8), "L")
 
 

@@ -1,6 +1,6 @@
 """Content, style and total-variation losses; one value a picture, never summed across a batch.
 
-In: features B x C x h x w of the pictures that are optimised, and targets. Out: tensors of B values.
+In: features B x C x h x w of the pictures that are optimised, and targets. Out: B values each.
 Knows nothing of networks, files or optimisers.
 """
 

@@ -216,7 +216,7 @@ class _Source:
                 line = node.start_mark.line + 1
                 raise ManifestError([self._at(line, "an alias that contains itself")])
             if id(node) not in sizes:
-                inner = above + (id(node),)
+                inner = (*above, id(node))
                 sizes[id(node)] = 1 + sum(size(child, inner) for child in _children(node))
             return sizes[id(node)]
 
@@ -242,8 +242,9 @@ class _Source:
                         )
                     )
                 seen.setdefault(name, line)
-                self._walk(value, (*position, name))
-                self.lines[(*position, name)] = line
+                inner: Position = (*position, name)
+                self._walk(value, inner)
+                self.lines[inner] = line
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._walk(item, (*position, index))

@@ -93,7 +93,7 @@ def _style_candidates(style: Style) -> list[str]:
 
 
 def value_label(name: str, value: Any) -> str:
-    """A swept value in a file name, such as `style_weight-1000` or `style_layers-conv1_1+conv2_1`."""
+    """A swept value in a file name: `style_weight-1000`, `style_layers-conv1_1+conv2_1`."""
     if isinstance(value, bool):
         text = "on" if value else "off"
     elif isinstance(value, float):

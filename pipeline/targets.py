@@ -164,7 +164,7 @@ _MEANS_SIDE = 256
 
 
 def find_means(weights: Weights, pictures: Sequence[Path], cache: Path) -> dict[str, Tensor]:
-    """Mean activations of `weights` over pictures (the first 64, at 256 px), from the cache if there.
+    """Mean activations of `weights` over the first 64 pictures at 256 px, perhaps from the cache.
 
     Args:
         pictures: picture files; sorted by digest, so their order and names do not matter.

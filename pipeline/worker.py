@@ -559,7 +559,7 @@ def style_sizes(
     """A style picture's width and height at each scale.
 
     The style is fitted as the content is, so strokes keep their share of the picture; for
-    `fit: exact` its long side is the canvas's. A side is never shorter than the deepest layer needs.
+    `fit: exact` its long side is the canvas's. No side is shorter than the deepest layer needs.
     """
     least = smallest_side(settings.layers)
     sizes = []

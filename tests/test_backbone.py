@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from pipeline.backbone import (
+    VGG19_WIDTHS,
+    Backbone,
+    load_weights,
+    mean_activations,
+    normalise,
+)
+from pipeline.errors import BackboneError, WeightsError
+
+
+def torchvision_state(widths: tuple[int, ...] = (4, 4)) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    state, channels = {}, 3
+    for index, width in zip((0, 2), widths, strict=True):
+        state[f"features.{index}.weight"] = torch.randn(width, channels, 3, 3) * 0.3
+        state[f"features.{index}.bias"] = torch.randn(width) * 0.1
+        channels = width
+    return state
+
+
+def test_features_are_those_after_the_relu(tmp_path: Path) -> None:
+    state = torchvision_state()
+    save_file(state, tmp_path / "w.safetensors")
+    weights = load_weights("lite", tmp_path / "w.safetensors")
+    images = torch.rand(2, 3, 16, 20)
+    reference = nn.functional.conv2d(
+        (images - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        / torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1),
+        state["features.0.weight"],
+        state["features.0.bias"],
+        padding=1,
+    ).relu()
+    features = Backbone(weights, ["conv1_1"], padding="zeros")(images)["conv1_1"]
+    torch.testing.assert_close(features, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_pickled_and_safetensors_files_have_one_digest(tmp_path: Path) -> None:
+    torch.save(torchvision_state(), tmp_path / "w.pth")
+    save_file(torchvision_state(), tmp_path / "w.safetensors")
+    digests = {load_weights("lite", tmp_path / f"w.{s}").digest for s in ("pth", "safetensors")}
+    assert len(digests) == 1
+
+
+def test_wrong_shape_is_refused_with_layer_and_shape(tmp_path: Path) -> None:
+    save_file(torchvision_state(), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"conv1_1 has weight \(4, 3, 3, 3\)"):
+        load_weights("vgg19", tmp_path / "w.safetensors")
+
+
+def test_damaged_file_is_refused(tmp_path: Path) -> None:
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(b"not weights")
+        with pytest.raises(WeightsError, match=name):
+            load_weights("lite", tmp_path / name)
+
+
+def test_names_and_widths_are_vgg19s() -> None:
+    torchvision = pytest.importorskip("torchvision")
+    convs = [m for m in torchvision.models.vgg19().features if isinstance(m, nn.Conv2d)]
+    assert [conv.out_channels for conv in convs] == list(VGG19_WIDTHS.values())
+
+
+def test_lite_ships_with_the_package_and_stops_at_conv5_1() -> None:
+    weights = load_weights("lite")
+    assert list(weights.convs)[-1] == "conv5_1"
+    with pytest.raises(BackboneError, match="conv5_3"):
+        Backbone(weights, ["conv5_3"])
+
+
+def test_normalised_filters_have_mean_one_and_the_function_is_kept() -> None:
+    weights = load_weights("lite")
+    images = torch.rand(3, 3, 40, 40)
+    changed = normalise(weights, mean_activations(weights, [images], padding="zeros"))
+    after = mean_activations(changed, [images], padding="zeros")
+    firing = after["conv3_1"] > 0.5
+    torch.testing.assert_close(
+        after["conv3_1"][firing], torch.ones(int(firing.sum())), rtol=1e-3, atol=1e-3
+    )
+    layers = ["conv1_1", "conv4_2", "conv5_1"]
+    before, now = Backbone(weights, layers)(images), Backbone(changed, layers)(images)
+    for layer in layers:
+        torch.testing.assert_close(now[layer], before[layer], rtol=1e-3, atol=1e-3)

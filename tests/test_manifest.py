@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import json_schema, load_manifest
+from pipeline.plan import Plan, safe_label
+from pipeline.settings import PRESETS, Settings
+
+GOOD = "output: run\ncontent: a.png\nstyle: s.png\nbackbone: lite\n"
+
+BROKEN = [
+    ("contnt: x", ":5: contnt: unknown key; did you mean 'content'?"),
+    ("settings: {stepss: 1}", ":5: settings.stepss: unknown key; did you mean 'steps'?"),
+    ("settings: {loss: papr}", "did you mean 'paper'?"),
+    ("settings: {preset: defualt}", "did you mean 'default'?"),
+    ("settings: {steps: 0}", ":5: settings.steps: 0: "),
+    ("settings: {style_layers: [conv9_1]}", "conv9_1"),
+    ("settings: {size: 640x480}", "fit: exact is needed"),
+    ("grid: {seed: 3}", ":5: grid.seed: a list of values is needed"),
+    ("grid: {style_weight: [1000, 1e3]}", "stands twice"),
+    ("grid: {sed: [1]}", "did you mean 'seed'?"),
+    ("output: again", "key 'output' stands twice, first in line 1"),
+    ("pairs: [[a.png, nowhere.png]]", ":5: pairs[0][1]: nowhere.png: no such file"),
+    ("pairing: {sample: 2}", "2 styles are to be drawn, but only 1"),
+    ("settings: !!python/object/apply:os.system [ls]", "tags such as"),
+    ("settings: " + "[" * 25 + "]" * 25, "nested more than 20 levels"),
+    ("settings: {steps: 1", "not YAML"),
+    ("settings: {init: nowhere.png}", "neither content nor noise nor a picture"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    picture("a.png", 1)
+    picture("s.png", 2)
+    return tmp_path
+
+
+def load(folder: Path, text: str):  # type: ignore[no-untyped-def]
+    (folder / "m.yaml").write_text(text)
+    return load_manifest(folder / "m.yaml")
+
+
+@pytest.mark.parametrize(("line", "message"), BROKEN)
+def test_a_broken_manifest_says_what_and_where(folder: Path, line: str, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD + line + "\n")
+    assert message in str(caught.value)
+
+
+def test_all_problems_come_at_once(folder: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD + "settings: {stepss: 1}\ngrid: {sed: [1]}\n")
+    assert len(caught.value.problems) == 2
+
+
+def test_an_alias_bomb_is_refused(folder: Path) -> None:
+    bomb = "x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    bomb += "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]\n" for i in range(1, 10))
+    with pytest.raises(ManifestError, match="aliases expand to"):
+        load(folder, GOOD + bomb)
+
+
+def test_numbers_in_all_spellings_are_one(folder: Path) -> None:
+    for text in ("1e3", "1_000", "1000", "1000.0"):
+        manifest = load(folder, GOOD + f"grid: {{style_weight: [{text}]}}\n")
+        assert manifest.axes["style_weight"] == (1000.0,)
+
+
+def plan_of(manifest, **options):  # type: ignore[no-untyped-def]
+    return Plan(manifest, lambda settings: "digest", 1, **options)
+
+
+def test_an_absurd_grid_is_refused_with_its_count(folder: Path) -> None:
+    values = ", ".join(map(str, range(1000)))
+    manifest = load(folder, GOOD + f"grid:\n  seed: [{values}]\n  steps: [{values[3:]}]\n")
+    with pytest.raises(ManifestError, match="999,000 jobs"):
+        plan_of(manifest, max_jobs=10_000)
+
+
+def test_names_never_collide(folder: Path, picture: Callable[..., Path]) -> None:
+    for name in ("c/x.png", "c/X.jpg", "c/x.jpg", "c/a__b.png", "c/a_b.png", "c/CON.png"):
+        picture(name)
+    manifest = load(folder, GOOD.replace("content: a.png", "content: [c, a.png]"))
+    names = [job.name.casefold() for job in plan_of(manifest).jobs()]
+    assert len(set(names)) == len(names) == 7
+    assert not any(name.split("__")[0] == "con" for name in names)
+
+
+@pytest.mark.parametrize("text", ["../x", "a:b", "x" * 300, "nul", " . ", "a__b", "ü\n"])
+def test_labels_are_safe_everywhere(text: str) -> None:
+    label = safe_label(text)
+    assert 0 < len(label.encode()) <= 80
+    assert not set(label) & set('<>:"/\\|?*\n')
+    assert "__" not in label
+
+
+def test_sampled_styles_are_the_same_every_time(folder: Path, picture: Callable[..., Path]) -> None:
+    for i in range(6):
+        picture(f"styles/{i}.png", i)
+    text = GOOD.replace("style: s.png", "style: styles") + "pairing: {sample: 3, seed: 1}\n"
+    first = [job.name for job in plan_of(load(folder, text)).jobs()]
+    assert len(first) == 3
+    assert first == [job.name for job in plan_of(load(folder, text)).jobs()]
+
+
+def test_explicit_pairs_are_not_made_twice(folder: Path) -> None:
+    assert len(plan_of(load(folder, GOOD + "pairs: [[a.png, s.png], [s.png, s.png]]\n"))) == 2
+
+
+def test_keys_follow_settings_and_bytes(folder: Path, picture: Callable[..., Path]) -> None:
+    def key(text: str) -> str:
+        return next(iter(plan_of(load(folder, text)).jobs())).key
+
+    before = key(GOOD)
+    assert key(GOOD + "settings: {preset: default}\n") == before
+    assert key(GOOD + "settings: {seed: 1}\n") != before
+    picture("s.png", 9)
+    assert key(GOOD) != before
+
+
+def test_every_setting_has_help_and_presets_are_valid() -> None:
+    schema = json_schema()["$defs"]["Settings"]["properties"]
+    assert set(schema) == set(Settings.model_fields)
+    assert all(entry["description"] for entry in schema.values())
+    for name in PRESETS:
+        assert Settings.model_validate({"preset": name}).problem() is None

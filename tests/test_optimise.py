@@ -1,0 +1,61 @@
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pipeline.optimise import LBFGS, Adam, Optimiser
+
+torch.manual_seed(0)
+CURVATURES = torch.rand(3, 12) * 4 + 0.5
+STARTS = torch.randn(3, 12)
+RATES = torch.tensor([0.05, 0.1, 0.2])
+
+
+def objective(x: Tensor, curvature: Tensor) -> Tensor:
+    return (curvature * (x - 1).square()).sum() + (x**4).sum() * 0.1
+
+
+def run(optimiser: Optimiser, steps: int, rates: Tensor) -> Tensor:
+    x = STARTS.clone()
+    for _ in range(steps):
+        y = x.clone().requires_grad_()
+        total = sum(objective(y[i], CURVATURES[i]) for i in range(3))
+        (gradient,) = torch.autograd.grad(total, y)
+        optimiser.step(x, gradient, rates)
+    return x
+
+
+def alone(make: Callable[[Tensor, int], torch.optim.Optimizer], index: int, steps: int) -> Tensor:
+    x = STARTS[index].clone().requires_grad_()
+    optimiser = make(x, index)
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        loss = objective(x, CURVATURES[index])
+        loss.backward()
+        return float(loss)
+
+    for _ in range(steps):
+        optimiser.step(closure)
+    return x.detach()
+
+
+def test_adam_follows_torch() -> None:
+    ours = run(Adam(betas=(0.9, 0.99)), 60, RATES)
+    for i in range(3):
+        theirs = alone(
+            lambda x, i: torch.optim.Adam([x], lr=float(RATES[i]), betas=(0.9, 0.99)), i, 60
+        )
+        torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_lbfgs_follows_torch_past_a_full_history() -> None:
+    ours = run(LBFGS(corrections=5), 15, RATES)
+    for i in range(3):
+        theirs = alone(
+            lambda x, i: torch.optim.LBFGS(
+                [x], lr=float(RATES[i]), max_iter=1, history_size=5, tolerance_grad=0.0,
+                tolerance_change=0.0,
+            ), i, 15,
+        )  # fmt: skip
+        torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-4)
