@@ -144,6 +144,11 @@ def read_size(path: Path) -> tuple[int, int]:
                 )
         except Image.DecompressionBombError as error:
             raise ImageError(f"{path}: too many pixels; scale it down") from error
+        except (OSError, SyntaxError, ValueError) as error:
+            # A PNG's orientation may stand behind its pixels, so a truncated one fails here.
+            raise ImageError(
+                f"{path}: damaged or truncated picture ({error}); replace it"
+            ) from error
     return (height, width) if turned else (width, height)
 
 

@@ -434,9 +434,7 @@ def _check_settings(source: _Source) -> dict[str, Any]:
 def _check_grid(source: _Source, settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     grid = source.data.get("grid")
     axes: dict[str, tuple[Any, ...]] = {}
-    if not isinstance(grid, dict):
-        return axes
-    for name, values in grid.items():
+    for name, values in grid.items() if isinstance(grid, dict) else ():
         if name not in Settings.model_fields:
             known = list(Settings.model_fields)
             source.report(("grid", name), "unknown setting" + nearest(str(name), known))
