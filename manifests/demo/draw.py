@@ -32,10 +32,7 @@ MAX_BYTES = 250_000
 
 
 def noise(
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    cell: tuple[float, float],
-    octaves: int = 1,
+    rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float], octaves: int = 1
 ) -> Array:
     """Smooth noise in 0..1 whose features are about `cell` (x, y) pixels large."""
     total = np.zeros(shape, np.float32)
@@ -198,11 +195,7 @@ def swirl_colours(rng: np.random.Generator, x: Array, y: Array, size: tuple[int,
         sky = mix(sky, ramp(np.clip(r * 0.52 + ring, 0, 1), FIRE), np.clip(glow * 1.2, 0, 1))
     depth = (y - hill_line(x, width, height)) / height
     furrow = 0.42 + 0.40 * np.sin(9 * x / width + 46 * depth + 3 * noise(rng, x.shape, (70, 50)))
-    return mix(
-        sky,
-        ramp(furrow - 0.9 * np.exp(-depth * 40), LAND),
-        (depth > 0).astype(np.float32),
-    )
+    return mix(sky, ramp(furrow - 0.9 * np.exp(-depth * 40), LAND), (depth > 0).astype(np.float32))
 
 
 def trace(starts: Array, flow: Array, steps: int, stride: float) -> Array:
@@ -230,9 +223,7 @@ def brush(
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
     count = max(5, int(width / 2.6))
     load = np.cumsum(rng.normal(0, 0.028, (count, 3)), 0) + rng.normal(0, 0.028, (count, 1))
-    ridge = rng.uniform(0.30, 0.9, count) + np.where(
-        np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0
-    )
+    ridge = rng.uniform(0.30, 0.9, count) + np.where(np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0)
     arch = np.sin(np.linspace(0.25, math.pi - 0.12, len(path)))[:, None] ** 0.4
     for i in rng.permutation(count):
         side = (i + 0.5) / count - 0.5
@@ -270,12 +261,7 @@ def draw_swirls(rng: np.random.Generator) -> Array:
     colours, flow = swirl_colours(rng, x, y, size), swirl_field(size)
     paint, height = to_image(blur(colours, 12) * 0.6), Image.new("L", size, 90)
     draws = (ImageDraw.Draw(paint), ImageDraw.Draw(height))
-    for width, spacing, length in (
-        (26, 24, 110),
-        (18, 13, 90),
-        (12, 10.5, 66),
-        (8, 11, 44),
-    ):
+    for width, spacing, length in ((26, 24, 110), (18, 13, 90), (12, 10.5, 66), (8, 11, 44)):
         paths = trace(jittered(rng, size, spacing * SCALE), flow, 18, length * SCALE / 18)
         for path in paths:
             centre = path[9].astype(int)
@@ -429,11 +415,214 @@ def lead(colour: Array, cells: Array, light: Array) -> Array:
     return mix(glass, metal, came)
 
 
+# --------------------------------------------------------------------------- wave
+
+PAPER, FOAM, SUN = (0.93, 0.85, 0.66), (0.97, 0.94, 0.84), (0.83, 0.30, 0.17)
+INK, PRUSSIAN, MID = (0.05, 0.08, 0.19), (0.07, 0.18, 0.42), (0.20, 0.40, 0.62)
+PALE, SAND = (0.58, 0.72, 0.76), (0.86, 0.72, 0.47)
+
+OUTER = (
+    (-150, 640), (-60, 480), (-10, 350), (50, 225), (130, 125), (225, 72), (320, 72),
+    (395, 112), (432, 172), (434, 225),
+)  # fmt: skip
+INNER = (
+    (700, 650), (560, 590), (420, 560), (310, 505), (245, 425), (222, 335), (240, 250),
+    (292, 192), (350, 176), (400, 192), (434, 225),
+)  # fmt: skip
+BANDS = (
+    (0.00, PRUSSIAN), (0.15, FOAM), (0.19, MID), (0.31, PRUSSIAN), (0.40, PALE), (0.45, PRUSSIAN),
+    (0.57, FOAM), (0.61, MID), (0.71, PRUSSIAN), (0.80, PALE), (0.85, MID), (0.95, FOAM),
+)  # fmt: skip
+
+
+@dataclass
+class Print:
+    """A sheet being printed: drawing in 768 px units, with contour lines in ink."""
+
+    draw: ImageDraw.ImageDraw
+    scale: float
+    line: float = 2.2
+
+    def fill(self, path: Array, colour: Rgb) -> None:
+        """Print a flat shape."""
+        self.draw.polygon(flat(path * self.scale), fill=ink(colour))
+
+    def stroke(self, path: Array, colour: Rgb = INK, width: float = 0.0) -> None:
+        """Print a line of the given or the usual width."""
+        thick = max(1, round((width or self.line) * self.scale))
+        self.draw.line(flat(path * self.scale), fill=ink(colour), width=thick, joint="curve")
+
+    def disc(self, x: float, y: float, radius: float, colour: Rgb) -> None:
+        """Print a disc."""
+        box = [(x - radius), (y - radius), (x + radius), (y + radius)]
+        self.draw.ellipse([v * self.scale for v in box], fill=ink(colour))
+
+
+def claw(start: Point, heading: float, length: float, bend: float, depth: int) -> list[Array]:
+    """A hooked finger of foam with smaller fingers on it: polygons, largest first."""
+    s = np.linspace(0, 1, 16)
+    angle = heading + bend * s**1.3
+    step = np.stack([np.cos(angle), np.sin(angle)], 1) * length / 15
+    spine = np.asarray(start) + np.vstack([np.zeros((1, 2)), np.cumsum(step, 0)[:-1]])
+    width = 0.17 * length * (1 - s) ** 0.6 * (1 + 0.25 * np.sin(5 * s))
+    side = np.stack([-np.sin(angle), np.cos(angle)], 1) * width[:, None]
+    shapes = [np.vstack([spine + side, (spine - side)[::-1]])]
+    if depth:
+        for place, turn, part in ((5, -0.95, 0.55), (8, -0.85, 0.52), (8, 0.8, 0.40)):
+            root = (float(spine[place, 0]), float(spine[place, 1]))
+            lean = math.copysign(1, bend) * turn
+            shapes += claw(root, angle[place] + lean, length * part, bend * 1.15, depth - 1)
+    return shapes
+
+
+def print_claw(sheet: Print, shapes: Sequence[Array]) -> None:
+    """Print one finger: contour first, then the cream, then a blue accent inside."""
+    for shape in shapes:
+        sheet.stroke(np.vstack([shape, shape[:2]]), INK, sheet.line * 1.9)
+    for shape in shapes:
+        sheet.fill(shape, FOAM)
+    for shape in shapes:
+        half = len(shape) // 2
+        accent = 0.72 * shape[1 : half - 5] + 0.28 * shape[::-1][1 : half - 5]
+        sheet.stroke(accent, PALE, sheet.line * 0.9)
+
+
+def print_bubbles(sheet: Print, centres: Array, radii: Array, tones: Sequence[Rgb]) -> None:
+    """Print overlapping discs with concentric rings, as one contoured mass per disc."""
+    for (x, y), radius in zip(centres.tolist(), radii.tolist(), strict=True):
+        sheet.disc(x, y, radius + sheet.line * 0.8, INK)
+        for i, tone in enumerate(tones):
+            sheet.disc(x, y, radius * (1 - i / len(tones)), tone)
+
+
+def placed(points: Sequence[Point], place: tuple[float, float, float, float], n: int) -> Array:
+    """Control points, moved to (x, y), scaled and stretched sideways, as a curve."""
+    x, y, scale, stretch = place
+    return spline(points, n) * np.array([scale * stretch, scale]) + np.array([x, y])
+
+
+def print_body(sheet: Print, outer: Array, inner: Array) -> None:
+    """Print the wave's body as stripes that run up its face and close at the tip."""
+    sheet.stroke(outer, INK, sheet.line * 2.4)
+    edges = [a for a, _ in BANDS] + [1.0]
+    for (a, colour), b in zip(BANDS, edges[1:], strict=True):
+        left, right = outer + (inner - outer) * a, outer + (inner - outer) * b
+        sheet.fill(np.vstack([left, right[::-1]]), colour)
+    for a in edges:
+        sheet.stroke(outer + (inner - outer) * a, INK, sheet.line * 0.8)
+    sheet.stroke(inner, INK, sheet.line * 1.5)
+
+
+def print_crest(
+    sheet: Print, rng: np.random.Generator, outer: Array, inner: Array, size: float
+) -> None:
+    """Print the foam: a scalloped cap along the lip with claws outside and inside."""
+    n, flip = len(outer), math.copysign(1, float(inner[0, 0] - outer[0, 0]))
+    tangent = np.gradient(outer, axis=0)
+    heading = np.arctan2(tangent[:, 1], tangent[:, 0])
+    for i in np.linspace(0.36, 0.96, 17) * (n - 1):
+        k = int(i)
+        out = heading[k] - flip * rng.uniform(0.5, 0.9)
+        length = size * rng.uniform(30, 46)
+        print_claw(sheet, claw(tuple(outer[k]), out, length, flip * 1.9, 2))
+    rim = outer + (inner - outer) * 0.13
+    for row, keep in ((0.17, 0.34), (0.06, 0.38)):
+        index = (np.linspace(keep, 0.985, 30) * (n - 1)).astype(int)
+        line = (outer + (inner - outer) * row)[index]
+        radii = size * rng.uniform(8, 14, 30)
+        print_bubbles(sheet, line, radii, (FOAM, FOAM, PALE, FOAM))
+    for i in np.linspace(0.40, 1.0, 19) * (n - 1):
+        k = int(i)
+        down = heading[k] + flip * rng.uniform(0.55, 0.95)
+        length = size * rng.uniform(36, 62)
+        print_claw(sheet, claw(tuple(rim[k]), down, length, flip * 1.5, 2))
+
+
+def print_wave(
+    sheet: Print, rng: np.random.Generator, place: tuple[float, float, float, float]
+) -> None:
+    """Print one breaking wave; a negative stretch makes it break to the left."""
+    outer, inner = placed(OUTER, place, 160), placed(INNER, place, 160)
+    print_body(sheet, outer, inner)
+    print_crest(sheet, rng, outer, inner, place[2])
+
+
+def print_clouds(sheet: Print, rng: np.random.Generator, width: float) -> None:
+    """Print rows of scroll clouds and wind lines over the sky."""
+    for row, y in enumerate((28, 92, 150, 205, 255)):
+        for x in np.arange(-40 + 70 * (row % 2), width + 60, 175):
+            cx, cy = x + rng.uniform(-20, 20), y + rng.uniform(-8, 8)
+            for lift in (0, 9, 18):
+                reach = rng.uniform(55, 95)
+                bar = np.array([[cx - reach, cy + lift], [cx + reach, cy + lift]])
+                sheet.stroke(bar, INK, 8.6)
+                sheet.stroke(bar, (SAND, PALE, FOAM)[lift // 9], 6.4)
+            offsets = np.array([[-34, 4], [-12, -10], [14, -6], [34, 6], [2, 6]])
+            radii = rng.uniform(13, 21, 5)
+            tones = (FOAM, SAND, FOAM, PALE, PRUSSIAN)
+            print_bubbles(sheet, offsets + np.array([cx, cy]), radii, tones)
+
+
+def print_swell(sheet: Print, width: float, height: float) -> None:
+    """Print the sea behind the waves: overlapping swells with stripes along them."""
+    x = np.linspace(-10, width + 10, 240)
+    tones = (PALE, PRUSSIAN, MID, FOAM, PRUSSIAN, MID, PALE, PRUSSIAN, MID)
+    for i in range(26):
+        depth = i / 25
+        y = 300 + 270 * depth**1.25 + (5 + 22 * depth) * np.abs(
+            np.sin(x / (34 + 60 * depth) + 1.9 * i)
+        ) * -1
+        line = np.stack([x, y], 1)
+        sheet.fill(np.vstack([line, [[width + 10, height + 9], [-10, height + 9]]]), tones[i % 9])
+        sheet.stroke(line, INK, 1.7)
+
+
+def print_spray(sheet: Print, rng: np.random.Generator, count: int) -> None:
+    """Scatter drops around the great wave's lip."""
+    for _ in range(count):
+        angle, far = rng.uniform(-2.6, 1.2), rng.uniform(0.55, 1.5)
+        x, y = 330 + 210 * far * math.cos(angle), 205 + 165 * far * math.sin(angle)
+        radius = rng.uniform(1.4, 4.2)
+        sheet.disc(x, y, radius + 1.3, INK)
+        sheet.disc(x, y, radius, FOAM)
+
+
+def wood_grain(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Array:
+    """Brightness of the block's grain: long wavy year rings, pores, and uneven rubbing."""
+    y = np.mgrid[0 : shape[0], 0 : shape[1]][0].astype(np.float32) / scale
+    warp = noise(rng, shape, (420 * scale, 60 * scale), 2)
+    rings = 0.5 + 0.5 * np.sin(y * 0.42 + 46 * warp)
+    pores = noise(rng, shape, (26 * scale, 1.2 * scale))
+    rubbing = noise(rng, shape, (60 * scale, 40 * scale), 3)
+    return 1 - 0.10 * rings**3 - 0.09 * pores**2 - 0.12 * (rubbing - 0.5)
+
+
+def draw_wave(rng: np.random.Generator) -> Array:
+    """A great wave with clawed foam, cut as a colour woodblock print."""
+    scale, width, height = 3, 768, 576
+    y = np.linspace(0, 1, height * scale)[:, None] + np.zeros((1, width * scale))
+    image = to_image(ramp(np.clip(y * 1.8, 0, 1), (SAND, PAPER, FOAM, PAPER)))
+    sheet = Print(ImageDraw.Draw(image), scale)
+    sheet.disc(610, 150, 74, INK)
+    sheet.disc(610, 150, 72, SUN)
+    print_clouds(sheet, rng, width)
+    print_swell(sheet, width, height)
+    for place in ((560, 190, 0.42, 1.0), (860, 205, 0.55, -1.0)):
+        print_wave(sheet, rng, place)
+    print_wave(sheet, rng, (10, 0, 1.0, 1.0))
+    print_spray(sheet, rng, 90)
+    for place in ((470, 350, 0.5, 1.0), (250, 420, 0.40, 1.0), (60, 430, 0.42, 1.0)):
+        print_wave(sheet, rng, place)
+    grain = wood_grain(rng, (height * scale, width * scale), scale)
+    return to_array(image) * grain[..., None]
+
+
 # --------------------------------------------------------------------------- command
 
 PICTURES: dict[str, tuple[Callable[[np.random.Generator], Array], str]] = {
     "swirls": (draw_swirls, "style"),
     "stained_glass": (draw_stained_glass, "style"),
+    "wave": (draw_wave, "style"),
 }
 
 
