@@ -223,9 +223,7 @@ def brush(
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
     count = max(5, int(width / 2.6))
     load = np.cumsum(rng.normal(0, 0.028, (count, 3)), 0) + rng.normal(0, 0.028, (count, 1))
-    ridge = rng.uniform(0.30, 0.9, count) + np.where(
-        np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0
-    )
+    ridge = rng.uniform(0.30, 0.9, count) + np.where(np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0)
     arch = np.sin(np.linspace(0.25, math.pi - 0.12, len(path)))[:, None] ** 0.4
     for i in rng.permutation(count):
         side = (i + 0.5) / count - 0.5
@@ -571,11 +569,9 @@ def print_swell(sheet: Print, width: float, height: float) -> None:
     tones = (PALE, PRUSSIAN, MID, FOAM, PRUSSIAN, MID, PALE, PRUSSIAN, MID)
     for i in range(26):
         depth = i / 25
-        y = (
-            300
-            + 270 * depth**1.25
-            + (5 + 22 * depth) * np.abs(np.sin(x / (34 + 60 * depth) + 1.9 * i)) * -1
-        )
+        y = 300 + 270 * depth**1.25 + (5 + 22 * depth) * np.abs(
+            np.sin(x / (34 + 60 * depth) + 1.9 * i)
+        ) * -1
         line = np.stack([x, y], 1)
         sheet.fill(np.vstack([line, [[width + 10, height + 9], [-10, height + 9]]]), tones[i % 9])
         sheet.stroke(line, INK, 1.7)
@@ -621,9 +617,441 @@ def draw_wave(rng: np.random.Generator) -> Array:
     return to_array(image) * grain[..., None]
 
 
+# --------------------------------------------------------------------------- still life
+
+EYE = np.array([0.0, 3.3, 9.6], np.float32)
+LOOK = np.array([0.0, 0.72, 0.0], np.float32)
+WINDOW = np.array([-6.5, 6.6, 4.6], np.float32)
+WINDOW_U = np.array([0.58, 0.0, 0.81], np.float32)
+WINDOW_V = np.array([0.45, 0.79, -0.32], np.float32)
+TABLE_EDGE, WALL = 2.35, -3.4
+SUNLIGHT, SKYLIGHT, BOUNCE = (1.32, 1.18, 0.98), (0.20, 0.23, 0.29), (0.24, 0.19, 0.14)
+
+Surface = Callable[[Array, Array], tuple[Array, Array]]
+
+
+@dataclass
+class Solid:
+    """A traced object: a signed distance in local space, and how its surface looks.
+
+    `surface` maps local points and normals to colours and (possibly bumped) normals.
+    """
+
+    centre: Array
+    radius: float
+    distance: Callable[[Array], Array]
+    surface: Surface
+    gloss: float = 0.35
+    veil: float = 0.0
+
+
+def unit(v: Array) -> Array:
+    """Normalise vectors along the last axis."""
+    scaled: Array = v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-9)
+    return scaled
+
+
+def dots(p: Array, scale: float, seed: int) -> Array:
+    """Solid noise in 0..1 from a few warped sine waves; cheap and seamless."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros(p.shape[:-1], np.float32)
+    for octave in range(4):
+        for _ in range(3):
+            wave = (rng.normal(0, scale * 1.9**octave, 3)).astype(np.float32)
+            total += np.sin(p @ wave + rng.uniform(0, 6) + total) * 0.6**octave
+    return np.clip(0.5 + total * 0.16, 0, 1)
+
+
+def sphere(radius: float) -> Callable[[Array], Array]:
+    """Distance to a ball."""
+    return lambda p: np.linalg.norm(p, axis=-1) - radius
+
+
+def apple_shape(radius: float) -> Callable[[Array], Array]:
+    """Distance to an apple: a ball with a dimple at both ends, narrower below, and a stem."""
+
+    def distance(p: Array) -> Array:
+        flat_r = np.hypot(p[..., 0], p[..., 2]) / radius
+        y = p[..., 1] / radius
+        ring = np.hypot(flat_r - 0.40, y * 0.86 + 0.05 * flat_r) - 0.64 - 0.05 * y
+        stem = np.hypot(flat_r - 0.10 * np.maximum(y - 0.4, 0), 0) - 0.045
+        stem = np.maximum(stem, np.maximum(0.25 - y, y - 0.86))
+        return np.minimum(ring * 0.85, stem * 0.9) * radius
+
+    return distance
+
+
+def pear_shape(radius: float, tilt: float) -> Callable[[Array], Array]:
+    """Distance to a pear: two balls blended, leaning by `tilt`, with a stem."""
+
+    def distance(p: Array) -> Array:
+        x = p[..., 0] - tilt * np.maximum(p[..., 1], 0)
+        q = np.stack([x, p[..., 1], p[..., 2]], -1) / radius
+        low = np.linalg.norm(q, axis=-1) - 1.0
+        high = np.linalg.norm(q - np.array([0, 1.12, 0], np.float32), axis=-1) - 0.52
+        h = np.clip(0.5 + 0.5 * (high - low) / 0.75, 0, 1)
+        body = high * (1 - h) + low * h - 0.75 * h * (1 - h)
+        stem = np.hypot(q[..., 0] - 0.15 * (q[..., 1] - 1.6), q[..., 2]) - 0.05
+        stem = np.maximum(stem, np.abs(q[..., 1] - 1.75) - 0.28)
+        return np.minimum(body, stem) * radius * 0.85
+
+    return distance
+
+
+def turned(profile: Sequence[Point], wall: float) -> Callable[[Array], Array]:
+    """Distance to a vessel turned on a wheel: its profile is a (radius, height) curve."""
+    points = spline(profile, 40).astype(np.float32)
+
+    def distance(p: Array) -> Array:
+        flat_r, y = np.hypot(p[..., 0], p[..., 2]), p[..., 1]
+        best = np.full(flat_r.shape, np.inf, np.float32)
+        for (ax, ay), (bx, by) in zip(points[:-1].tolist(), points[1:].tolist(), strict=True):
+            ex, ey = bx - ax, by - ay
+            t = ((flat_r - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey + 1e-9)
+            t = np.clip(t, 0, 1)
+            best = np.minimum(best, (flat_r - ax - t * ex) ** 2 + (y - ay - t * ey) ** 2)
+        return np.sqrt(best) - wall
+
+    return distance
+
+
+def jug_shape() -> Callable[[Array], Array]:
+    """Distance to a bellied jug with a handle."""
+    pot = turned(
+        ((0.0, 0.05), (0.55, 0.06), (0.86, 0.55), (0.88, 1.0), (0.52, 1.62), (0.46, 1.9),
+         (0.62, 2.25)),
+        0.05,
+    )  # fmt: skip
+
+    def distance(p: Array) -> Array:
+        x, y = p[..., 0] + 0.66, (p[..., 1] - 1.52) * 0.86
+        handle = np.hypot(np.hypot(x, y) - 0.50, p[..., 2]) - 0.095
+        lip = np.stack([p[..., 0] - 0.22 * smoothstep(1.8, 2.3, p[..., 1]), *p.T[1:]], -1)
+        return np.minimum(pot(lip), np.maximum(handle, p[..., 0] + 0.40)) * 0.85
+
+    return distance
+
+
+def apple_skin(blush: Rgb, ground: Rgb, seed: int) -> Surface:
+    """Streaked, speckled apple skin: blush on one side, ground colour near the stem."""
+
+    def surface(p: Array, n: Array) -> tuple[Array, Array]:
+        angle = np.arctan2(p[..., 2], p[..., 0])
+        streak = dots(np.stack([np.cos(angle) * 3, np.sin(angle) * 3, p[..., 1]], -1), 2.6, seed)
+        patch = dots(p, 1.5, seed + 1) + 0.5 * n[..., 0] * np.sin(seed) - 0.55 * (n[..., 1] > 0.94)
+        colour = mix(ground, blush, smoothstep(0.12, 0.62, patch * 0.55 + streak * 0.45))
+        colour = mix(colour, ground, 0.6 * smoothstep(0.80, 0.88, dots(p, 22, seed + 2)))
+        woody = (np.hypot(p[..., 0], p[..., 2]) < 0.05) & (p[..., 1] > 0.16)
+        return mix(colour, (0.20, 0.12, 0.06), woody.astype(np.float32)), n
+
+    return surface
+
+
+def pear_skin(seed: int, radius: float) -> Surface:
+    """Yellow-green pear skin with a warm cheek and brown freckles."""
+
+    def surface(p: Array, n: Array) -> tuple[Array, Array]:
+        green, gold, cheek = (0.50, 0.55, 0.10), (0.82, 0.66, 0.15), (0.75, 0.33, 0.10)
+        colour = mix(green, gold, smoothstep(0.3, 0.7, dots(p, 1.3, seed)))
+        colour = mix(colour, cheek, 0.7 * smoothstep(0.1, 0.9, n[..., 0]))
+        colour = mix(colour, (0.36, 0.26, 0.08), 0.5 * smoothstep(0.7, 0.82, dots(p, 20, seed)))
+        return mix(colour, (0.22, 0.14, 0.07), smoothstep(1.5, 1.56, p[..., 1] / radius)), n
+
+    return surface
+
+
+def orange_skin(seed: int) -> Surface:
+    """Pitted orange peel."""
+
+    def surface(p: Array, n: Array) -> tuple[Array, Array]:
+        pits = np.stack([dots(p, 16, seed + k) for k in range(3)], -1) - 0.5
+        colour = mix((0.98, 0.45, 0.03), (0.90, 0.33, 0.02), dots(p, 2.5, seed))
+        navel = smoothstep(0.975, 0.99, n @ unit(np.array([0.5, 0.75, 0.5], np.float32)))
+        return mix(colour, (0.35, 0.38, 0.10), navel), unit(n + 0.16 * pits)
+
+    return surface
+
+
+def grape_skin(seed: int) -> Surface:
+    """Dark grape skin with a dusty bloom."""
+
+    def surface(p: Array, n: Array) -> tuple[Array, Array]:
+        dark = ((0.20, 0.03, 0.13), (0.27, 0.04, 0.12), (0.13, 0.03, 0.17))[seed % 3]
+        return mix(dark, (0.42, 0.38, 0.55), 0.42 * smoothstep(0.35, 0.9, dots(p, 7, seed))), n
+
+    return surface
+
+
+def glaze(body: Rgb, band: Rgb, rings: Sequence[Point]) -> Surface:
+    """Glazed ware with painted rings between pairs of heights."""
+
+    def surface(p: Array, n: Array) -> tuple[Array, Array]:
+        y = p[..., 1] + 0.012 * (dots(p, 6, 3) - 0.5)
+        colour = mix(body, (0.70, 0.62, 0.50), 0.25 * dots(p, 2.0, 5))
+        for low, high in rings:
+            inside = smoothstep(low - 0.012, low + 0.012, y) * smoothstep(
+                high + 0.012, high - 0.012, y
+            )
+            colour = mix(colour, band, 0.9 * inside)
+        return colour, n
+
+    return surface
+
+
+def bottle_glass(p: Array, n: Array) -> tuple[Array, Array]:
+    """Dark green glass with a wax cap and a paper label."""
+    rim = smoothstep(0.35, 1.0, np.abs(n[..., 0]))
+    colour = mix((0.012, 0.045, 0.022), (0.10, 0.30, 0.09), rim * (p[..., 1] < 2.1))
+    label = (p[..., 1] > 0.62) & (p[..., 1] < 1.42)
+    paper = mix((0.80, 0.72, 0.55), (0.66, 0.55, 0.38), dots(p, 3, 9))
+    frame = (np.abs(np.abs(p[..., 1] - 1.02) - 0.31) < 0.02) & label
+    paper = mix(paper, (0.45, 0.10, 0.08), frame.astype(np.float32))
+    colour = mix(colour, paper, label.astype(np.float32))
+    return mix(colour, (0.42, 0.05, 0.05), smoothstep(2.98, 3.0, p[..., 1])), n
+
+
+def at(x: float, y: float, z: float) -> Array:
+    """A point in the scene."""
+    return np.array([x, y, z], np.float32)
+
+
+def grape_bunch(rng: np.random.Generator) -> list[Solid]:
+    """A bunch of grapes lying on the cloth, piled in a tapering heap."""
+    grapes: list[Solid] = []
+    for layer, (count, y) in enumerate(((22, 0.19), (14, 0.46), (6, 0.70))):
+        for i in range(count):
+            u = (i + 0.5) / count
+            turn = i * 2.39996 + layer
+            reach = math.sqrt(u) * (0.95 - 0.26 * layer)
+            x, z = 1.25 * reach * math.cos(turn), 0.62 * reach * math.sin(turn)
+            r = rng.uniform(0.165, 0.205)
+            spot = at(2.62 + x - 0.15 * layer, y + rng.uniform(-0.03, 0.04), 1.02 + z + 0.25 * x)
+            grapes.append(Solid(spot, r, sphere(r), grape_skin(i + layer), 0.5, 0.25))
+    return grapes
+
+
+def bowl_fruit() -> list[Solid]:
+    """The fruit heaped in the bowl."""
+    red, yellow, green = (0.66, 0.05, 0.04), (0.86, 0.62, 0.14), (0.50, 0.62, 0.12)
+    return [
+        Solid(at(-0.62, 1.12, 0.45), 0.72, apple_shape(0.60), apple_skin(red, yellow, 11)),
+        Solid(at(0.36, 1.10, 0.62), 0.58, sphere(0.58), orange_skin(4), 0.25),
+        Solid(at(0.98, 1.10, 0.0), 0.72, apple_shape(0.58), apple_skin((0.62, 0.60, 0.1), green, 5)),
+        Solid(at(0.15, 1.15, -0.55), 0.60, sphere(0.60), orange_skin(8), 0.25),
+        Solid(at(-0.75, 1.15, -0.45), 0.56, sphere(0.56), orange_skin(6), 0.25),
+        Solid(at(-0.05, 1.72, 0.12), 1.5, pear_shape(0.50, 0.30), pear_skin(7, 0.50)),
+    ]
+
+
+def still_life_solids(rng: np.random.Generator) -> list[Solid]:
+    """Everything that stands on the table."""
+    red, yellow = (0.70, 0.08, 0.05), (0.90, 0.66, 0.18)
+    bowl = ((0.0, 0.10), (0.55, 0.08), (0.75, 0.14), (1.30, 0.52), (1.62, 0.98), (1.70, 1.04))
+    bottle = (
+        (0.0, 0.03), (0.40, 0.03), (0.47, 0.12), (0.47, 1.6), (0.44, 1.95), (0.20, 2.38),
+        (0.15, 2.65), (0.15, 3.25), (0.12, 3.36), (0.0, 3.38),
+    )  # fmt: skip
+    cream, blue = (0.86, 0.82, 0.72), (0.10, 0.20, 0.48)
+    rings = ((0.42, 0.50), (0.56, 0.60), (1.30, 1.34), (1.40, 1.50), (2.10, 2.30))
+    return [
+        Solid(at(0.05, 0, 0), 2.1, turned(bowl, 0.06),
+              glaze((0.16, 0.34, 0.46), cream, ((0.80, 0.86), (0.91, 0.94), (0.30, 0.34))), 0.55),
+        Solid(at(-2.55, 0, -0.35), 2.6, jug_shape(), glaze(cream, blue, rings), 0.6),
+        Solid(at(2.05, 0, -1.05), 3.5, turned(bottle, 0.03), bottle_glass, 0.9),
+        *bowl_fruit(),
+        Solid(at(-1.75, 0.52, 1.35), 0.70, apple_shape(0.56), apple_skin(red, yellow, 2)),
+        Solid(at(-2.95, 0.48, 1.25), 1.3, pear_shape(0.49, -0.22), pear_skin(3, 0.49)),
+        Solid(at(0.35, 0.46, 1.72), 0.47, sphere(0.47), orange_skin(2), 0.25),
+        *grape_bunch(rng),
+    ]  # fmt: skip
+
+
+def march(solid: Solid, origin: Array, ray: Array, limit: Array) -> Array:
+    """Distance along each ray to the solid, or infinity if it misses or lies past `limit`."""
+    offset = origin - solid.centre
+    along = -np.sum(offset * ray, -1)
+    gap = np.sum(offset * offset, -1) - along * along
+    half = np.sqrt(np.maximum(solid.radius**2 * 1.02 - gap, 0))
+    found = np.full(along.shape, np.inf, np.float32)
+    live = np.flatnonzero((half > 0) & (along + half > 0) & (along - half < limit))
+    t = np.maximum(along - half, 0)[live]
+    end = np.minimum(along + half, limit)[live]
+    for _ in range(48):
+        if not len(live):
+            break
+        step = solid.distance(offset[live] + ray[live] * t[:, None])
+        hit = step < 0.004
+        found[live[hit]] = t[hit]
+        t = t + np.maximum(step, 0.003)
+        keep = ~hit & (t < end)
+        live, t, end = live[keep], t[keep], end[keep]
+    return found
+
+
+def camera_rays(width: int, height: int) -> Array:
+    """Unit view directions, one per pixel."""
+    x, y = grid(width, height)
+    forward = unit(LOOK - EYE)
+    right = unit(np.cross(forward, np.array([0, 1, 0], np.float32)))
+    up = np.cross(right, forward)
+    u, v = (x + 0.5) / width - 0.5, (0.5 * height - y) / width
+    rays = forward + 0.80 * (u[..., None] * right + v[..., None] * up)
+    return unit(rays).reshape(-1, 3).astype(np.float32)
+
+
+def cloth_fold(x: Array, y: Array) -> Array:
+    """How far the hanging cloth stands out: pleats that deepen downwards."""
+    deep = np.clip(-y, 0, 2)
+    swing = np.sin(x * 3.1 + 0.9 * np.sin(x * 1.3)) + 0.5 * np.sin(x * 6.7 + 1.0 + 0.6 * y)
+    return deep * 0.16 * swing - 0.02 * deep
+
+
+def trace_room(ray: Array) -> tuple[Array, Array, Array]:
+    """Distance, normal, and kind (0 wall, 1 table top, 2 hanging cloth) of the backdrop."""
+    top = -EYE[1] / np.minimum(ray[:, 1], -1e-4)
+    point = EYE + ray * top[:, None]
+    far = (WALL - EYE[2]) / ray[:, 2]
+    kind = np.where((ray[:, 1] < 0) & (point[:, 2] > WALL), 1, 0)
+    kind[(kind == 1) & (point[:, 2] > TABLE_EDGE)] = 2
+    t = np.where(kind == 0, far, top)
+    front = (TABLE_EDGE - EYE[2]) / ray[:, 2]
+    for _ in range(4):
+        p = EYE + ray * front[:, None]
+        front = (TABLE_EDGE + cloth_fold(p[:, 0], p[:, 1]) - EYE[2]) / ray[:, 2]
+    t = np.where(kind == 2, front, t).astype(np.float32)
+    return t, room_normal(EYE + ray * t[:, None], kind), kind
+
+
+def room_normal(p: Array, kind: Array) -> Array:
+    """Normals of wall and cloth; the table top carries soft wrinkles and rolls at its edge."""
+    normal = np.zeros_like(p)
+    normal[kind == 0, 2] = 1
+    x, y, z = p.T
+    wrinkle = dots(np.stack([x * 0.5, y, z * 1.4], -1), 0.9, 21)
+    ridge = dots(np.stack([x * 0.5 + 0.02, y, z * 1.4 + 0.03], -1), 0.9, 21) - wrinkle
+    roll = smoothstep(TABLE_EDGE - 0.14, TABLE_EDGE, z)
+    table = np.stack([-6.0 * ridge, 1 - 0.45 * roll, roll * 0.8 - 5.0 * ridge], -1)
+    slope = (cloth_fold(x + 0.01, y) - cloth_fold(x - 0.01, y)) / 0.02
+    drape = np.stack([-slope * 1.2, 0.30 + 0 * x, np.ones_like(x)], -1)
+    normal[kind == 1], normal[kind == 2] = table[kind == 1], drape[kind == 2]
+    return unit(normal).astype(np.float32)
+
+
+def room_colour(p: Array, kind: Array) -> Array:
+    """Plaster wall, and a linen cloth with woven stripes."""
+    x, y, z = p.T
+    mottled = dots(p * at(1, 1, 0), 1.1, 31)
+    wall = mix((0.34, 0.33, 0.25), (0.50, 0.46, 0.33), mottled)
+    wall = mix(wall, (0.26, 0.22, 0.18), 0.5 * smoothstep(0.62, 0.7, dots(p * at(1, 1, 0), 5, 33)))
+    down = np.where(kind == 2, TABLE_EDGE - y, z)
+    cloth = mix((0.83, 0.79, 0.70), (0.74, 0.69, 0.60), dots(p, 3, 35))
+    for place, half in ((1.98, 0.035), (2.12, 0.012), (2.75, 0.10), (2.95, 0.02), (2.58, 0.02)):
+        line = smoothstep(half + 0.012, half, np.abs(down - place))
+        cloth = mix(cloth, (0.62, 0.10, 0.10), 0.85 * line)
+    weave = 1 + 0.035 * np.sin(x * 170) * np.sin(down * 170)
+    return mix(cloth * weave[:, None], wall, (kind == 0).astype(np.float32))
+
+
+def window_glint(p: Array, mirrored: Array) -> Array:
+    """How much of the four-pane window a mirrored ray sees."""
+    facing = unit(np.cross(WINDOW_U, WINDOW_V))
+    t = ((WINDOW - p) @ facing) / (mirrored @ facing + 1e-6)
+    spot = p + mirrored * t[:, None] - WINDOW
+    u, v = np.abs(spot @ unit(WINDOW_U)), np.abs(spot @ unit(WINDOW_V))
+    pane = smoothstep(1.9, 1.5, u) * smoothstep(2.4, 2.0, v)
+    bars = smoothstep(0.05, 0.2, u) * smoothstep(0.05, 0.2, v)
+    glint: Array = np.where(t > 0, pane * bars, 0)
+    return glint
+
+
+def lit_share(rng: np.random.Generator, p: Array, n: Array, solids: Sequence[Solid]) -> Array:
+    """Share of the window that each point sees, from four jittered shadow rays."""
+    total = np.zeros(len(p), np.float32)
+    start = p + n * 0.02
+    for i in range(4):
+        u = ((i % 2) + rng.random(len(p), np.float32)) - 1
+        v = ((i // 2) + rng.random(len(p), np.float32)) - 1
+        goal = WINDOW + 1.3 * (u[:, None] * WINDOW_U + v[:, None] * WINDOW_V)
+        ray = unit(goal - start).astype(np.float32)
+        facing = np.sum(n * ray, -1)
+        open_ = np.flatnonzero(facing > 0)
+        for solid in solids:
+            limit = np.full(len(open_), 30, np.float32)
+            open_ = open_[np.isinf(march(solid, start[open_], ray[open_], limit))]
+        total[open_] += facing[open_] / 4
+    return total
+
+
+def openness(p: Array, n: Array, solids: Sequence[Solid], owner: Array) -> Array:
+    """Ambient light left over between the objects, each taken as a ball."""
+    left = np.ones(len(p), np.float32)
+    for i, solid in enumerate(solids):
+        size = min(solid.radius, 0.62)
+        middle = solid.centre + at(0, 0.5 if solid.radius > 0.8 else 0.0, 0)
+        to = middle - p
+        far = np.linalg.norm(to, axis=-1)
+        shade = np.clip(0.25 + np.sum(to * n, -1) / (far + 1e-6), 0, 1)
+        shade *= np.clip((size / (far + 1e-6)) ** 2, 0, 0.75)
+        left *= np.where(owner == i, 1, 1 - shade)
+    on_solid = owner >= 0
+    contact = smoothstep(-0.05, 0.5, p[:, 1]) * 0.6 + 0.4
+    return left * np.where(on_solid, contact, 1)
+
+
+def first_hits(ray: Array, solids: Sequence[Solid]) -> tuple[Array, Array, Array, Array]:
+    """What every view ray meets: point, normal, colour, and the solid's number or -1."""
+    depth, normal, kind = trace_room(ray)
+    colour = room_colour(EYE + ray * depth[:, None], kind)
+    owner = np.full(len(ray), -1)
+    for i, solid in enumerate(solids):
+        found = march(solid, np.broadcast_to(EYE, ray.shape), ray, depth)
+        hit = np.flatnonzero(found < depth)
+        depth[hit], owner[hit] = found[hit], i
+        local = EYE + ray[hit] * depth[hit, None] - solid.centre
+        slopes = [
+            solid.distance(local + e) - solid.distance(local - e)
+            for e in np.eye(3, dtype=np.float32) * 0.006
+        ]
+        colour[hit], normal[hit] = solid.surface(local, unit(np.stack(slopes, -1)))
+    return EYE + ray * depth[:, None], normal, colour, owner
+
+
+def shade(
+    ray: Array, scene: tuple[Array, Array, Array, Array], lit: Array, ambient: Array, gloss: Array
+) -> Array:
+    """Combine window light, soft fill, warm bounce, and reflections of the window."""
+    point, normal, colour, _ = scene
+    up = normal[:, 1:2]
+    fill = np.asarray(SKYLIGHT) * (0.65 + 0.35 * up) + np.asarray(BOUNCE) * (0.55 - 0.45 * up)
+    light = np.asarray(SUNLIGHT) * lit[:, None] + fill * ambient[:, None]
+    facing = -np.sum(ray * normal, -1)
+    mirrored = ray + 2 * facing[:, None] * normal
+    edge = np.clip(1 - facing, 0, 1) ** 4
+    glint = window_glint(point, mirrored) * smoothstep(0, 0.12, lit)
+    sheen = gloss * (1.25 * glint * (0.35 + edge) + 0.20 * edge * ambient)
+    return colour * light + sheen[:, None] * np.array([1.0, 0.97, 0.92])
+
+
+def draw_still_life(rng: np.random.Generator) -> Array:
+    """A table with fruit, a bowl, a jug and a bottle, lit by a window on the left."""
+    width, height = 768 * SCALE, 576 * SCALE
+    solids, ray = still_life_solids(rng), camera_rays(width, height)
+    scene = first_hits(ray, solids)
+    point, normal, _, owner = scene
+    lit, ambient = lit_share(rng, point, normal, solids), openness(point, normal, solids, owner)
+    gloss = np.array([s.gloss for s in solids] + [0.0], np.float32)[owner]
+    rgb = shade(ray, scene, lit, ambient, gloss).reshape(height, width, 3)
+    x, y = grid(width, height)
+    pool = np.exp(-(((x / width - 0.36) / 0.55) ** 2) - ((y / height - 0.42) / 0.75) ** 2)
+    rgb = rgb * (0.62 + 0.55 * pool)[..., None]
+    rgb = 1 - np.exp(-1.55 * rgb)
+    return np.clip(rgb, 0, 1) ** (1 / 1.25) + 0.012 * rng.standard_normal(rgb.shape)
+
+
 # --------------------------------------------------------------------------- command
 
 PICTURES: dict[str, tuple[Callable[[np.random.Generator], Array], str]] = {
+    "still_life": (draw_still_life, "content"),
     "swirls": (draw_swirls, "style"),
     "stained_glass": (draw_stained_glass, "style"),
     "wave": (draw_wave, "style"),
