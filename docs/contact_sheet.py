@@ -1,4 +1,4 @@
-"""Makes the README's first picture from the quickstart's results: `python docs/contact_sheet.py`."""
+"""Makes the README's first picture from the quickstart's results."""
 
 from __future__ import annotations
 

@@ -223,7 +223,9 @@ def brush(
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
     count = max(5, int(width / 2.6))
     load = np.cumsum(rng.normal(0, 0.028, (count, 3)), 0) + rng.normal(0, 0.028, (count, 1))
-    ridge = rng.uniform(0.30, 0.9, count) + np.where(np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0)
+    ridge = rng.uniform(0.30, 0.9, count) + np.where(
+        np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0
+    )
     arch = np.sin(np.linspace(0.25, math.pi - 0.12, len(path)))[:, None] ** 0.4
     for i in rng.permutation(count):
         side = (i + 0.5) / count - 0.5
@@ -569,9 +571,11 @@ def print_swell(sheet: Print, width: float, height: float) -> None:
     tones = (PALE, PRUSSIAN, MID, FOAM, PRUSSIAN, MID, PALE, PRUSSIAN, MID)
     for i in range(26):
         depth = i / 25
-        y = 300 + 270 * depth**1.25 + (5 + 22 * depth) * np.abs(
-            np.sin(x / (34 + 60 * depth) + 1.9 * i)
-        ) * -1
+        y = (
+            300
+            + 270 * depth**1.25
+            + (5 + 22 * depth) * np.abs(np.sin(x / (34 + 60 * depth) + 1.9 * i)) * -1
+        )
         line = np.stack([x, y], 1)
         sheet.fill(np.vstack([line, [[width + 10, height + 9], [-10, height + 9]]]), tones[i % 9])
         sheet.stroke(line, INK, 1.7)
@@ -836,7 +840,9 @@ def bowl_fruit() -> list[Solid]:
     return [
         Solid(at(-0.62, 1.12, 0.45), 0.72, apple_shape(0.60), apple_skin(red, yellow, 11)),
         Solid(at(0.36, 1.10, 0.62), 0.58, sphere(0.58), orange_skin(4), 0.25),
-        Solid(at(0.98, 1.10, 0.0), 0.72, apple_shape(0.58), apple_skin((0.62, 0.60, 0.1), green, 5)),
+        Solid(
+            at(0.98, 1.10, 0.0), 0.72, apple_shape(0.58), apple_skin((0.62, 0.60, 0.1), green, 5)
+        ),
         Solid(at(0.15, 1.15, -0.55), 0.60, sphere(0.60), orange_skin(8), 0.25),
         Solid(at(-0.75, 1.15, -0.45), 0.56, sphere(0.56), orange_skin(6), 0.25),
         Solid(at(-0.05, 1.72, 0.12), 1.5, pear_shape(0.50, 0.30), pear_skin(7, 0.50)),
