@@ -111,7 +111,7 @@ class Settings(BaseModel):
         "relative", "relative: each layer against its own target; paper: the 2016 sums"
     )
     content_weight: float = _setting(1.0, "weight of the content loss (alpha)", ge=0, le=1e15)
-    style_weight: float = _setting(5.0, "weight of the style loss (beta)", ge=0, le=1e15)
+    style_weight: float = _setting(3.0, "weight of the style loss (beta)", ge=0, le=1e15)
     tv_weight: float = _setting(1.0, "weight of total variation; smooths", ge=0, le=1e15)
     content_layers: LayerWeights = _setting(
         {"conv4_2": 1.0}, "layers of the content loss, a list or {layer: weight}"
