@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.images import check_header, is_image_name
@@ -64,6 +64,12 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _two(value: list[str]) -> list[str]:
+    if len(value) != 2:
+        raise ValueError("must be [content, style]")
+    return value
+
+
 class ManifestFile(_Frozen):
     """The manifest as written, each part of the right type."""
 
@@ -78,7 +84,7 @@ class ManifestFile(_Frozen):
     pairing: Literal["product", "zip"] | Sample = Field(
         "product", description="which styles go with which contents"
     )
-    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
+    pairs: list[Annotated[list[str], AfterValidator(_two)]] = Field(
         default_factory=list,
         description="explicit [content, style] pairs, beside the above",
     )
@@ -254,7 +260,7 @@ class _Source:
         place = position
         while place and place not in self.lines:
             place = place[:-1]
-        name = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in position).lstrip(".")
+        name = "".join(map(_part, position)).lstrip(".")
         prefix = f"{name}: " if name else ""
         self.problems.append(self._at(self.lines.get(place, 1), prefix + message))
 
@@ -263,6 +269,12 @@ class _Source:
         if self.problems:
             unique = list(dict.fromkeys(self.problems))
             raise ManifestError(sorted(unique, key=_line_of))
+
+
+def _part(part: str | int) -> str:
+    """One step of a position, as it is written in messages."""
+    plain = isinstance(part, str) and re.fullmatch(r"\w+", part)
+    return f".{part}" if plain else f"[{part!r}]"
 
 
 def _line_of(problem: str) -> int:
@@ -320,7 +332,7 @@ def _check_structure(source: _Source) -> ManifestFile | None:
     try:
         return ManifestFile.model_validate(source.data)
     except ValidationError as error:
-        for problem in error.errors():
+        for problem in filter(_is_of_the_form_meant, error.errors()):
             position = _source_position(problem["loc"], source)
             source.report(position, _explain(problem, position))
     # What is right by itself is checked further, so that all problems are shown at once.
@@ -338,6 +350,14 @@ def _invalid(key: str, value: object) -> bool:
     except ValidationError:
         return True
     return False
+
+
+def _is_of_the_form_meant(problem: Any) -> bool:
+    """Where several forms are taken (a word or a mapping), whether this is of the one written."""
+    forms, written = set(map(str, problem["loc"])), isinstance(problem["input"], Mapping)
+    if problem["type"] == "literal_error" or "str" in forms:
+        return not written
+    return problem["type"] != "model_type" or "Sample" not in forms
 
 
 def _source_position(location: Sequence[str | int], source: _Source) -> Position:
@@ -359,20 +379,49 @@ def _source_position(location: Sequence[str | int], source: _Source) -> Position
     return position
 
 
+_EXPLANATIONS = {
+    "missing": "is needed and missing",
+    "greater_than": "must be more than {gt:,}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "less_than": "must be less than {lt:,}",
+    "less_than_equal": "must be at most {le:,}",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text; put numbers in quotes",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "list_type": "a list is needed",
+    "dict_type": "must be a mapping, such as {{key: value}}",
+    "model_type": "must be text or a mapping, such as {{key: value}}",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+}
+
+
 def _explain(problem: Any, position: Position) -> str:
     """One pydantic error in words, with the nearest valid name where a name is wrong."""
     kind, context, given = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind == "extra_forbidden":
         return "unknown key" + nearest(str(position[-1]), _known_keys(position[:-1]))
-    if kind == "missing":
-        return "is needed and missing"
     if kind == "literal_error":
         options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return f"{_shown(given)} is not one of {', '.join(options)}" + nearest(str(given), options)
+        return f"{_shown(given)} is unknown" + nearest(str(given), options)
+    if kind == "missing":
+        return _EXPLANATIONS[kind]
     if kind == "value_error":
         return f"{_shown(given)}: {context['error']}"
-    message = str(problem["msg"])
-    return f"{_shown(given)}: {message[0].lower()}{message[1:]}"
+    template = _EXPLANATIONS.get(kind)
+    whole = {
+        k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()
+    }
+    message = template.format(**whole) if template else str(problem["msg"])
+    return f"{_shown(given)}: {message}"
 
 
 def _known_keys(position: Position) -> Sequence[str]:
@@ -438,9 +487,7 @@ def _check_grid(source: _Source, settings: Mapping[str, Any]) -> dict[str, tuple
         if name not in Settings.model_fields:
             known = list(Settings.model_fields)
             source.report(("grid", name), "unknown setting" + nearest(str(name), known))
-        elif not isinstance(values, list):
-            source.report(("grid", name), f"a list of values is needed, not {_shown(values)}")
-        else:
+        elif isinstance(values, list):  # what is no list has been reported
             axes[name] = tuple(_check_axis(source, settings, name, values))
     _check_combinations(source, settings, axes)
     return axes

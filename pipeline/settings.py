@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from PIL import ImageColor
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -67,6 +69,14 @@ def _size(value: object) -> object:
     if not number.is_integer() or not 16 <= number <= 32768:
         raise ValueError("must be a whole number between 16 and 32768 px")
     return int(number)
+
+
+def _colour(value: str) -> str:
+    try:
+        ImageColor.getrgb(value)
+    except ValueError:
+        raise ValueError("must be a CSS colour name, such as white, or #rrggbb") from None
+    return value
 
 
 def _setting(default: object, help: str, unit: str = "", pixels: bool = True, **limits: Any) -> Any:
@@ -147,10 +157,9 @@ class Settings(BaseModel):
         False, "rescale the backbone so that each filter's mean activation is 1"
     )
 
-    background: str = _setting(
-        "white", "colour under transparent pictures, a CSS name or #rrggbb",
-        pattern=r"^(#[0-9a-fA-F]{6}|#[0-9a-fA-F]{3}|[a-zA-Z]+)$",
-    )  # fmt: skip
+    background: Annotated[str, AfterValidator(_colour)] = _setting(
+        "white", "colour under transparent pictures, a CSS name or #rrggbb"
+    )
     format: Literal["png", "jpg", "webp", "tiff"] = _setting("png", "of the written picture")
     quality: int = _setting(95, "of jpg and webp", ge=1, le=100)
 

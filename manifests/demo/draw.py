@@ -223,9 +223,8 @@ def brush(
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
     count = max(5, int(width / 2.6))
     load = np.cumsum(rng.normal(0, 0.028, (count, 3)), 0) + rng.normal(0, 0.028, (count, 1))
-    ridge = rng.uniform(0.30, 0.9, count) + np.where(
-        np.abs(np.linspace(-1, 1, count)) > 0.8, 0.3, 0
-    )
+    rim = np.abs(np.linspace(-1, 1, count)) > 0.8
+    ridge = rng.uniform(0.30, 0.9, count) + np.where(rim, 0.3, 0)
     arch = np.sin(np.linspace(0.25, math.pi - 0.12, len(path)))[:, None] ** 0.4
     for i in rng.permutation(count):
         side = (i + 0.5) / count - 0.5
@@ -432,8 +431,9 @@ INNER = (
     (292, 192), (350, 176), (400, 192), (434, 225),
 )  # fmt: skip
 BANDS = (
-    (0.00, PRUSSIAN), (0.15, FOAM), (0.19, MID), (0.31, PRUSSIAN), (0.40, PALE), (0.45, PRUSSIAN),
-    (0.57, FOAM), (0.61, MID), (0.71, PRUSSIAN), (0.80, PALE), (0.85, MID), (0.95, FOAM),
+    (0.00, PRUSSIAN), (0.12, FOAM), (0.145, PRUSSIAN), (0.17, MID), (0.26, PALE), (0.29, PRUSSIAN),
+    (0.40, FOAM), (0.43, MID), (0.50, PRUSSIAN), (0.58, PALE), (0.61, PRUSSIAN), (0.69, FOAM),
+    (0.715, MID), (0.78, PRUSSIAN), (0.85, PALE), (0.875, PRUSSIAN), (0.94, FOAM), (0.965, MID),
 )  # fmt: skip
 
 
@@ -466,11 +466,11 @@ def claw(start: Point, heading: float, length: float, bend: float, depth: int) -
     angle = heading + bend * s**1.3
     step = np.stack([np.cos(angle), np.sin(angle)], 1) * length / 15
     spine = np.asarray(start) + np.vstack([np.zeros((1, 2)), np.cumsum(step, 0)[:-1]])
-    width = 0.17 * length * (1 - s) ** 0.6 * (1 + 0.25 * np.sin(5 * s))
+    width = length * (0.055 + 0.065 * np.sin(2.6 * s + 0.6)) * (1 - s**3) ** 0.8
     side = np.stack([-np.sin(angle), np.cos(angle)], 1) * width[:, None]
     shapes = [np.vstack([spine + side, (spine - side)[::-1]])]
     if depth:
-        for place, turn, part in ((5, -0.95, 0.55), (8, -0.85, 0.52), (8, 0.8, 0.40)):
+        for place, turn, part in ((4, -0.9, 0.50), (8, -0.75, 0.54), (7, 0.9, 0.42)):
             root = (float(spine[place, 0]), float(spine[place, 1]))
             lean = math.copysign(1, bend) * turn
             shapes += claw(root, angle[place] + lean, length * part, bend * 1.15, depth - 1)
@@ -510,6 +510,11 @@ def print_body(sheet: Print, outer: Array, inner: Array) -> None:
     for (a, colour), b in zip(BANDS, edges[1:], strict=True):
         left, right = outer + (inner - outer) * a, outer + (inner - outer) * b
         sheet.fill(np.vstack([left, right[::-1]]), colour)
+    for (a, colour), b in zip(BANDS, edges[1:], strict=True):
+        if colour == PRUSSIAN and b - a > 0.05:
+            for part in (0.25, 0.5, 0.75):
+                line = outer + (inner - outer) * (a + (b - a) * part)
+                sheet.stroke(line[: 150 - int(60 * part)], MID, sheet.line * 0.5)
     for a in edges:
         sheet.stroke(outer + (inner - outer) * a, INK, sheet.line * 0.8)
     sheet.stroke(inner, INK, sheet.line * 1.5)
@@ -524,9 +529,9 @@ def print_crest(
     heading = np.arctan2(tangent[:, 1], tangent[:, 0])
     for i in np.linspace(0.36, 0.96, 17) * (n - 1):
         k = int(i)
-        out = heading[k] - flip * rng.uniform(0.5, 0.9)
-        length = size * rng.uniform(30, 46)
-        print_claw(sheet, claw(tuple(outer[k]), out, length, flip * 1.9, 2))
+        out = heading[k] - flip * rng.uniform(0.7, 1.2)
+        length = size * rng.uniform(38, 62)
+        print_claw(sheet, claw(tuple(outer[k]), out, length, flip * 1.7, 2))
     rim = outer + (inner - outer) * 0.13
     for row, keep in ((0.17, 0.34), (0.06, 0.38)):
         index = (np.linspace(keep, 0.985, 30) * (n - 1)).astype(int)
@@ -536,8 +541,8 @@ def print_crest(
     for i in np.linspace(0.40, 1.0, 19) * (n - 1):
         k = int(i)
         down = heading[k] + flip * rng.uniform(0.55, 0.95)
-        length = size * rng.uniform(36, 62)
-        print_claw(sheet, claw(tuple(rim[k]), down, length, flip * 1.5, 2))
+        length = size * rng.uniform(46, 82)
+        print_claw(sheet, claw(tuple(rim[k]), down, length, flip * 1.6, 2))
 
 
 def print_wave(
@@ -549,20 +554,31 @@ def print_wave(
     print_crest(sheet, rng, outer, inner, place[2])
 
 
+def print_puff(sheet: Print, x: float, y: float, radius: float) -> None:
+    """Print one round of a scroll cloud: crescents that close into a curl."""
+    tones = (FOAM, PALE, FOAM, SAND)
+    sheet.disc(x, y, radius + 2, INK)
+    for i, tone in enumerate(tones):
+        slip = 0.16 * radius * i
+        sheet.disc(x + slip * 0.7, y + slip, radius * (1 - 0.23 * i) - 1.2, INK)
+        sheet.disc(x + slip * 0.7, y + slip, radius * (1 - 0.23 * i) - 2.2 * (i > 0), tone)
+
+
 def print_clouds(sheet: Print, rng: np.random.Generator, width: float) -> None:
-    """Print rows of scroll clouds and wind lines over the sky."""
-    for row, y in enumerate((28, 92, 150, 205, 255)):
-        for x in np.arange(-40 + 70 * (row % 2), width + 60, 175):
+    """Print drifts of scroll clouds and wind bars over the sky, clear of the sun."""
+    for row, y in enumerate((22, 84, 140, 200, 252)):
+        for x in np.arange(-40 + 80 * (row % 2), width + 60, 160):
             cx, cy = x + rng.uniform(-20, 20), y + rng.uniform(-8, 8)
-            for lift in (0, 9, 18):
-                reach = rng.uniform(55, 95)
-                bar = np.array([[cx - reach, cy + lift], [cx + reach, cy + lift]])
-                sheet.stroke(bar, INK, 8.6)
-                sheet.stroke(bar, (SAND, PALE, FOAM)[lift // 9], 6.4)
-            offsets = np.array([[-34, 4], [-12, -10], [14, -6], [34, 6], [2, 6]])
-            radii = rng.uniform(13, 21, 5)
-            tones = (FOAM, SAND, FOAM, PALE, PRUSSIAN)
-            print_bubbles(sheet, offsets + np.array([cx, cy]), radii, tones)
+            if math.hypot(cx - 625, cy - 140) < 105:
+                continue
+            for lift in range(4):
+                reach, slide = rng.uniform(45, 105), rng.uniform(-30, 30)
+                bar = np.array([[cx + slide - reach, cy], [cx + slide + reach, cy]])
+                bar += np.array([0, 8.0 * lift - 2])
+                sheet.stroke(bar, INK, 8.4)
+                sheet.stroke(bar, (PALE, FOAM, SAND, PALE)[lift], 6.2)
+            for dx, dy in ((-38, 2), (38, 4), (-16, -13), (16, -10), (0, 4)):
+                print_puff(sheet, cx + dx, cy + dy, rng.uniform(14, 23))
 
 
 def print_swell(sheet: Print, width: float, height: float) -> None:
@@ -607,15 +623,18 @@ def draw_wave(rng: np.random.Generator) -> Array:
     y = np.linspace(0, 1, height * scale)[:, None] + np.zeros((1, width * scale))
     image = to_image(ramp(np.clip(y * 1.8, 0, 1), (SAND, PAPER, FOAM, PAPER)))
     sheet = Print(ImageDraw.Draw(image), scale)
-    sheet.disc(610, 150, 74, INK)
-    sheet.disc(610, 150, 72, SUN)
+    sheet.disc(625, 140, 74, INK)
+    sheet.disc(625, 140, 71.5, SUN)
     print_clouds(sheet, rng, width)
     print_swell(sheet, width, height)
-    for place in ((560, 190, 0.42, 1.0), (860, 205, 0.55, -1.0)):
+    for place in ((440, 268, 0.5, 1.0), (830, 235, 0.55, -1.0)):
         print_wave(sheet, rng, place)
     print_wave(sheet, rng, (10, 0, 1.0, 1.0))
     print_spray(sheet, rng, 90)
-    for place in ((470, 350, 0.5, 1.0), (250, 420, 0.40, 1.0), (60, 430, 0.42, 1.0)):
+    for place in (
+        (300, 345, 0.42, 1.0), (530, 350, 0.44, 1.0), (-30, 385, 0.44, 1.0), (790, 372, 0.4, -1.0),
+        (150, 418, 0.38, 1.0), (400, 425, 0.36, 1.0), (610, 440, 0.34, 1.0),
+    ):  # fmt: skip
         print_wave(sheet, rng, place)
     grain = wood_grain(rng, (height * scale, width * scale), scale)
     return to_array(image) * grain[..., None]
@@ -629,7 +648,7 @@ WINDOW = np.array([-6.5, 6.6, 4.6], np.float32)
 WINDOW_U = np.array([0.58, 0.0, 0.81], np.float32)
 WINDOW_V = np.array([0.45, 0.79, -0.32], np.float32)
 TABLE_EDGE, WALL = 2.35, -3.4
-SUNLIGHT, SKYLIGHT, BOUNCE = (1.32, 1.18, 0.98), (0.20, 0.23, 0.29), (0.24, 0.19, 0.14)
+SUNLIGHT, SKYLIGHT, BOUNCE = (1.62, 1.42, 1.12), (0.24, 0.28, 0.36), (0.30, 0.23, 0.16)
 
 Surface = Callable[[Array, Array], tuple[Array, Array]]
 
@@ -744,7 +763,7 @@ def apple_skin(blush: Rgb, ground: Rgb, seed: int) -> Surface:
         streak = dots(np.stack([np.cos(angle) * 3, np.sin(angle) * 3, p[..., 1]], -1), 2.6, seed)
         patch = dots(p, 1.5, seed + 1) + 0.5 * n[..., 0] * np.sin(seed) - 0.55 * (n[..., 1] > 0.94)
         colour = mix(ground, blush, smoothstep(0.12, 0.62, patch * 0.55 + streak * 0.45))
-        colour = mix(colour, ground, 0.6 * smoothstep(0.80, 0.88, dots(p, 22, seed + 2)))
+        colour = mix(colour, ground, 0.5 * smoothstep(0.86, 0.95, dots(p, 34, seed + 2)))
         woody = (np.hypot(p[..., 0], p[..., 2]) < 0.05) & (p[..., 1] > 0.16)
         return mix(colour, (0.20, 0.12, 0.06), woody.astype(np.float32)), n
 
@@ -758,7 +777,7 @@ def pear_skin(seed: int, radius: float) -> Surface:
         green, gold, cheek = (0.50, 0.55, 0.10), (0.82, 0.66, 0.15), (0.75, 0.33, 0.10)
         colour = mix(green, gold, smoothstep(0.3, 0.7, dots(p, 1.3, seed)))
         colour = mix(colour, cheek, 0.7 * smoothstep(0.1, 0.9, n[..., 0]))
-        colour = mix(colour, (0.36, 0.26, 0.08), 0.5 * smoothstep(0.7, 0.82, dots(p, 20, seed)))
+        colour = mix(colour, (0.36, 0.26, 0.08), 0.45 * smoothstep(0.74, 0.9, dots(p, 34, seed)))
         return mix(colour, (0.22, 0.14, 0.07), smoothstep(1.5, 1.56, p[..., 1] / radius)), n
 
     return surface
@@ -829,20 +848,19 @@ def grape_bunch(rng: np.random.Generator) -> list[Solid]:
             reach = math.sqrt(u) * (0.95 - 0.26 * layer)
             x, z = 1.25 * reach * math.cos(turn), 0.62 * reach * math.sin(turn)
             r = rng.uniform(0.165, 0.205)
-            spot = at(2.62 + x - 0.15 * layer, y + rng.uniform(-0.03, 0.04), 1.02 + z + 0.25 * x)
+            spot = at(2.42 + x - 0.15 * layer, y + rng.uniform(-0.03, 0.04), 1.02 + z + 0.25 * x)
             grapes.append(Solid(spot, r, sphere(r), grape_skin(i + layer), 0.5, 0.25))
     return grapes
 
 
 def bowl_fruit() -> list[Solid]:
     """The fruit heaped in the bowl."""
-    red, yellow, green = (0.66, 0.05, 0.04), (0.86, 0.62, 0.14), (0.50, 0.62, 0.12)
+    red, yellow = (0.66, 0.05, 0.04), (0.86, 0.62, 0.14)
+    lime, green = (0.62, 0.60, 0.1), (0.50, 0.62, 0.12)
     return [
         Solid(at(-0.62, 1.12, 0.45), 0.72, apple_shape(0.60), apple_skin(red, yellow, 11)),
         Solid(at(0.36, 1.10, 0.62), 0.58, sphere(0.58), orange_skin(4), 0.25),
-        Solid(
-            at(0.98, 1.10, 0.0), 0.72, apple_shape(0.58), apple_skin((0.62, 0.60, 0.1), green, 5)
-        ),
+        Solid(at(0.98, 1.10, 0.0), 0.72, apple_shape(0.58), apple_skin(lime, green, 5)),
         Solid(at(0.15, 1.15, -0.55), 0.60, sphere(0.60), orange_skin(8), 0.25),
         Solid(at(-0.75, 1.15, -0.45), 0.56, sphere(0.56), orange_skin(6), 0.25),
         Solid(at(-0.05, 1.72, 0.12), 1.5, pear_shape(0.50, 0.30), pear_skin(7, 0.50)),
@@ -947,8 +965,8 @@ def room_colour(p: Array, kind: Array) -> Array:
     """Plaster wall, and a linen cloth with woven stripes."""
     x, y, z = p.T
     mottled = dots(p * at(1, 1, 0), 1.1, 31)
-    wall = mix((0.34, 0.33, 0.25), (0.50, 0.46, 0.33), mottled)
-    wall = mix(wall, (0.26, 0.22, 0.18), 0.5 * smoothstep(0.62, 0.7, dots(p * at(1, 1, 0), 5, 33)))
+    wall = mix((0.30, 0.34, 0.30), (0.46, 0.46, 0.37), mottled)
+    wall = wall * (0.90 + 0.2 * dots(p * at(1, 1, 0), 4, 33))[:, None]
     down = np.where(kind == 2, TABLE_EDGE - y, z)
     cloth = mix((0.83, 0.79, 0.70), (0.74, 0.69, 0.60), dots(p, 3, 35))
     for place, half in ((1.98, 0.035), (2.12, 0.012), (2.75, 0.10), (2.95, 0.02), (2.58, 0.02)):
@@ -1054,9 +1072,498 @@ def draw_still_life(rng: np.random.Generator) -> Array:
     return np.clip(rgb, 0, 1) ** (1 / 1.25) + 0.012 * rng.standard_normal(rgb.shape)
 
 
+# --------------------------------------------------------------------------- lake town
+
+SHORE = 376.0
+WALLS = (
+    (0.88, 0.70, 0.42), (0.80, 0.42, 0.33), (0.90, 0.86, 0.76), (0.62, 0.72, 0.78),
+    (0.86, 0.58, 0.46), (0.93, 0.80, 0.52), (0.66, 0.25, 0.20), (0.74, 0.78, 0.62),
+    (0.90, 0.74, 0.68),
+)  # fmt: skip
+ROOFS = ((0.56, 0.24, 0.15), (0.48, 0.20, 0.14), (0.62, 0.31, 0.19), (0.36, 0.24, 0.22))
+SHUTTERS = ((0.16, 0.34, 0.26), (0.20, 0.30, 0.44), (0.44, 0.20, 0.14), (0.30, 0.36, 0.22))
+HAZE = (0.74, 0.80, 0.86)
+
+
+@dataclass
+class House:
+    """A house seen slightly from the right: its front, in 768 px units."""
+
+    x: float
+    base: float
+    width: float
+    wall: float
+    roof: float
+    colour: Rgb
+    tiles: Rgb
+    shutter: Rgb
+    gable: bool
+
+
+@dataclass
+class View:
+    """The townscape being drawn: polygons with optional transparency, in 768 px units."""
+
+    draw: ImageDraw.ImageDraw
+
+    def shape(self, points: Sequence[Point], colour: Sequence[float], alpha: float = 1.0) -> None:
+        """Fill a polygon."""
+        self.draw.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=ink(colour, alpha))
+
+    def rect(
+        self, box: tuple[float, float, float, float], colour: Sequence[float], alpha: float = 1.0
+    ) -> None:
+        """Fill the rectangle (left, top, right, bottom)."""
+        x0, y0, x1, y1 = (round(v * SCALE) for v in box)
+        if x1 > x0 and y1 > y0:
+            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=ink(colour, alpha))
+
+    def line(self, points: Sequence[Point], colour: Sequence[float], width: float) -> None:
+        """Draw a polyline."""
+        path = [(x * SCALE, y * SCALE) for x, y in points]
+        self.draw.line(path, fill=ink(colour), width=max(1, round(width * SCALE)))
+
+
+def tint(colour: Sequence[float], gain: float, warm: float = 0.0) -> Rgb:
+    """Scale a colour's brightness and shift it towards warm or cool."""
+    r, g, b = colour
+    return r * gain * (1 + warm), g * gain, b * gain * (1 - warm)
+
+
+def paint_sky(rng: np.random.Generator, x: Array, y: Array) -> Array:
+    """Afternoon sky with heaped clouds lit from the upper left."""
+    level = np.clip(y / (SCALE * 330), 0, 1)
+    sky = ramp(level, ((0.20, 0.43, 0.74), (0.46, 0.66, 0.86), (0.86, 0.85, 0.80)))
+    puffs = noise(rng, x.shape, (300, 130), 6)
+    banks = noise(rng, x.shape, (620, 220), 2)
+    density = puffs * 0.6 + banks * 0.6 - 0.10 * level
+    cover = smoothstep(0.56, 0.74, density)
+    toward_sun = blur(np.roll(density, (14, 18), (0, 1)), 10)
+    lit = np.clip(0.62 + 3.2 * (blur(density, 2) - toward_sun), 0, 1)
+    cloud = ramp(lit, ((0.56, 0.60, 0.70), (0.86, 0.84, 0.84), (1.0, 0.97, 0.90)))
+    return mix(sky, cloud, cover * (0.95 - 0.35 * level))
+
+
+def ridge(rng: np.random.Generator, width: int, rough: float) -> Array:
+    """A mountain skyline in 0..1."""
+    sheet = noise(rng, (8, width), (rough * SCALE, 900), 6)
+    return sheet[4]
+
+
+def paint_mountain(
+    rng: np.random.Generator, picture: Array, skyline: Array, haze: float, snow: float
+) -> Array:
+    """One range: gullies lit from the left, snow on high ground, haze with distance."""
+    rows, cols = picture.shape[:2]
+    x, y = grid(cols, rows)
+    warp = 60 * noise(rng, (rows, cols), (60, 60), 3)
+    sheet = noise(rng, (rows, cols + 400), (190, 230), 7)
+    shear = np.clip(x + 0.7 * (y - skyline[None, :]) * np.sin(x / 170) + warp, 0, cols + 399)
+    folds = 1 - np.abs(2 * sheet[y.astype(int), shear.astype(int)] - 1)
+    light = np.clip(relief(blur(folds, 1.5), 22), 0.15, 2.0)
+    depth = (y - skyline[None, :]) / SCALE
+    rock = ramp(np.clip(depth / 110 + 0.2 * folds, 0, 1), (
+        (0.46, 0.43, 0.43), (0.33, 0.37, 0.30), (0.20, 0.30, 0.18), (0.15, 0.25, 0.13),
+    ))  # fmt: skip
+    white = smoothstep(5, -5, y / SCALE + 0.5 * warp - 60 * folds + 26 - snow)
+    rock = mix(rock, (0.93, 0.93, 0.95), white)
+    shaded = rock * (0.30 + 0.62 * light)[..., None] * np.array([1.02, 0.98, 0.94])
+    shaded = mix(shaded, (0.30, 0.38, 0.55), 0.35 * np.clip(1 - light, 0, 1))
+    shaded = mix(shaded, HAZE, np.clip(haze + depth / 500, 0, 0.9))
+    return mix(picture, shaded, smoothstep(-0.6, 0.6, depth))
+
+
+def paint_forest(rng: np.random.Generator, picture: Array, skyline: Array, haze: float) -> Array:
+    """A wooded hill whose crowns catch the light; meadows show between the trees."""
+    rows, cols = picture.shape[:2]
+    y = np.mgrid[0:rows, 0:cols][0].astype(np.float32)
+    crowns = noise(rng, (rows, cols), (15, 17), 2)
+    depth = y - skyline[None, :] + 16 * (crowns - 0.3)
+    light = np.clip(relief(blur(crowns, 1.2), 5.0), 0.2, 2.0)
+    patches = noise(rng, (rows, cols), (230, 70), 3)
+    trees = mix((0.06, 0.15, 0.07), (0.25, 0.32, 0.10), crowns) * light[..., None]
+    meadow = mix((0.42, 0.50, 0.18), (0.55, 0.55, 0.26), patches)
+    ground = mix(trees, meadow, smoothstep(0.60, 0.64, patches))
+    ground = mix(ground, HAZE, haze)
+    return mix(picture, ground, smoothstep(-1, 1, depth))
+
+
+def draw_window(view: View, house: House, box: tuple[float, float, float, float]) -> None:
+    """A window with reveal, reflecting panes, cross bars, sill and shutters."""
+    x0, y0, x1, y1 = box
+    w = x1 - x0
+    view.rect((x0 - w * 0.14, y0 - w * 0.14, x1 + w * 0.14, y1), tint((0.93, 0.90, 0.82), 0.96))
+    view.rect(box, (0.10, 0.13, 0.17))
+    view.rect((x0, y0 + (y1 - y0) * 0.30, x1, y1), (0.22, 0.28, 0.34))
+    view.shape(((x0, y0 + w * 0.9), (x1, y0 + w * 0.2), (x1, y0 + w * 0.8), (x0, y0 + w * 1.5)),
+               (0.62, 0.70, 0.76), 0.55)  # fmt: skip
+    middle = (x0 + x1) / 2
+    view.rect((middle - 0.5, y0, middle + 0.5, y1), (0.86, 0.83, 0.76))
+    view.rect((x0, y0 + (y1 - y0) * 0.4, x1, y0 + (y1 - y0) * 0.4 + 1), (0.86, 0.83, 0.76))
+    for left in (x0 - w * 0.72, x1 + w * 0.12):
+        view.rect((left, y0, left + w * 0.6, y1), house.shutter)
+        view.rect((left + w * 0.6, y0 + 1, left + w * 0.7, y1 + 1), (0, 0, 0), 0.35)
+        for slat in np.arange(y0 + 1.5, y1 - 1, 2.0):
+            view.rect((left + 0.5, slat, left + w * 0.6 - 0.5, slat + 0.5), (0, 0, 0), 0.30)
+    view.rect((x0 - w * 0.2, y1, x1 + w * 0.2, y1 + 1.5), (0.95, 0.92, 0.85))
+    view.rect((x0 - w * 0.2, y1 + 1.5, x1 + w * 0.3, y1 + 3), (0, 0, 0), 0.30)
+
+
+def draw_storeys(view: View, rng: np.random.Generator, house: House) -> None:
+    """Windows floor by floor, and a door, shop front or awning at street level."""
+    columns = max(2, round(house.width / 21))
+    floors = max(2, round(house.wall / 26))
+    pitch, storey = house.width / columns, house.wall / floors
+    top = house.base - house.wall
+    for floor in range(floors - 1):
+        for column in range(columns):
+            x = house.x + (column + 0.5) * pitch
+            w, y = pitch * 0.30, top + storey * (floor + 0.24)
+            draw_window(view, house, (x - w / 2, y, x + w / 2, y + storey * 0.56))
+    street = top + storey * (floors - 1)
+    view.rect((house.x, street - 1.2, house.x + house.width, street + 0.6),
+              tint(house.colour, 1.12))  # fmt: skip
+    for column in range(columns):
+        x = house.x + (column + 0.5) * pitch
+        door = (x - pitch * 0.30, street + storey * 0.25, x + pitch * 0.30, house.base)
+        view.rect(door, tint(house.shutter, 0.55))
+        view.rect((door[0] + 1.5, door[1] + 1.5, door[2] - 1.5, house.base - 5), (0.10, 0.10, 0.11))
+        if rng.random() < 0.45:
+            draw_awning(view, rng, x, street + storey * 0.22, pitch * 0.42)
+
+
+def draw_awning(view: View, rng: np.random.Generator, x: float, y: float, half: float) -> None:
+    """A striped shop awning and the shadow below it."""
+    hue = ((0.78, 0.16, 0.12), (0.12, 0.38, 0.34), (0.90, 0.62, 0.14))[int(rng.integers(3))]
+    view.rect((x - half, y + 6, x + half, y + 11), (0, 0, 0), 0.40)
+    for i in range(6):
+        a, b = x + half * (i / 3 - 1), x + half * ((i + 1) / 3 - 1)
+        tone = hue if i % 2 else (0.95, 0.92, 0.86)
+        view.shape(((a, y), (b, y), (b + (b - x) * 0.15, y + 7), (a + (a - x) * 0.15, y + 7)), tone)
+
+
+def draw_tiles(view: View, corners: Sequence[Point], colour: Rgb, rng: np.random.Generator) -> None:
+    """A roof plane (bottom left, bottom right, top right, top left) with courses of tiles."""
+    view.shape(corners, colour)
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
+    rows = max(3, int(abs(ay - dy) / 2.0))
+    for i in range(rows):
+        t, u = i / rows, (i + 0.75) / rows
+        left, right = (ax + (dx - ax) * t, ay + (dy - ay) * t), (
+            bx + (cx - bx) * t, by + (cy - by) * t
+        )  # fmt: skip
+        view.line((left, right), tint(colour, 0.72), 0.5)
+        for _ in range(int(abs(bx - ax) / 7)):
+            f, g = rng.random(), rng.uniform(0.03, 0.10)
+            gain = rng.uniform(0.75, 1.35)
+            up = (dy - ay) * (u - t)
+            p = (left[0] + (right[0] - left[0]) * f, left[1] + (right[1] - left[1]) * f)
+            q = (p[0] + (right[0] - left[0]) * g, p[1] + (right[1] - left[1]) * g)
+            view.shape((p, q, (q[0], q[1] + up), (p[0], p[1] + up)), tint(colour, gain), 0.55)
+
+
+def draw_gable_roof(view: View, rng: np.random.Generator, house: House) -> None:
+    """A pointed front: side roof plane in light, gable wall, boards and their shadow."""
+    x0, x1, top = house.x, house.x + house.width, house.base - house.wall
+    peak = ((x0 + x1) / 2, top - house.roof)
+    back = (house.width * 0.34, -house.roof * 0.10)
+    draw_tiles(view, ((x1 + 3, top + 3), (x1 + 3 + back[0], top + 3 + back[1]),
+                      (peak[0] + back[0], peak[1] + back[1]), peak),
+               tint(house.tiles, 0.66), rng)  # fmt: skip
+    view.shape(((x0, top), peak, (x1, top)), tint(house.colour, 0.98, 0.03))
+    view.shape(((x0 - 2, top + 5), peak, (x1 + 3, top + 5), (peak[0], peak[1] + 7)),
+               (0.10, 0.06, 0.08), 0.35)  # fmt: skip
+    view.line(((x0 - 3, top + 3), peak), tint(house.tiles, 1.35, 0.05), 2.6)
+    view.line((peak, (x1 + 3, top + 3)), tint(house.tiles, 0.8), 2.6)
+    r = house.width * 0.07
+    draw_window(view, house, (peak[0] - r, top - house.roof * 0.42, peak[0] + r, top - 3))
+
+
+def draw_eave_roof(view: View, rng: np.random.Generator, house: House) -> None:
+    """A roof sloping to the street, with dormers and a gutter shadow."""
+    x0, x1, top = house.x - 2, house.x + house.width + 2, house.base - house.wall
+    rise = house.roof * 0.72
+    inset = house.width * 0.04
+    draw_tiles(view, ((x0, top + 1), (x1, top + 1), (x1 - inset, top - rise),
+                      (x0 + inset, top - rise)), tint(house.tiles, 1.08, 0.04), rng)  # fmt: skip
+    for i in range(max(1, round(house.width / 40))):
+        x = x0 + (x1 - x0) * (i + 0.5) / max(1, round(house.width / 40))
+        view.shape(((x + 5, top - 4), (x + 13, top - 4), (x + 5, top - rise * 0.6)), (0, 0, 0), 0.3)
+        view.rect((x - 5, top - rise * 0.55, x + 5, top - 3), tint(house.colour, 1.0))
+        view.rect((x - 3, top - rise * 0.48, x + 3, top - 4), (0.14, 0.17, 0.22))
+        view.shape(((x - 7, top - rise * 0.5), (x, top - rise * 0.86), (x + 7, top - rise * 0.5)),
+                   tint(house.tiles, 0.85))  # fmt: skip
+    view.rect((x0, top, x1, top + 1.5), tint(house.tiles, 0.5))
+    view.rect((house.x, top + 1.5, house.x + house.width, top + 6), (0.08, 0.05, 0.08), 0.38)
+
+
+def draw_house(view: View, rng: np.random.Generator, house: House) -> None:
+    """One house: wall with weathering, roof, chimney, windows."""
+    x0, x1, top = house.x, house.x + house.width, house.base - house.wall
+    cx = x0 + house.width * rng.choice([0.22, 0.78])
+    stack = top - house.roof * rng.uniform(0.75, 0.95)
+    view.rect((x0, top, x1, house.base), house.colour)
+    for i in range(10):
+        band = house.base - house.wall * 0.035 * i
+        view.rect((x0, band, x1, house.base), (0.12, 0.08, 0.06), 0.03)
+        view.rect((x1 - house.width * 0.03 * i, top, x1, house.base), (0.10, 0.10, 0.20), 0.028)
+    view.rect((cx - 4, stack, cx, top), tint((0.62, 0.42, 0.34), 1.1))
+    view.rect((cx, stack, cx + 3, top), tint((0.62, 0.42, 0.34), 0.6))
+    view.rect((cx - 5, stack - 2, cx + 4, stack), (0.40, 0.32, 0.28))
+    (draw_gable_roof if house.gable else draw_eave_roof)(view, rng, house)
+    draw_storeys(view, rng, house)
+    view.rect((x1 - 0.7, top, x1 + 0.7, house.base), (0, 0, 0), 0.35)
+
+
+def house_row(
+    rng: np.random.Generator, span: tuple[float, float], base: float, size: float, haze: float
+) -> list[House]:
+    """A row of neighbouring houses of mixed colour, height and roof."""
+    houses: list[House] = []
+    x, last = span[0], -1
+    while x < span[1]:
+        pick = int(rng.integers(len(WALLS)))
+        pick = (pick + 1) % len(WALLS) if pick == last else pick
+        width, wall = size * rng.uniform(0.8, 1.25), size * rng.uniform(1.05, 1.6)
+        faded = tint(WALLS[pick], rng.uniform(0.80, 1.05), 0.03)
+        colour = tuple(float(c) for c in mix(faded, HAZE, haze))
+        tiles = tuple(float(c) for c in mix(ROOFS[int(rng.integers(4))], HAZE, haze))
+        shutter = SHUTTERS[int(rng.integers(4))]
+        gable = bool(rng.random() < 0.58)
+        lift = base - 4 * math.sin(x * 0.02) * (base < SHORE - 12)
+        roof = width * (0.62 if gable else 0.5)
+        houses.append(House(x, lift, width, wall, roof, colour, tiles, shutter, gable))
+        x, last = x + width, pick
+    return houses
+
+
+def draw_tree(view: View, rng: np.random.Generator, x: float, base: float, size: float) -> None:
+    """A leafy tree built from dabs, dark below and sunlit at the upper left."""
+    view.rect((x - size * 0.06, base - size, x + size * 0.06, base), (0.18, 0.13, 0.09))
+    for i in range(150):
+        angle, far = rng.uniform(0, 2 * math.pi), math.sqrt(rng.random()) * size
+        dx, dy = math.cos(angle) * far * 0.62, math.sin(angle) * far * 0.78
+        sun = np.clip(0.45 - 0.42 * dx / size - 0.5 * dy / size + rng.normal(0, 0.12), 0, 1)
+        sun = sun * min(1.0, 0.45 + i / 120)
+        r = size * rng.uniform(0.07, 0.15)
+        cx, cy = x + dx, base - size * 1.25 + dy
+        leaf = mix((0.05, 0.12, 0.05), (0.50, 0.55, 0.16), float(sun))
+        view.draw.ellipse([v * SCALE for v in (cx - r, cy - r, cx + r, cy + r)], fill=ink(leaf))
+
+
+def draw_church(view: View, rng: np.random.Generator, x: float, base: float) -> None:
+    """Nave and bell tower: a lit front, a shaded flank, clock, openings, copper spire."""
+    stone, copper = (0.90, 0.84, 0.70), (0.30, 0.52, 0.46)
+    draw_tiles(view, ((x + 30, base - 78), (x + 132, base - 78), (x + 122, base - 122),
+                      (x + 30, base - 122)), (0.55, 0.25, 0.17), rng)  # fmt: skip
+    view.rect((x + 30, base - 78, x + 130, base), tint(stone, 0.9))
+    view.rect((x + 30, base - 78, x + 130, base - 72), (0, 0, 0), 0.3)
+    top = base - 186
+    view.rect((x, top, x + 28, base), tint(stone, 1.06, 0.03))
+    view.shape(((x + 28, top), (x + 44, top), (x + 44, base), (x + 28, base)), tint(stone, 0.60))
+    for y in (top, top + 44, top + 92):
+        view.rect((x - 2, y, x + 28, y + 4), tint(stone, 1.16))
+        view.rect((x + 28, y, x + 46, y + 4), tint(stone, 0.72))
+        view.rect((x, y + 4, x + 44, y + 7), (0, 0, 0), 0.25)
+    for cx, w, dark in ((x + 8, 4.5, 0.2), (x + 20, 4.5, 0.2), (x + 36, 4.5, 0.1)):
+        view.rect((cx - w / 2, top + 14, cx + w / 2, top + 38), (dark, dark * 0.8, dark * 0.8))
+        view.draw.ellipse([v * SCALE for v in (cx - w / 2, top + 11, cx + w / 2, top + 17)],
+                          fill=ink((dark, dark * 0.8, dark * 0.8)))  # fmt: skip
+    draw_clock(view, x + 14, top + 68)
+    tip = (x + 20, top - 84)
+    view.shape(((x - 3, top), tip, (x + 29, top)), tint(copper, 1.2))
+    view.shape(((x + 29, top), tip, (x + 47, top)), tint(copper, 0.62))
+    for i in range(1, 12):
+        t = i / 12
+        y = top - 84 * t
+        a, b, c = (p + (tip[0] - p) * t for p in (x - 3, x + 29, x + 47))
+        view.line(((a, y), (b, y)), tint(copper, 0.95), 0.6)
+        view.line(((b, y), (c, y)), tint(copper, 0.48), 0.6)
+    view.line((tip, (tip[0], tip[1] - 14)), (0.35, 0.27, 0.12), 1.2)
+    view.line(((tip[0] - 4, tip[1] - 9), (tip[0] + 4, tip[1] - 9)), (0.35, 0.27, 0.12), 1.2)
+
+
+def draw_clock(view: View, x: float, y: float) -> None:
+    """The tower clock."""
+    for radius, colour in ((9.5, (0.25, 0.18, 0.10)), (8.2, (0.95, 0.93, 0.86))):
+        box = [v * SCALE for v in (x - radius, y - radius, x + radius, y + radius)]
+        view.draw.ellipse(box, fill=ink(colour))
+    view.line(((x, y), (x + 5.5, y - 2)), (0.1, 0.1, 0.1), 1.2)
+    view.line(((x, y), (x - 1, y - 6.5)), (0.1, 0.1, 0.1), 1.0)
+
+
+def draw_quay(view: View, rng: np.random.Generator) -> None:
+    """The stone embankment with people-sized posts and mooring rings."""
+    view.rect((0, SHORE - 13, 768, SHORE - 9), (0.72, 0.67, 0.58))
+    view.rect((0, SHORE - 9, 768, SHORE + 1), (0.44, 0.40, 0.35))
+    for row in range(3):
+        x = -8.0
+        while x < 768:
+            w = rng.uniform(7, 15)
+            tone = tint((0.50, 0.46, 0.40), rng.uniform(0.75, 1.2))
+            view.rect((x + 0.5, SHORE - 9 + row * 3.3, x + w, SHORE - 6.2 + row * 3.3), tone)
+            x += w
+    view.rect((0, SHORE - 2, 768, SHORE + 1), (0.10, 0.13, 0.10), 0.75)
+    for x in np.arange(14, 768, 30.0):
+        view.rect((x, SHORE - 18, x + 1.6, SHORE - 10), (0.16, 0.14, 0.13))
+
+
+def draw_town(rng: np.random.Generator, picture: Array) -> Array:
+    """Rows of houses climbing from the quay, the church among them, and trees."""
+    image = to_image(picture)
+    view = View(ImageDraw.Draw(image, "RGBA"))
+    for house in house_row(rng, (20, 740), SHORE - 108, 25, 0.26):
+        draw_house(view, rng, house)
+    for x in rng.uniform(20, 740, 26):
+        draw_tree(view, rng, x, SHORE - 88 + rng.uniform(-10, 8), rng.uniform(10, 16))
+    for house in house_row(rng, (-20, 760), SHORE - 64, 36, 0.13):
+        draw_house(view, rng, house)
+    draw_church(view, rng, 470, SHORE - 46)
+    for x in rng.uniform(0, 768, 14):
+        draw_tree(view, rng, x, SHORE - 44, rng.uniform(12, 18))
+    for house in house_row(rng, (-26, 690), SHORE - 12, 53, 0.0):
+        draw_house(view, rng, house)
+    draw_quay(view, rng)
+    for x in (704, 738, 768, 238, 20):
+        draw_tree(view, rng, x, SHORE - 11, 30 if x > 600 else 18)
+    return weather(rng, picture, to_array(image))
+
+
+def weather(rng: np.random.Generator, before: Array, after: Array) -> Array:
+    """Give everything newly drawn the mottle and streaks of plaster and stone."""
+    shape = (after.shape[0], after.shape[1])
+    streaks = noise(rng, shape, (5, 60), 2)
+    mottle = noise(rng, shape, (26, 26), 4)
+    fresh = (np.abs(after - before).sum(-1) > 0.02).astype(np.float32)
+    gain = 1 + fresh * (0.20 * (mottle - 0.5) + 0.14 * (streaks - 0.5))
+    return after * gain[..., None] * np.array([1.04, 1.0, 0.95])
+
+
+def water_waves(rng: np.random.Generator, x: Array, y: Array) -> tuple[Array, Array]:
+    """Slope of the ripples and distance from the shore, in perspective."""
+    near = np.maximum(y - SHORE * SCALE, 0) / (200 * SCALE)
+    sheet = noise(rng, (1400, 1600), (34, 7), 4)
+    swell = noise(rng, (1400, 1600), (150, 40), 2)
+    v = 1300 * (near + 0.004) ** 0.42
+    u = 800 + (x - x.mean()) / (0.35 + 1.4 * near) * 0.5
+    row, column = v.astype(int) % 1400, u.astype(int) % 1600
+    return (sheet[row, column] - 0.5) + 0.6 * (swell[row, column] - 0.5), near
+
+
+def paint_water(rng: np.random.Generator, picture: Array) -> Array:
+    """The lake: the town mirrored and broken by ripples, deeper blue towards the viewer."""
+    rows, cols = picture.shape[:2]
+    x, y = grid(cols, rows)
+    slope, near = water_waves(rng, x, y)
+    slope = blur(slope, 0.8)
+    shore = SHORE * SCALE
+    mirror = 2 * shore - y + slope * (3 + 75 * near) * SCALE * 0.55
+    row = np.clip(mirror, 0, shore - 2).astype(int)
+    column = np.clip(x + slope * (3 + 16 * near) * SCALE, 0, cols - 1).astype(int)
+    seen = blur(picture, 1.0)[row, column]
+    deep = ramp(np.clip(near, 0, 1), ((0.30, 0.46, 0.54), (0.18, 0.38, 0.50), (0.10, 0.28, 0.42)))
+    weight = np.clip(0.16 + 0.22 * near - 0.6 * slope * (0.3 + near), 0, 0.85)
+    water = mix(seen * np.array([0.86, 0.92, 0.95]), deep, weight)
+    glitter = smoothstep(0.16, 0.50, slope) * (0.15 + 0.6 * near)
+    water = mix(water, (0.66, 0.78, 0.88), np.clip(glitter, 0, 0.8))
+    water = water * (0.75 + 0.25 * smoothstep(0, 0.05, near))[..., None]
+    return mix(picture, water, (y > shore).astype(np.float32))
+
+
+def draw_sailboat(view: View, x: float, y: float, size: float) -> None:
+    """A small sailing boat with two sails and a painted hull."""
+    s = size
+    view.shape(((x, y - 2.1 * s), (x, y - 0.32 * s), (x - 0.85 * s, y - 0.30 * s)),
+               (0.97, 0.93, 0.84))  # fmt: skip
+    view.shape(((x, y - 2.1 * s), (x, y - 0.32 * s), (x - 0.25 * s, y - 0.31 * s)),
+               (0.78, 0.76, 0.74), 0.8)  # fmt: skip
+    view.shape(((x + 0.06 * s, y - 1.9 * s), (x + 0.06 * s, y - 0.34 * s),
+                (x + 0.62 * s, y - 0.28 * s)), (0.80, 0.22, 0.14))  # fmt: skip
+    for t in (0.3, 0.55, 0.8):
+        view.line(((x - 0.85 * s * t, y - 2.1 * s + 1.8 * s * t), (x, y - 2.1 * s + 1.78 * s * t)),
+                  (0.80, 0.76, 0.70), 0.6)  # fmt: skip
+    view.line(((x, y - 2.2 * s), (x, y - 0.2 * s)), (0.30, 0.20, 0.12), 1.4)
+    view.shape(((x - 0.95 * s, y - 0.26 * s), (x + 0.95 * s, y - 0.30 * s), (x + 0.66 * s, y),
+                (x - 0.72 * s, y)), (0.14, 0.27, 0.40))  # fmt: skip
+    view.shape(((x - 0.95 * s, y - 0.27 * s), (x + 0.95 * s, y - 0.31 * s),
+                (x + 0.90 * s, y - 0.21 * s), (x - 0.91 * s, y - 0.18 * s)),
+               (0.93, 0.90, 0.82))  # fmt: skip
+    view.shape(((x - 0.8 * s, y - 0.06 * s), (x + 0.72 * s, y - 0.06 * s), (x + 0.66 * s, y),
+                (x - 0.72 * s, y)), (0.45, 0.12, 0.10))  # fmt: skip
+
+
+def draw_rowboat(view: View, x: float, y: float, size: float) -> None:
+    """A wooden rowing boat with thwarts and planks."""
+    s = size
+    hull = ((x - s, y - 0.34 * s), (x - 0.5 * s, y - 0.24 * s), (x + 0.4 * s, y - 0.22 * s),
+            (x + s, y - 0.38 * s), (x + 0.72 * s, y - 0.02 * s), (x + 0.4 * s, y),
+            (x - 0.5 * s, y), (x - 0.8 * s, y - 0.04 * s))  # fmt: skip
+    view.shape(((x - s, y - 0.34 * s), (x - 0.3 * s, y - 0.40 * s), (x + 0.4 * s, y - 0.39 * s),
+                (x + s, y - 0.38 * s), (x + 0.4 * s, y - 0.2 * s), (x - 0.5 * s, y - 0.22 * s)),
+               (0.22, 0.13, 0.08))  # fmt: skip
+    for t in (-0.45, 0.05, 0.5):
+        view.shape(((x + t * s, y - 0.39 * s), (x + (t + 0.14) * s, y - 0.39 * s),
+                    (x + (t + 0.10) * s, y - 0.2 * s), (x + (t - 0.04) * s, y - 0.2 * s)),
+                   (0.68, 0.50, 0.30))  # fmt: skip
+    view.shape(hull, (0.60, 0.20, 0.13))
+    for lift, tone in ((0.0, 1.45), (0.07, 0.8), (0.14, 0.7)):
+        line = [(px, py + lift * s) for px, py in hull[:4]]
+        view.line(line, tint((0.70, 0.36, 0.20), tone), 1.5 if lift == 0 else 0.6)
+
+
+def add_boat(picture: Array, drawer: Callable[[View], None], waterline: float) -> Array:
+    """Draw a boat and, under its waterline, its broken mirror image."""
+    rows, cols = picture.shape[:2]
+    layer = Image.new("RGBA", (cols, rows), (0, 0, 0, 0))
+    drawer(View(ImageDraw.Draw(layer)))
+    boat = to_array(layer)
+    x, y = grid(cols, rows)
+    below = y - waterline * SCALE
+    sway = np.sin(below * 0.55 / SCALE + 3 * np.sin(below * 0.09)) * (1 + below * 0.05)
+    row = np.clip(waterline * SCALE - below * 1.05, 0, rows - 1).astype(int)
+    column = np.clip(x + sway * SCALE, 0, cols - 1).astype(int)
+    image = boat[row, column]
+    fade = image[..., 3] * (below > 0) * np.clip(0.75 - below / (150 * SCALE), 0, 1)
+    picture = mix(picture, image[..., :3] * np.array([0.62, 0.72, 0.76]), blur(fade, 0.7))
+    return mix(picture, boat[..., :3], boat[..., 3])
+
+
+def grade(rng: np.random.Generator, picture: Array) -> Array:
+    """Photographic finish: warm light from the left, vignette, soft lens, film curve."""
+    rows, cols = picture.shape[:2]
+    x, y = grid(cols, rows)
+    glow = np.exp(-(((x / cols) - 0.1) ** 2 + ((y / rows) - 0.25) ** 2) * 3)
+    picture = picture * (1 + 0.12 * glow[..., None] * np.array([1.0, 0.75, 0.35]))
+    corner = ((x / cols - 0.5) ** 2 + (y / rows - 0.5) ** 2) * 2
+    picture = np.clip(picture * (1.05 - 0.28 * corner[..., None]), 0, 1)
+    picture = 0.6 * picture + 0.4 * picture * picture * (3 - 2 * picture)
+    picture = 0.6 * picture + 0.4 * blur(picture, 1.0)
+    return picture + 0.012 * rng.standard_normal((rows, cols, 1))
+
+
+def draw_lake_town(rng: np.random.Generator) -> Array:
+    """A lakeside town under mountains, mirrored in the water."""
+    rows, cols = 576 * SCALE, 768 * SCALE
+    x, y = grid(cols, rows)
+    u = np.arange(cols) / cols
+    picture = paint_sky(rng, x, y)
+    far = 168 - 105 * ridge(rng, cols, 150) * (0.55 + 0.45 * np.cos((u - 0.30) * 5))
+    picture = paint_mountain(rng, picture, SCALE * far, 0.34, 128)
+    middle = 215 - 62 * ridge(rng, cols, 190) - 46 * (u - 0.6) ** 2
+    picture = paint_mountain(rng, picture, SCALE * middle, 0.20, 60)
+    for level, swell, haze in ((250, 44, 0.22), (285, 34, 0.10)):
+        hill = level - swell * ridge(rng, cols, 260) - 12 * np.cos(u * 6)
+        picture = paint_forest(rng, picture, SCALE * hill, haze)
+    picture = paint_water(rng, draw_town(rng, picture))
+    picture = add_boat(picture, lambda view: draw_sailboat(view, 590, 462, 36), 461)
+    picture = add_boat(picture, lambda view: draw_rowboat(view, 190, 505, 46), 503)
+    return grade(rng, picture)
+
+
 # --------------------------------------------------------------------------- command
 
 PICTURES: dict[str, tuple[Callable[[np.random.Generator], Array], str]] = {
+    "lake_town": (draw_lake_town, "content"),
     "still_life": (draw_still_life, "content"),
     "swirls": (draw_swirls, "style"),
     "stained_glass": (draw_stained_glass, "style"),
