@@ -174,12 +174,22 @@ def distill(
     seed: Annotated[int, typer.Option(help="Of weights and crops.", min=0)] = 0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0, ...")] = "auto",
+    batch_size: Annotated[int, typer.Option("--batch", help="Crops a step.", min=2)] = 6,
+    crop: Annotated[int, typer.Option(help="Side of a crop in px.", min=32)] = 112,
+    widths: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Channels of conv1_1 to conv5_1, by commas.", show_default=False),
+    ] = None,
+    checkpoint_every: Annotated[float, typer.Option(help="Seconds.", min=0)] = 30.0,
     quiet: Quiet = False,
 ) -> None:
     """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
     from pipeline import commands
 
-    code = commands.distill(teacher, images, out, steps, seed, precision, device, quiet=quiet)
+    options = commands.DistillOptions(
+        steps, seed, precision, device, batch_size, crop, widths, checkpoint_every
+    )
+    code = commands.distill(teacher, images, out, options, quiet=quiet)
     raise typer.Exit(code)
 
 

@@ -488,19 +488,40 @@ def weights_download(name: str) -> None:
 # --- distill --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class DistillOptions:
+    """What `distill` trains, and how.
+
+    Attributes:
+        precision: `auto`, `fp32` or `bf16`.
+        widths: the student's channels from conv1_1 to conv5_1, separated by commas; None for its
+            own.
+        checkpoint_every_s: seconds between checkpoints.
+    """
+
+    steps: int
+    seed: int
+    precision: str
+    device: str
+    batch: int
+    crop: int
+    widths: str | None
+    checkpoint_every_s: float
+
+
+def _parse_widths(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if len(words) != 13 or not all(word.strip().isdigit() and int(word) > 0 for word in words):
+        raise ManifestError([f"--widths {text}: 13 channel counts are needed, conv1_1 to conv5_1"])
+    return tuple(int(word) for word in words)
+
+
 def distill(
-    teacher: str,
-    images: Path,
-    output: Path,
-    steps: int,
-    seed: int,
-    precision: str,
-    device: str,
-    *,
-    quiet: bool = False,
+    teacher: str, images: Path, output: Path, options: DistillOptions, *, quiet: bool = False
 ) -> int:
     """Trains a student and writes it; a checkpoint beside it lets the same command go on."""
     from pipeline.distill import (
+        WIDTHS,
         Recipe,
         Training,
         find_pictures,
@@ -509,11 +530,19 @@ def distill(
         split_pictures,
     )
 
+    steps, seed = options.steps, options.seed
     training_set, held_out = split_pictures(find_pictures(images), seed)
     file = None if teacher == "vgg19" else Path(teacher)
     weights = load_weights("vgg19" if file is None else "lite", file)
-    slot = find_slots(device)[0]
-    recipe = Recipe(steps=steps, seed=seed, precision=_training_precision(precision, slot))
+    slot = find_slots(options.device)[0]
+    recipe = Recipe(
+        steps=steps,
+        batch=options.batch,
+        crop=options.crop,
+        seed=seed,
+        widths=_parse_widths(options.widths) if options.widths else WIDTHS,
+        precision=_training_precision(options.precision, slot),
+    )
     training = Training(recipe, weights, training_set, slot)
     checkpoint = output.with_suffix(".checkpoint")
     if checkpoint.exists():
@@ -529,7 +558,7 @@ def distill(
                 f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}",
                 flush=True,
             )
-        if moment - saved > 30:
+        if moment - saved > options.checkpoint_every_s:
             saved = moment
             training.save_checkpoint(checkpoint)
     result = training.result()

@@ -15,10 +15,18 @@ BROKEN = [
     ("settings: {stepss: 1}", ":5: settings.stepss: unknown key; did you mean 'steps'?"),
     ("settings: {loss: papr}", "did you mean 'paper'?"),
     ("settings: {preset: defualt}", "did you mean 'default'?"),
-    ("settings: {steps: 0}", ":5: settings.steps: 0: "),
+    ("settings: {steps: 0}", ":5: settings.steps: 0: must be at least 1"),
+    ("settings: {steps: 1.5}", ":5: settings.steps: 1.5: must be a whole number"),
+    ("settings: {normalised: maybe}", "'maybe': must be true or false"),
+    ("settings: {background: blurple}", "'blurple': must be a CSS colour name"),
+    ("settings: {style_weight: x}", "'x': must be a number"),
+    ("settings: [1]", ":5: settings: [1]: must be a mapping"),
+    ("pairing: sampel", ":5: pairing: 'sampel' is unknown; known are product, zip"),
+    ("pairing: {sampl: 2}", ":5: pairing.sample: is needed and missing"),
+    ("pairs: [[a.png]]", ":5: pairs[0]: ['a.png']: must be [content, style]"),
     ("settings: {style_layers: [conv9_1]}", "conv9_1"),
     ("settings: {size: 640x480}", "fit: exact is needed"),
-    ("grid: {seed: 3}", ":5: grid.seed: a list of values is needed"),
+    ("grid: {seed: 3}", ":5: grid.seed: 3: a list is needed"),
     ("grid: {style_weight: [1000, 1e3]}", "stands twice"),
     ("grid: {sed: [1]}", "did you mean 'seed'?"),
     ("output: again", "key 'output' stands twice, first in line 1"),
@@ -48,6 +56,18 @@ def test_a_broken_manifest_says_what_and_where(folder: Path, line: str, message:
     with pytest.raises(ManifestError) as caught:
         load(folder, GOOD + line + "\n")
     assert message in str(caught.value)
+
+
+def test_a_word_where_a_mapping_may_stand_is_explained_once(folder: Path) -> None:
+    for line in ("pairing: sampel", "grid: {seed: 3}", "settings: [1]"):
+        with pytest.raises(ManifestError) as caught:
+            load(folder, GOOD + line + "\n")
+        assert len(caught.value.problems) == 1, caught.value.problems
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD.replace("style: s.png", "style: [{name: x, blend: {s.png: 0}}]"))
+    assert caught.value.problems == [
+        f"{folder}/m.yaml:3: style[0].blend['s.png']: 0: must be more than 0"
+    ]
 
 
 def test_all_problems_come_at_once(folder: Path) -> None:

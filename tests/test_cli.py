@@ -1,0 +1,146 @@
+"""Every command, as a user calls it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import app, main
+from pipeline.manifest import load_manifest
+
+ROOT = Path(__file__).parent.parent
+runner = CliRunner()
+
+
+def call(*words: object) -> str:
+    result = runner.invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    return result.stdout
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    picture("c.png", 1)
+    picture("s.png", 2)
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+        "settings: {size: 48, steps: 2}\ngrid: {seed: [0, 1]}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["quickstart", "vgg19_grid", "dataset", "gatys2016"])
+def test_manifests_that_come_along_are_valid(name: str) -> None:
+    manifest = load_manifest(ROOT / "manifests" / f"{name}.yaml")
+    assert manifest.contents and manifest.styles
+
+
+def test_plan_counts_and_lists(manifest: Path) -> None:
+    text = call("plan", manifest, "--devices", "cpu")
+    assert "2 jobs" in text and "seed" in text
+    jobs = [json.loads(line) for line in call("plan", manifest, "--json").splitlines()]
+    assert [job["swept"] for job in jobs] == [{"seed": 0}, {"seed": 1}]
+    assert not any(job["done"] for job in jobs)
+    assert not (manifest.parent / "run").exists()
+
+
+def test_plan_estimates_from_a_trial_and_leaves_nothing(manifest: Path) -> None:
+    assert "from a short trial" in call("plan", manifest, "--measure", "--devices", "cpu")
+    assert not (manifest.parent / "run").exists()
+
+
+def test_batch_prints_json_lines(manifest: Path) -> None:
+    lines = call("batch", manifest, "--json", "--devices", "cpu").splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["event"] for event in events] == ["done", "done", "end"]
+    assert events[-1]["done"] == 2
+
+
+def test_run_makes_one_picture_and_its_record(tmp_path: Path, manifest: Path) -> None:
+    out = tmp_path / "deep" / "out.jpg"
+    call(
+        "run", tmp_path / "c.png", tmp_path / "s.png", "-o", out, "--backbone", "lite",
+        "--set", "size=48", "--set", "steps=2", "--set", "style_layers=[conv1_1, conv2_1]",
+        "--devices", "cpu",
+    )  # fmt: skip
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert out.read_bytes()[:2] == b"\xff\xd8"
+    assert record["output"]["path"] == "out.jpg"
+    assert set(record["settings"]["style_layers"]) == {"conv1_1", "conv2_1"}
+    assert sorted(p.name for p in out.parent.iterdir()) == ["out.jpg", "out.json"]
+
+
+def test_looking_things_up(tmp_path: Path) -> None:
+    assert "properties" in json.loads(call("schema"))
+    assert "gatys2016" in call("presets")
+    assert "style_weight" in call("presets", "gatys2016")
+    assert "lite" in call("weights")
+    assert "lite" in call("weights", "download", "lite")
+    assert "0 files" in call("cache", "info", "--cache-dir", tmp_path)
+    assert "deleted 0 files" in call("cache", "clear", "--cache-dir", tmp_path)
+    assert "torch" in call("doctor", "--cache-dir", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["batch", "nowhere.yaml"], "no such manifest"),
+        (["run", "a.png", "b.png", "-o", "x.bmp"], "suffix must be one of"),
+        (["run", "nowhere.png", "b.png", "-o", "x.png"], "nowhere.png: no such file"),
+        (["run", "a.png", "b.png", "-o", "x.png", "--set", "stepps=3"], "did you mean 'steps'"),
+        (["run", "a.png", "b.png", "-o", "x.png", "--set", "steps"], "write key=value"),
+        (["presets", "default2"], "'default2' is not a preset"),
+        (["weights", "download", "vgg91"], "'vgg91' is not a backbone"),
+    ],
+)
+def test_errors_go_to_standard_error_with_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nst", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+
+
+def test_unknown_devices_are_refused(manifest: Path) -> None:
+    result = runner.invoke(app, ["batch", str(manifest), "--devices", "cuda:99"])
+    assert "cuda:99 is not on this machine" in str(result.exception)
+
+
+def test_help_does_not_load_torch() -> None:
+    code = "import sys, cli; from typer.testing import CliRunner as R; " \
+        "R().invoke(cli.app, ['--help']); print('torch' in sys.modules)"  # fmt: skip
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert ran.stdout.strip() == "False"
+
+
+def test_every_command_has_an_example() -> None:
+    for command in ("batch", "plan", "run", "schema", "presets", "doctor", "distill", "weights"):
+        assert "Example: nst" in call(command, "--help"), command
+
+
+def test_vgg19_without_network_says_what_to_do(manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text(manifest.read_text().replace("backbone: lite", "backbone: vgg19"))
+    proxy = "http://127.0.0.1:9"
+    ran = subprocess.run(
+        [sys.executable, "-m", "cli", "batch", str(manifest)],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+        env={**os.environ, "TORCH_HOME": str(tmp_path), "https_proxy": proxy, "HTTPS_PROXY": proxy},
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "nst weights download vgg19" in ran.stderr and "backbone: lite" in ran.stderr
+    shutil.rmtree(tmp_path / "hub", ignore_errors=True)
