@@ -115,11 +115,14 @@ def presets(
         Optional[str],  # noqa: UP045
         typer.Argument(help="Show all settings of this one.", show_default=False),
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the settings as a Markdown table.")
+    ] = False,
 ) -> None:
     """List the presets, or every setting of one."""
     from pipeline import commands
 
-    commands.presets(name)
+    commands.presets(name, markdown=markdown)
 
 
 @cache_app.command("info", epilog="Example: nst cache info")

@@ -108,6 +108,8 @@ def load_weights(name: str, file: Path | None = None) -> Weights:
 
 
 def _from_torchvision() -> Weights:
+    if vgg19_path().exists():  # its hash was checked when it was downloaded
+        return _assemble("vgg19", _read_pickle(vgg19_path()), {}, str(vgg19_path()))
     from torchvision.models import VGG19_Weights
 
     try:
@@ -153,9 +155,12 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_pickle(file: Path) -> dict[str, Tensor]:
     import pickle
+    import zipfile
 
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        # Most of VGG-19's file are layers that are never used: mapped, they are never read.
+        mapped = zipfile.is_zipfile(file)
+        loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except (
         pickle.UnpicklingError,
         RuntimeError,

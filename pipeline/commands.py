@@ -7,11 +7,12 @@ returns an exit code. Errors are raised, not printed.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,8 @@ def _needs_normalised(manifest: Manifest) -> bool:
 
 def _prepare(
     manifest: Manifest, options: Options, store: RunFolder, *, keep: bool
-) -> tuple[Plan, RunContext]:
-    """The plan and what workers need; `keep` stores the normalisation vector in the run folder."""
+) -> tuple[Plan, RunContext, Weights]:
+    """The plan, what workers need, and the weights; `keep` stores the normalisation vector in the run folder."""
     weights = load_weights(manifest.backbone, manifest.weights)
     digests = {False: weights.digest}
     cache = cache_folder(options.cache).resolve()
@@ -103,7 +104,7 @@ def _prepare(
         threads=threads_per_slot(slots),
     )
     plan = Plan(manifest, lambda s: digests[s.normalised], ALGORITHM, options.max_jobs)
-    return plan, context
+    return plan, context, weights
 
 
 def _pictures(manifest: Manifest) -> list[Path]:
@@ -143,8 +144,7 @@ def run_manifest(
     store = RunFolder(manifest.output)
     Plan(manifest, lambda s: "", ALGORITHM, options.max_jobs)  # refuses absurd plans at once
     with RunLock(store):
-        plan, context = _prepare(manifest, options, store, keep=True)
-        weights = load_weights(manifest.backbone, manifest.weights)
+        plan, context, weights = _prepare(manifest, options, store, keep=True)
         store.begin(manifest.text, _header(manifest, plan, context, weights))
         return run_plan(plan, store, context, progress, fail_fast=fail_fast)
 
@@ -213,14 +213,14 @@ def plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_path)
     store = RunFolder(manifest.output)
-    planned, context = _prepare(manifest, options, store, keep=False)
+    planned, context, weights = _prepare(manifest, options, store, keep=False)
     if as_json:
         for job in planned.jobs():
             _print_json(_job_event(job, store))
         return 0
     _print_plan(planned, store)
     if measured:
-        _print_estimate(planned, store, context)
+        _print_estimate(planned, store, context, weights)
     return 0
 
 
@@ -287,15 +287,13 @@ def _layer_text(weights: dict[str, float]) -> str:
     return ", ".join(f"{layer}: {weight:g}" for layer, weight in weights.items())
 
 
-def _print_estimate(planned: Plan, store: RunFolder, context: RunContext) -> None:
+def _print_estimate(planned: Plan, store: RunFolder, context: RunContext, weights: Weights) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        scratch = RunContext(**{**context.__dict__, "run": Path(folder)})
+        scratch = replace(context, run=Path(folder))
         if context.means and not context.means.exists():
-            weights = load_weights(context.backbone, context.weights)
             means = find_means(weights, _pictures(planned.manifest), context.cache)
+            scratch = replace(scratch, means=Path(folder) / "means.safetensors")
             save_means(Path(folder) / "means.safetensors", means)
-            means_file = Path(folder) / "means.safetensors"
-            scratch = RunContext(**{**scratch.__dict__, "means": means_file})
         seconds = measure(planned, store, scratch)
     if seconds is None:
         print("nothing to do")
@@ -406,8 +404,8 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=1))
 
 
-def presets(name: str | None) -> None:
-    """Prints the presets, or all resolved settings of one."""
+def presets(name: str | None, *, markdown: bool = False) -> None:
+    """Prints the presets, or all resolved settings of one, perhaps as a Markdown table."""
     if name is None:
         table = Table("preset", "what it is for", "settings that differ from the default's")
         for preset, values in PRESETS.items():
@@ -417,15 +415,27 @@ def presets(name: str | None) -> None:
         return
     if name not in PRESETS:
         raise ManifestError([f"{name!r} is not a preset; known are {', '.join(PRESETS)}"])
-    settings = Settings.model_validate({"preset": name})
+    rows = list(_setting_rows(name))
+    if markdown:
+        print("| setting | value | unit | range | what it is |\n| --- | --- | --- | --- | --- |")
+        for row in rows:
+            print(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |")
+        return
     table = Table("setting", "value", "unit", "range", "what it is", title=f"preset {name}")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, value, unit, range and help of every setting of a preset."""
+    settings = Settings.model_validate({"preset": preset})
     for key, value in settings.model_dump(mode="json").items():
         field = Settings.model_fields[key]
         extra = field.json_schema_extra
         unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
         shown = _layer_text(value) if isinstance(value, dict) else str(value)
-        table.add_row(key, shown, unit, _range(key), field.description or "")
-    Console().print(table)
+        yield key, shown, unit, _range(key), field.description or ""
 
 
 def _range(key: str) -> str:
@@ -439,7 +449,15 @@ def _range(key: str) -> str:
         return ""
     left = ">" if "exclusiveMinimum" in schema else ""
     right = "<" if "exclusiveMaximum" in schema else ""
-    return f"{left}{low:g} .. {right}{high:g}"
+    return f"{left}{_plain(low)} .. {right}{_plain(high)}"
+
+
+def _plain(number: float) -> str:
+    """A limit as people write it."""
+    if number >= 1e9:
+        power = math.log2(number)
+        return f"2^{power:g}" if power.is_integer() else f"{number:g}"
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def cache_info(folder: Path | None) -> None:

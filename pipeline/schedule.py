@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from pipeline.errors import DeviceError, NstError
+from pipeline.errors import DeviceError, ImageError, NstError
 from pipeline.plan import Job, Plan
 from pipeline.progress import Progress
 from pipeline.store import RunFolder, now
@@ -358,6 +358,8 @@ def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) 
         left += 1
     if not chosen:
         return None
-    picked = chosen[:: math.ceil(len(chosen) / trials)]
-    seconds = [time_job(context, job) for job in picked]
-    return left * sum(seconds) / len(seconds) / len(context.slots)
+    seconds: list[float] = []
+    for job in chosen[:: math.ceil(len(chosen) / trials)]:
+        with contextlib.suppress(ImageError):  # such a job will fail by itself, at no cost
+            seconds.append(time_job(context, job))
+    return left * sum(seconds) / max(len(seconds), 1) / len(context.slots)

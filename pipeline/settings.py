@@ -79,10 +79,22 @@ def _colour(value: str) -> str:
     return value
 
 
-def _setting(default: object, help: str, unit: str = "", pixels: bool = True, **limits: Any) -> Any:
-    """One setting's field; `pixels` says whether it decides the pixels (and so the job key)."""
-    extra: dict[str, Any] = {"unit": unit, "pixels": pixels}
-    return Field(default, description=help, json_schema_extra=extra, **limits)
+def _setting(
+    default: object,
+    help: str,
+    unit: str = "",
+    pixels: bool = True,
+    extra: Mapping[str, Any] | None = None,
+    **limits: Any,
+) -> Any:
+    """One setting's field.
+
+    Args:
+        pixels: whether it decides the pixels, and so the job key.
+        extra: for the JSON Schema, what a validator of our own checks.
+    """
+    schema: dict[str, Any] = {"unit": unit, "pixels": pixels, **(extra or {})}
+    return Field(default, description=help, json_schema_extra=schema, **limits)
 
 
 class Settings(BaseModel):
@@ -93,8 +105,9 @@ class Settings(BaseModel):
     preset: str = _setting("default", "the preset that the others start from", pixels=False)
 
     size: Annotated[int | str, BeforeValidator(_size)] = _setting(
-        512, "the picture's side that `fit` names; WxH with `fit: exact`", "px"
-    )
+        512, "the picture's side that `fit` names; WxH with `fit: exact`", "px",
+        extra={"minimum": 16, "maximum": 32768},
+    )  # fmt: skip
     fit: Literal["long", "short", "exact"] = _setting(
         "long", "which side `size` means; exact scales and crops to WxH"
     )

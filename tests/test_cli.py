@@ -88,6 +88,10 @@ def test_looking_things_up(tmp_path: Path) -> None:
     assert "torch" in call("doctor", "--cache-dir", tmp_path)
 
 
+def test_the_readme_lists_every_setting_as_it_is() -> None:
+    assert call("presets", "default", "--markdown") in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
