@@ -80,7 +80,11 @@ def _needs_normalised(manifest: Manifest) -> bool:
 def _prepare(
     manifest: Manifest, options: Options, store: RunFolder, *, keep: bool
 ) -> tuple[Plan, RunContext, Weights]:
-    """The plan, what workers need, and the weights; `keep` stores the normalisation vector in the run folder."""
+    """The plan, what workers need, and the weights.
+
+    Args:
+        keep: store the normalisation vector in the run folder.
+    """
     weights = load_weights(manifest.backbone, manifest.weights)
     digests = {False: weights.digest}
     cache = cache_folder(options.cache).resolve()
