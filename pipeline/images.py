@@ -87,6 +87,7 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
             # Pillow warns at half of its limit and refuses at the limit; only the limit counts.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", message="Palette images with Transparency")
+            warnings.filterwarnings("ignore", message="Corrupt EXIF data")
             with Image.open(path) as file:
                 return _to_srgb(file, background)
     except Image.DecompressionBombError as error:
@@ -101,6 +102,8 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
             f"{path}: not a picture that can be read; convert it to PNG or JPEG"
         ) from (error)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        if isinstance(error, OSError) and error.strerror:  # the system's, not Pillow's
+            raise ImageError(f"{path}: cannot be read ({error.strerror}); check it") from error
         # Pillow's decoders raise all of these on damaged files.
         raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
 
