@@ -40,18 +40,63 @@ def batch(
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
     max_jobs: MaxJobs = 10_000_000,
+    engine: Annotated[str, typer.Option(help="local, inline, dask or ray.")] = "local",
+    address: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a Dask or Ray cluster.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Of a cluster made here.", min=1, show_default=False),
+    ] = None,
+    shard: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="i/n: run the i-th of n parts of the plan.", show_default=False),
+    ] = None,
+    retries: Annotated[int, typer.Option(help="After a worker died over a job.", min=0)] = 2,
+    timeout: Annotated[float, typer.Option(help="Seconds for a batch; 0: none.", min=0)] = 0,
+    stall: Annotated[
+        float, typer.Option(help="Seconds without a step until a worker is ended.", min=0)
+    ] = 900,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between checkpoints of long jobs; 0: none.", min=0)
+    ] = 60,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = (
         False
     ),
+    failed_only: Annotated[
+        bool, typer.Option("--failed-only", help="Only jobs that failed before.")
+    ] = False,
     quiet: Quiet = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
     from pipeline import commands
 
-    options = commands.Options(devices, cache_dir, max_jobs)
-    code = commands.batch(manifest, options, quiet=quiet, as_json=json_lines, fail_fast=fail_fast)
-    raise typer.Exit(code)
+    how = commands.parse_run_options(
+        engine=engine,
+        address=address,
+        workers=workers,
+        shard=shard,
+        retries=retries,
+        timeout_s=timeout,
+        stall_s=stall,
+        fail_fast=fail_fast,
+        failed_only=failed_only,
+    )
+    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every)
+    raise typer.Exit(commands.batch(manifest, options, quiet=quiet, as_json=json_lines))
+
+
+@app.command(epilog="Example: nst status runs/quickstart")
+def status(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how far a run is, what failed and why, from any terminal."""
+    from pipeline import commands
+
+    raise typer.Exit(commands.status(run, as_json=as_json))
 
 
 @app.command(epilog="Example: nst plan manifests/quickstart.yaml --measure")

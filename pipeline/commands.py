@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,14 @@ from rich.table import Table
 
 from pipeline import __version__
 from pipeline.backbone import LITE_FILE, NAMES, Weights, load_weights, vgg19_path
-from pipeline.errors import ImageError, ManifestError, RunFolderError, WeightsError
+from pipeline.engines import Patience
+from pipeline.errors import (
+    EngineError,
+    ImageError,
+    ManifestError,
+    RunFolderError,
+    WeightsError,
+)
 from pipeline.images import check_header, file_sha256
 from pipeline.manifest import (
     DEFAULT_MAX_JOBS,
@@ -30,12 +38,21 @@ from pipeline.manifest import (
     Style,
     json_schema,
     load_manifest,
+    nearest,
     parse_value,
     settings_problems,
 )
 from pipeline.plan import Job, Plan, count_by
 from pipeline.progress import Progress, duration, make_progress
-from pipeline.schedule import Summary, find_slots, measure, run_plan, threads_per_slot
+from pipeline.schedule import (
+    ENGINES,
+    RunOptions,
+    Summary,
+    find_slots,
+    measure,
+    run_plan,
+    threads_per_slot,
+)
 from pipeline.settings import PRESET_HELP, PRESETS, Settings
 from pipeline.store import RunFolder, RunLock
 from pipeline.stylize import ALGORITHM
@@ -59,11 +76,15 @@ class Options:
         devices: `auto` or names separated by commas.
         cache: the cache folder, or None for the default.
         max_jobs: larger plans are refused.
+        run: how the run is carried out.
+        checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
     """
 
     devices: str = "auto"
     cache: Path | None = None
     max_jobs: int = DEFAULT_MAX_JOBS
+    run: RunOptions = field(default_factory=RunOptions)
+    checkpoint_every_s: float = 0.0
 
 
 # --- what a run needs -----------------------------------------------------------------------------
@@ -104,8 +125,10 @@ def _prepare(
         backbone=manifest.backbone,
         weights=manifest.weights,
         means=means_file if True in digests else None,
+        part=store.part,
         slots=slots,
         threads=threads_per_slot(slots),
+        checkpoint_every_s=options.checkpoint_every_s,
     )
     plan = Plan(manifest, lambda s: digests[s.normalised], ALGORITHM, options.max_jobs)
     return plan, context, weights
@@ -137,37 +160,74 @@ def _header(
     }
 
 
-def run_manifest(
-    manifest: Manifest, options: Options, progress: Progress, *, fail_fast: bool = False
-) -> Summary:
+def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Summary:
     """Runs a valid manifest into its run folder, under the folder's lock.
 
     Raises:
         NstError: what keeps the whole run from beginning; a job's own error is in the summary.
     """
-    store = RunFolder(manifest.output)
+    store = RunFolder(manifest.output, options.run.part)
     Plan(manifest, lambda s: "", ALGORITHM, options.max_jobs)  # refuses absurd plans at once
-    with RunLock(store):
+    with RunLock(store) as lock:
+        if lock.taken_over:
+            progress.warn(f"going on where {lock.taken_over} ended without notice")
         plan, context, weights = _prepare(manifest, options, store, keep=True)
         store.begin(manifest.text, _header(manifest, plan, context, weights))
-        return run_plan(plan, store, context, progress, fail_fast=fail_fast)
+        return run_plan(plan, context, progress, options.run)
 
 
 # --- batch ----------------------------------------------------------------------------------------
 
 
-def batch(
-    manifest_path: Path,
-    options: Options,
+def parse_run_options(
     *,
-    quiet: bool = False,
-    as_json: bool = False,
-    fail_fast: bool = False,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    shard: str | None,
+    retries: int,
+    timeout_s: float,
+    stall_s: float,
+    fail_fast: bool,
+    failed_only: bool,
+) -> RunOptions:
+    """The command line's words as options of a run.
+
+    Raises:
+        EngineError: an unknown engine, or an option that goes with another engine.
+        ManifestError: a shard that is not i/n.
+    """
+    if engine not in ENGINES:
+        raise EngineError(f"--engine {engine}: unknown" + nearest(engine, ENGINES))
+    for option, value in (("--address", address), ("--workers", workers)):
+        if value is not None and engine not in ("dask", "ray"):
+            raise EngineError(f"{option} goes with --engine dask or ray, not with {engine}")
+    return RunOptions(
+        engine=engine,
+        address=address,
+        workers=workers,
+        retries=retries,
+        patience=Patience(timeout_s, stall_s),
+        fail_fast=fail_fast,
+        failed_only=failed_only,
+        shard=_parse_shard(shard) if shard else None,
+    )
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ManifestError([f"--shard {text}: write i/n with 1 <= i <= n, such as 2/4"])
+    return int(match[1]), int(match[2])
+
+
+def batch(
+    manifest_path: Path, options: Options, *, quiet: bool = False, as_json: bool = False
 ) -> int:
     """Runs a manifest and prints the summary; returns the exit code."""
     manifest = load_manifest(manifest_path)
     progress = make_progress(quiet=quiet, as_json=as_json)
-    summary = run_manifest(manifest, options, progress, fail_fast=fail_fast)
+    summary = run_manifest(manifest, options, progress)
     if as_json:
         _print_json(_summary_event(summary, manifest.output))
     elif not quiet:
@@ -183,6 +243,7 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
         "already_done": summary.already_done,
         "failed": summary.failed,
         "stopped": summary.stopped,
+        "problem": summary.problem,
         "targets_computed": summary.targets_computed,
         "targets_hits": summary.targets_hits,
         "seconds": summary.seconds,
@@ -193,7 +254,7 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
 
 def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
     if summary.already_done == summary.jobs:
-        yield f"nothing to do: all {summary.jobs} jobs are done in {output}"
+        yield f"nothing to do: {summary.jobs} of {summary.jobs} jobs are done in {output}"
         return
     before = f", {summary.already_done} done before" if summary.already_done else ""
     yield (
@@ -205,9 +266,64 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
     )
     yield f"pictures and records: {output / 'images'}"
     if summary.failed:
-        yield f"reasons of failures: {output / 'failures.jsonl'}"
+        yield f"reasons of failures: nst status {output}"
+    if summary.problem:
+        yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:
         yield f"stopped; go on with: {command}"
+
+
+# --- status ---------------------------------------------------------------------------------------
+
+
+def status(run: Path, *, as_json: bool) -> int:
+    """Prints how far a run is, live or dead; returns 1 if jobs failed, else 0.
+
+    Raises:
+        RunFolderError: no run in this folder.
+    """
+    store = RunFolder(run)
+    summaries = store.summaries()
+    if not summaries:
+        raise RunFolderError(f"{run}: no run.json there; name the `output` folder of a manifest")
+    failed = {n: f for n, f in store.failures().items() if not store.record_path(n).exists()}
+    slots = store.slots()
+    if as_json:
+        _print_json({"runs": summaries, "failed": list(failed.values()), "slots": slots})
+        return int(bool(failed))
+    for part, summary in summaries.items():
+        print("\n".join(_status_lines(part, summary)))
+    for state in slots:
+        print(_slot_line(state))
+    for failure in failed.values():
+        print(f"failed: {failure['name']}: {failure['error']}")
+    return int(bool(failed))
+
+
+def _status_lines(part: str, summary: dict[str, Any]) -> Iterator[str]:
+    name = f"shard {part}: " if part else ""
+    finished = summary["done"] + summary["already_done"]
+    state = "ended" if summary["ended"] else "running, or died without notice"
+    state = "stopped" if summary["stopped"] else state
+    yield f"{name}{finished} of {summary['jobs']} jobs done; {state} {summary['updated']}"
+    if summary["problem"]:
+        yield f"{name}ended early: {summary['problem']}"
+    for run in [*summary["earlier"], summary]:
+        if run["done"] or run["failed"]:
+            yield (
+                f"{name}{run['started']}: {run['done']} done, {run['failed']} failed, "
+                f"{run['images_per_hour']:.0f} images/hour, slots busy "
+                f"{100 * run['utilisation']:.0f}% of {duration(run['seconds'])}"
+            )
+
+
+def _slot_line(state: dict[str, Any]) -> str:
+    step = f" step {state['step']}/{state['steps']}" if "step" in state else ""
+    ago = duration(max(0.0, time.time() - state["time"]))
+    return (
+        f"slot {state['slot']} ({state['device']}, process {state['pid']} on {state['host']}): "
+        f"{state['phase']}{step} of {state['jobs']} jobs, {state['job']}, {ago} ago"
+    )
 
 
 # --- plan -----------------------------------------------------------------------------------------
@@ -378,7 +494,8 @@ def run_pair(
             settings=settings,
             axes={},
         )
-        summary = run_manifest(manifest, options, make_progress(quiet=quiet))
+        inline = replace(options, run=replace(options.run, engine="inline"))
+        summary = run_manifest(manifest, inline, make_progress(quiet=quiet))
         if summary.done:
             _move_result(RunFolder(folder), output)
             if not quiet:

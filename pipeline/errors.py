@@ -47,5 +47,13 @@ class RunFolderError(NstError):
     """The run folder cannot be written, or belongs to another running process."""
 
 
+class DiskFullError(RunFolderError):
+    """There is no space left; no other job of the run will fare better."""
+
+
 class WorkerError(NstError):
-    """A worker process died or could not be started."""
+    """A worker process died, hung, or has too little memory for a single job."""
+
+
+class EngineError(NstError):
+    """An engine is not installed, or its cluster cannot be reached."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
 
-from pipeline.errors import RunFolderError
+from pipeline.errors import DiskFullError, RunFolderError
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -38,13 +39,18 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot be written ({error.strerror}); check space and rights"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def cannot_write(path: Path, error: OSError) -> RunFolderError:
+    """The error to raise where a file could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"{path}: cannot be written ({error.strerror}); make room")
+    return RunFolderError(f"{path}: cannot be written ({error.strerror}); check space and rights")
 
 
 def _umask() -> int:

@@ -136,7 +136,7 @@ class LiveProgress(Progress):
             expand=True,
         )
         self.run = self.bars.add_task("jobs", total=None, note="")
-        self.slots: dict[int, Any] = {}
+        self.slots: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def watching(self, store: RunFolder, total: int) -> Iterator[None]:
@@ -160,19 +160,19 @@ class LiveProgress(Progress):
 
     def _show_slots(self, states: Sequence[dict[str, Any]]) -> None:
         for state in states:
-            slot = int(state["slot"])
+            slot = str(state["slot"])
             if slot not in self.slots:
                 self.slots[slot] = self.bars.add_task("", total=1, note="")
-            names = state["jobs"]
-            more = f" +{len(names) - 1}" if len(names) > 1 else ""
-            short = names[0].rsplit("/", 1)[-1]
+            more = f" +{state['jobs'] - 1}" if state["jobs"] > 1 else ""
+            short = state["job"].rsplit("/", 1)[-1]
             width = max(12, self.console.width // 3)
+            loss = state.get("loss")
             self.bars.update(
                 self.slots[slot],
                 description=f"{state['device']} {short[:width]}{more}",
-                completed=state["step"],
-                total=state["steps"],
-                note=f"loss {state['loss']:.3g}",
+                completed=state.get("step", 0),
+                total=state.get("steps", 1),
+                note=state["phase"] if loss is None else f"loss {loss:.3g}",
             )
 
     def skipped(self, count: int) -> None:

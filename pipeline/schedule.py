@@ -1,40 +1,43 @@
-"""Plan -> batches -> slots: packs jobs that can share a tensor, runs the batches, keeps count.
+"""Plan -> batches -> slots: runs every open job once, keeps count, and decides what is tried again.
 
 In: a plan and a run folder. Out: a `Summary`; pictures, records and failures are in the folder.
-Dispatch is joblib's: this process for one slot, loky processes for several.
+Which process runs what is the engine's business; how pictures are made is the worker's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from types import FrameType
-from typing import Any
 
 import torch
-from joblib import Parallel, delayed
 
-from pipeline.errors import DeviceError, ImageError, NstError
+from pipeline.batches import Feed, pack
+from pipeline.engines import (
+    Ended,
+    Engine,
+    InlineEngine,
+    LocalEngine,
+    Patience,
+    Work,
+    dask_engine,
+    ray_engine,
+)
+from pipeline.errors import DeviceError, DiskFullError, ImageError, NstError
 from pipeline.plan import Job, Plan
 from pipeline.progress import Progress
 from pipeline.store import RunFolder, now
-from pipeline.worker import (
-    Batch,
-    Outcome,
-    RunContext,
-    release_slot,
-    run_batch,
-    scales_of,
-    time_job,
-)
+from pipeline.worker import Batch, Outcome, Report, RunContext, run_batch, time_job
 
-_LOOK_AHEAD = 256
 _SUMMARY_EVERY_S = 2.0
+_FAILURES_IN_SUMMARY = 100
+ENGINES = ("local", "inline", "dask", "ray")
 
 
 # --- slots ----------------------------------------------------------------------------------------
@@ -82,65 +85,77 @@ def available_cores() -> int:
 
 
 def batch_limit(device: str, width: int, height: int) -> int:
-    """How many pictures of this size to optimise at once.
+    """How many pictures of this size to put in a batch at most.
 
-    On a CPU small pictures are batched up to what stays in its caches. On a GPU the limit comes
-    from its free memory; a batch that is too large after all is halved by the worker.
+    On a CPU small pictures are batched up to what stays in its caches. For a GPU this is only a
+    bound: CUDA is touched by workers alone, and each takes as many at once as its memory holds.
     """
     pixels = width * height
     if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
-        bytes_per_pixel = 4600  # float32 features of VGG-19 to conv5_1, with gradients, and pads
-        return max(1, min(64, int(0.7 * free / (pixels * bytes_per_pixel))))
+        return max(1, min(64, 2**24 // pixels))
     return max(1, min(16, 128 * 128 // pixels))
 
 
-# --- batches --------------------------------------------------------------------------------------
-
-
-def _shape_of(job: Job) -> tuple[Any, ...]:
-    """What jobs must have in common to share a tensor; begins with the scales."""
-    s = job.settings
-    layers = (tuple(s.content_layers), tuple(s.style_layers))
-    network = (s.pooling, s.padding, s.normalised)
-    return (scales_of(job), s.loss, s.optimiser, s.corrections, layers, network)
-
-
-def pack(
-    jobs: Iterable[Job],
-    limit: Callable[[int, int], int],
-    refuse: Callable[[Job, NstError], None],
-) -> Iterator[Batch]:
-    """Groups jobs into batches, looking at most a few hundred jobs ahead.
-
-    Args:
-        limit: width, height -> how many jobs fit a batch.
-        refuse: told of jobs that cannot be run at all, such as unreadable pictures.
-    """
-    waiting: dict[tuple[Any, ...], list[Job]] = {}
-    numbers = iter(range(2**62))
-
-    def emit(shape: tuple[Any, ...]) -> Batch:
-        return Batch(next(numbers), tuple(waiting.pop(shape)), shape[0])
-
-    for job in jobs:
-        try:
-            shape = _shape_of(job)
-        except NstError as error:
-            refuse(job, error)
-            continue
-        group = waiting.setdefault(shape, [])
-        group.append(job)
-        last = shape[0][-1]
-        if len(group) >= limit(last.width, last.height):
-            yield emit(shape)
-        elif sum(map(len, waiting.values())) >= _LOOK_AHEAD:
-            yield emit(max(waiting, key=lambda s: len(waiting[s])))
-    for shape in list(waiting):
-        yield emit(shape)
-
-
 # --- the run --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out; nothing of it decides pixels.
+
+    Attributes:
+        engine: one of `ENGINES`.
+        address: of a Dask or Ray cluster; None makes one on this machine.
+        workers: processes of such a cluster made here.
+        retries: how often a job is tried again that stands alone when its worker dies.
+        patience: with workers.
+        fail_fast: stop at the first failed job.
+        failed_only: run only jobs that failed before.
+        shard: (i, n): only the i-th of n parts of the plan, from 1.
+    """
+
+    engine: str = "local"
+    address: str | None = None
+    workers: int | None = None
+    retries: int = 2
+    patience: Patience = field(default_factory=Patience)
+    fail_fast: bool = False
+    failed_only: bool = False
+    shard: tuple[int, int] | None = None
+
+    @property
+    def part(self) -> str:
+        """The shard's name in the run folder, or empty."""
+        return f"{self.shard[0]}-of-{self.shard[1]}" if self.shard else ""
+
+
+@dataclass
+class SlotUse:
+    """What one slot did.
+
+    Attributes:
+        busy_s: time in batches; the rest of the run's time it was idle.
+        phases_s: the same by phase: read, targets, optimise, write.
+        sizes: batch size -> number of batches.
+    """
+
+    device: str
+    batches: int = 0
+    jobs: int = 0
+    busy_s: float = 0.0
+    busy_share: float = 0.0
+    phases_s: dict[str, float] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+
+    def add(self, report: Report) -> None:
+        """Counts a batch."""
+        size = len(report.outcomes)
+        self.batches += 1
+        self.jobs += size
+        self.busy_s += report.busy_s
+        self.sizes[size] = self.sizes.get(size, 0) + 1
+        for phase, seconds in report.seconds.items():
+            self.phases_s[phase] = self.phases_s.get(phase, 0.0) + seconds
 
 
 @dataclass
@@ -148,92 +163,178 @@ class Summary:
     """Counts of a run; `run.json` is this, rewritten as it goes.
 
     Attributes:
-        jobs: of the plan.
+        jobs: of the plan, or of this shard where it has been counted to its end.
         already_done: found done at the start.
         done, failed: in this run.
+        retries: batches that were tried again after their worker died, hung or ran out of time.
+        out_of_memory: batches that had to be made smaller.
         stopped: whether the run was asked to stop before its end.
+        problem: what ended the run early, or empty.
         targets_hits, targets_computed: style targets from the cache, and computed.
+        utilisation: busy time of all slots over their whole time.
+        earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
+            are left out.
     """
 
     jobs: int
     already_done: int = 0
     done: int = 0
     failed: int = 0
+    retries: int = 0
+    out_of_memory: int = 0
     stopped: bool = False
+    problem: str = ""
     targets_hits: int = 0
     targets_computed: int = 0
     seconds: float = 0.0
     images_per_hour: float = 0.0
+    utilisation: float = 0.0
     devices: list[str] = field(default_factory=list)
+    slots: dict[str, SlotUse] = field(default_factory=dict)
     started: str = field(default_factory=now)
     updated: str = ""
+    ended: bool = False
     failures: list[dict[str, str]] = field(default_factory=list)
+    earlier: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
         """0 all done, 1 some failed, 130 stopped."""
-        return 130 if self.stopped else int(self.failed > 0)
+        return 130 if self.stopped else int(self.failed > 0 or bool(self.problem))
 
 
 class _Run:
-    """A run in progress: counts, the summary file, and the request to stop."""
+    """A run in progress: what is left to do, what came back, and the request to stop."""
 
     def __init__(
-        self, plan: Plan, store: RunFolder, context: RunContext, progress: Progress
+        self,
+        plan: Plan,
+        context: RunContext,
+        progress: Progress,
+        options: RunOptions,
+        log: logging.Logger,
     ) -> None:
-        self.plan, self.store, self.context, self.progress = (
-            plan,
-            store,
-            context,
-            progress,
-        )
+        self.plan, self.context, self.progress, self.options = plan, context, progress, options
+        self.store, self.log = context.store, log
         self.summary = Summary(len(plan), devices=list(context.slots))
+        self.summary.earlier = _earlier(self.store)
         self.began = time.monotonic()
         self.written = 0.0
         self.stopping = False
-        self.fail_fast = False
+        self.feed = Feed(
+            pack(self.open_jobs(), self.limit, self.refuse, max(1, len(context.slots)))
+        )
 
     # -- what is left to do --
 
     def open_jobs(self) -> Iterator[Job]:
         """Jobs that are not done, as the plan streams by."""
+        known = self.store.failures() if self.options.failed_only else None
+        mine = 0
         for job in self.plan.jobs():
             if self.stopping:
                 return
+            if not self._is_mine(job) or (known is not None and job.name not in known):
+                continue
+            mine += 1
             if self.store.is_done(job.name, job.key, job.settings):
                 self.summary.already_done += 1
                 self.progress.skipped(self.summary.already_done)
             else:
                 yield job
+        self.summary.jobs = mine
+        self.progress.total = mine
+
+    def _is_mine(self, job: Job) -> bool:
+        """Whether the job is of this shard; keys are random, so shards are of about one size."""
+        if self.options.shard is None:
+            return True
+        number, count = self.options.shard
+        return int(job.key[:12], 16) % count == number - 1
 
     def refuse(self, job: Job, error: NstError) -> None:
         """A job that cannot even be packed has failed."""
-        kind = type(error).__name__
-        self.take([Outcome(job.name, job.key, "failed", error=str(error), error_type=kind)])
+        self._count(_failure(job, error, type(error).__name__))
 
     def limit(self, width: int, height: int) -> int:
         """The smallest batch limit of all slots, for a canvas."""
-        return min(batch_limit(slot, width, height) for slot in set(self.context.slots))
+        slots = set(self.context.slots) or {"cpu"}
+        return min(batch_limit(slot, width, height) for slot in slots)
 
     # -- what came back --
 
-    def take(self, outcomes: Sequence[Outcome]) -> None:
-        """Counts a batch's outcomes, notes failures, tells who watches."""
+    def take(self, ended: Ended) -> None:
+        """Counts a batch that ended, or has a lost one tried again."""
+        report = ended.report
+        if report is None:
+            self._take_lost(ended)
+        else:
+            if report.slot:
+                use = self.summary.slots.setdefault(report.slot, SlotUse(report.device))
+                use.add(report)
+            if report.fits is not None:
+                self.summary.out_of_memory += 1
+                self.log.warning(
+                    "batch %d: out of memory on %s, %d jobs fit",
+                    ended.batch.number, report.device, report.fits,
+                )  # fmt: skip
+            self._count(*report.outcomes)
+
+    def _take_lost(self, ended: Ended) -> None:
+        """A lost batch: what it wrote before counts; the rest is tried again, or has failed."""
+        batch = ended.batch
+        written = {
+            job.name for job in batch.jobs if self.store.is_done(job.name, job.key, job.settings)
+        }
+        rest = tuple(job for job in batch.jobs if job.name not in written)
+        self._count(*(Outcome(j.name, j.key, "done") for j in batch.jobs if j.name in written))
+        if not rest or self.stopping:
+            return
+        left = Batch(batch.number, rest, batch.scales, batch.attempts)
+        names = ", ".join(job.name for job in rest[:3]) + (", ..." if len(rest) > 3 else "")
+        if len(rest) == 1 and batch.attempts >= self.options.retries:
+            message = f"{ended.lost}; tried {batch.attempts + 1} times"
+            self._count(_failure(rest[0], message, "WorkerError"))
+            return
+        self.log.warning("batch %d lost: %s; trying again: %s", batch.number, ended.lost, names)
+        if ended.trace:
+            self.log.debug("%s", ended.trace)
+        self.progress.warn(f"{ended.lost}; trying again: {names}")
+        self.summary.retries += 1
+        self.feed.put_back_halved(left)
+
+    def _count(self, *outcomes: Outcome) -> None:
         summary = self.summary
         for outcome in outcomes:
             summary.targets_hits += outcome.hits
             summary.targets_computed += outcome.computed
             if outcome.status == "done":
                 summary.done += 1
+                self.log.debug("done: %s", outcome.name)
+            elif outcome.error_type == DiskFullError.__name__:
+                self._give_up(outcome.error or "")
             elif outcome.status == "failed":
                 self._note_failure(outcome)
+            else:
+                summary.stopped |= not self.options.fail_fast and not summary.problem
             for warning in outcome.warnings:
+                self.log.warning("%s: %s", outcome.name, warning)
                 self.progress.warn(f"{outcome.name}: {warning}")
-        summary.seconds = round(time.monotonic() - self.began, 3)
-        summary.images_per_hour = round(3600 * summary.done / max(summary.seconds, 1e-9), 1)
+        self._refresh()
         self.progress.update(outcomes, summary.done, summary.failed)
         if time.monotonic() - self.written > _SUMMARY_EVERY_S:
             self.write_summary()
+
+    def _refresh(self) -> None:
+        """What follows from the counts and the time."""
+        summary = self.summary
+        summary.seconds = round(time.monotonic() - self.began, 3)
+        summary.images_per_hour = round(3600 * summary.done / max(summary.seconds, 1e-9), 1)
+        for use in summary.slots.values():
+            use.busy_share = round(use.busy_s / max(summary.seconds, 1e-9), 4)
+        slots = max(len(summary.slots), len(self.context.slots), 1)
+        shares = [use.busy_share for use in summary.slots.values()]
+        summary.utilisation = round(sum(shares) / slots, 4)
 
     def _note_failure(self, outcome: Outcome) -> None:
         failure = {
@@ -244,33 +345,50 @@ class _Run:
             "error": outcome.error or "",
         }
         self.summary.failed += 1
-        if len(self.summary.failures) < 100:
+        if len(self.summary.failures) < _FAILURES_IN_SUMMARY:
             self.summary.failures.append({k: failure[k] for k in ("name", "type", "error")})
-        self.store.add_failure(failure)
-        if self.fail_fast:
+        self.log.error("failed: %s: %s", outcome.name, outcome.error)
+        try:
+            self.store.add_failure(failure)
+        except DiskFullError as error:
+            self._give_up(str(error))
+        if self.options.fail_fast:
             self.stop()
+
+    def _give_up(self, problem: str) -> None:
+        """Ends the run early: no other job would fare better."""
+        if not self.summary.problem:
+            self.summary.problem = problem
+            self.log.error("stopping: %s", problem)
+            self.progress.warn(f"stopping: {problem}")
+        self.stop()
 
     def write_summary(self) -> None:
         """Rewrites `run.json`."""
         self.written = time.monotonic()
         self.summary.updated = now()
-        self.store.write_summary(asdict(self.summary))
+        try:
+            self.store.write_summary(asdict(self.summary))
+        except DiskFullError as error:
+            self._give_up(str(error))
 
     # -- stopping --
 
     def stop(self) -> None:
         """No new batch; running ones stop at their next step."""
-        self.stopping = True
-        self.store.ask_to_stop()
+        self.stopping = self.feed.stopped = True
+        with contextlib.suppress(OSError):  # a full disk: batches then run to their end
+            self.store.ask_to_stop()
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """First SIGINT or SIGTERM: stop in order. Second: at once."""
 
         def handle(number: int, frame: FrameType | None) -> None:
-            if self.stopping:
+            if self.stopping and self.summary.stopped:
                 raise KeyboardInterrupt
             self.summary.stopped = True
+            self.log.warning("%s: stopping", signal.Signals(number).name)
             self.progress.warn("stopping: finishing what is being written; again to stop at once")
             self.stop()
 
@@ -286,53 +404,89 @@ class _Run:
                 signal.signal(number, handler)
 
 
+def _earlier(store: RunFolder) -> list[dict[str, object]]:
+    """What the summaries of earlier runs say in short."""
+    before = store.summaries().get(store.part)
+    if before is None:
+        return []
+    kept = ("started", "done", "failed", "retries", "seconds", "images_per_hour", "utilisation")
+    short = {name: before[name] for name in kept}
+    return [*before["earlier"], *([short] if short["done"] or short["failed"] else [])]
+
+
+def _failure(job: Job, error: object, kind: str) -> Outcome:
+    return Outcome(job.name, job.key, "failed", error=str(error), error_type=kind)
+
+
 def run_plan(
     plan: Plan,
-    store: RunFolder,
     context: RunContext,
     progress: Progress,
-    *,
-    fail_fast: bool = False,
+    options: RunOptions,
+    work: Work = run_batch,
 ) -> Summary:
     """Runs every job of the plan that is not done. The caller holds the run folder's lock.
 
     Args:
-        fail_fast: stop at the first failed job.
+        work: runs one batch in a worker.
+
+    Raises:
+        EngineError: the engine cannot be started.
     """
-    run = _Run(plan, store, context, progress)
-    run.fail_fast = fail_fast
-    with run.signals(), progress.watching(store, len(plan)):
-        try:
-            batches = pack(run.open_jobs(), run.limit, run.refuse)
-            for outcomes in _dispatch(batches, context):
-                run.take(outcomes)
-                run.summary.stopped |= any(o.status == "stopped" for o in outcomes)
-        except KeyboardInterrupt:
-            run.summary.stopped = True
-        finally:
-            run.take([])
-            run.write_summary()
-            release_slot(context.run)
-            store.end()
-    if fail_fast and run.summary.failed:
-        run.summary.stopped = False
-    return run.summary
+    with _log_file(context.store) as log:
+        run = _Run(plan, context, progress, options, log)
+        log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
+        with run.signals(), progress.watching(context.store, len(plan)):
+            with _engine(context, work, options) as engine:
+                _drive(run, engine)
+        summary = run.summary
+        log.info(
+            "%d done, %d failed, %d done before%s",
+            summary.done, summary.failed, summary.already_done,
+            ", stopped" if summary.stopped else "",
+        )  # fmt: skip
+        return summary
 
 
-def _dispatch(batches: Iterator[Batch], context: RunContext) -> Iterator[list[Outcome]]:
-    """Runs batches through joblib, lazily; yields outcomes as they come."""
-    slots = len(context.slots)
-    if slots == 1:
-        parallel = Parallel(n_jobs=1, return_as="generator", batch_size=1)
-    else:
-        parallel = Parallel(
-            n_jobs=slots,
-            backend="loky",
-            return_as="generator_unordered",
-            pre_dispatch="2*n_jobs",
-            batch_size=1,
-        )
-    yield from parallel(delayed(run_batch)(context, batch) for batch in batches)
+def _drive(run: _Run, engine: Engine) -> None:
+    try:
+        for ended in engine.run(run.feed):
+            run.take(ended)
+    except KeyboardInterrupt:
+        run.summary.stopped = True
+        engine.kill()
+    finally:
+        run._refresh()
+        run.summary.ended = True
+        run.write_summary()
+        run.store.end()
+
+
+@contextlib.contextmanager
+def _engine(context: RunContext, work: Work, options: RunOptions) -> Iterator[Engine]:
+    made: dict[str, Callable[[], contextlib.AbstractContextManager[Engine]]] = {
+        "inline": lambda: contextlib.nullcontext(InlineEngine(context, work)),
+        "local": lambda: contextlib.nullcontext(LocalEngine(context, work, options.patience)),
+        "dask": lambda: dask_engine(context, work, options.address, options.workers),
+        "ray": lambda: ray_engine(context, work, options.address, options.workers),
+    }
+    with made[options.engine]() as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def _log_file(store: RunFolder) -> Iterator[logging.Logger]:
+    """The run's log file, with times and levels; later runs of the folder are added to it."""
+    log = logging.Logger(f"nst {store.path}")
+    handler = logging.FileHandler(store.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk
+    log.addHandler(handler)
+    try:
+        yield log
+    finally:
+        with contextlib.suppress(OSError):  # a full disk
+            handler.close()
 
 
 # --- the plan's time ------------------------------------------------------------------------------

@@ -44,6 +44,11 @@ class Scale:
     steps: int
     rate: float
 
+    @property
+    def pixels(self) -> int:
+        """Of the canvas."""
+        return self.width * self.height
+
 
 def smallest_side(layers: Sequence[str]) -> int:
     """The shortest picture side in px that leaves 2 positions at the deepest of `layers`."""

@@ -8,10 +8,13 @@ that job alone.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import platform
+import socket
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +41,7 @@ from pipeline.images import (
 from pipeline.layers import LAYERS
 from pipeline.plan import Job
 from pipeline.settings import Settings
-from pipeline.store import RECORD_SCHEMA, RunFolder, now
+from pipeline.store import RunFolder, now
 from pipeline.stylize import (
     ALGORITHM,
     Scale,
@@ -61,6 +64,8 @@ from pipeline.targets import normalised as normalised_weights
 _CURVE_POINTS = 50
 _NEWS_EVERY_S = 0.25
 _SAFER_RATE = 0.25
+# Float32 features of VGG-19 to conv5_1, with gradients and padded copies.
+_CUDA_BYTES_PER_PIXEL = 4600
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ class RunContext:
 
     Attributes:
         run: the run folder.
+        part: the shard of the run, or empty.
         cache: the cache folder.
         backbone: its name.
         weights: its weight file, or None for the backbone's own.
         means: file of mean activations for the normalised variant, or None.
-        slots: the device of each slot.
+        slots: the device of each slot; empty where an engine's workers find their own.
         threads: CPU threads a slot; 0 leaves torch's choice.
+        checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
     """
 
     run: Path
@@ -82,8 +89,15 @@ class RunContext:
     backbone: str
     weights: Path | None
     means: Path | None
+    part: str = ""
     slots: tuple[str, ...] = ("cpu",)
     threads: int = 0
+    checkpoint_every_s: float = 0.0
+
+    @property
+    def store(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.run, self.part)
 
 
 @dataclass(frozen=True)
@@ -93,11 +107,13 @@ class Batch:
     Attributes:
         jobs: they share canvas, scales, loss, optimiser and layers.
         scales: the schedule, coarse to fine.
+        attempts: how often workers died over these jobs before.
     """
 
     number: int
     jobs: tuple[Job, ...]
     scales: tuple[Scale, ...]
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,25 @@ class Outcome:
     hits: int = 0
     computed: int = 0
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """How one batch ended.
+
+    Attributes:
+        slot: the slot's name.
+        seconds: wall time by phase: `read`, `targets`, `optimise`, `write`.
+        busy_s: wall time of all.
+        fits: how many jobs fitted at once after memory ran out, or None if it did not.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    slot: str
+    device: str
+    seconds: Mapping[str, float]
+    busy_s: float
+    fits: int | None = None
 
 
 class _Stopped(Exception):  # noqa: N818 (a request, not an error)
@@ -149,29 +184,23 @@ def _backbone(
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-_claimed: dict[Path, tuple[int, FileLock]] = {}
+@lru_cache(maxsize=1)
+def _own_device() -> str:
+    """The device of an engine's worker: the first GPU that no other worker of this host holds,
+    held until the process ends; the CPU where there is none."""
+    for index in range(torch.cuda.device_count()):
+        name = torch.cuda.get_device_properties(index).uuid
+        lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{name}.lock")
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            _held.append(lock)
+            return f"cuda:{index}"
+    return "cpu"
 
 
-def _claim_slot(context: RunContext) -> int:
-    """This process's slot: the first whose lock is free, held until the process ends."""
-    if context.run not in _claimed:
-        folder = RunFolder(context.run).state / "slots"
-        folder.mkdir(parents=True, exist_ok=True)
-        for slot in range(len(context.slots)):
-            lock = FileLock(folder / f"{slot}.lock")
-            with contextlib.suppress(Timeout):
-                lock.acquire(timeout=0)
-                _claimed[context.run] = (slot, lock)
-                break
-        else:
-            raise WorkerError(f"all {len(context.slots)} slots of {context.run} are taken")
-    return _claimed[context.run][0]
-
-
-def release_slot(run: Path) -> None:
-    """Gives this process's slot back, for a process that outlives the run."""
-    if run in _claimed:
-        _claimed.pop(run)[1].release()
+_held: list[FileLock] = []
+# How many pictures of so many pixels fitted a device, where memory ran out before.
+_fitting: dict[tuple[str, int], int] = {}
 
 
 # --- one batch ------------------------------------------------------------------------------------
@@ -213,13 +242,23 @@ class _Result:
 
 
 class _Session:
-    """One batch on one device."""
+    """One batch on one device.
 
-    def __init__(self, context: RunContext, batch: Batch) -> None:
+    Args:
+        slot: the slot's number in `context.slots`, or None for an engine's own worker.
+    """
+
+    def __init__(self, context: RunContext, slot: int | None, batch: Batch) -> None:
         self.context, self.batch = context, batch
-        self.store = RunFolder(context.run)
-        self.slot = _claim_slot(context)
-        self.device = context.slots[self.slot]
+        self.store = context.store
+        if slot is None:
+            self.slot, self.device = f"{socket.gethostname()}-{os.getpid()}", _own_device()
+        else:
+            self.slot, self.device = str(slot), context.slots[slot]
+        self.timer = _Timer()
+        self.fits: int | None = None
+        self.last_news = 0.0
+        self.news({"phase": "read"})
         if context.threads:
             torch.set_num_threads(context.threads)
         settings = batch.jobs[0].settings
@@ -233,10 +272,8 @@ class _Session:
             settings.padding,
             self.device,
         )
-        self.timer = _Timer()
-        self.last_news = 0.0
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> Report:
         """All jobs of the batch, each with its outcome."""
         began = time.perf_counter()
         ready: list[_Prepared] = []
@@ -249,13 +286,19 @@ class _Session:
                 except NstError as error:
                     outcomes.append(_failed(job, error))
         outcomes += self._run_ready(ready)
-        share = (time.perf_counter() - began) / len(self.batch.jobs)
-        return [replace(outcome, seconds=share) for outcome in outcomes]
+        busy = time.perf_counter() - began
+        share = busy / len(self.batch.jobs)
+        ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
+        return Report(ended, self.slot, self.device, self.timer.seconds, busy, self.fits)
 
     def _run_ready(self, ready: Sequence[_Prepared]) -> list[Outcome]:
         """Optimises and stores; out of memory halves the batch and goes on."""
         if not ready:
             return []
+        limit = self._fitting(len(ready))
+        if len(ready) > limit:
+            parts = [ready[i : i + limit] for i in range(0, len(ready), limit)]
+            return [outcome for part in parts for outcome in self._run_ready(part)]
         try:
             results = self._optimise([p.job.settings for p in ready], ready)
         except _Stopped:
@@ -263,13 +306,24 @@ class _Session:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            return self._after_out_of_memory(ready)
         except NstError as error:
             return [_failed(p.job, error) for p in ready]
-        return [
-            self._finish(prepared, result, len(ready))
-            for prepared, result in zip(ready, results, strict=True)
-        ]
+        else:
+            return [
+                self._finish(prepared, result, len(ready))
+                for prepared, result in zip(ready, results, strict=True)
+            ]
+        # Outside of the handler, so that the error no longer holds on to the batch's tensors.
+        return self._after_out_of_memory(ready)
+
+    def _fitting(self, count: int) -> int:
+        """How many of `count` pictures to take at once: what fitted before, else an estimate."""
+        pixels = self.batch.scales[-1].pixels
+        known = _fitting.get((self.device, pixels))
+        if known is not None or not self.device.startswith("cuda"):
+            return known or count
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return max(1, min(count, int(0.8 * free / (pixels * _CUDA_BYTES_PER_PIXEL))))
 
     def _after_out_of_memory(self, ready: Sequence[_Prepared]) -> list[Outcome]:
         if self.device.startswith("cuda"):
@@ -281,8 +335,9 @@ class _Session:
                 f"{scale.height} px; choose a smaller `size` or another device"
             )
             return [_failed(ready[0].job, error)]
-        half = len(ready) // 2
-        return self._run_ready(ready[:half]) + self._run_ready(ready[half:])
+        self.fits = len(ready) // 2
+        _fitting[self.device, self.batch.scales[-1].pixels] = self.fits
+        return self._run_ready(ready)
 
     # -- reading --
 
@@ -391,7 +446,7 @@ class _Session:
                 losses = step.losses
                 parts = (losses.content, losses.style, losses.tv, losses.total)
                 rows.append((step.number, torch.stack(parts)))
-            self._news(step, ready)
+            self._after_step(step, ready)
         assert step is not None
         values = [(number, part.cpu().tolist()) for number, part in rows]
         names = ("content", "style", "tv", "total")
@@ -427,7 +482,7 @@ class _Session:
             for name in files
         }
 
-    def _news(self, step: Step, ready: Sequence[_Prepared]) -> None:
+    def _after_step(self, step: Step, ready: Sequence[_Prepared]) -> None:
         """Tells who watches, and stops if asked to."""
         moment = time.monotonic()
         if moment - self.last_news < _NEWS_EVERY_S and step.number != step.total:
@@ -435,16 +490,23 @@ class _Session:
         self.last_news = moment
         if self.store.stop_asked():
             raise _Stopped
+        about = {"phase": "optimise", "step": step.number, "steps": step.total}
+        loss = float(step.losses.total.mean())
+        self.news({**about, "loss": loss if math.isfinite(loss) else None}, ready)
+
+    def news(self, about: Mapping[str, Any], ready: Sequence[_Prepared] = ()) -> None:
+        """Writes what this slot is doing, and when it last got somewhere."""
+        jobs = [p.job for p in ready] or self.batch.jobs
         state = {
             "slot": self.slot,
             "device": self.device,
+            "host": socket.gethostname(),
             "pid": os.getpid(),
             "time": time.time(),
             "batch": self.batch.number,
-            "jobs": [p.job.name for p in ready],
-            "step": step.number,
-            "steps": step.total,
-            "loss": float(step.losses.total.mean()),
+            "jobs": len(jobs),
+            "job": jobs[0].name,
+            **about,
         }
         self.store.write_slot(self.slot, state)
 
@@ -477,8 +539,7 @@ class _Session:
         }
         data = encode(picture, job.settings.format, job.settings.quality, text)
         record = self._record(prepared, result, settings, batch_size)
-        record["output"] = _about_output(self.store, job, data, picture)
-        self.store.write_job(job.name, job.settings, data, record)
+        self.store.write_job(job.name, job.key, job.settings, data, picture.size, record)
 
     def _about_backbone(self) -> dict[str, str]:
         return {"name": self.context.backbone, "weights_sha256": self.backbone.digest}
@@ -508,8 +569,6 @@ class _Session:
         }
         share = {k: round(v / batch_size, 4) for k, v in self.timer.seconds.items()}
         return {
-            "schema": RECORD_SCHEMA,
-            "key": job.key,
             "name": job.name,
             "content": content,
             "style": {"name": job.style.label, "pictures": style},
@@ -527,20 +586,9 @@ class _Session:
             "scales": [[s.width, s.height, s.steps] for s in self.batch.scales],
             "losses": result.curve,
             "batch": {"number": self.batch.number, "size": batch_size},
+            "attempts": self.batch.attempts + 1,
             "warnings": list(prepared.warnings),
         }
-
-
-def _about_output(store: RunFolder, job: Job, data: bytes, picture: Image.Image) -> dict[str, Any]:
-    import hashlib
-
-    path = store.image_path(job.name, job.settings)
-    return {
-        "path": path.relative_to(store.path).as_posix(),
-        "size": list(picture.size),
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
 
 
 @lru_cache(maxsize=1)
@@ -607,14 +655,21 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "not enough memory" in text
 
 
-def run_batch(context: RunContext, batch: Batch) -> list[Outcome]:
-    """Runs one batch in this process's slot; see the module's docstring."""
-    if RunFolder(context.run).stop_asked():
-        return [Outcome(job.name, job.key, "stopped") for job in batch.jobs]
+def run_batch(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """Runs one batch in this process; see the module's docstring.
+
+    Args:
+        slot: the slot's number, or None where an engine's worker finds its own device.
+    """
+    if context.store.stop_asked():
+        stopped = tuple(Outcome(job.name, job.key, "stopped") for job in batch.jobs)
+        return Report(stopped, "", "", {}, 0.0)
+    began = time.perf_counter()
     try:
-        return _Session(context, batch).run()
+        return _Session(context, slot, batch).run()
     except NstError as error:
-        return [_failed(job, error) for job in batch.jobs]
+        failed = tuple(_failed(job, error) for job in batch.jobs)
+        return Report(failed, "", "", {}, time.perf_counter() - began)
 
 
 def time_job(context: RunContext, job: Job) -> float:
@@ -625,7 +680,7 @@ def time_job(context: RunContext, job: Job) -> float:
     settings = job.settings
     scales = scales_of(job)
     short = tuple(replace(scale, steps=3) for scale in scales)
-    session = _Session(replace(context, slots=context.slots[:1]), Batch(0, (job,), short))
+    session = _Session(context, 0, Batch(0, (job,), short))
     content, _ = session._read_content(job.content.path, settings.background)
     layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
     pixels = [to_tensor(fit_image(content, s.width, s.height)).to(session.device) for s in short]
@@ -641,7 +696,6 @@ def time_job(context: RunContext, job: Job) -> float:
     ):
         float(step.losses.total.sum())  # waits for the device
         marks.append(time.perf_counter())
-    release_slot(context.run)
     # The first step of a scale warms up; the two after it are what is timed.
     each = [(marks[3 * i + 2] - marks[3 * i]) / 2 for i in range(len(scales))]
     return sum(scale.steps * seconds for scale, seconds in zip(scales, each, strict=True))

@@ -16,7 +16,9 @@ import pytest
 from PIL import Image
 
 from pipeline.commands import Options, batch
+from pipeline.schedule import RunOptions
 
+INLINE = Options("cpu", run=RunOptions(engine="inline"))
 MANIFEST = """
 output: run
 content: content
@@ -60,7 +62,7 @@ def summary(folder: Path) -> dict:  # type: ignore[type-arg]
 
 
 def test_a_manifest_becomes_pictures_and_records(manifest: Path) -> None:
-    assert batch(manifest, Options("cpu"), quiet=True) == 0
+    assert batch(manifest, INLINE, quiet=True) == 0
     run = manifest.parent / "run"
     assert_whole(run, 8)
     assert summary(run)["targets_computed"] == 2
@@ -72,23 +74,23 @@ def test_a_manifest_becomes_pictures_and_records(manifest: Path) -> None:
 
 
 def test_running_again_does_only_what_is_new(manifest: Path) -> None:
-    batch(manifest, Options("cpu"), quiet=True)
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
+    batch(manifest, INLINE, quiet=True)
     run = manifest.parent / "run"
     assert (summary(run)["done"], summary(run)["already_done"]) == (0, 8)
     manifest.write_text(MANIFEST.replace("1_0]", "1_0, 100]"))
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
     assert (summary(run)["done"], summary(run)["already_done"]) == (4, 8)
     with (manifest.parent / "style/s.png").open("ab") as file:
         file.write(b"\0")
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
     assert (summary(run)["done"], summary(run)["already_done"]) == (6, 6)
 
 
 def test_a_second_run_folder_takes_targets_from_the_cache(manifest: Path) -> None:
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
     manifest.write_text(MANIFEST.replace("output: run", "output: other"))
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
     assert summary(manifest.parent / "other")["targets_computed"] == 0
 
 
@@ -97,7 +99,7 @@ def test_a_broken_picture_fails_its_own_jobs_only(
 ) -> None:
     broken = manifest.parent / "content/a.png"
     broken.write_bytes(broken.read_bytes()[:300])
-    assert batch(manifest, Options("cpu"), quiet=True) == 1
+    assert batch(manifest, INLINE, quiet=True) == 1
     run = manifest.parent / "run"
     assert_whole(run, 4)
     lines = (run / "failures.jsonl").read_text().splitlines()
@@ -109,7 +111,7 @@ def test_a_broken_picture_fails_its_own_jobs_only(
 def test_a_picture_in_a_batch_is_what_it_is_alone(manifest: Path) -> None:
     text = MANIFEST.replace("steps: 6", "steps: 20").replace("1_0]", "3, 10, 30]")
     manifest.write_text(text)
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
     together = manifest.parent / "run/images"
     sizes = {r["batch"]["size"] for r in records(manifest.parent / "run").values()}
     assert max(sizes) >= 4
@@ -119,7 +121,7 @@ def test_a_picture_in_a_batch_is_what_it_is_alone(manifest: Path) -> None:
         .replace("style: style", "style: style/s.png")
         .replace("[1e0, 3, 10, 30]", "[3]")
     )
-    batch(manifest, Options("cpu"), quiet=True)
+    batch(manifest, INLINE, quiet=True)
     name = "a__s__style_weight-3.png"
     alone = manifest.parent / "one/images" / name
     pair = [np.asarray(Image.open(p)).astype(int) for p in (together / name, alone)]

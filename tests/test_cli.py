@@ -57,7 +57,7 @@ def test_plan_estimates_from_a_trial_and_leaves_nothing(manifest: Path) -> None:
 
 
 def test_batch_prints_json_lines(manifest: Path) -> None:
-    lines = call("batch", manifest, "--json", "--devices", "cpu").splitlines()
+    lines = call("batch", manifest, "--json", "--devices", "cpu", "--engine", "inline").splitlines()
     events = [json.loads(line) for line in lines]
     assert [event["event"] for event in events] == ["done", "done", "end"]
     assert events[-1]["done"] == 2

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def put(folder: RunFolder, name: str, key: str, image: bytes = b"pixels") -> None:
-    folder.write_job(name, SETTINGS, image, {"key": key, "output": {"bytes": len(image)}})
+    folder.write_job(name, key, SETTINGS, image, (4, 3), {"name": name})
 
 
 def test_done_needs_record_key_and_picture(folder: RunFolder) -> None:

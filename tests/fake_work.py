@@ -1,0 +1,41 @@
+"""Batches that are over at once, or go wrong on purpose: what a job's seed says.
+
+Stands in for `pipeline.worker.run_batch` in tests and benchmarks of the scheduler; workers import
+it by name.
+"""
+
+import os
+import signal
+import time
+
+from pipeline.plan import Job
+from pipeline.worker import Batch, Outcome, Report, RunContext
+
+KILLED, HANGS, RAISES, FAILS, SLOW, KILLED_ONCE = 901, 902, 903, 904, 905, 906
+
+
+def fake_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    began = time.perf_counter()
+    name = str(slot)
+    context.store.write_slot(name, {"slot": name, "time": time.time(), "pid": os.getpid()})
+    outcomes = tuple(_run(context, job, batch) for job in batch.jobs)
+    return Report(outcomes, name, "fake", {}, time.perf_counter() - began)
+
+
+def _run(context: RunContext, job: Job, batch: Batch) -> Outcome:
+    seed = job.settings.seed
+    if seed == KILLED or (seed == KILLED_ONCE and batch.attempts == 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == HANGS:
+        time.sleep(60)
+    if seed == RAISES:
+        raise RuntimeError("an error of its own")
+    if seed == FAILS:
+        return Outcome(job.name, job.key, "failed", error="on purpose", error_type="ImageError")
+    if seed == SLOW:
+        for _ in range(600):
+            if context.store.stop_asked():
+                return Outcome(job.name, job.key, "stopped")
+            time.sleep(0.05)
+    context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), {"pid": os.getpid()})
+    return Outcome(job.name, job.key, "done")
