@@ -5,9 +5,12 @@ imports only from those listed after it:
 
 - `doctor`: what this machine has and lacks
 - `distill`: training of small backbones
-- `schedule`: plan -> batches -> slots
+- `schedule`: plan -> batches -> slots; what is tried again
+- `engines`: processes of this machine, Dask, Ray
+- `batches`: jobs -> batches
 - `progress`: what a person sees while it runs
 - `worker`: a batch in its slot, from files to files
+- `checkpoint`: where a long job stands
 - `stylize`: a batch of tensors -> pictures
 - `optimise`, `losses`: the method
 - `targets`: style targets, cached on disk

@@ -6,7 +6,7 @@ another's: all scalars of the methods are tensors over the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -14,7 +14,15 @@ from torch import Tensor
 
 
 class Optimiser(Protocol):
-    """Moves a batch of pictures, given their gradients."""
+    """Moves a batch of pictures, given their gradients; its state can be kept and put back."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, each tensor B x ...; empty before the first step."""
+        ...
+
+    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
+        """Puts back what `state` gave after `steps` steps."""
+        ...
 
     def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
@@ -50,6 +58,17 @@ class Adam:
         root = (self.second / (1 - beta2**self.count)).sqrt_().add_(self.epsilon)
         step = _per_image(rates / (1 - beta1**self.count), images) * self.first
         images.sub_(step.div_(root))
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Optimiser`."""
+        if self.first is None or self.second is None:
+            return {}
+        return {"first": self.first, "second": self.second}
+
+    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
+        """See `Optimiser`."""
+        self.count = steps
+        self.first, self.second = state["first"].clone(), state["second"].clone()
 
 
 class LBFGS:
@@ -96,6 +115,29 @@ class LBFGS:
         self.previous = g.clone()
         self.moved = direction * (length * descends)[:, None]
         images.add_(self.moved.view_as(images))
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Optimiser`; the history is B x corrections x n."""
+        if self.previous is None:
+            return {}
+        return {
+            "s": self.s.transpose(0, 1),
+            "y": self.y.transpose(0, 1),
+            "rho": self.rho.transpose(0, 1),
+            "kept": self.kept,
+            "scale": self.scale,
+            "moved": self.moved,
+            "previous": self.previous,
+        }
+
+    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
+        """See `Optimiser`."""
+        self.s, self.y, self.rho = (
+            state[name].transpose(0, 1).contiguous() for name in ("s", "y", "rho")
+        )
+        self.kept, self.scale = state["kept"].clone(), state["scale"].clone()
+        self.moved, self.previous = state["moved"].clone(), state["previous"].clone()
+        self.first = steps == 0
 
     def _remember(self, g: Tensor) -> None:
         assert self.previous is not None

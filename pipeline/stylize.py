@@ -104,6 +104,21 @@ class ScaleInputs:
 
 
 @dataclass(frozen=True)
+class State:
+    """Where the optimisation of a batch stands: all that it takes to go on to the same pictures.
+
+    Attributes:
+        scale: index of the scale.
+        step: steps done at this scale.
+        tensors: pictures, their average and the optimiser's memory, each B x ... .
+    """
+
+    scale: int
+    step: int
+    tensors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Step:
     """One optimiser step of a batch.
 
@@ -113,6 +128,7 @@ class Step:
         scale: index of the scale.
         losses: before this step, B values each.
         images: the result so far, B x 3 x h x w in [0, 1], at this scale's size.
+        state: where the optimisation stands after this step; valid until the next one.
     """
 
     number: int
@@ -120,6 +136,7 @@ class Step:
     scale: int
     losses: Losses
     images: Tensor
+    state: State
 
 
 @torch.no_grad()
@@ -186,6 +203,7 @@ def optimise(
     scales: Sequence[Scale],
     inputs: Callable[[int], ScaleInputs],
     pictures: Mapping[str, Tensor] | None = None,
+    resume: State | None = None,
 ) -> Iterator[Step]:
     """Stylizes a batch; every job's result is what it would be alone.
 
@@ -195,32 +213,32 @@ def optimise(
         scales: the schedule, the same for all.
         inputs: the content pictures and Gram targets of scale i.
         pictures: per `init` file the picture at the first scale, 3 x H x W in [0, 1].
+        resume: where to go on, if not at the beginning; the result is the same.
 
     Yields:
         a `Step` after each step; the last one's `images` are the result.
     """
-    shared = jobs[0]
+    begin = resume.scale if resume else 0
+    number, total = sum(s.steps for s in scales[:begin]), sum(s.steps for s in scales)
+    number += resume.step if resume else 0
     images: Tensor | None = None
-    number, total = 0, sum(scale.steps for scale in scales)
-    for index, scale in enumerate(scales):
+    for index, scale in enumerate(scales[begin:], begin):
         given = inputs(index)
-        contents = given.contents
-        if images is None:
-            images = first_images(jobs, contents, pictures or {})
+        if resume and index == begin:
+            run = _ScaleRun(backbone, jobs, scale, given, resume.tensors["average"])
+            run.load(resume)
         else:
-            images = enlarge(images, contents.shape[-2:])
-        with torch.no_grad():
-            targets = backbone(contents)
-        loss = StyleTransferLoss(
-            shared.loss,
-            {layer: targets[layer] for layer in shared.content_layers},
-            given.grams,
-            job_weights(jobs, contents.device),
-        )
-        for losses, average in _run_scale(backbone, jobs, scale, loss, images):
+            if images is None:
+                images = first_images(jobs, given.contents, pictures or {})
+            else:
+                images = enlarge(images, given.contents.shape[-2:])
+            run = _ScaleRun(backbone, jobs, scale, given, images)
+        while run.done < scale.steps:
+            losses = run.step()
             number += 1
-            images = average
-            yield Step(number, total, index, losses, average.clamp(0, 1))
+            state = State(index, run.done, run.tensors())
+            yield Step(number, total, index, losses, run.average.clamp(0, 1), state)
+        images = run.average
 
 
 def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
@@ -229,33 +247,67 @@ def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
     return grown.clamp(0, 1)
 
 
-def _run_scale(
-    backbone: Backbone,
-    jobs: Sequence[Settings],
-    scale: Scale,
-    loss: StyleTransferLoss,
-    images: Tensor,
-) -> Iterator[tuple[Losses, Tensor]]:
-    """The steps of one scale: the losses before the step, and the average of the iterates."""
-    shared, device = jobs[0], images.device
-    optimiser = make_optimiser(shared.optimiser, shared.corrections)
-    rates = torch.tensor([s.learning_rate for s in jobs], device=device) * scale.rate
-    ends = torch.tensor([s.learning_rate_end for s in jobs], device=device)
-    decay = torch.tensor([s.average for s in jobs], device=device).view(-1, 1, 1, 1)
-    pixels = images.clone().requires_grad_()
-    average = images.clone()
-    for step in range(scale.steps):
-        losses = loss(pixels, backbone(pixels))
-        # Summing over the batch gives each picture its own gradient: nothing is shared.
-        (gradient,) = torch.autograd.grad(losses.total.sum(), pixels)
+class _ScaleRun:
+    """The steps of one scale: the pictures that move, and the average of the iterates."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        jobs: Sequence[Settings],
+        scale: Scale,
+        given: ScaleInputs,
+        images: Tensor,
+    ) -> None:
+        shared, device = jobs[0], given.contents.device
+        self.backbone, self.scale, self.done = backbone, scale, 0
         with torch.no_grad():
-            done = step / scale.steps
-            optimiser.step(pixels, gradient, rates * (1 - (1 - ends) * done))
-            if shared.optimiser == "adam":
+            targets = backbone(given.contents)
+        self.loss = StyleTransferLoss(
+            shared.loss,
+            {layer: targets[layer] for layer in shared.content_layers},
+            given.grams,
+            job_weights(jobs, device),
+        )
+        self.clamps = shared.optimiser == "adam"
+        self.optimiser = make_optimiser(shared.optimiser, shared.corrections)
+        self.rates = torch.tensor([s.learning_rate for s in jobs], device=device) * scale.rate
+        self.ends = torch.tensor([s.learning_rate_end for s in jobs], device=device)
+        self.decay = torch.tensor([s.average for s in jobs], device=device).view(-1, 1, 1, 1)
+        self.pixels = images.clone().requires_grad_()
+        self.average = images.clone()
+
+    def step(self) -> Losses:
+        """One step; the losses are those before it."""
+        losses = self.loss(self.pixels, self.backbone(self.pixels))
+        # Summing over the batch gives each picture its own gradient: nothing is shared.
+        (gradient,) = torch.autograd.grad(losses.total.sum(), self.pixels)
+        with torch.no_grad():
+            share = self.done / self.scale.steps
+            rates = self.rates * (1 - (1 - self.ends) * share)
+            self.optimiser.step(self.pixels, gradient, rates)
+            if self.clamps:
                 # L-BFGS is left free: clipping would make its pairs (s, y) untrue.
-                pixels.clamp_(0, 1)
-            average = average * decay + pixels.detach() * (1 - decay)
-        yield detached(losses), average
+                self.pixels.clamp_(0, 1)
+            self.average = self.average * self.decay + self.pixels.detach() * (1 - self.decay)
+        self.done += 1
+        return detached(losses)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state; see `State`."""
+        memory = {f"optimiser.{name}": value for name, value in self.optimiser.state().items()}
+        return {"pixels": self.pixels.detach(), "average": self.average, **memory}
+
+    def load(self, state: State) -> None:
+        """Puts `tensors()` back."""
+        self.done = state.step
+        self.pixels = state.tensors["pixels"].clone().requires_grad_()
+        self.average = state.tensors["average"].clone()
+        memory = {
+            name.removeprefix("optimiser."): value
+            for name, value in state.tensors.items()
+            if name.startswith("optimiser.")
+        }
+        self.optimiser.load(memory, state.step)
 
 
 def detached(losses: Losses) -> Losses:

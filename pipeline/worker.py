@@ -27,6 +27,7 @@ from torch import Tensor
 
 from pipeline import __version__
 from pipeline.backbone import Backbone, Weights, load_weights
+from pipeline.checkpoint import Checkpoint, Curve, load_checkpoint, save_checkpoint, stack
 from pipeline.errors import DivergedError, ImageError, NstError, WorkerError
 from pipeline.images import (
     canvas_size,
@@ -46,6 +47,7 @@ from pipeline.stylize import (
     ALGORITHM,
     Scale,
     ScaleInputs,
+    State,
     Step,
     optimise,
     schedule_scales,
@@ -65,6 +67,7 @@ _CURVE_POINTS = 50
 _NEWS_EVERY_S = 0.25
 _SAFER_RATE = 0.25
 # Float32 features of VGG-19 to conv5_1, with gradients and padded copies.
+_WORTH_KEEPING_S = 5.0
 _CUDA_BYTES_PER_PIXEL = 4600
 
 
@@ -208,17 +211,23 @@ _fitting: dict[tuple[str, int], int] = {}
 
 @dataclass
 class _Timer:
-    """Wall time by phase."""
+    """Wall time by phase; a phase within another counts for itself alone."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _inner: list[float] = field(default_factory=list)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
+        self._inner.append(0.0)
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+            spent = time.perf_counter() - began
+            own = spent - self._inner.pop()
+            self.seconds[name] = self.seconds.get(name, 0.0) + own
+            if self._inner:
+                self._inner[-1] += spent
 
 
 @dataclass(frozen=True)
@@ -233,12 +242,48 @@ class _Prepared:
     hits: int
     computed: int
     warnings: tuple[str, ...]
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Scale and step at which the job goes on."""
+        return (self.checkpoint.scale, self.checkpoint.step) if self.checkpoint else (0, 0)
 
 
 @dataclass(frozen=True)
 class _Result:
     image: Tensor
-    curve: list[dict[str, float]]
+    curve: Curve
+
+
+_LOSSES = ("content", "style", "tv", "total")
+
+
+class _Curves:
+    """The losses of about `_CURVE_POINTS` steps of each job of a batch."""
+
+    def __init__(self, before: Sequence[Curve]) -> None:
+        self.before = before
+        self.rows: list[tuple[int, Tensor]] = []
+
+    def add(self, step: Step) -> None:
+        """Keeps a step's losses if it is one of those to keep; they stay on the device."""
+        every = max(1, step.total // _CURVE_POINTS)
+        if step.number % every == 0 or step.number in (1, step.total):
+            parts = [getattr(step.losses, name) for name in _LOSSES]
+            self.rows.append((step.number, torch.stack(parts)))
+
+    def values(self) -> list[Curve]:
+        """Per job: step, content, style, tv and total loss."""
+        rows = [(number, part.cpu().tolist()) for number, part in self.rows]
+        return [
+            before
+            + [
+                {"step": number} | {name: part[k][i] for k, name in enumerate(_LOSSES)}
+                for number, part in rows
+            ]
+            for i, before in enumerate(self.before)
+        ]
 
 
 class _Session:
@@ -258,6 +303,7 @@ class _Session:
         self.timer = _Timer()
         self.fits: int | None = None
         self.last_news = 0.0
+        self.kept_at = time.monotonic()
         self.news({"phase": "read"})
         if context.threads:
             torch.set_num_threads(context.threads)
@@ -299,8 +345,12 @@ class _Session:
         if len(ready) > limit:
             parts = [ready[i : i + limit] for i in range(0, len(ready), limit)]
             return [outcome for part in parts for outcome in self._run_ready(part)]
+        positions = sorted({p.position for p in ready})
+        if len(positions) > 1:  # checkpoints of different age cannot share a tensor
+            groups = [[p for p in ready if p.position == position] for position in positions]
+            return [outcome for group in groups for outcome in self._run_ready(group)]
         try:
-            results = self._optimise([p.job.settings for p in ready], ready)
+            results = self._optimise(ready)
         except _Stopped:
             return [Outcome(p.job.name, p.job.key, "stopped") for p in ready]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -361,7 +411,10 @@ class _Session:
             blend_grams([(scales[i], weight) for scales, weight in parts])
             for i in range(len(self.batch.scales))
         )
-        return _Prepared(job, content, sha256, tuple(hashes), grams, hits, computed, warnings)
+        checkpoint = load_checkpoint(self.store.checkpoint_path(job.key))
+        return _Prepared(
+            job, content, sha256, tuple(hashes), grams, hits, computed, warnings, checkpoint
+        )
 
     def _style_targets(
         self, path: Path, sha256: str, settings: Settings
@@ -406,33 +459,32 @@ class _Session:
 
     # -- the step loop --
 
-    def _optimise(self, jobs: Sequence[Settings], ready: Sequence[_Prepared]) -> list[_Result]:
+    def _optimise(self, ready: Sequence[_Prepared]) -> list[_Result | DivergedError]:
         with self.timer.phase("optimise"):
-            last, curves = self._drive(jobs, ready)
-        broken = [i for i, curve in enumerate(curves) if not _is_finite(curve, last.images[i])]
-        results = [_Result(last.images[i], curve) for i, curve in enumerate(curves)]
-        for index in broken:
-            results[index] = self._again_safer(jobs[index], ready[index])
-        return results
+            results = self._drive(ready)
+            return [
+                result if _is_finite(result) else self._again_safer(prepared)
+                for prepared, result in zip(ready, results, strict=True)
+            ]
 
-    def _again_safer(self, settings: Settings, prepared: _Prepared) -> _Result:
+    def _again_safer(self, prepared: _Prepared) -> _Result | DivergedError:
         """A job whose loss became NaN or infinite, once more with a smaller learning rate."""
-        rate = settings.learning_rate * _SAFER_RATE
-        safer = settings.model_copy(update={"learning_rate": rate})
-        with self.timer.phase("optimise"):
-            last, curves = self._drive([safer], [prepared])
-        if not _is_finite(curves[0], last.images[0]):
-            raise DivergedError(
-                f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "
-                f"smaller learning_rate or style_weight"
-            )
-        return _Result(last.images[0], curves[0])
+        rate = prepared.job.settings.learning_rate * _SAFER_RATE
+        safer = prepared.job.settings.model_copy(update={"learning_rate": rate})
+        job = replace(prepared.job, settings=safer)
+        (result,) = self._drive([replace(prepared, job=job, checkpoint=None)])
+        if _is_finite(result):
+            return result
+        return DivergedError(
+            f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "
+            f"smaller learning_rate or style_weight"
+        )
 
-    def _drive(
-        self, jobs: Sequence[Settings], ready: Sequence[_Prepared]
-    ) -> tuple[Step, list[list[dict[str, float]]]]:
-        """Runs the loop; keeps the losses of about `_CURVE_POINTS` steps of each job."""
-        rows: list[tuple[int, Tensor]] = []
+    def _drive(self, ready: Sequence[_Prepared]) -> list[_Result]:
+        """Runs the step loop, keeps checkpoints, and stops if asked to."""
+        kept = [p.checkpoint for p in ready if p.checkpoint]
+        curves = _Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
+        jobs = [p.job.settings for p in ready]
         step: Step | None = None
         for step in optimise(
             self.backbone,
@@ -440,24 +492,21 @@ class _Session:
             self.batch.scales,
             lambda index: self._inputs(index, ready),
             self._init_pictures(jobs),
+            stack(kept, self.device) if kept else None,
         ):
-            every = max(1, step.total // _CURVE_POINTS)
-            if step.number % every == 0 or step.number in (1, step.total):
-                losses = step.losses
-                parts = (losses.content, losses.style, losses.tv, losses.total)
-                rows.append((step.number, torch.stack(parts)))
-            self._after_step(step, ready)
-        assert step is not None
-        values = [(number, part.cpu().tolist()) for number, part in rows]
-        names = ("content", "style", "tv", "total")
-        curves = [
-            [
-                {"step": number} | {n: part[k][i] for k, n in enumerate(names)}
-                for number, part in values
-            ]
-            for i in range(len(jobs))
-        ]
-        return step, curves
+            curves.add(step)
+            self._after_step(step, ready, curves)
+        assert step is not None  # a checkpoint is never of the last step
+        pairs = zip(step.images, curves.values(), strict=True)
+        return [_Result(image, curve) for image, curve in pairs]
+
+    def _keep(self, state: State, ready: Sequence[_Prepared], curves: _Curves) -> None:
+        """Writes a checkpoint of each job."""
+        self.kept_at = time.monotonic()
+        with self.timer.phase("checkpoint"):
+            for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
+                path = self.store.checkpoint_path(prepared.job.key)
+                save_checkpoint(path, state, index, curve)
 
     def _inputs(self, index: int, ready: Sequence[_Prepared]) -> ScaleInputs:
         scale = self.batch.scales[index]
@@ -482,13 +531,17 @@ class _Session:
             for name in files
         }
 
-    def _after_step(self, step: Step, ready: Sequence[_Prepared]) -> None:
-        """Tells who watches, and stops if asked to."""
+    def _after_step(self, step: Step, ready: Sequence[_Prepared], curves: _Curves) -> None:
+        """Tells who watches, keeps checkpoints, and stops if asked to."""
         moment = time.monotonic()
-        if moment - self.last_news < _NEWS_EVERY_S and step.number != step.total:
+        if moment - self.last_news < _NEWS_EVERY_S or step.number == step.total:
             return
         self.last_news = moment
-        if self.store.stop_asked():
+        every = self.context.checkpoint_every_s
+        stopping = self.store.stop_asked()
+        if every and moment - self.kept_at > (_WORTH_KEEPING_S if stopping else every):
+            self._keep(step.state, ready, curves)
+        if stopping:
             raise _Stopped
         about = {"phase": "optimise", "step": step.number, "steps": step.total}
         loss = float(step.losses.total.mean())
@@ -512,11 +565,16 @@ class _Session:
 
     # -- writing --
 
-    def _finish(self, prepared: _Prepared, result: _Result, batch_size: int) -> Outcome:
+    def _finish(
+        self, prepared: _Prepared, result: _Result | DivergedError, batch_size: int
+    ) -> Outcome:
         job = prepared.job
+        if isinstance(result, DivergedError):
+            return _failed(job, result)
         try:
             with self.timer.phase("write"):
                 self._write(prepared, result, batch_size)
+                self.store.checkpoint_path(job.key).unlink(missing_ok=True)
         except NstError as error:
             return _failed(job, error)
         return Outcome(
@@ -643,9 +701,9 @@ def _failed(job: Job, error: Exception) -> Outcome:
     return Outcome(job.name, job.key, "failed", error=str(error), error_type=type(error).__name__)
 
 
-def _is_finite(curve: Sequence[dict[str, float]], image: Tensor) -> bool:
-    totals = torch.tensor([point["total"] for point in curve])
-    return bool(torch.isfinite(totals).all() and torch.isfinite(image).all())
+def _is_finite(result: _Result) -> bool:
+    totals = torch.tensor([point["total"] for point in result.curve])
+    return bool(torch.isfinite(totals).all() and torch.isfinite(result.image).all())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """The main job, from a manifest to files, in real processes and in this one."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -170,3 +171,46 @@ def test_an_interrupt_stops_in_order_and_says_so(manifest: Path) -> None:
     assert process.returncode == 130
     assert "go on with: nst batch" in out
     assert not (manifest.parent / "run/.nst/tmp").exists()
+
+
+def test_a_job_that_diverges_fails_alone(manifest: Path) -> None:
+    text = MANIFEST.replace("scale_start: 0", "scale_start: 0, optimiser: lbfgs, loss: paper")
+    text = text.replace("style_weight: [1e0, 1_0]", "learning_rate: [1e-3, 100]")
+    manifest.write_text(text.replace("steps: 6", "steps: 60"))
+    assert batch(manifest, INLINE, quiet=True) == 1
+    run = manifest.parent / "run"
+    assert_whole(run, 4)
+    assert all("learning_rate-0.001" in name for name in records(run))
+    failures = [json.loads(line) for line in (run / "failures.jsonl").read_text().splitlines()]
+    assert {failure["type"] for failure in failures} == {"DivergedError"}
+
+
+def test_a_stopped_long_job_goes_on_from_its_checkpoint(manifest: Path) -> None:
+    manifest.write_text(
+        MANIFEST.replace("steps: 6", "steps: 400")
+        .replace("content: content", "content: content/a.png")
+        .replace("style: style", "style: style/s.png")
+        .replace("[1e0, 1_0]", "[1, 10]")
+    )
+    run = manifest.parent / "run"
+    often = dataclasses.replace(INLINE, checkpoint_every_s=0.3)
+    command = [sys.executable, "-m", "cli", "batch", str(manifest), "--quiet", "--devices", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen([*command, "--checkpoint-every", "0.3"], env=environment)
+    deadline = time.monotonic() + 60
+    while not list(run.glob(".nst/checkpoints/*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert len(records(run)) == 0
+    assert batch(manifest, often, quiet=True) == 0
+    resumed = records(run)
+    assert not list(run.glob(".nst/checkpoints/*"))
+    manifest.write_text(manifest.read_text().replace("output: run", "output: straight"))
+    assert batch(manifest, INLINE, quiet=True) == 0
+    for name, record in records(manifest.parent / "straight").items():
+        paths = [manifest.parent / "straight", run]
+        images = [np.asarray(Image.open(p / record["output"]["path"])).astype(int) for p in paths]
+        assert np.abs(images[0] - images[1]).max() <= 1
+        steps = [point["step"] for point in resumed[name]["losses"]]
+        assert steps == [point["step"] for point in record["losses"]]
