@@ -98,7 +98,7 @@ def _needs_normalised(manifest: Manifest) -> bool:
     return any(swept or chosen)
 
 
-def _prepare(
+def prepare(
     manifest: Manifest, options: Options, store: RunFolder, *, keep: bool
 ) -> tuple[Plan, RunContext, Weights]:
     """The plan, what workers need, and the weights.
@@ -171,7 +171,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     with RunLock(store) as lock:
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
-        plan, context, weights = _prepare(manifest, options, store, keep=True)
+        plan, context, weights = prepare(manifest, options, store, keep=True)
         store.begin(manifest.text, _header(manifest, plan, context, weights))
         return run_plan(plan, context, progress, options.run)
 
@@ -333,7 +333,7 @@ def plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_path)
     store = RunFolder(manifest.output)
-    planned, context, weights = _prepare(manifest, options, store, keep=False)
+    planned, context, weights = prepare(manifest, options, store, keep=False)
     if as_json:
         for job in planned.jobs():
             _print_json(_job_event(job, store))

@@ -298,3 +298,13 @@ def test_workers_end_when_their_driver_is_killed(
             return
         time.sleep(0.1)
     pytest.fail("the worker outlived its driver")
+
+
+def test_among_accidents_every_job_is_done_or_explained() -> None:
+    script = Path(__file__).parent.parent / "benchmarks/chaos.py"
+    command = [sys.executable, script, "--seeds", "1", "--accidents", "4", "--contents", "5"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["done"] + found["explained"] == found["jobs"] == 50
+    assert found["done twice"] == 0

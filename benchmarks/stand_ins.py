@@ -1,0 +1,43 @@
+"""Stand-ins for `pipeline.worker.run_batch`, imported by name in the workers of the benchmarks."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+import pipeline.worker
+from pipeline.worker import Batch, Outcome, Report, RunContext, run_batch
+
+_optimise = pipeline.worker.optimise
+
+
+def sleeping_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """Writes a small file a job after `FAKE_S` seconds, longer in later slots."""
+    began = time.perf_counter()
+    time.sleep(float(os.environ.get("FAKE_S", "0")) * (1 + (slot or 0)))
+    for job in batch.jobs:
+        context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), {})
+    outcomes = tuple(Outcome(job.name, job.key, "done") for job in batch.jobs)
+    return Report(outcomes, str(slot), "fake", {}, time.perf_counter() - began)
+
+
+def chaotic_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """`run_batch`, except that memory runs out now and then, as `CHAOS_SEED` has it."""
+    draw = random.Random(f"{os.environ['CHAOS_SEED']}/{batch.jobs[0].key}/{batch.attempts}")
+    runs_out = draw.random() < 0.15
+
+    def optimise(*given: Any, **more: Any) -> Iterator[Any]:
+        nonlocal runs_out
+        for step in _optimise(*given, **more):
+            if runs_out and step.number == 2:
+                runs_out = False
+                raise torch.OutOfMemoryError("injected: out of memory")
+            yield step
+
+    pipeline.worker.optimise = optimise
+    return run_batch(context, slot, batch)
