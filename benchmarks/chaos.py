@@ -11,6 +11,7 @@ would, until it ends by itself.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -109,12 +110,10 @@ def accident(
     elif kind == "picture":
         draw.choice(sorted((folder / "content").iterdir())).write_bytes(b"gone")
     elif kind == "disk":
-        with (folder / "ballast").open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-            except OSError:
-                pass  # that was the point: the disk is full now
+        # Until the driver has ended; that writing fails is the point.
+        with contextlib.suppress(OSError), (folder / "ballast").open("ab") as file:
+            while True:
+                file.write(bytes(1 << 16))
 
 
 def one_seed(

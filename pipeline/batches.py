@@ -23,7 +23,7 @@ def _shape_of(job: Job) -> tuple[Any, ...]:
     """What jobs must have in common to share a tensor; begins with the scales."""
     s = job.settings
     layers = (tuple(s.content_layers), tuple(s.style_layers))
-    network = (s.pooling, s.padding, s.normalised)
+    network = (s.pooling, s.padding, s.normalised, s.precision)
     return (scales_of(job), s.loss, s.optimiser, s.corrections, layers, network)
 
 

@@ -170,6 +170,9 @@ class Settings(BaseModel):
         False, "rescale the backbone so that each filter's mean activation is 1"
     )
 
+    precision: Literal["auto", "fp32", "bf16", "tf32"] = _setting(
+        "auto", "of the convolutions: auto is bf16 where the hardware is faster with it, else fp32"
+    )
     background: Annotated[str, AfterValidator(_colour)] = _setting(
         "white", "colour under transparent pictures, a CSS name or #rrggbb"
     )

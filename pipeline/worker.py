@@ -28,7 +28,7 @@ from torch import Tensor
 from pipeline import __version__
 from pipeline.backbone import Backbone, Weights, load_weights
 from pipeline.checkpoint import Checkpoint, Curve, load_checkpoint, save_checkpoint, stack
-from pipeline.errors import DivergedError, ImageError, NstError, WorkerError
+from pipeline.errors import DeviceError, DivergedError, ImageError, NstError, WorkerError
 from pipeline.images import (
     canvas_size,
     encode,
@@ -181,10 +181,34 @@ def _backbone(
     layers: tuple[str, ...],
     pooling: Any,
     padding: Any,
+    dtype: torch.dtype,
     device: str,
 ) -> Backbone:
-    network = Backbone(_weights(name, file, means), layers, pooling, padding)
-    return network.to(device).to(memory_format=torch.channels_last)
+    return Backbone(_weights(name, file, means), layers, pooling, padding, dtype).to(device)
+
+
+def _is_fast_with_bf16(device: str) -> bool:
+    """Whether convolutions are faster in bfloat16 than in float32."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)
+
+
+def use_precision(precision: str, device: str) -> str:
+    """Sets this process to a precision of the settings; what `auto` stands for on this device.
+
+    Raises:
+        DeviceError: tf32 on a device that does not have it.
+    """
+    if precision == "auto":
+        precision = "bf16" if _is_fast_with_bf16(device) else "fp32"
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise DeviceError(f"precision tf32 is a GPU's; on {device} choose auto, bf16 or fp32")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    # Products of bfloat16 values are exact in tf32, and their sums are kept in float32.
+    torch.backends.cuda.matmul.allow_tf32 = precision in ("tf32", "bf16")
+    return precision
 
 
 @lru_cache(maxsize=1)
@@ -309,13 +333,19 @@ class _Session:
             torch.set_num_threads(context.threads)
         settings = batch.jobs[0].settings
         self.means = context.means if settings.normalised else None
-        self.backbone = _backbone(
+        self.precision = use_precision(settings.precision, self.device)
+        self.backbone = self._network(torch.bfloat16 if self.precision == "bf16" else torch.float32)
+
+    def _network(self, dtype: torch.dtype) -> Backbone:
+        context, settings = self.context, self.batch.jobs[0].settings
+        return _backbone(
             context.backbone,
             context.weights,
             self.means,
             settings.layers,
             settings.pooling,
             settings.padding,
+            dtype,
             self.device,
         )
 
@@ -450,10 +480,11 @@ class _Session:
         background: str,
     ) -> dict[str, Tensor]:
         picture = read_image(path, background)
+        network = self._network(torch.float32)  # whatever the loop's, so that all runs share them
         tensors = {}
         for index, size in enumerate(sizes):
             pixels = to_tensor(fit_image(picture, *size)).to(self.device)
-            for layer, matrix in style_grams(self.backbone, pixels, layers).items():
+            for layer, matrix in style_grams(network, pixels, layers).items():
                 tensors[f"{index}.{layer}"] = matrix
         return tensors
 
@@ -636,7 +667,7 @@ class _Session:
             "algorithm": ALGORITHM,
             "seed": job.settings.seed,
             "device": self.device,
-            "precision": "fp32",
+            "precision": self.precision,
             "versions": versions(),
             "finished": now(),
             "seconds": share,
