@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from networks import vgg19_shape
 from PIL import Image
 from torch import Tensor
 
@@ -97,20 +98,6 @@ def step_seconds(weights: Weights, size: int, repeats: int) -> float:
         torch.autograd.grad(loss, image)
         times.append(time.perf_counter() - began)
     return sorted(times[1:])[repeats // 2]
-
-
-def vgg19_shape() -> Weights:
-    """VGG-19's exact widths with random weights: its time, not its features."""
-    from pipeline.backbone import VGG19_WIDTHS
-
-    generator = torch.Generator().manual_seed(0)
-    convs, channels = {}, 3
-    for layer, width in VGG19_WIDTHS.items():
-        kernel = torch.randn(width, channels, 3, 3, generator=generator)
-        convs[layer] = (kernel * (2 / (9 * channels)) ** 0.5, torch.zeros(width))
-        channels = width
-    identity = (torch.eye(3)[:, :, None, None], torch.zeros(3))
-    return Weights("vgg19", convs, {}, identity, "random").with_digest()
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], path: Path, width: int = 320) -> None:
