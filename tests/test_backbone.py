@@ -12,7 +12,8 @@ from pipeline.backbone import (
     mean_activations,
     normalise,
 )
-from pipeline.errors import BackboneError, WeightsError
+from pipeline.errors import BackboneError, DeviceError, WeightsError
+from pipeline.worker import use_precision
 
 
 def torchvision_state(widths: tuple[int, ...] = (4, 4)) -> dict[str, torch.Tensor]:
@@ -87,3 +88,22 @@ def test_normalised_filters_have_mean_one_and_the_function_is_kept() -> None:
     before, now = Backbone(weights, layers)(images), Backbone(changed, layers)(images)
     for layer in layers:
         torch.testing.assert_close(now[layer], before[layer], rtol=1e-3, atol=1e-3)
+
+
+def test_bf16_features_are_close_and_handed_out_as_float32() -> None:
+    weights = load_weights("lite")
+    images = torch.rand(1, 3, 64, 48)
+    layers = ["conv1_1", "conv3_1", "conv5_1"]
+    exact = Backbone(weights, layers)(images)
+    rough = Backbone(weights, layers, dtype=torch.bfloat16)(images)
+    for layer, features in exact.items():
+        assert rough[layer].dtype == torch.float32
+        error = (rough[layer] - features).norm() / features.norm()
+        assert 0 < float(error) < 0.02
+
+
+def test_precision_auto_is_what_the_device_has_and_tf32_is_a_gpus() -> None:
+    assert use_precision("auto", "cpu") in ("bf16", "fp32")
+    assert use_precision("bf16", "cpu") == "bf16"
+    with pytest.raises(DeviceError, match="tf32"):
+        use_precision("tf32", "cpu")
