@@ -76,12 +76,12 @@ def test_several_slots_share_the_jobs(world: Callable[[list[int]], World]) -> No
 def test_a_job_that_kills_its_worker_stands_alone_in_the_end(
     world: Callable[[list[int]], World],
 ) -> None:
-    here = world([*range(10), KILLED, *range(10, 14)])
+    here = world([0, KILLED, 1])
     summary = here.run()
-    assert (summary.done, summary.failed) == (14, 1)
+    assert (summary.done, summary.failed) == (2, 1)
     (failure,) = here.store.failures().values()
     assert "SIGKILL" in failure["error"] and f"seed-{KILLED}" in failure["name"]
-    assert summary.retries >= 3
+    assert summary.retries >= 2
 
 
 def test_a_worker_that_died_by_accident_costs_nothing(
