@@ -126,13 +126,25 @@ def main() -> None:
             f"{found['already_done']:,} jobs done before: first batch ended {found['first_s']} s "
             f"after the command"
         )
-        os.environ["FAKE_S"] = "0.3"
+        os.environ |= {"FAKE_S": "0.3", "FAKE_JOURNAL": f"{name}/journal"}
         slow = make(Path(name) / "slow", 10, 64)
         found = in_new_process(slow, "cpu,cpu,cpu", 10**9)
         print(
-            f"three slots, 0.3, 0.6 and 0.9 s a batch, {found['jobs']} jobs: busy shares of the "
-            f"whole run, start included: {found['busy']} of {found['seconds']} s"
+            f"three slots, 0.3, 0.6 and 0.9 s a batch, {found['jobs']} jobs: busy "
+            f"{busy_shares(Path(name) / 'journal')} from each one's first batch to the start of "
+            f"the last"
         )
+
+
+def busy_shares(journal: Path) -> dict[int, float]:
+    """Per slot the share of the time in batches, from its first to when the last one began."""
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    last = max(began for _, began, _ in rows)
+    shares = {}
+    for slot in sorted({slot for slot, _, _ in rows}):
+        own = [(began, min(ended, last)) for s, began, ended in rows if s == slot and began < last]
+        shares[slot] = round(sum(e - b for b, e in own) / (last - own[0][0]), 3)
+    return shares
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,12 +19,18 @@ _optimise = pipeline.worker.optimise
 
 
 def sleeping_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
-    """Writes a small file a job after `FAKE_S` seconds, longer in later slots."""
-    began = time.perf_counter()
+    """Writes a small file a job after `FAKE_S` seconds, longer in later slots.
+
+    Notes in the file `FAKE_JOURNAL` when each batch began and ended.
+    """
+    began, at = time.perf_counter(), time.time()
     time.sleep(float(os.environ.get("FAKE_S", "0")) * (1 + (slot or 0)))
     for job in batch.jobs:
         context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), {})
     outcomes = tuple(Outcome(job.name, job.key, "done") for job in batch.jobs)
+    if "FAKE_JOURNAL" in os.environ:
+        with Path(os.environ["FAKE_JOURNAL"]).open("a") as file:
+            file.write(json.dumps([slot, at, time.time()]) + "\n")
     return Report(outcomes, str(slot), "fake", {}, time.perf_counter() - began)
 
 

@@ -51,6 +51,7 @@ from pipeline.schedule import (
     find_slots,
     measure,
     run_plan,
+    share_cpu,
     threads_per_slot,
 )
 from pipeline.settings import PRESET_HELP, PRESETS, Settings
@@ -118,7 +119,10 @@ def prepare(
             if keep:
                 save_means(means_file, means)
         digests[True] = normalised(weights, means).digest
+    plan = Plan(manifest, lambda s: digests[s.normalised], ALGORITHM, options.max_jobs)
     slots = find_slots(options.devices)
+    if options.devices == "auto" and options.run.engine == "local":
+        slots = share_cpu(slots, len(plan), _job_bytes(manifest, weights))
     context = RunContext(
         run=store.path,
         cache=cache,
@@ -130,8 +134,17 @@ def prepare(
         threads=threads_per_slot(slots),
         checkpoint_every_s=options.checkpoint_every_s,
     )
-    plan = Plan(manifest, lambda s: digests[s.normalised], ALGORITHM, options.max_jobs)
     return plan, context, weights
+
+
+def _job_bytes(manifest: Manifest, weights: Weights) -> float:
+    """Memory of the largest job: float32 features of all layers, each held about four times."""
+    sizes = manifest.axes.get("size") or (manifest.settings.get("size", 512),)
+    side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
+    channels = sum(
+        len(bias) / 4.0 ** (int(layer[4]) - 1) for layer, (_, bias) in weights.convs.items()
+    )
+    return 4 * 4 * channels * side * side
 
 
 def _pictures(manifest: Manifest) -> list[Path]:

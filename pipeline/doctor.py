@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -17,7 +16,7 @@ import torch
 from pipeline import __version__
 from pipeline.backbone import LITE_FILE, load_weights, vgg19_path
 from pipeline.errors import NstError
-from pipeline.schedule import available_cores
+from pipeline.schedule import available_cores, total_memory
 from pipeline.targets import cache_folder
 
 
@@ -72,9 +71,9 @@ def _devices() -> Iterator[Check]:
 
 
 def _memory() -> Check:
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+    gib = total_memory() / 2**30
+    if not gib:
         return Check("note", "memory", "unknown on this system")
-    gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     if gib < 3:
         return Check(
             "note",

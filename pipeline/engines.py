@@ -124,6 +124,10 @@ def _begin_worker(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _warm_up() -> None:
+    """Nothing: to get here, a worker has imported this module, and torch with it."""
+
+
 @dataclass
 class _Slot:
     """One slot: its process, and the batch that runs there."""
@@ -136,11 +140,17 @@ class _Slot:
     started: float = 0.0
     killed: str = ""
 
-    def submit(self, work: Work, context: RunContext, batch: Batch) -> None:
+    def start(self) -> None:
+        """Has the process start, so that it imports its libraries while batches are packed."""
         if self.executor is None:
             self.executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin_worker, initargs=(os.getpid(),)
             )
+            self.executor.submit(_warm_up)
+
+    def submit(self, work: Work, context: RunContext, batch: Batch) -> None:
+        self.start()
+        assert self.executor is not None
         self.batch, self.began, self.started, self.killed = batch, time.time(), 0.0, ""
         self.future = self.executor.submit(_guarded, work, context, self.number, batch)
 
@@ -172,6 +182,8 @@ class LocalEngine:
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
+        for slot in self.slots:
+            slot.start()
         try:
             while True:
                 for slot in self.slots:

@@ -37,6 +37,7 @@ from pipeline.worker import Batch, Outcome, Report, RunContext, run_batch, time_
 
 _SUMMARY_EVERY_S = 2.0
 _FAILURES_IN_SUMMARY = 100
+_PROCESS_BYTES = 1.0e9  # of a worker with torch and its libraries
 ENGINES = ("local", "inline", "dask", "ray")
 
 
@@ -69,6 +70,30 @@ def find_slots(devices: str = "auto") -> tuple[str, ...]:
             f"{', '.join(there)}"
         )
     return slots
+
+
+def share_cpu(slots: tuple[str, ...], jobs: int, job_bytes: float) -> tuple[str, ...]:
+    """The CPU as one worker a core where there are so many jobs and the memory for it.
+
+    Workers of one thread each make more pictures an hour than one worker of all threads: on two
+    cores 1.3 times as many at 256 px, 1.4 times at 512 px.
+
+    Args:
+        slots: what `find_slots("auto")` gave; anything but the CPU alone is left as it is.
+        job_bytes: memory that one job takes, apart from what each process does.
+    """
+    if slots != ("cpu",):
+        return slots
+    memory = total_memory()
+    fitting = int(0.8 * memory / (_PROCESS_BYTES + job_bytes)) if memory else 1
+    return ("cpu",) * max(1, min(available_cores(), jobs, fitting))
+
+
+def total_memory() -> int:
+    """Bytes of memory of this machine; 0 where the system does not say."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def threads_per_slot(slots: Sequence[str]) -> int:

@@ -23,7 +23,15 @@ from pipeline.errors import DeviceError, RunFolderError
 from pipeline.manifest import load_manifest
 from pipeline.plan import Job, Plan
 from pipeline.progress import Progress
-from pipeline.schedule import RunOptions, Summary, find_slots, run_plan, threads_per_slot
+from pipeline.schedule import (
+    RunOptions,
+    Summary,
+    available_cores,
+    find_slots,
+    run_plan,
+    share_cpu,
+    threads_per_slot,
+)
 from pipeline.store import RunFolder, RunLock
 from pipeline.worker import Batch, RunContext
 
@@ -244,6 +252,10 @@ def test_devices_are_checked_and_cores_shared() -> None:
     with pytest.raises(DeviceError, match="cuda:99"):
         find_slots("cpu,cuda:99")
     assert threads_per_slot(("cpu",)) == 0
+    assert share_cpu(("cuda:0",), 100, 1e6) == ("cuda:0",)
+    assert share_cpu(("cpu",), 1, 1e6) == ("cpu",)
+    assert len(share_cpu(("cpu",), 10**6, 1e6)) <= available_cores()
+    assert share_cpu(("cpu",), 10**6, 1e15) == ("cpu",)
     assert threads_per_slot(("cpu",) * 64) == 1
 
 
