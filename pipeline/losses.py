@@ -8,12 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 # Keeps the square root's gradient finite where a Gram matrix equals its target; far below rounding.
 _TINY = 1e-12
+
+
+class _Gram(torch.autograd.Function):
+    """G = F F^T / M for F of B x C x M, with the gradient in F as one product instead of two.
+
+    For a gradient D in G it is (D + D^T) F / M, since F stands on both sides.
+    """
+
+    @staticmethod
+    def forward(context: Any, flat: Tensor) -> Tensor:
+        """B x C x C."""
+        context.save_for_backward(flat)
+        product: Tensor = flat @ flat.transpose(1, 2)
+        return product / flat.shape[2]
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        """B x C x M."""
+        flat: Tensor = context.saved_tensors[0]
+        return (gradient + gradient.transpose(1, 2)) @ flat / flat.shape[2]
 
 
 def gram(features: Tensor) -> Tensor:
@@ -27,8 +48,8 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         B x C x C, symmetric, positive semi-definite.
     """
-    flat = features.flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    gram: Tensor = _Gram.apply(features.flatten(2))
+    return gram
 
 
 def _energy(values: Tensor) -> Tensor:
