@@ -132,6 +132,7 @@ def prepare(
         part=store.part,
         slots=slots,
         threads=threads_per_slot(slots),
+        devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
     )
     return plan, context, weights

@@ -30,7 +30,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from pipeline.batches import Feed
 from pipeline.errors import EngineError
-from pipeline.worker import Batch, Report, RunContext
+from pipeline.worker import Batch, Report, RunContext, forget_networks
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
 Work = Callable[[RunContext, "int | None", Batch], Report]
@@ -101,6 +101,7 @@ class InlineEngine:
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
+        forget_networks()
         while (batch := feed.next()) is not None:
             yield Ended(batch, *_guarded(self.work, self.context, 0, batch))
 
@@ -161,7 +162,7 @@ class _Slot:
         self.killed = why
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # the latter on Windows
 
     def close(self) -> None:
         if self.executor is not None:

@@ -48,7 +48,8 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
 
 def cannot_write(path: Path, error: OSError) -> RunFolderError:
     """The error to raise where a file could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no quotas on Windows
+    if error.errno in full:
         return DiskFullError(f"{path}: cannot be written ({error.strerror}); make room")
     return RunFolderError(f"{path}: cannot be written ({error.strerror}); check space and rights")
 

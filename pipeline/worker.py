@@ -82,7 +82,8 @@ class RunContext:
         backbone: its name.
         weights: its weight file, or None for the backbone's own.
         means: file of mean activations for the normalised variant, or None.
-        slots: the device of each slot; empty where an engine's workers find their own.
+        slots: the device of each slot.
+        devices: `auto`, or the device that a cluster's workers are to use.
         threads: CPU threads a slot; 0 leaves torch's choice.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
     """
@@ -95,6 +96,7 @@ class RunContext:
     part: str = ""
     slots: tuple[str, ...] = ("cpu",)
     threads: int = 0
+    devices: str = "auto"
     checkpoint_every_s: float = 0.0
 
     @property
@@ -187,6 +189,12 @@ def _backbone(
     return Backbone(_weights(name, file, means), layers, pooling, padding, dtype).to(device)
 
 
+def forget_networks() -> None:
+    """Lets go of all networks: in a process that outlives a run their files may have changed."""
+    _weights.cache_clear()
+    _backbone.cache_clear()
+
+
 def _is_fast_with_bf16(device: str) -> bool:
     """Whether convolutions are faster in bfloat16 than in float32."""
     if device.startswith("cuda"):
@@ -227,7 +235,7 @@ def _own_device() -> str:
 
 _held: list[FileLock] = []
 # How many pictures of so many pixels fitted a device, where memory ran out before.
-_fitting: dict[tuple[str, int], int] = {}
+_fits: dict[tuple[str, int], int] = {}
 
 
 # --- one batch ------------------------------------------------------------------------------------
@@ -278,6 +286,7 @@ class _Prepared:
 class _Result:
     image: Tensor
     curve: Curve
+    warnings: tuple[str, ...] = ()
 
 
 _LOSSES = ("content", "style", "tv", "total")
@@ -321,7 +330,9 @@ class _Session:
         self.context, self.batch = context, batch
         self.store = context.store
         if slot is None:
-            self.slot, self.device = f"{socket.gethostname()}-{os.getpid()}", _own_device()
+            self.slot = f"{socket.gethostname()}-{os.getpid()}"
+            chosen = context.devices.split(",")[0].strip()
+            self.device = _own_device() if chosen == "auto" else chosen
         else:
             self.slot, self.device = str(slot), context.slots[slot]
         self.timer = _Timer()
@@ -399,10 +410,12 @@ class _Session:
     def _fitting(self, count: int) -> int:
         """How many of `count` pictures to take at once: what fitted before, else an estimate."""
         pixels = self.batch.scales[-1].pixels
-        known = _fitting.get((self.device, pixels))
+        known = _fits.get((self.device, pixels))
         if known is not None or not self.device.startswith("cuda"):
             return known or count
         free, _ = torch.cuda.mem_get_info(self.device)
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        free += kept  # what torch's own allocator holds is free for the next batch
         return max(1, min(count, int(0.8 * free / (pixels * _CUDA_BYTES_PER_PIXEL))))
 
     def _after_out_of_memory(self, ready: Sequence[_Prepared]) -> list[Outcome]:
@@ -416,7 +429,7 @@ class _Session:
             )
             return [_failed(ready[0].job, error)]
         self.fits = len(ready) // 2
-        _fitting[self.device, self.batch.scales[-1].pixels] = self.fits
+        _fits[self.device, self.batch.scales[-1].pixels] = self.fits
         return self._run_ready(ready)
 
     # -- reading --
@@ -505,7 +518,8 @@ class _Session:
         job = replace(prepared.job, settings=safer)
         (result,) = self._drive([replace(prepared, job=job, checkpoint=None)])
         if _is_finite(result):
-            return result
+            said = f"the loss became NaN or infinite; made again with learning_rate {rate:g}"
+            return replace(result, warnings=(said,))
         return DivergedError(
             f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "
             f"smaller learning_rate or style_weight"
@@ -614,7 +628,7 @@ class _Session:
             "done",
             hits=prepared.hits,
             computed=prepared.computed,
-            warnings=prepared.warnings,
+            warnings=prepared.warnings + result.warnings,
         )
 
     def _write(self, prepared: _Prepared, result: _Result, batch_size: int) -> None:
@@ -676,7 +690,7 @@ class _Session:
             "losses": result.curve,
             "batch": {"number": self.batch.number, "size": batch_size},
             "attempts": self.batch.attempts + 1,
-            "warnings": list(prepared.warnings),
+            "warnings": [*prepared.warnings, *result.warnings],
         }
 
 
