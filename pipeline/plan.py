@@ -36,10 +36,11 @@ def safe_label(text: str) -> str:
 
     Labels are joined by `__`, so a label without it keeps joined names unambiguous.
     """
-    text = unicodedata.normalize("NFC", text)
-    text = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", text).strip(" .")
-    text = re.sub(r"_+", "_", text).strip("_") or "unnamed"
-    if text.split(".")[0].lower() in _RESERVED:
+    # A Linux file name need not be UTF-8; what is not becomes `?`, and that `_`.
+    text = unicodedata.normalize("NFC", text.encode(errors="replace").decode())
+    text = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", text)
+    text = re.sub(r"_+", "_", text).strip(" ._") or "unnamed"
+    if text.split(".")[0].strip().lower() in _RESERVED:
         text = f"{text}-file"
     if len(text.encode()) > _LONGEST_LABEL:
         kept = text.encode()[: _LONGEST_LABEL - 9].decode(errors="ignore").rstrip(" ._")

@@ -36,7 +36,8 @@ def now() -> str:
 
 def to_json(data: object) -> bytes:
     """JSON as it is written to files: indented, UTF-8, with a newline at the end."""
-    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # paths need not be UTF-8; JSON escapes them so
 
 
 # A record begins with what says whether its job is done, so that a resumed run reads only this.
@@ -186,7 +187,7 @@ class RunFolder:
         path = self.path / f"failures{self.suffix}.jsonl"
         try:
             with path.open("ab", buffering=0) as file:
-                file.write(line.encode())
+                file.write(line.encode(errors="backslashreplace"))
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(path, error) from error

@@ -25,6 +25,12 @@ def test_any_text_becomes_a_safe_label(text: str) -> None:
     assert label.split(".")[0].lower() not in {"con", "nul", "aux", "prn", "com1", "lpt9"}
 
 
+def test_names_that_are_not_utf8_or_hide_reserved_words_are_made_safe() -> None:
+    assert safe_label("a\udc80b") == "a_b"
+    assert safe_label("0 \x1f") == "0"
+    assert safe_label("con .txt") != "con .txt"
+
+
 @given(st.text(alphabet=string.ascii_letters + "./\\ ", max_size=60))
 def test_any_path_stays_below_its_root(text: str) -> None:
     label = safe_path_label(text)

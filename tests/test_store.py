@@ -76,3 +76,10 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="cannot be written"):
         write_atomic(tmp_path / "taken", b"data")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_records_take_paths_that_are_not_utf8(folder: RunFolder) -> None:
+    folder.write_job("a", "k", SETTINGS, b"x", (1, 1), {"path": "a\udc80"})
+    record = folder.record("a")
+    assert record is not None and record["path"] == "a\udc80"
+    assert folder.is_done("a", "k", SETTINGS)
