@@ -69,7 +69,8 @@ def stylize(weights: Weights, content: Path, style: Path, settings: Settings) ->
         pixels = to_tensor(fit_image(photo, scale.width, scale.height))[None]
         target = to_tensor(fit_image(painting, *sizes[index]))
         grams = style_grams(network, target, tuple(settings.style_layers))
-        return ScaleInputs(pixels, {layer: matrix[None] for layer, matrix in grams.items()})
+        stacked = {layer: matrix[None] for layer, matrix in grams.items()}
+        return ScaleInputs(pixels, torch.zeros(1, dtype=torch.long), stacked)
 
     *_, last = optimise(network, [settings], scales, inputs)
     return last.images[0]

@@ -72,7 +72,9 @@ def step_seconds(
     contents = torch.rand(batch, 3, height, width).to(device)
     grams = style_grams(network, torch.rand(3, height, width).to(device), settings.style_layers)
     stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in grams.items()}
-    run = optimise(network, [settings] * batch, scales, lambda _: ScaleInputs(contents, stacked))
+    rows = torch.arange(batch)
+    given = ScaleInputs(contents, rows.to(device), stacked)
+    run = optimise(network, [settings] * batch, scales, lambda _: given)
     seconds = timed(lambda: next(run), device, steps)
     return seconds, (width, height)
 

@@ -12,7 +12,9 @@ imports only from those listed after it:
 - `worker`: a batch in its slot, from files to files
 - `checkpoint`: where a long job stands
 - `stylize`: a batch of tensors -> pictures
+- `tiles`: losses and gradients of pictures too large to be taken whole
 - `optimise`, `losses`: the method
+- `memory`: what a step takes, and what there is
 - `targets`: style targets, cached on disk
 - `backbone`: the feature networks and their weights
 - `store`: the run folder

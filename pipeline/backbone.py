@@ -339,6 +339,36 @@ class Backbone(nn.Module):
         return F.avg_pool2d(x, 2) if self.pooling == "avg" else F.max_pool2d(x, 2)
 
     @property
+    def halo(self) -> int:
+        """How far in px, at most, a feature of the deepest layer sees beyond its own position."""
+        reach = 0
+        for layer, after in zip(self.chain[::-1], (*self.chain[-2::-1], ""), strict=True):
+            reach += 1
+            if after and after[4] != layer[4]:
+                reach = 2 * reach + 1
+        return reach
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory of one step's forward and backward, per pixel of a picture, counted.
+
+        What the step holds at its peak: every ReLU's output; of each style layer the float32
+        features and their gradient; and at the widest place a padded copy, a convolution's output
+        and two gradients.
+        """
+        size = self.dtype.itemsize
+        held = widest = 0.0
+        for layer in self.chain:
+            share = 0.25 ** (int(layer[4]) - 1)
+            channels = getattr(self, f"{layer}_weight").shape[0]
+            held += share * channels * size
+            widest = max(widest, share * channels * size)
+            if layer in self.layers:
+                name = f"head_{layer}_weight" if layer in self.heads else f"{layer}_weight"
+                held += share * getattr(self, name).shape[0] * (size + 8)
+        return held + 4 * widest + 3 * 4 * 8  # the picture, its average, Adam's two moments, ...
+
+    @property
     def smallest_side(self) -> int:
         """The shortest picture side in px that leaves 2 positions at the deepest layer."""
         return 2 << (int(self.chain[-1][4]) - 1)
@@ -359,7 +389,8 @@ class Backbone(nn.Module):
         for layer in self.chain:
             if layer.endswith("_1") and layer != "conv1_1":
                 x = self._pool(x)
-            x = F.relu(self._conv3x3(layer, x))
+            # In place: a frozen convolution needs neither its input nor its output to go back.
+            x = F.relu(self._conv3x3(layer, x), inplace=True)
             if layer in self.layers:
                 handed_out = self._conv(f"head_{layer}", x) if layer in self.heads else x
                 features[layer] = handed_out.float()

@@ -39,15 +39,20 @@ class Checkpoint:
     curve: Curve
 
 
-def save_checkpoint(path: Path, state: State, index: int, curve: Curve) -> None:
+def save_checkpoint(
+    path: Path, state: State, index: int, curve: Curve, temporary_folder: Path | None = None
+) -> None:
     """Writes where job `index` of a batch stands, whole or not at all.
+
+    Args:
+        temporary_folder: as for `write_atomic`.
 
     Raises:
         RunFolderError: no space or no rights.
     """
     tensors = {name: t[index].detach().cpu().contiguous() for name, t in state.tensors.items()}
     about = {"scale": state.scale, "step": state.step, "curve": curve}
-    write_atomic(path, save(tensors, {"about": json.dumps(about)}))
+    write_atomic(path, save(tensors, {"about": json.dumps(about)}), temporary_folder)
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:

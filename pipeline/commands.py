@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import __version__
-from pipeline.backbone import LITE_FILE, NAMES, Weights, load_weights, vgg19_path
+from pipeline.backbone import LITE_FILE, NAMES, Backbone, Weights, load_weights, vgg19_path
 from pipeline.engines import Patience
 from pipeline.errors import (
     EngineError,
@@ -42,6 +42,7 @@ from pipeline.manifest import (
     parse_value,
     settings_problems,
 )
+from pipeline.memory import PROCESS_BYTES, budget, step_bytes
 from pipeline.plan import Job, Plan, count_by
 from pipeline.progress import Progress, duration, make_progress
 from pipeline.schedule import (
@@ -139,13 +140,14 @@ def prepare(
 
 
 def _job_bytes(manifest: Manifest, weights: Weights) -> float:
-    """Memory of the largest job: float32 features of all layers, each held about four times."""
-    sizes = manifest.axes.get("size") or (manifest.settings.get("size", 512),)
+    """Memory that a step of the largest job takes, counted: square, in float32."""
+    settings = Settings.model_validate(manifest.settings)
+    sizes = manifest.axes.get("size") or (settings.size,)
     side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
-    channels = sum(
-        len(bias) / 4.0 ** (int(layer[4]) - 1) for layer, (_, bias) in weights.convs.items()
-    )
-    return 4 * 4 * channels * side * side
+    layers = [layer for layer in settings.layers if layer in weights.convs]
+    if not layers:
+        return 0.0  # told as an error when the network is made
+    return step_bytes(Backbone(weights, layers), side * side)
 
 
 def _pictures(manifest: Manifest) -> list[Path]:
@@ -434,6 +436,11 @@ def _print_estimate(planned: Plan, store: RunFolder, context: RunContext, weight
     else:
         slots = ", ".join(context.slots)
         print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+    if "cpu" in context.slots:
+        job, allowed = _job_bytes(planned.manifest, weights), budget("cpu", len(context.slots))
+        tiles = ", in tiles" if job > allowed else ""
+        peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
+        print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
 
 
 # --- one pair -------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import torch
 from pipeline import __version__
 from pipeline.backbone import LITE_FILE, load_weights, vgg19_path
 from pipeline.errors import NstError
-from pipeline.schedule import available_cores, total_memory
+from pipeline.memory import total_memory
+from pipeline.schedule import available_cores
 from pipeline.targets import cache_folder
 
 

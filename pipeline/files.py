@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -54,7 +55,11 @@ def cannot_write(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(f"{path}: cannot be written ({error.strerror}); check space and rights")
 
 
+@functools.cache
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+_umask()  # now, while there is one thread: reading it is setting it

@@ -17,24 +17,29 @@ from torch import Tensor
 _TINY = 1e-12
 
 
-class _Gram(torch.autograd.Function):
-    """G = F F^T / M for F of B x C x M, with the gradient in F as one product instead of two.
+class _GramSum(torch.autograd.Function):
+    """G = F F^T for F of B x C x M, with the gradient in F as one product instead of two.
 
-    For a gradient D in G it is (D + D^T) F / M, since F stands on both sides.
+    For a gradient D in G it is (D + D^T) F, since F stands on both sides.
     """
 
     @staticmethod
     def forward(context: Any, flat: Tensor) -> Tensor:
         """B x C x C."""
         context.save_for_backward(flat)
-        product: Tensor = flat @ flat.transpose(1, 2)
-        return product / flat.shape[2]
+        return flat @ flat.transpose(1, 2)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         """B x C x M."""
         flat: Tensor = context.saved_tensors[0]
-        return (gradient + gradient.transpose(1, 2)) @ flat / flat.shape[2]
+        return (gradient + gradient.transpose(1, 2)) @ flat
+
+
+def gram_sum(features: Tensor) -> Tensor:
+    """Gram matrices G = F F^T (Gatys et al. 2016, equation 3): B x C x h x w -> B x C x C."""
+    gram: Tensor = _GramSum.apply(features.flatten(2))
+    return gram
 
 
 def gram(features: Tensor) -> Tensor:
@@ -48,81 +53,67 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         B x C x C, symmetric, positive semi-definite.
     """
-    gram: Tensor = _Gram.apply(features.flatten(2))
-    return gram
+    return gram_sum(features) / features.shape[2:].numel()
 
 
-def _energy(values: Tensor) -> Tensor:
+def energy(values: Tensor) -> Tensor:
     """Sum of squares per picture: B x ... -> B."""
     return values.flatten(1).square().sum(1)
 
 
-@dataclass(frozen=True)
-class ContentPaper:
-    """L_c = 1/2 sum (F - P)^2 (Gatys et al. 2016, equation 1); its gradient in F is F - P."""
+def content_paper(difference: Tensor, target: Tensor) -> Tensor:
+    """L_c = 1/2 sum (F - P)^2 (Gatys et al. 2016, equation 1); its gradient in F is F - P.
 
-    target: Tensor
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """B values for features B x C x h x w."""
-        return 0.5 * _energy(features - self.target)
-
-
-@dataclass(frozen=True)
-class ContentRelative:
-    """sum (F - P)^2 / sum P^2: the paper's sum, measured against the target's own energy."""
-
-    target: Tensor
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """B values for features B x C x h x w."""
-        return _energy(features - self.target) / _energy(self.target).clamp_min(_TINY)
+    Args:
+        difference: sum (F - P)^2, B values.
+        target: sum P^2, B values; not used.
+    """
+    return 0.5 * difference
 
 
-@dataclass(frozen=True)
-class StylePaper:
+def content_relative(difference: Tensor, target: Tensor) -> Tensor:
+    """sum (F - P)^2 / sum P^2: the paper's sum, measured against the target's own energy.
+
+    Args:
+        difference: sum (F - P)^2, B values.
+        target: sum P^2, B values.
+    """
+    return difference / target.clamp_min(_TINY)
+
+
+def style_paper(grams: Tensor, target: Tensor) -> Tensor:
     """E_l = 1 / (4 N^2) sum (G/M - A/M_a)^2 (Gatys et al. 2016, equation 4).
 
     The paper divides the squared difference by M^2, with one M for both pictures; here each Gram
     matrix is divided by its own number of positions, which is the same when the sizes are.
 
-    Attributes:
+    Args:
+        grams: G / M, B x N x N.
         target: A / M_a, B x N x N.
     """
-
-    target: Tensor
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """B values for features B x N x h x w."""
-        return _energy(gram(features) - self.target) / (4 * features.shape[1] ** 2)
+    return energy(grams - target) / (4 * grams.shape[1] ** 2)
 
 
-@dataclass(frozen=True)
-class StyleRelative:
+def style_relative(grams: Tensor, target: Tensor) -> Tensor:
     """||G - A|| / ||A||, Frobenius norms.
 
     A norm instead of the paper's square: it keeps pulling when the picture is nearly there, and a
     weight means the same for any network, layer and picture.
 
-    Attributes:
+    Args:
+        grams: G / M, B x N x N.
         target: A / M_a, B x N x N.
     """
-
-    target: Tensor
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """B values for features B x N x h x w."""
-        energy = _energy(self.target).clamp_min(_TINY)
-        return (_energy(gram(features) - self.target) / energy + _TINY).sqrt()
+    return (energy(grams - target) / energy(target).clamp_min(_TINY) + _TINY).sqrt()
 
 
-CONTENT_LOSSES: dict[str, Callable[[Tensor], Callable[[Tensor], Tensor]]] = {
-    "paper": ContentPaper,
-    "relative": ContentRelative,
+CONTENT_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "paper": content_paper,
+    "relative": content_relative,
 }
-STYLE_LOSSES: dict[str, Callable[[Tensor], Callable[[Tensor], Tensor]]] = {
-    "paper": StylePaper,
-    "relative": StyleRelative,
+STYLE_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "paper": style_paper,
+    "relative": style_relative,
 }
 
 
@@ -173,6 +164,28 @@ class Losses:
     total: Tensor
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """All that the losses need of features: sums over positions, so that parts of a picture add up.
+
+    Attributes:
+        grams: per style layer F F^T, B x C x C.
+        contents: per content layer sum (F - P)^2, B values.
+        positions: per style layer how many positions were summed.
+    """
+
+    grams: Mapping[str, Tensor]
+    contents: Mapping[str, Tensor]
+    positions: Mapping[str, int]
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            {k: v + other.grams[k] for k, v in self.grams.items()},
+            {k: v + other.contents[k] for k, v in self.contents.items()},
+            {k: v + other.positions[k] for k, v in self.positions.items()},
+        )
+
+
 class StyleTransferLoss:
     """The whole objective of a batch: each picture against its own targets.
 
@@ -190,22 +203,65 @@ class StyleTransferLoss:
         grams: Mapping[str, Tensor],
         weights: JobWeights,
     ) -> None:
-        self.content = {layer: CONTENT_LOSSES[kind](target) for layer, target in contents.items()}
-        self.style = {layer: STYLE_LOSSES[kind](target) for layer, target in grams.items()}
-        self.weights = weights
+        self.kind = kind
+        self.contents, self.grams, self.weights = contents, grams, weights
+        self.energies = {layer: energy(target) for layer, target in contents.items()}
 
-    def __call__(self, images: Tensor, features: Mapping[str, Tensor]) -> Losses:
-        """Losses of `images` (B x 3 x H x W in [0, 1]) with the given features per layer."""
+    def select(self, rows: Tensor) -> StyleTransferLoss:
+        """The same for some of the pictures, by their places in the batch."""
+        w = self.weights
+        weights = JobWeights(
+            w.content[rows],
+            w.style[rows],
+            w.tv[rows],
+            {k: v[rows] for k, v in w.content_layers.items()},
+            {k: v[rows] for k, v in w.style_layers.items()},
+        )
+        return StyleTransferLoss(
+            self.kind,
+            {k: v[rows] for k, v in self.contents.items()},
+            {k: v[rows] for k, v in self.grams.items()},
+            weights,
+        )
+
+    def statistics(
+        self,
+        features: Mapping[str, Tensor],
+        windows: Mapping[str, tuple[slice, slice]] | None = None,
+    ) -> Statistics:
+        """The sums over the positions of `features` (per layer B x C x h x w).
+
+        Args:
+            windows: per layer the rows and columns that the features are of; None for all.
+        """
+
+        def differences(layer: str) -> Tensor:
+            target = self.contents[layer]
+            if windows:
+                target = target[:, :, windows[layer][0], windows[layer][1]]
+            return energy(features[layer] - target)
+
+        return Statistics(
+            {layer: gram_sum(features[layer]) for layer in self.grams},
+            {layer: differences(layer) for layer in self.contents},
+            {layer: features[layer].shape[2:].numel() for layer in self.grams},
+        )
+
+    def value(self, images: Tensor, found: Statistics) -> Losses:
+        """Losses of `images` (B x 3 x H x W in [0, 1]) with these sums over all their positions."""
         weights = self.weights
-        zero = torch.zeros_like(weights.content)
-        content = sum(
-            (weights.content_layers[k] * loss(features[k]) for k, loss in self.content.items()),
-            zero,
-        )
-        style = sum(
-            (weights.style_layers[k] * loss(features[k]) for k, loss in self.style.items()),
-            zero,
-        )
+        content = style = torch.zeros_like(weights.content)
+        for layer, difference in found.contents.items():
+            loss = CONTENT_LOSSES[self.kind](difference, self.energies[layer])
+            content = content + weights.content_layers[layer] * loss
+        for layer, product in found.grams.items():
+            mean = product / found.positions[layer]
+            loss = STYLE_LOSSES[self.kind](mean, self.grams[layer])
+            style = style + weights.style_layers[layer] * loss
         tv = total_variation(images)
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Losses(content, style, tv, total)
+
+    def __call__(self, images: Tensor, features: Mapping[str, Tensor]) -> Losses:
+        """Losses of `images` (B x 3 x H x W in [0, 1]) with the given features per layer."""
+        return self.value(images, self.statistics(features))

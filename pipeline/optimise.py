@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 
@@ -20,13 +21,21 @@ class Optimiser(Protocol):
         """All that the next step depends on, each tensor B x ...; empty before the first step."""
         ...
 
-    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Puts back what `state` gave after `steps` steps."""
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what `state` gave."""
         ...
 
     def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
         ...
+
+    def enlarge(self, size: tuple[int, int]) -> None:
+        """Carries the memory to pictures of another height and width (B x 3 x H x W)."""
+        ...
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 def _per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -43,31 +52,43 @@ class Adam:
 
     def __init__(self, betas: tuple[float, float] = (0.9, 0.99), epsilon: float = 1e-8) -> None:
         self.betas, self.epsilon = betas, epsilon
-        self.count = 0
+        self.count: Tensor | None = None  # steps so far, of each picture
         self.first: Tensor | None = None
         self.second: Tensor | None = None
 
     def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
-        if self.first is None or self.second is None:
+        if self.first is None or self.second is None or self.count is None:
             self.first, self.second = torch.zeros_like(images), torch.zeros_like(images)
-        self.count += 1
+            self.count = images.new_zeros(len(images))
+        self.count = self.count + 1
         beta1, beta2 = self.betas
         self.first.lerp_(gradients, 1 - beta1)
         self.second.mul_(beta2).addcmul_(gradients, gradients, value=1 - beta2)
-        root = (self.second / (1 - beta2**self.count)).sqrt_().add_(self.epsilon)
+        root = (self.second / _per_image(1 - beta2**self.count, images)).sqrt_().add_(self.epsilon)
         step = _per_image(rates / (1 - beta1**self.count), images) * self.first
         images.sub_(step.div_(root))
 
+    def enlarge(self, size: tuple[int, int]) -> None:
+        """See `Optimiser`. All losses are means or are balanced against each other, so a pixel of
+        a picture k times as large has a k-th of the gradient."""
+        if self.first is None or self.second is None:
+            return
+        ratio = self.first.shape[-2:].numel() / (size[0] * size[1])
+        self.first = _resized(self.first, size) * ratio
+        self.second = (_resized(self.second.sqrt(), size) * ratio).square()
+
     def state(self) -> dict[str, Tensor]:
         """See `Optimiser`."""
-        if self.first is None or self.second is None:
+        if self.first is None or self.second is None or self.count is None:
             return {}
-        return {"first": self.first, "second": self.second}
+        return {"first": self.first, "second": self.second, "count": self.count}
 
-    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
+    def load(self, state: Mapping[str, Tensor]) -> None:
         """See `Optimiser`."""
-        self.count = steps
+        if not state:
+            return
+        self.count = state["count"].clone()
         self.first, self.second = state["first"].clone(), state["second"].clone()
 
 
@@ -96,31 +117,60 @@ class LBFGS:
         self.scale = flat.new_ones(count)
         self.moved = torch.zeros_like(flat)
         self.previous = torch.zeros_like(flat)
-        self.first = True
+        self.first, self.pending = True, False
 
     def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
         g = gradients.flatten(1)
+        self.shape = images.shape
         if self.previous is None:
             self._begin(g)
         if self.first:
             direction = -g
             length = (1 / g.abs().sum(1)).clamp(max=1.0) * rates
         else:
-            self._remember(g)
+            if self.pending:
+                self._remember(g)
             direction = self._direction(g)
             length = rates
-        self.first = False
+        self.first, self.pending = False, True
         descends = (g * direction).sum(1) < 0
         self.previous = g.clone()
         self.moved = direction * (length * descends)[:, None]
         images.add_(self.moved.view_as(images))
 
+    def enlarge(self, size: tuple[int, int]) -> None:
+        """See `Optimiser`. Steps are enlarged as pictures are, and differences of gradients as
+        gradients are, so y.s stays what it was; the last gradient cannot be compared with the next
+        one, so no pair comes of that step."""
+        if self.previous is None:
+            return
+        _, channels, height, width = self.shape
+        ratio = height * width / (size[0] * size[1])
+
+        def grown(values: Tensor) -> Tensor:
+            flat = values.reshape(-1, channels, height, width)
+            return _resized(flat, size).reshape(*values.shape[:-1], -1)
+
+        self.s, self.y = grown(self.s), grown(self.y) * ratio
+        curvature = (self.s * self.y).sum(2)
+        self.rho = torch.where(curvature > 1e-10, 1 / curvature, 0)
+        last = (self.kept - 1) % self.corrections
+        everyone = torch.arange(len(last), device=last.device)
+        newest = self.y[last, everyone].square().sum(1).clamp_min(1e-30)
+        known = (self.kept > 0) & (curvature[last, everyone] > 1e-10)
+        self.scale = torch.where(known, curvature[last, everyone] / newest, self.scale / ratio)
+        self.moved, self.previous = grown(self.moved), grown(self.previous)
+        self.pending = False
+
     def state(self) -> dict[str, Tensor]:
         """See `Optimiser`; the history is B x corrections x n."""
         if self.previous is None:
             return {}
+        count, steps = len(self.kept), 0 if self.first else 2 if self.pending else 1
         return {
+            "progress": torch.full((count,), steps),
+            "shape": torch.tensor(self.shape[1:]).expand(count, -1),
             "s": self.s.transpose(0, 1),
             "y": self.y.transpose(0, 1),
             "rho": self.rho.transpose(0, 1),
@@ -130,14 +180,18 @@ class LBFGS:
             "previous": self.previous,
         }
 
-    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
+    def load(self, state: Mapping[str, Tensor]) -> None:
         """See `Optimiser`."""
+        if not state:
+            return
         self.s, self.y, self.rho = (
             state[name].transpose(0, 1).contiguous() for name in ("s", "y", "rho")
         )
         self.kept, self.scale = state["kept"].clone(), state["scale"].clone()
         self.moved, self.previous = state["moved"].clone(), state["previous"].clone()
-        self.first = steps == 0
+        progress = int(state["progress"][0])
+        self.first, self.pending = progress == 0, progress == 2
+        self.shape = torch.Size([len(self.kept), *state["shape"][0].tolist()])
 
     def _remember(self, g: Tensor) -> None:
         assert self.previous is not None

@@ -30,6 +30,7 @@ from pipeline.engines import (
     ray_engine,
 )
 from pipeline.errors import DeviceError, DiskFullError, ImageError, NstError
+from pipeline.memory import PROCESS_BYTES, SHARE, total_memory
 from pipeline.plan import Job, Plan
 from pipeline.progress import Progress
 from pipeline.store import RunFolder, now
@@ -37,7 +38,6 @@ from pipeline.worker import Batch, Outcome, Report, RunContext, run_batch, time_
 
 _SUMMARY_EVERY_S = 2.0
 _FAILURES_IN_SUMMARY = 100
-_PROCESS_BYTES = 1.0e9  # of a worker with torch and its libraries
 ENGINES = ("local", "inline", "dask", "ray")
 
 
@@ -85,15 +85,8 @@ def share_cpu(slots: tuple[str, ...], jobs: int, job_bytes: float) -> tuple[str,
     if slots != ("cpu",):
         return slots
     memory = total_memory()
-    fitting = int(0.8 * memory / (_PROCESS_BYTES + job_bytes)) if memory else 1
+    fitting = int(SHARE * memory / (PROCESS_BYTES + job_bytes)) if memory else 1
     return ("cpu",) * max(1, min(available_cores(), jobs, fitting))
-
-
-def total_memory() -> int:
-    """Bytes of memory of this machine; 0 where the system does not say."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return 0
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def threads_per_slot(slots: Sequence[str]) -> int:

@@ -122,6 +122,15 @@ class Settings(BaseModel):
     step_falloff: float = _setting(
         0.7, "each scale's number of steps over that of the one before", gt=0, le=10
     )
+    detail: float = _setting(
+        1.0, "share of the content's detail that a coarse scale lacks, put back at the next one",
+        ge=0, le=1,
+    )  # fmt: skip
+    carry: bool = _setting(False, "keep the optimiser's memory from one scale to the next")
+    tolerance: float = _setting(
+        0.0, "a scale ends early for a job whose loss falls by less than this share in 10 steps; "
+        "0 never", ge=0, lt=1,
+    )  # fmt: skip
 
     init: str = _setting("content", "first picture: content, noise, or a picture's file")
     init_noise: float = _setting(
@@ -148,6 +157,10 @@ class Settings(BaseModel):
     learning_rate: float = _setting(
         0.05, "step length at the first scale; pixels span 0 to 1", gt=0, le=100
     )
+    warmup: int = _setting(
+        20, "steps over which the learning rate rises from zero at the beginning", "steps",
+        ge=0, le=1_000_000,
+    )  # fmt: skip
     learning_rate_falloff: float = _setting(
         0.7, "each scale's learning rate over that of the one before", gt=0, le=1
     )
@@ -223,6 +236,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimiser": "lbfgs",
         "learning_rate": 1.0,
         "learning_rate_end": 1.0,
+        "warmup": 0,
         "corrections": 100,
         "average": 0.0,
         "padding": "zeros",

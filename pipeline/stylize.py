@@ -18,12 +18,13 @@ from torch import Tensor
 from pipeline.backbone import Backbone
 from pipeline.images import canvas_size
 from pipeline.layers import LAYERS
-from pipeline.losses import JobWeights, Losses, StyleTransferLoss, gram
+from pipeline.losses import JobWeights, Losses, StyleTransferLoss
 from pipeline.optimise import make_optimiser
 from pipeline.settings import Settings
+from pipeline.tiles import features_of, grams_of, losses_and_gradient
 
 # Version of everything here that decides pixels; part of every job key.
-ALGORITHM = 1
+ALGORITHM = 2
 Grams = Mapping[str, Tensor]
 
 
@@ -95,12 +96,16 @@ class ScaleInputs:
     """What one scale of a batch needs.
 
     Attributes:
-        contents: B x 3 x H x W in [0, 1].
+        contents: U x 3 x H x W in [0, 1], each content picture once.
+        rows: which of them each of the B jobs has, B whole numbers.
         grams: per style layer the targets B x C x C.
+        tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
     """
 
     contents: Tensor
+    rows: Tensor
     grams: Grams
+    tile: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ class State:
     Attributes:
         scale: index of the scale.
         step: steps done at this scale.
-        tensors: pictures, their average and the optimiser's memory, each B x ... .
+        tensors: pictures, their average, the optimiser's memory and the rest, each B x ... .
     """
 
     scale: int
@@ -123,27 +128,37 @@ class Step:
     """One optimiser step of a batch.
 
     Attributes:
-        number: steps done, from 1.
+        number: steps done, from 1; a scale that ends early counts as done.
         total: steps of the whole schedule.
         scale: index of the scale.
-        losses: before this step, B values each.
-        images: the result so far, B x 3 x h x w in [0, 1], at this scale's size.
-        state: where the optimisation stands after this step; valid until the next one.
+        losses: before this step, B values each; of a job that has settled those before it did.
+        steps: of each job, the steps in which it was moved, B whole numbers.
     """
 
     number: int
     total: int
     scale: int
     losses: Losses
-    images: Tensor
-    state: State
+    steps: Tensor
+    _run: _ScaleRun
+
+    @property
+    def images(self) -> Tensor:
+        """The result so far, B x 3 x h x w in [0, 1], at this scale's size."""
+        return self._run.images().clamp(0, 1)
+
+    @property
+    def state(self) -> State:
+        """Where the optimisation stands after this step; to be read before the next one."""
+        return State(self.scale, self._run.done, self._run.tensors())
 
 
-@torch.no_grad()
-def style_grams(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+def style_grams(
+    backbone: Backbone, image: Tensor, layers: Sequence[str], tile: int = 0
+) -> dict[str, Tensor]:
     """Gram targets of one style picture (3 x H x W in [0, 1]) per layer, C x C."""
-    features = backbone(image[None])
-    return {layer: gram(features[layer])[0] for layer in layers}
+    grams = grams_of(backbone, image[None], layers, tile)
+    return {layer: matrix[0] for layer, matrix in grams.items()}
 
 
 def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
@@ -218,98 +233,207 @@ def optimise(
     Yields:
         a `Step` after each step; the last one's `images` are the result.
     """
-    begin = resume.scale if resume else 0
-    number, total = sum(s.steps for s in scales[:begin]), sum(s.steps for s in scales)
-    number += resume.step if resume else 0
-    images: Tensor | None = None
-    for index, scale in enumerate(scales[begin:], begin):
+    total = sum(scale.steps for scale in scales)
+    run: _ScaleRun | None = None
+    for index, scale in enumerate(scales):
+        if resume and index < resume.scale:
+            continue
         given = inputs(index)
-        if resume and index == begin:
-            run = _ScaleRun(backbone, jobs, scale, given, resume.tensors["average"])
+        if resume and index == resume.scale:
+            run = _ScaleRun(backbone, jobs, scales, index, given, resume.tensors["average"])
             run.load(resume)
+        elif run is None:
+            images = first_images(jobs, given.contents[given.rows], pictures or {})
+            run = _ScaleRun(backbone, jobs, scales, index, given, images)
         else:
-            if images is None:
-                images = first_images(jobs, given.contents, pictures or {})
-            else:
-                images = enlarge(images, given.contents.shape[-2:])
-            run = _ScaleRun(backbone, jobs, scale, given, images)
-        while run.done < scale.steps:
+            run = run.grown(index, given)
+        before = sum(s.steps for s in scales[:index])
+        while not run.ended:
             losses = run.step()
-            number += 1
-            state = State(index, run.done, run.tensors())
-            yield Step(number, total, index, losses, run.average.clamp(0, 1), state)
-        images = run.average
+            number = before + (scale.steps if run.ended else run.done)
+            yield Step(number, total, index, losses, run.moves, run)
 
 
-def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Carries the result of a scale to the next: bicubic, clipped to [0, 1]."""
-    grown = F.interpolate(images, tuple(size), mode="bicubic", antialias=True)
+def enlarge(images: Tensor, before: Tensor, after: Tensor, detail: Tensor) -> Tensor:
+    """Carries the result of a scale to the next: bicubic, and what detail the content has there.
+
+    A coarse scale has no room for fine detail; x' = up(x) + d (p' - up(p)) with the content
+    pictures p and p' of both scales puts it back, so that steps need not find it again.
+
+    Args:
+        images: B x 3 x h x w.
+        before, after: the content pictures, B x 3 x h x w and B x 3 x H x W.
+        detail: d, B values.
+
+    Returns:
+        B x 3 x H x W, clipped to [0, 1].
+    """
+    size = after.shape[-2:]
+
+    def up(values: Tensor) -> Tensor:
+        return F.interpolate(values, size, mode="bicubic", antialias=True)
+
+    grown = up(images) + detail.view(-1, 1, 1, 1) * (after - up(before))
     return grown.clamp(0, 1)
 
 
+# Steps over which losses are averaged before `tolerance` compares them.
+_WINDOW = 10
+
+
 class _ScaleRun:
-    """The steps of one scale: the pictures that move, and the average of the iterates."""
+    """The steps of one scale: the pictures that move, and the average of the iterates.
+
+    Jobs that have settled leave the tensors; `rows` are the places in the batch of the others.
+    """
 
     def __init__(
         self,
         backbone: Backbone,
         jobs: Sequence[Settings],
-        scale: Scale,
+        scales: Sequence[Scale],
+        index: int,
         given: ScaleInputs,
         images: Tensor,
+        moves: Tensor | None = None,
     ) -> None:
         shared, device = jobs[0], given.contents.device
-        self.backbone, self.scale, self.done = backbone, scale, 0
-        with torch.no_grad():
-            targets = backbone(given.contents)
+        self.backbone, self.jobs, self.scales, self.given = backbone, jobs, scales, given
+        self.scale, self.done = scales[index], 0
+        self.begun = sum(s.steps for s in scales[:index])
+        targets = features_of(backbone, given.contents, tuple(shared.content_layers), given.tile)
         self.loss = StyleTransferLoss(
             shared.loss,
-            {layer: targets[layer] for layer in shared.content_layers},
+            {layer: values[given.rows] for layer, values in targets.items()},
             given.grams,
             job_weights(jobs, device),
         )
         self.clamps = shared.optimiser == "adam"
         self.optimiser = make_optimiser(shared.optimiser, shared.corrections)
-        self.rates = torch.tensor([s.learning_rate for s in jobs], device=device) * scale.rate
-        self.ends = torch.tensor([s.learning_rate_end for s in jobs], device=device)
-        self.decay = torch.tensor([s.average for s in jobs], device=device).view(-1, 1, 1, 1)
-        self.pixels = images.clone().requires_grad_()
-        self.average = images.clone()
+
+        def column(name: str) -> Tensor:
+            return torch.tensor([float(getattr(s, name)) for s in jobs], device=device)
+
+        self.rates = column("learning_rate") * self.scale.rate
+        self.ends, self.warmups = column("learning_rate_end"), column("warmup")
+        self.decay = column("average").view(-1, 1, 1, 1)
+        self.tolerances = column("tolerance")
+        self.watches = bool((self.tolerances > 0).any())
+        self.rows = torch.arange(len(jobs), device=device)
+        self.moving = torch.ones(len(jobs), dtype=torch.bool)
+        self.pixels = images.detach().clone()
+        self.average = images.detach().clone()
+        self.kept = self.average
+        self.memory: dict[str, Tensor] = {}
+        self.moves = torch.zeros(len(jobs), dtype=torch.long) if moves is None else moves
+        self.window = torch.zeros(len(jobs), device=device)
+        self.before = torch.full_like(self.window, torch.inf)
+        self.losses = torch.zeros(4, len(jobs), device=device)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no job has a step left at this scale."""
+        return self.done >= self.scale.steps or len(self.rows) == 0
 
     def step(self) -> Losses:
-        """One step; the losses are those before it."""
-        losses = self.loss(self.pixels, self.backbone(self.pixels))
-        # Summing over the batch gives each picture its own gradient: nothing is shared.
-        (gradient,) = torch.autograd.grad(losses.total.sum(), self.pixels)
-        with torch.no_grad():
-            share = self.done / self.scale.steps
-            rates = self.rates * (1 - (1 - self.ends) * share)
-            self.optimiser.step(self.pixels, gradient, rates)
-            if self.clamps:
-                # L-BFGS is left free: clipping would make its pairs (s, y) untrue.
-                self.pixels.clamp_(0, 1)
-            self.average = self.average * self.decay + self.pixels.detach() * (1 - self.decay)
+        """One step of all jobs that have not settled; the losses are those before it."""
+        losses, gradient = losses_and_gradient(
+            self.backbone, self.loss, self.pixels, self.given.tile
+        )
+        share = self.done / self.scale.steps
+        rates = self.rates * (1 - (1 - self.ends) * share)
+        ramp = (self.begun + self.done + 1) / self.warmups.clamp_min(1)
+        self.optimiser.step(self.pixels, gradient, rates * ramp.clamp_max(1))
+        if self.clamps:
+            # L-BFGS is left free: clipping would make its pairs (s, y) untrue.
+            self.pixels.clamp_(0, 1)
+        self.average.mul_(self.decay).add_(self.pixels * (1 - self.decay))
         self.done += 1
-        return detached(losses)
+        self.moves = self.moves + self.moving
+        parts = torch.stack((losses.content, losses.style, losses.tv, losses.total))
+        alone = len(self.rows) < len(self.jobs)
+        self.losses = self.losses.index_copy(1, self.rows, parts) if alone else parts
+        if self.watches:
+            self._settle(losses.total)
+        return Losses(*self.losses)
+
+    def _settle(self, totals: Tensor) -> None:
+        """Lets go of the jobs whose loss no longer falls."""
+        self.window += totals
+        if self.done % _WINDOW:
+            return
+        mean = self.window / _WINDOW
+        stay = ~(self.before - mean < self.tolerances * self.before.abs()) | (self.tolerances == 0)
+        self.before, self.window = mean, torch.zeros_like(mean)
+        if not bool(stay.all()):
+            self._keep(stay.nonzero().flatten())
+
+    def _keep(self, stay: Tensor) -> None:
+        """Goes on with some of the jobs, by their places among those that still move."""
+        self.kept, self.memory = self.images(), self._memories()
+        self.optimiser.load({k: values[stay] for k, values in self.optimiser.state().items()})
+        self.loss = self.loss.select(stay)
+        for name in ("rows", "pixels", "average", "rates", "ends", "warmups", "decay"):
+            setattr(self, name, getattr(self, name)[stay])
+        for name in ("tolerances", "window", "before"):
+            setattr(self, name, getattr(self, name)[stay])
+        self.moving = torch.zeros(len(self.jobs), dtype=torch.bool)
+        self.moving[self.rows.cpu()] = True
+
+    def images(self) -> Tensor:
+        """The averages of all jobs, B x 3 x h x w."""
+        return self._whole(self.average, self.kept)
+
+    def _memories(self) -> dict[str, Tensor]:
+        """The optimiser's memory of all jobs; of those that have settled, as it was then."""
+        device = self.rows.device
+        state = {k: values.to(device) for k, values in self.optimiser.state().items()}
+        return {k: self._whole(values, self.memory.get(k)) for k, values in state.items()}
+
+    def _whole(self, values: Tensor, others: Tensor | None = None) -> Tensor:
+        """Values of the jobs that still move among those of all jobs (0 without `others`)."""
+        if len(self.rows) == len(self.jobs):
+            return values
+        if others is None:
+            others = values.new_zeros(len(self.jobs), *values.shape[1:])
+        return others.index_copy(0, self.rows, values)
+
+    def grown(self, index: int, given: ScaleInputs) -> _ScaleRun:
+        """The next scale, from where this one ended."""
+        jobs = self.jobs
+        detail = torch.tensor([s.detail for s in jobs], device=self.average.device)
+        before = self.given.contents[self.given.rows]
+        images = enlarge(self.images(), before, given.contents[given.rows], detail)
+        run = _ScaleRun(self.backbone, jobs, self.scales, index, given, images, self.moves)
+        if jobs[0].carry:
+            run.optimiser.load(self._memories())
+            run.optimiser.enlarge((images.shape[-2], images.shape[-1]))
+        return run
 
     def tensors(self) -> dict[str, Tensor]:
         """All state; see `State`."""
-        memory = {f"optimiser.{name}": value for name, value in self.optimiser.state().items()}
-        return {"pixels": self.pixels.detach(), "average": self.average, **memory}
+        own = {"pixels": self.pixels, "window": self.window, "before": self.before}
+        return {
+            **{name: self._whole(values) for name, values in own.items()},
+            **{f"optimiser.{name}": values for name, values in self._memories().items()},
+            "average": self.images(),
+            "moving": self.moving,
+            "moves": self.moves,
+            "losses": self.losses.transpose(0, 1),
+        }
 
     def load(self, state: State) -> None:
         """Puts `tensors()` back."""
+        tensors = state.tensors
         self.done = state.step
-        self.pixels = state.tensors["pixels"].clone().requires_grad_()
-        self.average = state.tensors["average"].clone()
-        memory = {
-            name.removeprefix("optimiser."): value
-            for name, value in state.tensors.items()
-            if name.startswith("optimiser.")
-        }
-        self.optimiser.load(memory, state.step)
-
-
-def detached(losses: Losses) -> Losses:
-    """The same values without their graph."""
-    return Losses(*(t.detach() for t in (losses.content, losses.style, losses.tv, losses.total)))
+        self.pixels, self.average = tensors["pixels"].clone(), tensors["average"].clone()
+        self.kept = self.average
+        self.window, self.before = tensors["window"].clone(), tensors["before"].clone()
+        self.moves = tensors["moves"].cpu()
+        self.losses = tensors["losses"].transpose(0, 1).contiguous()
+        prefix = "optimiser."
+        self.optimiser.load(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        if not bool(tensors["moving"].all()):
+            self._keep(tensors["moving"].nonzero().flatten())

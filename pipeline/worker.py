@@ -14,7 +14,8 @@ import platform
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,7 @@ from pipeline.images import (
     to_tensor,
 )
 from pipeline.layers import LAYERS
+from pipeline.memory import SMALLEST_TILE, budget, step_bytes, tile_side
 from pipeline.plan import Job
 from pipeline.settings import Settings
 from pipeline.store import RunFolder, now
@@ -66,9 +68,8 @@ from pipeline.targets import normalised as normalised_weights
 _CURVE_POINTS = 50
 _NEWS_EVERY_S = 0.25
 _SAFER_RATE = 0.25
-# Float32 features of VGG-19 to conv5_1, with gradients and padded copies.
 _WORTH_KEEPING_S = 5.0
-_CUDA_BYTES_PER_PIXEL = 4600
+_FILE_THREADS = 8  # that decode and encode a batch's pictures, at most
 
 
 @dataclass(frozen=True)
@@ -234,8 +235,11 @@ def _own_device() -> str:
 
 
 _held: list[FileLock] = []
-# How many pictures of so many pixels fitted a device, where memory ran out before.
+# How many pictures of so many pixels fitted a device, where memory ran out before; and tiles.
 _fits: dict[tuple[str, int], int] = {}
+_tiles: dict[tuple[str, int], int] = {}
+# Memory that a step was measured to take on a GPU over what was counted, by device and network.
+_factors: dict[tuple[str, int], float] = {}
 
 
 # --- one batch ------------------------------------------------------------------------------------
@@ -286,6 +290,7 @@ class _Prepared:
 class _Result:
     image: Tensor
     curve: Curve
+    steps: int
     warnings: tuple[str, ...] = ()
 
 
@@ -337,6 +342,7 @@ class _Session:
             self.slot, self.device = str(slot), context.slots[slot]
         self.timer = _Timer()
         self.fits: int | None = None
+        self.ended: list[Outcome | Future[Outcome]] = []
         self.last_news = 0.0
         self.kept_at = time.monotonic()
         self.news({"phase": "read"})
@@ -363,84 +369,158 @@ class _Session:
     def run(self) -> Report:
         """All jobs of the batch, each with its outcome."""
         began = time.perf_counter()
-        ready: list[_Prepared] = []
-        outcomes: list[Outcome] = []
-        with self.timer.phase("read"):
-            contents = lru_cache(maxsize=8)(self._read_content)
-            for job in self.batch.jobs:
-                try:
-                    ready.append(self._prepare(job, contents))
-                except NstError as error:
-                    outcomes.append(_failed(job, error))
-        outcomes += self._run_ready(ready)
+        with ThreadPoolExecutor(self._file_threads()) as self.pool:
+            with self.timer.phase("read"):
+                ready = self._prepare_all()
+            self._run_ready(ready)
+            with self.timer.phase("write"):
+                outcomes = [e if isinstance(e, Outcome) else e.result() for e in self.ended]
         busy = time.perf_counter() - began
         share = busy / len(self.batch.jobs)
         ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
         return Report(ended, self.slot, self.device, self.timer.seconds, busy, self.fits)
 
-    def _run_ready(self, ready: Sequence[_Prepared]) -> list[Outcome]:
-        """Optimises and stores; out of memory halves the batch and goes on."""
+    def _file_threads(self) -> int:
+        """Threads that decode and encode pictures beside the step loop."""
+        if self.context.threads:
+            return min(_FILE_THREADS, self.context.threads)
+        share = (os.cpu_count() or 1) // max(1, len(self.context.slots))
+        return max(1, min(_FILE_THREADS, share))
+
+    def _prepare_all(self) -> list[_Prepared]:
+        """All that is to be read, decoded in threads; what cannot be read has failed."""
+        contents = {
+            key: self.pool.submit(self._read_content, *key)
+            for key in dict.fromkeys(_content_key(job) for job in self.batch.jobs)
+        }
+        ready = []
+        for job in self.batch.jobs:
+            try:
+                ready.append(self._prepare(job, *contents[_content_key(job)].result()))
+            except NstError as error:
+                self.ended.append(_failed(job, error))
+        return ready
+
+    def _run_ready(self, ready: Sequence[_Prepared]) -> None:
+        """Optimises and has stored; out of memory halves the batch and goes on.
+
+        What was optimised is encoded and written in threads while the next part is optimised.
+        """
         if not ready:
-            return []
-        limit = self._fitting(len(ready))
-        if len(ready) > limit:
-            parts = [ready[i : i + limit] for i in range(0, len(ready), limit)]
-            return [outcome for part in parts for outcome in self._run_ready(part)]
+            return
         positions = sorted({p.position for p in ready})
         if len(positions) > 1:  # checkpoints of different age cannot share a tensor
-            groups = [[p for p in ready if p.position == position] for position in positions]
-            return [outcome for group in groups for outcome in self._run_ready(group)]
+            for position in positions:
+                self._run_ready([p for p in ready if p.position == position])
+            return
         try:
+            limit = self._fitting(ready)
+            if len(ready) > limit:
+                count = math.ceil(len(ready) / limit)
+                for i in range(count):  # as equal as can be: 5 and 5, not 8 and 2
+                    self._run_ready(ready[i * len(ready) // count : (i + 1) * len(ready) // count])
+                return
             results = self._optimise(ready)
         except _Stopped:
-            return [Outcome(p.job.name, p.job.key, "stopped") for p in ready]
+            self.ended += [Outcome(p.job.name, p.job.key, "stopped") for p in ready]
+            return
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
         except NstError as error:
-            return [_failed(p.job, error) for p in ready]
+            self.ended += [_failed(p.job, error) for p in ready]
+            return
         else:
-            return [
+            for prepared, result in zip(ready, results, strict=True):
                 self._finish(prepared, result, len(ready))
-                for prepared, result in zip(ready, results, strict=True)
-            ]
+            return
         # Outside of the handler, so that the error no longer holds on to the batch's tensors.
-        return self._after_out_of_memory(ready)
+        self._after_out_of_memory(ready)
 
-    def _fitting(self, count: int) -> int:
-        """How many of `count` pictures to take at once: what fitted before, else an estimate."""
-        pixels = self.batch.scales[-1].pixels
-        known = _fits.get((self.device, pixels))
-        if known is not None or not self.device.startswith("cuda"):
-            return known or count
-        free, _ = torch.cuda.mem_get_info(self.device)
-        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        free += kept  # what torch's own allocator holds is free for the next batch
-        return max(1, min(count, int(0.8 * free / (pixels * _CUDA_BYTES_PER_PIXEL))))
+    @property
+    def _place(self) -> tuple[str, int]:
+        return self.device, self.batch.scales[-1].pixels
 
-    def _after_out_of_memory(self, ready: Sequence[_Prepared]) -> list[Outcome]:
+    def _fitting(self, ready: Sequence[_Prepared]) -> int:
+        """How many pictures to take at once: what fitted before, else what memory allows."""
+        known = _fits.get(self._place)
+        if known is not None:
+            return known
+        factor = self._factor(ready)
+        each = step_bytes(self.backbone, self.batch.scales[-1].pixels, factor)
+        return max(1, min(len(ready), int(self._budget() / each)))
+
+    def _budget(self) -> float:
+        return budget(self.device, sum(slot == "cpu" for slot in self.context.slots))
+
+    def _factor(self, ready: Sequence[_Prepared]) -> float:
+        """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""
+        if not self.device.startswith("cuda"):
+            return 1.0
+        place = (self.device, id(self.backbone))
+        if place not in _factors:
+            scale = min(self.batch.scales[-1], self.batch.scales[0], key=lambda s: -s.pixels)
+            torch.cuda.reset_peak_memory_stats(self.device)
+            before = torch.cuda.memory_allocated(self.device)
+            counted = step_bytes(self.backbone, scale.pixels)
+            if tile_side(self.backbone, scale.width, scale.height, self._budget()) != 0:
+                return 1.0  # too large to be taken whole: the count has to do
+            short = (replace(scale, steps=1),)
+            last = len(self.batch.scales) - 1
+            inputs = self._inputs(last, ready[:1])
+            pictures = self._init_pictures([ready[0].job.settings], scale)
+            jobs = [ready[0].job.settings]
+            for _ in optimise(self.backbone, jobs, short, lambda _: inputs, pictures):
+                pass
+            peak = torch.cuda.max_memory_allocated(self.device) - before
+            _factors[place] = max(0.1, peak / counted)
+        return _factors[place]
+
+    def _tile(self, scale: Scale) -> int:
+        """Side of the tiles for one picture at a scale; 0 for none.
+
+        Raises:
+            WorkerError: not even the smallest tiles fit.
+        """
+        known = _tiles.get((self.device, scale.pixels))
+        if known is not None:
+            return known
+        allowed = self._budget()
+        factor = _factors.get((self.device, id(self.backbone)), 1.0)
+        side = tile_side(self.backbone, scale.width, scale.height, allowed, factor)
+        if side is None:
+            raise self._too_large(scale)
+        return side
+
+    def _too_large(self, scale: Scale) -> WorkerError:
+        return WorkerError(
+            f"{self.device} has too little memory for one picture of {scale.width} x "
+            f"{scale.height} px, even in tiles; choose a smaller `size`, fewer workers "
+            f"(--devices) or another device"
+        )
+
+    def _after_out_of_memory(self, ready: Sequence[_Prepared]) -> None:
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
-        if len(ready) == 1:
-            scale = self.batch.scales[-1]
-            error = WorkerError(
-                f"{self.device} has too little memory for one picture of {scale.width} x "
-                f"{scale.height} px; choose a smaller `size` or another device"
-            )
-            return [_failed(ready[0].job, error)]
-        self.fits = len(ready) // 2
-        _fits[self.device, self.batch.scales[-1].pixels] = self.fits
-        return self._run_ready(ready)
+        if len(ready) > 1:
+            self.fits = len(ready) // 2
+            _fits[self._place] = self.fits
+            self._run_ready(ready)
+            return
+        scale = self.batch.scales[-1]
+        side = _tiles.get(self._place) or max(scale.width, scale.height)
+        if side < 2 * SMALLEST_TILE:
+            self.ended.append(_failed(ready[0].job, self._too_large(scale)))
+            return
+        _tiles[self._place] = side // 2
+        self._run_ready(ready)
 
     # -- reading --
 
     def _read_content(self, path: Path, background: str) -> tuple[Image.Image, str]:
         return read_image(path, background), file_sha256(path)
 
-    def _prepare(
-        self, job: Job, contents: Callable[[Path, str], tuple[Image.Image, str]]
-    ) -> _Prepared:
-        content, sha256 = contents(job.content.path, job.settings.background)
+    def _prepare(self, job: Job, content: Image.Image, sha256: str) -> _Prepared:
         parts, hashes = [], []
         warnings: tuple[str, ...] = ()
         hits = computed = 0
@@ -497,7 +577,10 @@ class _Session:
         tensors = {}
         for index, size in enumerate(sizes):
             pixels = to_tensor(fit_image(picture, *size)).to(self.device)
-            for layer, matrix in style_grams(network, pixels, layers).items():
+            tile = tile_side(network, *size, self._budget())
+            if tile is None:
+                raise self._too_large(self.batch.scales[index])
+            for layer, matrix in style_grams(network, pixels, layers, tile).items():
                 tensors[f"{index}.{layer}"] = matrix
         return tensors
 
@@ -536,14 +619,14 @@ class _Session:
             jobs,
             self.batch.scales,
             lambda index: self._inputs(index, ready),
-            self._init_pictures(jobs),
+            self._init_pictures(jobs, self.batch.scales[0]),
             stack(kept, self.device) if kept else None,
         ):
             curves.add(step)
             self._after_step(step, ready, curves)
         assert step is not None  # a checkpoint is never of the last step
-        pairs = zip(step.images, curves.values(), strict=True)
-        return [_Result(image, curve) for image, curve in pairs]
+        ends = zip(step.images, curves.values(), step.steps.tolist(), strict=True)
+        return [_Result(image, curve, steps) for image, curve, steps in ends]
 
     def _keep(self, state: State, ready: Sequence[_Prepared], curves: _Curves) -> None:
         """Writes a checkpoint of each job."""
@@ -551,7 +634,7 @@ class _Session:
         with self.timer.phase("checkpoint"):
             for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
                 path = self.store.checkpoint_path(prepared.job.key)
-                save_checkpoint(path, state, index, curve)
+                save_checkpoint(path, state, index, curve, self.store.temporary)
 
     def _inputs(self, index: int, ready: Sequence[_Prepared]) -> ScaleInputs:
         scale = self.batch.scales[index]
@@ -561,15 +644,18 @@ class _Session:
             if id(image) not in by_identity:
                 fitted = fit_image(image, scale.width, scale.height)
                 by_identity[id(image)] = to_tensor(fitted)
-        contents = torch.stack([by_identity[id(p.content)] for p in ready]).to(self.device)
+        order = list(by_identity)
+        rows = torch.tensor([order.index(id(p.content)) for p in ready], device=self.device)
+        contents = torch.stack(list(by_identity.values())).to(self.device)
         grams = {
             layer: torch.stack([p.grams[index][layer] for p in ready]).to(self.device)
             for layer in ready[0].grams[index]
         }
-        return ScaleInputs(contents.contiguous(memory_format=torch.channels_last), grams)
+        tile = self._tile(scale) if len(ready) == 1 else 0
+        contents = contents.contiguous(memory_format=torch.channels_last)
+        return ScaleInputs(contents, rows, grams, tile)
 
-    def _init_pictures(self, jobs: Sequence[Settings]) -> dict[str, Tensor]:
-        scale = self.batch.scales[0]
+    def _init_pictures(self, jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
         files = {s.init for s in jobs if s.init not in ("content", "noise")}
         return {
             name: to_tensor(fit_image(read_image(Path(name)), scale.width, scale.height))
@@ -612,14 +698,31 @@ class _Session:
 
     def _finish(
         self, prepared: _Prepared, result: _Result | DivergedError, batch_size: int
-    ) -> Outcome:
+    ) -> None:
+        """Has one job's picture and record written, behind the step loop."""
         job = prepared.job
         if isinstance(result, DivergedError):
-            return _failed(job, result)
+            self.ended.append(_failed(job, result))
+            return
+        settings = job.settings.model_dump(mode="json")
+        record = self._record(prepared, result, settings, batch_size)
+        self.ended.append(self.pool.submit(self._store, prepared, result, settings, record))
+
+    def _store(
+        self,
+        prepared: _Prepared,
+        result: _Result,
+        settings: dict[str, Any],
+        record: dict[str, Any],
+    ) -> Outcome:
+        """Encodes and writes one job's picture and record."""
+        job = prepared.job
         try:
-            with self.timer.phase("write"):
-                self._write(prepared, result, batch_size)
-                self.store.checkpoint_path(job.key).unlink(missing_ok=True)
+            picture = to_image(result.image)
+            text = {"settings": settings, "key": job.key, "backbone": self._about_backbone()}
+            data = encode(picture, job.settings.format, job.settings.quality, text)
+            self.store.write_job(job.name, job.key, job.settings, data, picture.size, record)
+            self.store.checkpoint_path(job.key).unlink(missing_ok=True)
         except NstError as error:
             return _failed(job, error)
         return Outcome(
@@ -630,19 +733,6 @@ class _Session:
             computed=prepared.computed,
             warnings=prepared.warnings + result.warnings,
         )
-
-    def _write(self, prepared: _Prepared, result: _Result, batch_size: int) -> None:
-        job = prepared.job
-        picture = to_image(result.image)
-        settings = job.settings.model_dump(mode="json")
-        text = {
-            "settings": settings,
-            "key": job.key,
-            "backbone": self._about_backbone(),
-        }
-        data = encode(picture, job.settings.format, job.settings.quality, text)
-        record = self._record(prepared, result, settings, batch_size)
-        self.store.write_job(job.name, job.key, job.settings, data, picture.size, record)
 
     def _about_backbone(self) -> dict[str, str]:
         return {"name": self.context.backbone, "weights_sha256": self.backbone.digest}
@@ -687,6 +777,7 @@ class _Session:
             "seconds": share,
             "targets": {"hits": prepared.hits, "computed": prepared.computed},
             "scales": [[s.width, s.height, s.steps] for s in self.batch.scales],
+            "steps": result.steps,
             "losses": result.curve,
             "batch": {"number": self.batch.number, "size": batch_size},
             "attempts": self.batch.attempts + 1,
@@ -742,6 +833,10 @@ def scales_of(job: Job) -> tuple[Scale, ...]:
     return scales
 
 
+def _content_key(job: Job) -> tuple[Path, str]:
+    return job.content.path, job.settings.background
+
+
 def _failed(job: Job, error: Exception) -> Outcome:
     return Outcome(job.name, job.key, "failed", error=str(error), error_type=type(error).__name__)
 
@@ -795,7 +890,7 @@ def time_job(context: RunContext, job: Job) -> float:
         [settings],
         short,
         lambda index: session._inputs(index, [prepared]),
-        session._init_pictures([settings]),
+        session._init_pictures([settings], short[0]),
     ):
         float(step.losses.total.sum())  # waits for the device
         marks.append(time.perf_counter())

@@ -1,6 +1,7 @@
 """The step loop: scales, checkpoints, and that it does what it is for."""
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,7 +9,15 @@ import torch
 from pipeline.backbone import Backbone, load_weights
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, stack
 from pipeline.settings import Settings
-from pipeline.stylize import ScaleInputs, State, Step, optimise, schedule_scales, style_grams
+from pipeline.stylize import (
+    ScaleInputs,
+    State,
+    Step,
+    enlarge,
+    optimise,
+    schedule_scales,
+    style_grams,
+)
 
 
 def pictures(seed: int, count: int, height: int, width: int) -> torch.Tensor:
@@ -32,7 +41,8 @@ class World:
         contents = pictures(1, 2, scale.height, scale.width)
         style = pictures(2, 1, scale.height, scale.width)[0]
         grams = style_grams(self.backbone, style, tuple(self.jobs[0].style_layers))
-        return ScaleInputs(contents, {k: torch.stack([g, g]) for k, g in grams.items()})
+        stacked = {k: torch.stack([g, g]) for k, g in grams.items()}
+        return ScaleInputs(contents, torch.arange(2), stacked)
 
     def steps(self, resume: State | None = None) -> list[Step]:
         return list(optimise(self.backbone, self.jobs, self.scales, self.inputs, resume=resume))
@@ -94,3 +104,81 @@ def test_few_steps_leave_out_coarse_scales() -> None:
     scales = schedule_scales(Settings(size=512, steps=2), 100, 100)
     assert [scale.steps for scale in scales] == [1, 1]
     assert scales[-1].width == 512
+
+
+def test_a_job_whose_loss_has_settled_leaves_and_the_others_go_on_as_before() -> None:
+    shared = {"size": 64, "scale_start": 0, "steps": 60, "average": 0.5}
+    world = World(**shared)
+    alone = world.steps()
+    settling = world.jobs[0].model_copy(update={"tolerance": 0.3})
+    world.jobs = [settling, world.jobs[1]]
+    both = world.steps()
+    left, stayed = both[-1].steps.tolist()
+    assert 20 <= left < 60 and left % 10 == 0 and stayed == 60
+    torch.testing.assert_close(both[-1].images[1], alone[-1].images[1], rtol=0, atol=1 / 255)
+    # What it left with is what it had then.
+    early = next(itertools.islice(alone_steps(world, left), left - 1, None))
+    torch.testing.assert_close(both[-1].images[0], early, rtol=0, atol=1 / 255)
+    totals = [float(step.losses.total[0]) for step in alone]
+    before, after = sum(totals[left - 20 : left - 10]), sum(totals[left - 10 : left])
+    assert before - after < 0.3 * before
+    earlier = [sum(totals[i : i + 10]) for i in range(0, left - 10, 10)]
+    assert all(a - b >= 0.3 * a for a, b in itertools.pairwise(earlier))
+
+
+def alone_steps(world: World, count: int) -> Iterator[torch.Tensor]:
+    jobs = [job.model_copy(update={"tolerance": 0.0}) for job in world.jobs]
+    steps = optimise(world.backbone, jobs, world.scales, world.inputs)
+    return (step.images[0].clone() for step in itertools.islice(steps, count))
+
+
+def test_when_all_have_settled_the_scale_ends_and_the_count_goes_on() -> None:
+    world = World(size=64, scale_start=48, steps=60, tolerance=0.5)
+    steps = world.steps()
+    assert len(steps) < 60 and steps[-1].number == 60
+    assert {step.scale for step in steps} == {0, 1}
+    assert bool((steps[-1].steps <= len(steps)).all())
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_settled_jobs_and_carried_memory_survive_a_checkpoint(optimiser: str) -> None:
+    rate = 0.05 if optimiser == "adam" else 1.0
+    world = World(
+        size=64, scale_start=48, steps=60, optimiser=optimiser, learning_rate=rate, carry=True
+    )
+    world.jobs[0] = world.jobs[0].model_copy(update={"tolerance": 0.3})
+    straight = world.steps()
+    assert int(straight[-1].steps[0]) < 60
+    for step in optimise(world.backbone, world.jobs, world.scales, world.inputs):
+        if step.scale == 0 and int(step.steps[0]) < int(step.steps[1]):
+            state = step.state
+            kept = {name: values.clone() for name, values in state.tensors.items()}
+            resumed = world.steps(State(state.scale, state.step, kept))
+            break
+    else:
+        pytest.fail("no job settled while the other moved")
+    torch.testing.assert_close(resumed[-1].images, straight[-1].images, rtol=0, atol=1 / 255)
+    assert resumed[-1].steps.tolist() == straight[-1].steps.tolist()
+
+
+def test_detail_puts_back_what_a_coarse_scale_cannot_hold() -> None:
+    content = pictures(3, 1, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    coarse = torch.nn.functional.interpolate(content, (16, 16), mode="bicubic", antialias=True)
+    # Where the result is the content itself, all of it must come back.
+    back = enlarge(coarse, coarse, content, torch.ones(1))
+    torch.testing.assert_close(back, content.clamp(0, 1), rtol=0, atol=1e-5)
+    plain = enlarge(coarse, coarse, content, torch.zeros(1))
+    assert float((plain - content).abs().max()) > 0.01
+
+
+def test_the_learning_rate_rises_over_the_warm_up() -> None:
+    moved = {}
+    for warmup in (0, 10):
+        world = World(size=64, scale_start=0, steps=20, warmup=warmup, average=0.0)
+        steps = itertools.islice(
+            optimise(world.backbone, world.jobs, world.scales, world.inputs), 1
+        )
+        (first,) = [step.images.clone() for step in steps]
+        moved[warmup] = (first - world.inputs(0).contents).abs().median()
+    # Adam's first step is the learning rate for every pixel.
+    assert float(moved[10] / moved[0]) == pytest.approx(0.1, rel=0.05)
