@@ -97,7 +97,8 @@ def _needs_normalised(manifest: Manifest) -> bool:
     presets = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
     named = [PRESETS[p].get("normalised", False) for p in presets]
     chosen = [manifest.settings["normalised"]] if "normalised" in manifest.settings else named
-    return any(swept or chosen)
+    own = [Settings.model_validate(pair.settings).normalised for pair in manifest.pairs]
+    return any(swept or chosen) or any(own)
 
 
 def prepare(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.images import check_header, is_image_name
@@ -64,9 +64,22 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-def _two(value: list[str]) -> list[str]:
-    if len(value) != 2:
-        raise ValueError("must be [content, style]")
+class PairEntry(_Frozen):
+    """One content picture with one style, and settings of their own if wanted."""
+
+    content: str = Field(description="content picture: a file, folder or glob")
+    style: str | Blend = Field(description="style picture, a blend, or a blend's name")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="settings of this pair, beside those of every job"
+    )
+
+
+def _pair(value: object) -> object:
+    """`[content, style]` is the short form."""
+    if isinstance(value, (list, tuple)):
+        if len(value) != 2 or not all(isinstance(part, str) for part in value):
+            raise ValueError("must be [content, style]")
+        return {"content": value[0], "style": value[1]}
     return value
 
 
@@ -84,9 +97,10 @@ class ManifestFile(_Frozen):
     pairing: Literal["product", "zip"] | Sample = Field(
         "product", description="which styles go with which contents"
     )
-    pairs: list[Annotated[list[str], AfterValidator(_two)]] = Field(
+    pairs: list[Annotated[PairEntry, BeforeValidator(_pair)]] = Field(
         default_factory=list,
-        description="explicit [content, style] pairs, beside the above",
+        description="explicit pairs, beside the above: [content, style], or "
+        "{content, style, settings}",
     )
     backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
         default_factory=lambda: BackboneChoice(name="vgg19", weights=None),
@@ -116,6 +130,20 @@ class Style:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """An explicit pair.
+
+    Attributes:
+        content, style: indices into the manifest's contents and styles.
+        settings: its own, beside those of every job.
+    """
+
+    content: int
+    style: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A valid manifest, with its pictures found and its settings checked.
 
@@ -123,7 +151,7 @@ class Manifest:
         path: the manifest's file.
         text: the file as read.
         output: the run folder, absolute.
-        pairs: explicit pairs as indices into `contents` and `styles`.
+        pairs: explicit pairs.
         paired: how many of `contents` and `styles` take part in `pairing`; the rest are only in
             `pairs`.
         axes: the grid, in the manifest's order, each value as validated.
@@ -135,7 +163,7 @@ class Manifest:
     contents: tuple[Picture, ...]
     styles: tuple[Style, ...]
     pairing: Literal["product", "zip"] | Sample
-    pairs: tuple[tuple[int, int], ...]
+    pairs: tuple[Pair, ...]
     paired: tuple[int, int]
     backbone: str
     weights: Path | None
@@ -432,6 +460,8 @@ def _known_keys(position: Position) -> Sequence[str]:
         "style": Blend,
         "pairing": Sample,
     }
+    if position[0] == "pairs" and "settings" not in position:
+        return list((Blend if "style" in position else PairEntry).model_fields)
     model = models.get(position[0], Settings)
     return list(model.model_fields)
 
@@ -553,7 +583,7 @@ def _find_pictures(
         else:
             styles.add(_blend(source, (*position, "blend"), base, entry))
     paired = (len(contents.items), len(styles.items))
-    pairs = tuple(_explicit_pairs(source, file, base, contents, styles))
+    pairs = tuple(_explicit_pairs(source, file, base, contents, styles, settings, axes))
     _check_pairing(source, file, paired, pairs)
     weights = base / file.backbone.weights if file.backbone.weights else None
     if weights is not None and not weights.is_file():
@@ -657,19 +687,56 @@ def _explicit_pairs(
     base: Path,
     contents: _Gathered,
     styles: _Gathered,
-) -> Iterator[tuple[int, int]]:
+    settings: Mapping[str, Any],
+    axes: Mapping[str, tuple[Any, ...]],
+) -> Iterator[Pair]:
     named = {entry.name for entry in file.style if isinstance(entry, Blend)}
     blends = {style.label: i for i, style in enumerate(styles.items) if style.label in named}
-    for index, (content, style) in enumerate(file.pairs):
-        left = list(_expand(source, ("pairs", index, 0), base, content))
-        if style in blends:
-            right = [styles.items[blends[style]]]
+    for index, entry in enumerate(file.pairs):
+        short = isinstance(source.data["pairs"][index], list)
+        at: Position = ("pairs", index)
+        left = list(_expand(source, (*at, 0 if short else "content"), base, entry.content))
+        position: Position = (*at, 1 if short else "style")
+        if isinstance(entry.style, Blend):
+            right = [_blend(source, (*position, "blend"), base, entry.style)]
+        elif entry.style in blends:
+            right = [styles.items[blends[entry.style]]]
         else:
-            found = _expand(source, ("pairs", index, 1), base, style)
+            found = _expand(source, position, base, entry.style)
             right = [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
+        own = _with_init_path(
+            base, _pair_settings(source, (*at, "settings"), entry, settings, axes)
+        )
         for picture in left:
             for other in right:
-                yield contents.add(picture), styles.add(other)
+                yield Pair(contents.add(picture), styles.add(other), own)
+
+
+def _pair_settings(
+    source: _Source,
+    position: Position,
+    entry: PairEntry,
+    settings: Mapping[str, Any],
+    axes: Mapping[str, tuple[Any, ...]],
+) -> dict[str, Any]:
+    """A pair's own settings as validated."""
+    wrong = False
+    for name in entry.settings:
+        if name in axes:
+            source.report((*position, name), f"{name} is swept in `grid`; leave it out of one")
+            wrong = True
+    together = {**settings, **entry.settings}
+    for place, message in settings_problems(together):
+        if place and place[0] in entry.settings:
+            source.report((*position, *place), message)
+            wrong = True
+    if wrong or settings_problems(together):
+        return {}
+    valid = Settings.model_validate(together)
+    problem = valid.problem()
+    if problem and entry.settings:
+        source.report(position, problem)
+    return {name: getattr(valid, name) for name in entry.settings}
 
 
 def _check_pairing(
@@ -706,12 +773,16 @@ def _check_init(
     places: list[tuple[Position, Any]] = [(("settings", "init"), settings.get("init", "content"))]
     places += [(("grid", "init", i), value) for i, value in enumerate(axes.get("init", ()))]
     for position, value in places:
-        if value not in ("content", "noise"):
-            path = base / Path(str(value)).expanduser()
-            try:
-                check_header(path)
-            except ImageError as error:
-                source.report(position, f"neither content nor noise nor a picture: {error}")
+        _check_init_file(source, base, position, value)
+
+
+def _check_init_file(source: _Source, base: Path, position: Position, value: Any) -> None:
+    if value not in ("content", "noise"):
+        path = base / Path(str(value)).expanduser()
+        try:
+            check_header(path)
+        except ImageError as error:
+            source.report(position, f"neither content nor noise nor a picture: {error}")
 
 
 def _init_path(base: Path, value: Any) -> Any:
@@ -762,6 +833,9 @@ def json_schema() -> dict[str, Any]:
     style_items = described["style"].pop("items")
     described["style"].pop("type", None)
     described["style"] |= {"anyOf": [style_items, {"type": "array", "items": style_items}]}
+    short = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+    described["pairs"]["items"] = {"anyOf": [short, {"$ref": "#/$defs/PairEntry"}]}
+    definitions["PairEntry"]["properties"]["settings"] = described["settings"]
     choice = {"enum": ["vgg19", "lite"]}
     described["backbone"] = {
         "anyOf": [choice, {"$ref": "#/$defs/BackboneChoice"}],

@@ -189,9 +189,28 @@ class Plan:
         return contents * styles
 
     @cached_property
-    def _extra_pairs(self) -> list[tuple[int, int]]:
-        """Explicit pairs that the pairing does not already make."""
-        return [pair for pair in dict.fromkeys(self.manifest.pairs) if not self._is_made(pair)]
+    def _extra_pairs(self) -> list[tuple[int, int, int]]:
+        """Explicit pairs that the pairing does not already make: content, style, own settings."""
+        own = [repr(dict(pair.settings)) for pair in self.manifest.pairs]
+        pairs = [
+            (pair.content, pair.style, self._own_index[settings])
+            for pair, settings in zip(self.manifest.pairs, own, strict=True)
+        ]
+        return [p for p in dict.fromkeys(pairs) if p[2] or not self._is_made((p[0], p[1]))]
+
+    @cached_property
+    def _own_settings(self) -> list[tuple[Mapping[str, Any], str]]:
+        """The settings that explicit pairs have of their own, each with its label; first none."""
+        distinct = {repr(dict(p.settings)): p.settings for p in self.manifest.pairs if p.settings}
+        rows = []
+        for shown, settings in distinct.items():
+            label = "__".join(value_label(name, value) for name, value in settings.items())
+            rows.append([label, f"{label}-{_short_hash(shown)}"])
+        return [({}, ""), *zip(distinct.values(), unique_labels(rows), strict=True)]
+
+    @cached_property
+    def _own_index(self) -> dict[str, int]:
+        return {repr(dict(own)): i for i, (own, _) in enumerate(self._own_settings)}
 
     def _is_made(self, pair: tuple[int, int]) -> bool:
         contents, styles = self.manifest.paired
@@ -211,15 +230,16 @@ class Plan:
         styles = self.manifest.paired[1]
         return sorted(draw.sample(range(styles), min(pairing.sample, styles)))
 
-    def _pairs(self) -> Iterator[tuple[int, int]]:
+    def _pairs(self) -> Iterator[tuple[int, int, int]]:
+        """Content, style, and which of the pairs' own settings."""
         contents, styles = self.manifest.paired
         if self.manifest.pairing == "zip":
-            yield from zip(range(contents), range(styles), strict=False)
+            yield from ((i, i, 0) for i in range(min(contents, styles)))
         elif isinstance(self.manifest.pairing, Sample):
             for content in range(contents if styles else 0):
-                yield from ((content, style) for style in self._sampled(content))
+                yield from ((content, style, 0) for style in self._sampled(content))
         else:
-            yield from itertools.product(range(contents), range(styles))
+            yield from itertools.product(range(contents), range(styles), (0,))
         yield from self._extra_pairs
 
     @property
@@ -239,13 +259,16 @@ class Plan:
             for name, values in self.manifest.axes.items()
         ]
 
-    def _point(self, index: int) -> _Point:
-        values, labels = {}, []
+    def _point(self, index: int, own: int) -> _Point:
+        values: dict[str, Any] = {}
+        labels: list[str] = []
         for name, choices, names in reversed(self._axes):
             index, choice = divmod(index, len(choices))
             values[name] = choices[choice]
             labels.append(names[choice])
-        values = dict(reversed(values.items()))
+        mine, label = self._own_settings[own]
+        values = {**mine, **dict(reversed(values.items()))}
+        labels += [label] if label else []
         settings = Settings.model_validate({**self.manifest.settings, **values})
         deciding = settings.deciding_pixels()
         if settings.init not in ("content", "noise"):
@@ -277,12 +300,12 @@ class Plan:
         """
         point = lru_cache(maxsize=100_000)(self._point)
         numbers = itertools.count()
-        for content_index, style_index in self._pairs():
+        for content_index, style_index, own in self._pairs():
             content = self.manifest.contents[content_index]
             style = self.manifest.styles[style_index]
             pair_name = f"{self.content_labels[content_index]}__{self.style_labels[style_index]}"
             for point_index in range(self._points):
-                at = point(point_index)
+                at = point(point_index, own)
                 yield Job(
                     index=next(numbers),
                     name="__".join((pair_name, *at.labels)),

@@ -31,6 +31,14 @@ BROKEN = [
     ("grid: {sed: [1]}", "did you mean 'seed'?"),
     ("output: again", "key 'output' stands twice, first in line 1"),
     ("pairs: [[a.png, nowhere.png]]", ":5: pairs[0][1]: nowhere.png: no such file"),
+    ("pairs: [{content: a.png, style: no.png}]", ":5: pairs[0].style: no.png: no such file"),
+    ("pairs: [{content: a.png, styl: s.png}]", "did you mean 'style'?"),
+    ("pairs: [{content: a.png, style: s.png, settings: {sed: 1}}]", "did you mean 'seed'?"),
+    ("pairs: [{content: a.png, style: s.png, settings: {seed: -1}}]", "must be at least 0"),
+    (
+        "grid: {seed: [1]}\npairs: [{content: a.png, style: s.png, settings: {seed: 2}}]",
+        "pairs[0].settings.seed: seed is swept in `grid`",
+    ),
     ("pairing: {sample: 2}", "2 styles are to be drawn, but only 1"),
     ("settings: !!python/object/apply:os.system [ls]", "tags such as"),
     ("settings: " + "[" * 25 + "]" * 25, "nested more than 20 levels"),
@@ -128,6 +136,24 @@ def test_sampled_styles_are_the_same_every_time(folder: Path, picture: Callable[
 
 def test_explicit_pairs_are_not_made_twice(folder: Path) -> None:
     assert len(plan_of(load(folder, GOOD + "pairs: [[a.png, s.png], [s.png, s.png]]\n"))) == 2
+
+
+def test_pairs_have_settings_of_their_own(folder: Path) -> None:
+    entries = [
+        "{content: a.png, style: s.png, settings: {style_weight: 7, seed: 3}}",
+        "{content: a.png, style: s.png, settings: {style_weight: 7.0000001, seed: 3}}",
+        "{content: a.png, style: {name: mix, blend: {a.png: 1, s.png: 3}}, settings: {steps: 9}}",
+    ]
+    text = f"settings: {{steps: 5}}\ngrid: {{tv_weight: [0, 2]}}\npairs: [{', '.join(entries)}]\n"
+    plan = plan_of(load(folder, GOOD + text))
+    jobs = list(plan.jobs())
+    assert len(plan) == len(jobs) == 8
+    assert len({job.name for job in jobs}) == len({job.key for job in jobs}) == 8
+    assert [job.settings.style_weight for job in jobs] == [3, 3, 7, 7, 7.0000001, 7.0000001, 3, 3]
+    assert [job.settings.tv_weight for job in jobs] == [0, 2] * 4
+    assert [job.settings.steps for job in jobs] == [5] * 6 + [9] * 2
+    assert jobs[2].point == {"style_weight": 7, "seed": 3, "tv_weight": 0}
+    assert [round(weight, 2) for _, weight in jobs[6].style.parts] == [0.25, 0.75]
 
 
 def test_keys_follow_settings_and_bytes(folder: Path, picture: Callable[..., Path]) -> None:
