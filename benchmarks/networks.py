@@ -11,16 +11,19 @@ from pipeline.backbone import VGG19_WIDTHS, Weights, load_weights
 from pipeline.layers import LAYERS
 
 
-def vgg19_shape() -> Weights:
+def vgg19_shape(heads: bool = False) -> Weights:
     """VGG-19's widths and depth, computing the features of `lite`.
 
     Random weights would optimise to nothing and their losses would mean nothing. Here each channel
     of `lite` stands several times beside itself and each weight is divided by the copies that it
     reads, so all features are `lite`'s, repeated; layers that `lite` does not have hand on what
     they read. The arithmetic is VGG-19's.
+
+    Args:
+        heads: hand out what `lite` hands out, through its 1x1 projections; they add 1% of work.
     """
     lite = load_weights("lite")
-    convs = {}
+    convs, projections = {}, {}
     copies = torch.arange(3)  # which channel of lite each input channel is
     for layer, width in VGG19_WIDTHS.items():
         weight, bias = lite.convs.get(layer) or _identity(int(copies.max()) + 1)
@@ -28,7 +31,11 @@ def vgg19_shape() -> Weights:
         share = torch.bincount(copies, minlength=int(copies.max()) + 1)[copies]
         convs[layer] = (weight[kept][:, copies] / share[None, :, None, None], bias[kept])
         copies = kept
-    return Weights("vgg19", convs, {}, lite.input, "lite, repeated").with_digest()
+        if heads and layer in lite.heads:
+            head, head_bias = lite.heads[layer]
+            share = torch.bincount(copies)[copies]
+            projections[layer] = (head[:, copies] / share[None, :, None, None], head_bias)
+    return Weights("vgg19", convs, projections, lite.input, "lite, repeated").with_digest()
 
 
 def _identity(channels: int) -> tuple[Tensor, Tensor]:

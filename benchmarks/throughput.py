@@ -6,17 +6,21 @@ Three ways to do the same jobs, with the same weights and the same objective, th
 
 - `tutorial`: the common PyTorch tutorial's shape. One picture at a time, the whole of VGG-19 to its
   end, four passes a step since the features of content and style are computed anew each time,
-  Adam, full size from the first step.
+  Adam, full size from the first step; the network in eval mode but not frozen, so that gradients
+  of its weights are computed and never used. `frozen tutorial` is the same without that slip.
 - `single`: the best of the usual tools. One picture at a time, the network cut at the deepest
-  layer, targets computed once, one pass a step, float32; L-BFGS and Adam, whichever is there first.
+  layer, targets computed once, one pass a step, float32; L-BFGS as neural-style has it and Adam
+  with clipped pixels as style-transfer-pytorch has it, whichever is there first.
 - `nst batch`, the command itself.
 
-One float32 evaluator scores `nst`'s final pictures with the paper's loss. The time of the others is
-the time at which their own loss reaches that score, found along the way; a loop that does not
-reach it within its steps counts with all its time, as `at least`. The seconds of a step are the
+One float32 evaluator scores pictures with the paper's loss: `nst`'s final ones as they were
+written, the others' after each step as they would be written (clipped to 0..1). The time of the
+others is the time at which they reach `nst`'s score; a loop that does not reach it within its steps
+counts with all its time, as `at least`. The seconds of a step are the
 median of steps timed one after another, nothing else running. The tutorial's loop computes what
 `single` with Adam computes, only more dearly, so its steps are timed and the loss over steps is
-taken from there.
+taken from there. Without VGG-19's weights a network of its shape computes `lite`'s features; then
+the losses over steps are computed with `lite` itself, which gives the same ones nine times as fast.
 """
 
 from __future__ import annotations
@@ -35,12 +39,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from networks import vgg19_shape, without_heads
+from networks import vgg19_shape
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.backbone import VGG19_WIDTHS, Weights, load_weights
+from pipeline.backbone import Weights, load_weights
 from pipeline.settings import STYLE_LAYERS
 from pipeline.store import RunFolder
 
@@ -56,6 +60,7 @@ class Network:
 
     def __init__(self, weights: Weights, device: str) -> None:
         self.kernels = {k: (w.to(device), b.to(device)) for k, (w, b) in weights.convs.items()}
+        self.heads = {k: (w.to(device), b.to(device)) for k, (w, b) in weights.heads.items()}
         self.input = tuple(t.to(device) for t in weights.input)
 
     def __call__(self, x: Tensor, last: str) -> dict[str, Tensor]:
@@ -66,7 +71,7 @@ class Network:
             if layer.endswith("_1") and layer != "conv1_1":
                 x = F.avg_pool2d(x, 2)
             x = F.relu(F.conv2d(x, weight, bias, padding=1))
-            features[layer] = x
+            features[layer] = F.conv2d(x, *self.heads[layer]) if layer in self.heads else x
             if layer == last:
                 break
         return features
@@ -117,7 +122,7 @@ def evaluate(network: Network, job: Job, picture: Tensor) -> float:
 def single(
     network: Network, job: Job, optimiser: str, rate: float, steps: int, goal: float
 ) -> tuple[list[float], list[float]]:
-    """Losses before each step and seconds of each step, until `goal` is reached."""
+    """Scores (none without a goal) and seconds of each step, until `goal` is reached."""
     content, style = targets(network, job, "conv5_1")
     x = job.content.clone().requires_grad_()
     made: torch.optim.Optimizer
@@ -127,27 +132,36 @@ def single(
         made = torch.optim.LBFGS(
             [x], lr=rate, max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0
         )
-    losses: list[float] = []
+    scores: list[float] = []
     seconds = []
 
     def closure() -> float:
         made.zero_grad()
         loss = paper_loss(job, network(x, "conv5_1"), content, style)
         loss.backward()
-        losses.append(float(loss.detach()))
-        return losses[-1]
+        return float(loss.detach())
 
     for _ in range(steps):
         began = time.perf_counter()
         made.step(closure)
+        if optimiser == "adam":
+            with torch.no_grad():
+                x.clamp_(0, 1)
         seconds.append(time.perf_counter() - began)
-        if losses[-1] <= goal:
-            break
-    return losses, seconds
+        if goal:
+            with torch.no_grad():
+                of = network(x.clamp(0, 1), "conv5_1")
+                scores.append(float(paper_loss(job, of, content, style)))
+            if scores[-1] <= goal:
+                break
+    return scores, seconds
 
 
-def tutorial_step_seconds(network: Network, job: Job, steps: int) -> float:
+def tutorial_step_seconds(network: Network, job: Job, steps: int, frozen: bool) -> float:
     """Median seconds of a step of the tutorial's loop."""
+    weights = [t for pair in network.kernels.values() for t in pair]
+    for tensor in weights:
+        tensor.requires_grad_(not frozen)
     x = job.content.clone().requires_grad_()
     adam = torch.optim.Adam([x], lr=0.01)
     seconds = []
@@ -159,13 +173,16 @@ def tutorial_step_seconds(network: Network, job: Job, steps: int) -> float:
         paper_loss(job, of_x, of_content[CONTENT_LAYER], style).backward()
         adam.step()
         seconds.append(time.perf_counter() - began)
+    for tensor in weights:
+        tensor.requires_grad_(False)
+        tensor.grad = None
     return statistics.median(seconds)
 
 
 # --- the comparison -------------------------------------------------------------------------------
 
 # Rates as their users choose them; the first of these to reach the score counts.
-SINGLE = (("lbfgs", 1.0), ("adam", 0.02), ("adam", 0.01))
+SINGLE = (("lbfgs", 1.0), ("adam", 0.02), ("adam", 0.05))
 MANIFEST = """\
 output: run
 content: {contents}
@@ -178,8 +195,16 @@ settings:
   content_weight: {content_weight}
   tv_weight: 0
   padding: zeros
+  optimiser: lbfgs
+  learning_rate: 1
+  learning_rate_falloff: 1
+  learning_rate_end: 1
+  warmup: 0
+  average: 0
+  carry: true
   scale_start: {scale_start}
-  learning_rate: {rate}
+  scale_factor: 2
+  step_falloff: 0.5
 grid:
   style_weight: {style_weights}
 """
@@ -205,20 +230,20 @@ def picture(path: Path, size: tuple[int, int] | None = None) -> Tensor:
     return data.view(1, image.height, image.width, 3).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
-def nst_batch(
-    folder: Path, weights: Weights, name: str, content_weight: float, given: argparse.Namespace
-) -> Batch:
+def nst_batch(folder: Path, weights: Weights, name: str, given: argparse.Namespace) -> Batch:
     """Runs the command on the grid, its cache of targets empty."""
     folder.mkdir()
     state = {f"{k}.{part}": t for k, (w, b) in weights.convs.items() for part, t in
              (("weight", w), ("bias", b))}  # fmt: skip
+    state |= {f"head{k[4:]}.{part}": t for k, (w, b) in weights.heads.items() for part, t in
+              (("weight", w), ("bias", b))}  # fmt: skip
     state |= {"input.weight": weights.input[0], "input.bias": weights.input[1]}
     save_file({k: t.contiguous() for k, t in state.items()}, folder / "weights.safetensors")
     text = MANIFEST.format(
         contents=[str(p) for p in given.contents], styles=[str(p) for p in given.styles],
         name=name, weights=folder / "weights.safetensors", size=given.size, steps=given.nst_steps,
-        content_weight=content_weight, style_weights=given.style_weights,
-        rate=given.nst_rate, scale_start=given.scale_start,
+        content_weight=given.content_weight, style_weights=given.style_weights,
+        scale_start=given.scale_start,
     )  # fmt: skip
     (folder / "m.yaml").write_text(text)
     command = [sys.executable, "-c", "from cli import main; main()", "batch",
@@ -240,14 +265,14 @@ def nst_batch(
         )
         content = picture(Path(record["content"]["path"]), (width, height))
         weight = record["settings"]["style_weight"]
-        jobs.append(Job(content, style, content_weight, weight))
+        jobs.append(Job(content, style, given.content_weight, weight))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return Batch(seconds, store.summaries()[""]["seconds"], peak, jobs, pictures)
 
 
 def steps_to(losses: Sequence[float], goal: float) -> int | None:
     """Steps after which the loss is at `goal` or below."""
-    return next((i for i, loss in enumerate(losses) if loss <= goal), None)
+    return next((i + 1 for i, loss in enumerate(losses) if loss <= goal), None)
 
 
 def main() -> None:
@@ -260,33 +285,26 @@ def main() -> None:
                         default=sorted((DEMO / "content").glob("*.jpg")))  # fmt: skip
     parser.add_argument("--styles", type=Path, nargs="+",
                         default=sorted((DEMO / "style").glob("*.jpg")))  # fmt: skip
-    parser.add_argument("--content-weight", type=float, default=1e-7)
+    parser.add_argument("--content-weight", type=float, default=1e-5)
     parser.add_argument("--style-weights", type=float, nargs="+", default=[1.0, 3.0])
-    parser.add_argument("--nst-steps", type=int, default=100)
-    parser.add_argument("--nst-rate", type=float, default=0.03)
-    parser.add_argument("--scale-start", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=500, help="of the other loops, at most")
+    parser.add_argument("--nst-steps", type=int, default=60)
+    parser.add_argument("--scale-start", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=300, help="of the other loops, at most")
     parser.add_argument("--timed", type=int, default=15, help="steps to time")
     parser.add_argument("--vgg19", action="store_true", help="VGG-19's own weights (see README)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     device = "cuda" if cuda else "cpu"
-    lite = without_heads(load_weights("lite"))
-    vgg = without_heads(load_weights("vgg19")) if given.vgg19 else without_heads(vgg19_shape())
+    lite = load_weights("lite")
+    vgg = load_weights("vgg19") if given.vgg19 else vgg19_shape(heads=True)
     heavy = Network(vgg, device)
-    # VGG-19's shape computes lite's features, repeated; so the loss along the way can be had from
-    # lite, nine times as fast, if the content's sum of squares is multiplied by the repetitions.
     light = heavy if given.vgg19 else Network(lite, device)
-    repeated = (
-        1.0 if given.vgg19 else VGG19_WIDTHS[CONTENT_LAYER] / len(lite.convs[CONTENT_LAYER][1])
-    )
 
     with tempfile.TemporaryDirectory() as name:
-        ours = nst_batch(Path(name) / "vgg19", vgg, "vgg19", given.content_weight, given)
+        ours = nst_batch(Path(name) / "vgg19", vgg, "vgg19", given)
         quick = None
         if not given.vgg19:
-            weight = given.content_weight * repeated
-            quick = nst_batch(Path(name) / "lite", lite, "lite", weight, given)
+            quick = nst_batch(Path(name) / "lite", lite, "lite", given)
 
     rows = []
 
@@ -298,15 +316,16 @@ def main() -> None:
     _, lbfgs_s = single(heavy, first, "lbfgs", 1.0, given.timed, 0)
     _, adam_s = single(heavy, first, "adam", 0.01, given.timed, 0)
     step_s = {"lbfgs": statistics.median(lbfgs_s), "adam": statistics.median(adam_s)}
-    tutorial_s = tutorial_step_seconds(heavy, first, max(3, given.timed // 3))
+    few = max(3, given.timed // 3)
+    step_s["tutorial"] = tutorial_step_seconds(heavy, first, few, False)
+    step_s["frozen tutorial"] = tutorial_step_seconds(heavy, first, few, True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     for job, made in zip(map(plain, ours.jobs), ours.pictures, strict=True):
         goal = evaluate(heavy, job, made.to(device))
-        same = Job(job.content, job.style, job.content_weight * repeated, job.style_weight)
         times: dict[str, float] = {}
         reached: dict[str, int | None] = {}
         for optimiser, rate in SINGLE:
-            losses, _ = single(light, same, optimiser, rate, given.steps, goal)
+            losses, _ = single(light, job, optimiser, rate, given.steps, goal)
             reached[f"{optimiser} {rate:g}"] = steps = steps_to(losses, goal)
             times[f"{optimiser} {rate:g}"] = (steps or given.steps) * step_s[optimiser]
         best = min((k for k in times if reached[k] is not None), key=times.__getitem__, default="")
@@ -319,7 +338,9 @@ def main() -> None:
                 "steps": reached,
                 "single_s": times[best] if best else min(times.values()),
                 "at_least": not best,
-                "tutorial_s": (min(adam) if adam else given.steps) * tutorial_s,
+                "tutorial_s": (min(adam) if adam else given.steps) * step_s["tutorial"],
+                "frozen tutorial_s": (min(adam) if adam else given.steps)
+                * step_s["frozen tutorial"],
             }
         )
         if not given.json:
@@ -334,30 +355,39 @@ def main() -> None:
         "nst": ours.command_s,
         "single": sum(row["single_s"] for row in rows),
         "tutorial": sum(row["tutorial_s"] for row in rows),
+        "frozen tutorial": sum(row["frozen tutorial_s"] for row in rows),
     }
     if quick:
         totals["nst with lite"] = quick.command_s
+    each = totals["nst"] / count
     result = {
-        "jobs": count, "size": given.size, "step_s": step_s, "tutorial_step_s": tutorial_s,
-        "seconds": totals, "images_per_hour": {k: 3600 * count / s for k, s in totals.items()},
-        "nst_without_start_s": ours.run_s, "rows": rows,
+        "jobs": count,
+        "size": given.size,
+        "step_s": step_s,
+        "seconds": totals,
+        "images_per_hour": {k: 3600 * count / s for k, s in totals.items()},
+        "nst_without_start_s": ours.run_s,
+        "rows": rows,
         "peak_bytes": {"nst, each process": ours.peak_bytes, "single": peak},
-        "ratio": {k: statistics.median([row[f"{k}_s"] / (totals["nst"] / count) for row in rows])
-                  for k in ("single", "tutorial")},
-    }  # fmt: skip
+        "ratio": {
+            k: statistics.median([row[f"{k}_s"] / each for row in rows])
+            for k in ("single", "tutorial", "frozen tutorial")
+        },
+    }
     if given.json:
         print(json.dumps(result))
         return
-    print(f"\n{count} jobs of {given.size} px on {device}; seconds a step: {step_s}, "
-          f"tutorial {tutorial_s:.3f}")  # fmt: skip
-    print(f"{'':14} {'s a picture':>12} {'pictures/h':>11} {'nst is faster by':>17}")
+    steps = ", ".join(f"{name} {seconds:.3f}" for name, seconds in step_s.items())
+    print(f"\n{count} jobs of {given.size} px on {device}; seconds a step: {steps}")
+    print(f"{'':16} {'s a picture':>12} {'pictures/h':>11} {'nst is faster by':>17}")
     for name, seconds in totals.items():
-        print(f"{name:14} {seconds / count:12.2f} {3600 * count / seconds:11.0f} "
+        print(f"{name:16} {seconds / count:12.2f} {3600 * count / seconds:11.0f} "
               f"{seconds / totals['nst']:16.2f}x")  # fmt: skip
     print(
         f"median over jobs: single {result['ratio']['single']:.2f}x, "
         f"tutorial {result['ratio']['tutorial']:.2f}x"
     )
+    print(f"nst without its start: {ours.run_s / count:.2f} s a picture")
     print(
         f"peak memory: nst {ours.peak_bytes / 2**30:.2f} GiB each process, single "
         f"{peak / 2**30:.2f} GiB"

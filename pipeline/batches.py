@@ -24,7 +24,7 @@ def _shape_of(job: Job) -> tuple[Any, ...]:
     s = job.settings
     layers = (tuple(s.content_layers), tuple(s.style_layers))
     network = (s.pooling, s.padding, s.normalised, s.precision)
-    return (scales_of(job), s.loss, s.optimiser, s.corrections, s.carry, layers, network)
+    return (scales_of(job), s.loss, s.optimiser, s.corrections, s.carry, s.clamp, layers, network)
 
 
 def _cost(batch: Batch) -> int:

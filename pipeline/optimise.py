@@ -6,12 +6,16 @@ another's: all scalars of the methods are tensors over the batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+# Root mean square of an L-BFGS step's changes, where pixels span 0 to 1.
+_LONGEST = 0.05
 
 
 class Optimiser(Protocol):
@@ -27,6 +31,10 @@ class Optimiser(Protocol):
 
     def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
+        ...
+
+    def clamp(self, images: Tensor) -> None:
+        """Brings the pixels back into [0, 1] after a step."""
         ...
 
     def enlarge(self, size: tuple[int, int]) -> None:
@@ -69,6 +77,10 @@ class Adam:
         step = _per_image(rates / (1 - beta1**self.count), images) * self.first
         images.sub_(step.div_(root))
 
+    def clamp(self, images: Tensor) -> None:
+        """See `Optimiser`."""
+        images.clamp_(0, 1)
+
     def enlarge(self, size: tuple[int, int]) -> None:
         """See `Optimiser`. All losses are means or are balanced against each other, so a pixel of
         a picture k times as large has a k-th of the gradient."""
@@ -102,10 +114,12 @@ class LBFGS:
 
     Args:
         corrections: pairs (s, y) kept for each picture.
+        longest: the root mean square of a step's changes at most; longer ones are shortened, since
+            without a line search one such step can throw a picture away.
     """
 
-    def __init__(self, corrections: int = 20) -> None:
-        self.corrections = corrections
+    def __init__(self, corrections: int = 20, longest: float = math.inf) -> None:
+        self.corrections, self.longest = corrections, longest
         self.previous: Tensor | None = None
 
     def _begin(self, flat: Tensor) -> None:
@@ -136,32 +150,29 @@ class LBFGS:
         self.first, self.pending = False, True
         descends = (g * direction).sum(1) < 0
         self.previous = g.clone()
+        rms = length * direction.square().mean(1).sqrt()
+        length = length * (self.longest / rms.clamp_min(1e-30)).clamp_max(1)
         self.moved = direction * (length * descends)[:, None]
         images.add_(self.moved.view_as(images))
 
     def enlarge(self, size: tuple[int, int]) -> None:
-        """See `Optimiser`. Steps are enlarged as pictures are, and differences of gradients as
-        gradients are, so y.s stays what it was; the last gradient cannot be compared with the next
-        one, so no pair comes of that step."""
+        """See `Optimiser`. Only the scaling is carried: the pairs belong to another problem, and
+        steps that trust them diverge."""
         if self.previous is None:
             return
-        _, channels, height, width = self.shape
+        channels, height, width = self.shape[1:]
         ratio = height * width / (size[0] * size[1])
+        scale, known = self.scale / ratio, self.kept > 0
+        self.shape = torch.Size([len(scale), channels, *size])
+        self._begin(scale.new_zeros(len(scale), self.shape[1:].numel()))
+        self.scale = torch.where(known, scale, 1.0)
+        self.first, self.pending = not bool(known.all()), False
 
-        def grown(values: Tensor) -> Tensor:
-            flat = values.reshape(-1, channels, height, width)
-            return _resized(flat, size).reshape(*values.shape[:-1], -1)
-
-        self.s, self.y = grown(self.s), grown(self.y) * ratio
-        curvature = (self.s * self.y).sum(2)
-        self.rho = torch.where(curvature > 1e-10, 1 / curvature, 0)
-        last = (self.kept - 1) % self.corrections
-        everyone = torch.arange(len(last), device=last.device)
-        newest = self.y[last, everyone].square().sum(1).clamp_min(1e-30)
-        known = (self.kept > 0) & (curvature[last, everyone] > 1e-10)
-        self.scale = torch.where(known, curvature[last, everyone] / newest, self.scale / ratio)
-        self.moved, self.previous = grown(self.moved), grown(self.previous)
-        self.pending = False
+    def clamp(self, images: Tensor) -> None:
+        """See `Optimiser`. The step is taken to be the one that is left, so its pair stays true."""
+        before = images.clone()
+        images.clamp_(0, 1)
+        self.moved = self.moved + (images - before).flatten(1)
 
     def state(self) -> dict[str, Tensor]:
         """See `Optimiser`; the history is B x corrections x n."""
@@ -235,10 +246,14 @@ class LBFGS:
         return self.s[slot, everyone], self.y[slot, everyone], self.rho[slot, everyone]
 
 
-def make_optimiser(name: str, corrections: int) -> Optimiser:
-    """An optimiser by its name in the settings."""
+def make_optimiser(name: str, corrections: int, clamp: bool) -> Optimiser:
+    """An optimiser by its name in the settings.
+
+    Args:
+        clamp: pixels are kept within [0, 1], so no step need be longer than a part of that.
+    """
     makers: dict[str, Callable[[], Optimiser]] = {
         "adam": Adam,
-        "lbfgs": lambda: LBFGS(corrections),
+        "lbfgs": lambda: LBFGS(corrections, _LONGEST if clamp else math.inf),
     }
     return makers[name]()

@@ -170,6 +170,7 @@ class Settings(BaseModel):
     corrections: int = _setting(
         20, "pairs of steps and gradients that L-BFGS keeps", "pairs", ge=1, le=1000
     )
+    clamp: bool = _setting(True, "keep the pixels between 0 and 1 after each step")
     average: float = _setting(
         0.95, "decay of the average of the iterates that is the result; 0 takes the last",
         ge=0, lt=1,
@@ -238,6 +239,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_end": 1.0,
         "warmup": 0,
         "corrections": 100,
+        "clamp": False,
         "average": 0.0,
         "padding": "zeros",
         "normalised": True,

@@ -308,8 +308,8 @@ class _ScaleRun:
             given.grams,
             job_weights(jobs, device),
         )
-        self.clamps = shared.optimiser == "adam"
-        self.optimiser = make_optimiser(shared.optimiser, shared.corrections)
+        self.clamps = shared.clamp
+        self.optimiser = make_optimiser(shared.optimiser, shared.corrections, shared.clamp)
 
         def column(name: str) -> Tensor:
             return torch.tensor([float(getattr(s, name)) for s in jobs], device=device)
@@ -345,8 +345,7 @@ class _ScaleRun:
         ramp = (self.begun + self.done + 1) / self.warmups.clamp_min(1)
         self.optimiser.step(self.pixels, gradient, rates * ramp.clamp_max(1))
         if self.clamps:
-            # L-BFGS is left free: clipping would make its pairs (s, y) untrue.
-            self.pixels.clamp_(0, 1)
+            self.optimiser.clamp(self.pixels)
         self.average.mul_(self.decay).add_(self.pixels * (1 - self.decay))
         self.done += 1
         self.moves = self.moves + self.moving

@@ -59,3 +59,30 @@ def test_lbfgs_follows_torch_past_a_full_history() -> None:
             ), i, 15,
         )  # fmt: skip
         torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_lbfgs_within_bounds_reaches_the_constrained_minimum() -> None:
+    # (x - c)^2 with the minimum outside [0, 1] in some pixels: there the bound is the answer.
+    wanted = torch.tensor([[-0.5, 0.2, 0.7, 1.8, 0.4, 1.1]]).view(1, 1, 2, 3)
+    weights = torch.tensor([1.0, 9.0, 4.0, 2.0, 0.5, 3.0]).view(1, 1, 2, 3)
+    optimiser, x = LBFGS(corrections=10, longest=0.05), torch.full((1, 1, 2, 3), 0.5)
+    for _ in range(120):
+        before = x.clone()
+        optimiser.step(x, 2 * weights * (x - wanted), torch.ones(1))
+        assert float((x - before).square().mean().sqrt()) <= 0.05 + 1e-6
+        optimiser.clamp(x)
+    torch.testing.assert_close(x, wanted.clamp(0, 1), rtol=0, atol=1e-3)
+
+
+def test_carried_scaling_is_that_of_the_larger_picture() -> None:
+    # For a mean of squares the Hessian is 2/n: a picture four times as large needs steps 4 times.
+    def gradient(x: Tensor) -> Tensor:
+        return 2 * x / x[0].numel()
+
+    optimiser, x = LBFGS(corrections=5), torch.rand(1, 1, 4, 4)
+    for _ in range(3):
+        optimiser.step(x, gradient(x), torch.ones(1))
+    optimiser.enlarge((8, 8))
+    larger = torch.rand(1, 1, 8, 8)
+    optimiser.step(larger, gradient(larger), torch.ones(1))
+    torch.testing.assert_close(larger, torch.zeros_like(larger), rtol=0, atol=1e-5)
