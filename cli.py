@@ -67,6 +67,9 @@ def batch(
     failed_only: Annotated[
         bool, typer.Option("--failed-only", help="Only jobs that failed before.")
     ] = False,
+    with_report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
+    ] = True,
     quiet: Quiet = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -85,7 +88,19 @@ def batch(
         failed_only=failed_only,
     )
     options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every)
-    raise typer.Exit(commands.batch(manifest, options, quiet=quiet, as_json=json_lines))
+    raise typer.Exit(
+        commands.batch(manifest, options, quiet=quiet, as_json=json_lines, with_report=with_report)
+    )
+
+
+@app.command(epilog="Example: nst report runs/quickstart")
+def report(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+) -> None:
+    """Write report.html: the run as one page that opens from disk."""
+    from pipeline import commands
+
+    raise typer.Exit(commands.report(run))
 
 
 @app.command(epilog="Example: nst status runs/quickstart")

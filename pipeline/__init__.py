@@ -1,10 +1,11 @@
 """Batch neural style transfer.
 
-The way of the data: manifest -> plan -> schedule -> stylize -> store. One module a stage; a module
-imports only from those listed after it:
+The way of the data: manifest -> plan -> schedule -> stylize -> store -> report. One module a
+stage; a module imports only from those listed after it:
 
 - `doctor`: what this machine has and lacks
 - `distill`: training of small backbones
+- `report`: a run as one HTML page
 - `schedule`: plan -> batches -> slots; what is tried again
 - `engines`: processes of this machine, Dask, Ray
 - `batches`: jobs -> batches

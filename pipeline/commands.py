@@ -27,6 +27,7 @@ from pipeline.errors import (
     EngineError,
     ImageError,
     ManifestError,
+    NstError,
     RunFolderError,
     WeightsError,
 )
@@ -45,6 +46,7 @@ from pipeline.manifest import (
 from pipeline.memory import PROCESS_BYTES, budget, step_bytes
 from pipeline.plan import Job, Plan, count_by
 from pipeline.progress import Progress, duration, make_progress
+from pipeline.report import build_report
 from pipeline.schedule import (
     ENGINES,
     RunOptions,
@@ -170,7 +172,11 @@ def _header(
         "styles": len(manifest.styles),
         "grid": {name: list(values) for name, values in manifest.axes.items()},
         "settings": dict(manifest.settings),
-        "backbone": {"name": manifest.backbone, "weights_sha256": weights.digest},
+        "backbone": {
+            "name": manifest.backbone,
+            "weights": str(manifest.weights) if manifest.weights else None,
+            "weights_sha256": weights.digest,
+        },
         "algorithm": ALGORITHM,
         "versions": versions(),
         "devices": list(context.slots),
@@ -239,12 +245,22 @@ def _parse_shard(text: str) -> tuple[int, int]:
 
 
 def batch(
-    manifest_path: Path, options: Options, *, quiet: bool = False, as_json: bool = False
+    manifest_path: Path,
+    options: Options,
+    *,
+    quiet: bool = False,
+    as_json: bool = False,
+    with_report: bool = True,
 ) -> int:
-    """Runs a manifest and prints the summary; returns the exit code."""
+    """Runs a manifest, makes its report and prints the summary; returns the exit code."""
     manifest = load_manifest(manifest_path)
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
+    if with_report and summary.done + summary.failed:
+        try:
+            build_report(RunFolder(manifest.output))
+        except (NstError, OSError) as error:  # the run itself is whole
+            progress.warn(f"no report: {error}")
     if as_json:
         _print_json(_summary_event(summary, manifest.output))
     elif not quiet:
@@ -282,12 +298,43 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
     yield f"pictures and records: {output / 'images'}"
+    if (output / "report.html").exists():
+        yield f"all at a glance: {output / 'report.html'}"
     if summary.failed:
         yield f"reasons of failures: nst status {output}"
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:
         yield f"stopped; go on with: {command}"
+
+
+# --- report ---------------------------------------------------------------------------------------
+
+
+def report(run: Path) -> int:
+    """Writes a run's page and says where it is.
+
+    Raises:
+        RunFolderError: no run in this folder, or it cannot be written.
+    """
+    store = _existing_run(run)
+    built = build_report(store)
+    print(f"{built.path}: {built.jobs} jobs")
+    for reason in built.left_out:
+        print(f"left out: {reason}")
+    return 0
+
+
+def _existing_run(run: Path) -> RunFolder:
+    """The run in a folder.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    store = RunFolder(run)
+    if not store.summaries():
+        raise RunFolderError(f"{run}: no run.json there; name the `output` folder of a manifest")
+    return store
 
 
 # --- status ---------------------------------------------------------------------------------------
@@ -299,10 +346,8 @@ def status(run: Path, *, as_json: bool) -> int:
     Raises:
         RunFolderError: no run in this folder.
     """
-    store = RunFolder(run)
+    store = _existing_run(run)
     summaries = store.summaries()
-    if not summaries:
-        raise RunFolderError(f"{run}: no run.json there; name the `output` folder of a manifest")
     failed = {n: f for n, f in store.failures().items() if not store.record_path(n).exists()}
     slots = store.slots()
     if as_json:

@@ -16,6 +16,7 @@ import itertools
 import os
 import re
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from pipeline.batches import Feed
@@ -116,6 +117,9 @@ def _begin_worker(parent: int) -> None:
     """In a new worker: stopping is the parent's to order, and without it there is no more to do."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Loky takes 300 MB more than at first for a leak and begins a new process, which has to load
+    # everything again; here those are networks and pictures, and memory has checks of its own.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
 
     def watch() -> None:
         while os.getppid() == parent:

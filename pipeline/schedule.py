@@ -29,12 +29,12 @@ from pipeline.engines import (
     dask_engine,
     ray_engine,
 )
-from pipeline.errors import DeviceError, DiskFullError, ImageError, NstError
+from pipeline.errors import DeviceError, DiskFullError, ImageError, NstError, WorkerError
 from pipeline.memory import PROCESS_BYTES, SHARE, total_memory
 from pipeline.plan import Job, Plan
 from pipeline.progress import Progress
 from pipeline.store import RunFolder, now
-from pipeline.worker import Batch, Outcome, Report, RunContext, run_batch, time_job
+from pipeline.worker import Batch, Outcome, Report, RunContext, failed, run_batch, time_job
 
 _SUMMARY_EVERY_S = 2.0
 _FAILURES_IN_SUMMARY = 100
@@ -272,7 +272,7 @@ class _Run:
 
     def refuse(self, job: Job, error: NstError) -> None:
         """A job that cannot even be packed has failed."""
-        self._count(_failure(job, error, type(error).__name__))
+        self._count(failed(job, error))
 
     def limit(self, width: int, height: int) -> int:
         """The smallest batch limit of all slots, for a canvas."""
@@ -312,7 +312,7 @@ class _Run:
         names = ", ".join(job.name for job in rest[:3]) + (", ..." if len(rest) > 3 else "")
         if len(rest) == 1 and batch.attempts >= self.options.retries:
             message = f"{ended.lost}; tried {batch.attempts + 1} times"
-            self._count(_failure(rest[0], message, "WorkerError"))
+            self._count(failed(rest[0], WorkerError(message)))
             return
         self.log.warning("batch %d lost: %s; trying again: %s", batch.number, ended.lost, names)
         if ended.trace:
@@ -361,6 +361,7 @@ class _Run:
             "key": outcome.key,
             "type": outcome.error_type or "",
             "error": outcome.error or "",
+            **outcome.about,
         }
         self.summary.failed += 1
         if len(self.summary.failures) < _FAILURES_IN_SUMMARY:
@@ -430,10 +431,6 @@ def _earlier(store: RunFolder) -> list[dict[str, object]]:
     kept = ("started", "done", "failed", "retries", "seconds", "images_per_hour", "utilisation")
     short = {name: before[name] for name in kept}
     return [*before["earlier"], *([short] if short["done"] or short["failed"] else [])]
-
-
-def _failure(job: Job, error: object, kind: str) -> Outcome:
-    return Outcome(job.name, job.key, "failed", error=str(error), error_type=kind)
 
 
 def run_plan(

@@ -131,6 +131,7 @@ class Outcome:
         error: why it failed, for the user.
         seconds: this job's share of the batch's wall time.
         hits, computed: style targets found in the cache, and computed.
+        about: of a failed job, what it was to be made of; see `about_job`.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Outcome:
     hits: int = 0
     computed: int = 0
     warnings: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -398,7 +400,7 @@ class _Session:
             try:
                 ready.append(self._prepare(job, *contents[_content_key(job)].result()))
             except NstError as error:
-                self.ended.append(_failed(job, error))
+                self.ended.append(failed(job, error))
         return ready
 
     def _run_ready(self, ready: Sequence[_Prepared]) -> None:
@@ -428,7 +430,7 @@ class _Session:
             if not _is_out_of_memory(error):
                 raise
         except NstError as error:
-            self.ended += [_failed(p.job, error) for p in ready]
+            self.ended += [failed(p.job, error) for p in ready]
             return
         else:
             for prepared, result in zip(ready, results, strict=True):
@@ -510,7 +512,7 @@ class _Session:
         scale = self.batch.scales[-1]
         side = _tiles.get(self._place) or max(scale.width, scale.height)
         if side < 2 * SMALLEST_TILE:
-            self.ended.append(_failed(ready[0].job, self._too_large(scale)))
+            self.ended.append(failed(ready[0].job, self._too_large(scale)))
             return
         _tiles[self._place] = side // 2
         self._run_ready(ready)
@@ -702,7 +704,7 @@ class _Session:
         """Has one job's picture and record written, behind the step loop."""
         job = prepared.job
         if isinstance(result, DivergedError):
-            self.ended.append(_failed(job, result))
+            self.ended.append(failed(job, result))
             return
         settings = job.settings.model_dump(mode="json")
         record = self._record(prepared, result, settings, batch_size)
@@ -724,7 +726,7 @@ class _Session:
             self.store.write_job(job.name, job.key, job.settings, data, picture.size, record)
             self.store.checkpoint_path(job.key).unlink(missing_ok=True)
         except NstError as error:
-            return _failed(job, error)
+            return failed(job, error)
         return Outcome(
             job.name,
             job.key,
@@ -837,8 +839,21 @@ def _content_key(job: Job) -> tuple[Path, str]:
     return job.content.path, job.settings.background
 
 
-def _failed(job: Job, error: Exception) -> Outcome:
-    return Outcome(job.name, job.key, "failed", error=str(error), error_type=type(error).__name__)
+def about_job(job: Job) -> dict[str, Any]:
+    """What a failure says of its job: content, style, its pictures with weights, swept values."""
+    return {
+        "content": str(job.content.path),
+        "style": job.style.label,
+        "style_parts": {str(path): weight for path, weight in job.style.parts},
+        "swept": dict(job.point),
+    }
+
+
+def failed(job: Job, error: Exception, kind: str = "") -> Outcome:
+    """The outcome of a job that failed for `error`."""
+    name = kind or type(error).__name__
+    about = about_job(job)
+    return Outcome(job.name, job.key, "failed", error=str(error), error_type=name, about=about)
 
 
 def _is_finite(result: _Result) -> bool:
@@ -866,7 +881,7 @@ def run_batch(context: RunContext, slot: int | None, batch: Batch) -> Report:
     try:
         return _Session(context, slot, batch).run()
     except NstError as error:
-        failed = tuple(_failed(job, error) for job in batch.jobs)
+        failed = tuple(failed(job, error) for job in batch.jobs)
         return Report(failed, "", "", {}, time.perf_counter() - began)
 
 
