@@ -103,6 +103,49 @@ def report(
     raise typer.Exit(commands.report(run))
 
 
+@app.command(
+    epilog="Example: nst sheet runs/quickstart --rows style --cols style_weight -o sheet.png"
+)
+def sheet(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .png or .pdf file.", show_default=False)
+    ],
+    rows: Annotated[str, typer.Option(help="content, style, or a swept setting.")] = "content",
+    cols: Annotated[str, typer.Option(help="The same.")] = "style",
+    tile: Annotated[int, typer.Option(help="Long side of a picture, px.", min=32, max=4096)] = 192,
+    diff: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Another run: show both, and how they differ.", show_default=False),
+    ] = None,
+) -> None:
+    """Make a labelled contact sheet of a run."""
+    from pipeline import commands
+
+    raise typer.Exit(commands.sheet(run, rows, cols, output, tile, diff))
+
+
+@app.command(epilog="Example: nst best runs/quickstart")
+def best(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    balance: Annotated[
+        float, typer.Option(help="Content loss that a unit of style loss is worth.", min=0)
+    ] = 3.0,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output", "-o", help="The manifest [default: best.yaml in RUN].", show_default=False
+        ),
+    ] = None,
+    show: Annotated[int, typer.Option(help="Jobs of each pair to print; 0: all.", min=0)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Rank each pair's jobs by one score for all; write the best as a manifest."""
+    from pipeline import commands
+
+    raise typer.Exit(commands.best(run, balance, output, show, as_json=as_json))
+
+
 @app.command(epilog="Example: nst status runs/quickstart")
 def status(
     run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],

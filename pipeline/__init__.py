@@ -1,11 +1,15 @@
 """Batch neural style transfer.
 
+From Python: `stylize_pair`, `run_batch_file`, `records`; see `pipeline.library`.
+
 The way of the data: manifest -> plan -> schedule -> stylize -> store -> report. One module a
 stage; a module imports only from those listed after it:
 
+- `library`: the same from Python and notebooks
+- `commands`: what each command does
 - `doctor`: what this machine has and lacks
 - `distill`: training of small backbones
-- `report`: a run as one HTML page
+- `report`, `sheet`, `best`: a run as one HTML page, as contact sheets, and its best pictures
 - `schedule`: plan -> batches -> slots; what is tried again
 - `engines`: processes of this machine, Dask, Ray
 - `batches`: jobs -> batches
@@ -26,9 +30,26 @@ stage; a module imports only from those listed after it:
 - `files`, `layers`, `errors`: what all share
 """
 
+from __future__ import annotations
+
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.library import records, run_batch_file, stylize_pair
+
+__all__ = ["records", "run_batch_file", "stylize_pair"]
 
 try:
     __version__ = version("nst")
 except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    """The library's functions, when first asked for: they load torch, which takes seconds."""
+    if name in __all__:
+        from pipeline import library
+
+        return getattr(library, name)
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

@@ -12,16 +12,18 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline import __version__
 from pipeline.backbone import LITE_FILE, NAMES, Backbone, Weights, load_weights, vgg19_path
+from pipeline.best import by_pair, pairs_manifest, score_pair
 from pipeline.engines import Patience
 from pipeline.errors import (
     EngineError,
@@ -31,6 +33,7 @@ from pipeline.errors import (
     RunFolderError,
     WeightsError,
 )
+from pipeline.files import write_atomic
 from pipeline.images import check_header, file_sha256
 from pipeline.manifest import (
     DEFAULT_MAX_JOBS,
@@ -58,6 +61,7 @@ from pipeline.schedule import (
     threads_per_slot,
 )
 from pipeline.settings import PRESET_HELP, PRESETS, Settings
+from pipeline.sheet import make_sheet
 from pipeline.store import RunFolder, RunLock
 from pipeline.stylize import ALGORITHM
 from pipeline.targets import (
@@ -323,6 +327,62 @@ def report(run: Path) -> int:
     for reason in built.left_out:
         print(f"left out: {reason}")
     return 0
+
+
+def sheet(run: Path, rows: str, cols: str, output: Path, tile: int, other: Path | None) -> int:
+    """Writes a run's contact sheet and says where it is."""
+    _existing_run(run)
+    if other:
+        _existing_run(other)
+    print(make_sheet(run, rows, cols, output, tile, other))
+    return 0
+
+
+def best(run: Path, balance: float, output: Path | None, show: int, *, as_json: bool) -> int:
+    """Prints each pair's jobs by score, the best first, and writes a manifest of the winners.
+
+    Args:
+        balance: how many units of content loss a unit of style loss is worth.
+        output: of the manifest; `best.yaml` in the run folder if None.
+        show: how many jobs of each pair to print; 0 prints all.
+    """
+    store = _existing_run(run)
+    records = list(store.records())
+    if not records:
+        raise ManifestError([f"{run}: no pictures there; run the manifest first"])
+    settings = Settings()
+    backbone = Backbone(load_weights("lite"), settings.layers, settings.pooling, settings.padding)
+    ranked = [score_pair(run, group, backbone, balance) for group in by_pair(records)]
+    about = _backbone_of(store, records[0])
+    manifest = output or store.path / "best.yaml"
+    text = pairs_manifest([jobs[0].record for jobs in ranked], store.path / "best", about)
+    write_atomic(manifest, text.encode())
+    if as_json:
+        for jobs in ranked:
+            for rank, scored in enumerate(jobs, 1):
+                row = {"rank": rank, "name": scored.record["name"], "score": scored.score}
+                _print_json(row | {"content": scored.content, "style": scored.style})
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "score", "content", "style"):
+        table.add_column(name, justify="right")
+    table.add_column("job", overflow="fold")
+    for jobs in ranked:
+        for rank, scored in enumerate(jobs[: show or None], 1):
+            figures = (f"{v:.3f}" for v in (scored.score, scored.content, scored.style))
+            table.add_row(str(rank), *figures, Text(scored.record["name"]))
+        table.add_section()
+    Console().print(table)
+    print(f"the best of each pair: {manifest}")
+    return 0
+
+
+def _backbone_of(store: RunFolder, record: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        about = json.loads((store.path / "plan.json").read_bytes())["backbone"]
+    except (OSError, ValueError, KeyError):
+        about = record["backbone"]
+    return dict(about)
 
 
 def _existing_run(run: Path) -> RunFolder:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -105,7 +105,6 @@ def build_report(store: RunFolder) -> Built:
     axes = _axes(entries)
     data = _data(store, entries, axes, thumbnails, folder / "thumbs")
     _write_details(folder / "detail", entries)
-    _write_details_cleanup(folder / "detail", -(-len(entries) // _CHUNK))
     page = (
         _environment()
         .get_template("report.html")
@@ -308,11 +307,8 @@ def _write_details(folder: Path, entries: Sequence[_Entry]) -> None:
         path = folder / f"{number:05}.js"
         if not path.exists() or path.read_bytes() != text.encode():
             write_atomic(path, text.encode())
-
-
-def _write_details_cleanup(folder: Path, count: int) -> None:
     for path in folder.glob("*.js"):
-        if not path.stem.isdigit() or int(path.stem) >= count:
+        if not path.stem.isdigit() or int(path.stem) * _CHUNK >= len(entries):
             path.unlink(missing_ok=True)
 
 
@@ -497,25 +493,3 @@ def _failures(entries: Iterable[_Entry]) -> list[tuple[str, list[str]]]:
         if entry.error is not None:
             reasons.setdefault(entry.error, []).append(entry.name)
     return sorted(reasons.items(), key=lambda item: -len(item[1]))
-
-
-def iterate_records(run: Path) -> Iterator[dict[str, Any]]:
-    """The records of a run as flat dicts, one a job, ready for `pandas.DataFrame`.
-
-    Each has `name`, `content`, `style`, `image` (paths), every setting as `settings.NAME`, every
-    swept setting under its own name, the final losses as `loss.NAME`, `seconds`, and `record`,
-    the whole of it.
-    """
-    for record in RunFolder(run).records():
-        last = record["losses"][-1] if record["losses"] else {}
-        yield {
-            "name": record["name"],
-            "content": record["content"]["path"],
-            "style": record["style"]["name"],
-            "image": str(run / record["output"]["path"]),
-            **record["swept"],
-            **{f"settings.{name}": value for name, value in record["settings"].items()},
-            **{f"loss.{name}": last.get(name) for name in _LOSSES},
-            "seconds": sum(record["seconds"].values()),
-            "record": record,
-        }

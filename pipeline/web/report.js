@@ -48,7 +48,7 @@
     const free = several.filter((i) => i !== state.rows && i !== state.cols);
     for (const i of Object.keys(state.filters)) if (!free.includes(+i)) delete state.filters[i];
     $("filters").replaceChildren(...free.map((i) => {
-      if (!(i in state.filters)) state.filters[i] = state.rows < 0 && state.cols < 0 ? -1 : 0;
+      if (!(i in state.filters)) state.filters[i] = state.rows < 0 || state.cols < 0 ? -1 : 0;
       const select = make("select", { id: "filter-" + axes[i].name });
       select.append(make("option", { value: -1, textContent: "all" }),
         ...axes[i].labels.map((text, v) => make("option", { value: v, textContent: text })));
