@@ -52,10 +52,12 @@ class Watched(Progress):
     def __init__(self, stop_after: int) -> None:
         super().__init__()
         self.stop_after, self.memory, self.first = stop_after, list[tuple[int, float]](), 0.0
+        self.ends: list[tuple[float, int]] = []  # when how many jobs were done
 
     def update(self, outcomes: Sequence[object], done: int, failed: int) -> None:  # type: ignore[override]
         """Called when jobs end."""
         self.first = self.first or time.time()
+        self.ends = [*self.ends[:1], (time.perf_counter(), done)]
         if done // 1000 > len(self.memory) - 1:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.memory.append((done, pages * resource.getpagesize() / 2**20))
