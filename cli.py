@@ -149,12 +149,13 @@ def best(
 @app.command(epilog="Example: nst status runs/quickstart")
 def status(
     run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again until it ends.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far a run is, what failed and why, from any terminal."""
     from pipeline import commands
 
-    raise typer.Exit(commands.status(run, as_json=as_json))
+    raise typer.Exit(commands.status(run, as_json=as_json, watch=watch))
 
 
 @app.command(epilog="Example: nst plan manifests/quickstart.yaml --measure")

@@ -51,7 +51,7 @@ def real_jobs(folder: Path, contents: int, size: int, steps: int) -> dict[str, o
 
 
 def fake_jobs(folder: Path, jobs: int) -> float:
-    """Milliseconds per job of a plan whose batches do nothing, from the first batch's end; 2 slots."""
+    """Milliseconds per job whose batch does nothing, from the first batch's end; 2 slots."""
     manifest = make(folder, max(1, jobs // 100), 100)
     run(manifest, "cpu,cpu", 10**9)  # starts processes, fills the system's caches
     RunFolder(folder / "run").images.rename(folder / "gone")

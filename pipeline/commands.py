@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -74,6 +75,9 @@ from pipeline.targets import (
     targets_cache,
 )
 from pipeline.worker import RunContext, versions
+
+_WATCH_EVERY_S = 2.0
+_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -400,26 +404,53 @@ def _existing_run(run: Path) -> RunFolder:
 # --- status ---------------------------------------------------------------------------------------
 
 
-def status(run: Path, *, as_json: bool) -> int:
+def status(run: Path, *, as_json: bool, watch: bool = False) -> int:
     """Prints how far a run is, live or dead; returns 1 if jobs failed, else 0.
+
+    Args:
+        watch: show it anew every two seconds until the run has ended.
 
     Raises:
         RunFolderError: no run in this folder.
     """
     store = _existing_run(run)
-    summaries = store.summaries()
-    failed = {n: f for n, f in store.failures().items() if not store.record_path(n).exists()}
-    slots = store.slots()
     if as_json:
-        _print_json({"runs": summaries, "failed": list(failed.values()), "slots": slots})
+        slots = store.slots()
+        failed = list(_open_failures(store).values())
+        _print_json({"runs": store.summaries(), "failed": failed, "slots": slots})
         return int(bool(failed))
-    for part, summary in summaries.items():
-        print("\n".join(_status_lines(part, summary)))
-    for state in slots:
-        print(_slot_line(state))
-    for failure in failed.values():
-        print(f"failed: {failure['name']}: {failure['error']}")
-    return int(bool(failed))
+    if watch:
+        with Live(console=Console(), auto_refresh=False, vertical_overflow="crop") as live:
+            while not all(summary["ended"] for summary in store.summaries().values()):
+                live.update(Text("\n".join(_status_text(store)), no_wrap=True), refresh=True)
+                time.sleep(_WATCH_EVERY_S)
+            live.update(Text(""), refresh=True)
+    print("\n".join(_status_text(store)))
+    return int(bool(_open_failures(store)))
+
+
+def _open_failures(store: RunFolder) -> dict[str, dict[str, Any]]:
+    """Failures of jobs that have not been done since."""
+    return {n: f for n, f in store.failures().items() if not store.record_path(n).exists()}
+
+
+def _status_text(store: RunFolder) -> Iterator[str]:
+    for part, summary in store.summaries().items():
+        yield from _status_lines(part, summary)
+        if not summary["ended"] and summary["images_per_hour"]:
+            left = summary["jobs"] - summary["done"] - summary["already_done"] - summary["failed"]
+            hours = left / summary["images_per_hour"]
+            yield f"{left} left, about {duration(3600 * hours)}"
+    for state in store.slots():
+        yield _slot_line(state)
+    reasons: dict[str, list[str]] = {}
+    for failure in _open_failures(store).values():
+        reasons.setdefault(failure["error"], []).append(failure["name"])
+    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        yield f"{len(names)} failed: {reason}"
+        yield from (f"    {name}" for name in names[:_NAMES_SHOWN])
+        if len(names) > _NAMES_SHOWN:
+            yield f"    and {len(names) - _NAMES_SHOWN} more"
 
 
 def _status_lines(part: str, summary: dict[str, Any]) -> Iterator[str]:

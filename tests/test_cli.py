@@ -148,3 +148,42 @@ def test_vgg19_without_network_says_what_to_do(manifest: Path, tmp_path: Path) -
     assert ran.returncode == 2
     assert "nst weights download vgg19" in ran.stderr and "backbone: lite" in ran.stderr
     shutil.rmtree(tmp_path / "hub", ignore_errors=True)
+
+
+def test_a_run_is_reported_laid_out_and_ranked(
+    manifest: Path, picture: Callable[..., Path]
+) -> None:
+    call("batch", manifest, "--quiet", "--devices", "cpu", "--engine", "inline")
+    run = manifest.parent / "run"
+    assert "<title>run - nst</title>" in (run / "report.html").read_text()
+    (run / "report.html").unlink()
+    assert "2 jobs" in call("report", run)
+    call("sheet", run, "--rows", "seed", "--cols", "style", "-o", run / "sheet.png", "--tile", 48)
+    assert (run / "sheet.png").exists()
+    ranked = [json.loads(line) for line in call("best", run, "--json").splitlines()]
+    assert [row["rank"] for row in ranked] == [1, 2]
+    assert ranked[0]["score"] <= ranked[1]["score"]
+    assert "best.yaml" in call("best", run)
+    winner = load_manifest(run / "best.yaml")
+    seed = int(ranked[0]["name"].rsplit("seed-", 1)[1])
+    assert [pair.settings for pair in winner.pairs] == [{"seed": seed}]
+    wrong = runner.invoke(app, ["sheet", str(run), "--rows", "sed", "-o", "x.png"])
+    assert wrong.exit_code and "content, style, seed" in str(wrong.exception)
+
+
+def test_no_report_when_none_is_wanted(manifest: Path) -> None:
+    call("batch", manifest, "-q", "--no-report", "--devices", "cpu", "--engine", "inline")
+    assert not (manifest.parent / "run/report.html").exists()
+
+
+def test_status_groups_failures_by_reason(manifest: Path, picture: Callable[..., Path]) -> None:
+    call("batch", manifest, "--quiet", "--devices", "cpu", "--engine", "inline")
+    broken = picture("d.png", 3)
+    manifest.write_text(manifest.read_text().replace("c.png", "[c.png, d.png]"))
+    broken.write_bytes(broken.read_bytes()[:-300])
+    batch = ["batch", str(manifest), "-q", "--devices", "cpu", "--engine", "inline"]
+    assert runner.invoke(app, batch).exit_code == 1
+    result = runner.invoke(app, ["status", str(manifest.parent / "run"), "--watch"])
+    assert result.exit_code == 1
+    assert "2 of 4 jobs done" in result.stdout
+    assert "2 failed: " in result.stdout and "    d__s__seed-1" in result.stdout
