@@ -70,6 +70,9 @@ def batch(
     with_report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
     ] = True,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write losses and pictures for TensorBoard.")
+    ] = False,
     quiet: Quiet = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -89,7 +92,14 @@ def batch(
     )
     options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every)
     raise typer.Exit(
-        commands.batch(manifest, options, quiet=quiet, as_json=json_lines, with_report=with_report)
+        commands.batch(
+            manifest,
+            options,
+            quiet=quiet,
+            as_json=json_lines,
+            with_report=with_report,
+            tensorboard=tensorboard,
+        )
     )
 
 

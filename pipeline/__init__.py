@@ -9,7 +9,8 @@ stage; a module imports only from those listed after it:
 - `commands`: what each command does
 - `doctor`: what this machine has and lacks
 - `distill`: training of small backbones
-- `report`, `sheet`, `best`: a run as one HTML page, as contact sheets, and its best pictures
+- `report`, `sheet`, `best`, `board`: a run as one HTML page, as contact sheets, its best pictures,
+  and for TensorBoard
 - `schedule`: plan -> batches -> slots; what is tried again
 - `engines`: processes of this machine, Dask, Ray
 - `batches`: jobs -> batches

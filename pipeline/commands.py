@@ -25,6 +25,7 @@ from rich.text import Text
 from pipeline import __version__
 from pipeline.backbone import LITE_FILE, NAMES, Backbone, Weights, load_weights, vgg19_path
 from pipeline.best import by_pair, pairs_manifest, score_pair
+from pipeline.board import summary_writer, write_board
 from pipeline.engines import Patience
 from pipeline.errors import (
     EngineError,
@@ -259,8 +260,11 @@ def batch(
     quiet: bool = False,
     as_json: bool = False,
     with_report: bool = True,
+    tensorboard: bool = False,
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code."""
+    if tensorboard:
+        summary_writer()  # a missing package is told before the night, not after it
     manifest = load_manifest(manifest_path)
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
@@ -269,6 +273,8 @@ def batch(
             build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole
             progress.warn(f"no report: {error}")
+    if tensorboard:
+        write_board(RunFolder(manifest.output))
     if as_json:
         _print_json(_summary_event(summary, manifest.output))
     elif not quiet:

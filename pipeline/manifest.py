@@ -807,6 +807,13 @@ def json_schema() -> dict[str, Any]:
     settings["properties"]["preset"]["enum"] = list(PRESETS)
     for properties in settings["properties"].values():
         properties.pop("pixels", None)
+    for name in ("content_layers", "style_layers"):  # a validator of our own takes lists as well
+        field = settings["properties"][name]
+        mapping = {k: field.pop(k) for k in ("type", "additionalProperties", "propertyNames")}
+        field.pop("minLength", None), field.pop("minProperties", None)
+        names = mapping["propertyNames"]
+        several = {"type": "array", "items": names, "minItems": 1, "uniqueItems": True}
+        field["anyOf"] = [{**mapping, "minProperties": 1}, several, names]
     definitions["Settings"] = settings
     described = schema["properties"]
     described["settings"] = {

@@ -175,6 +175,7 @@ def test_an_interrupt_stops_in_order_and_says_so(manifest: Path) -> None:
 
 def test_a_job_that_diverges_fails_alone(manifest: Path) -> None:
     text = MANIFEST.replace("scale_start: 0", "scale_start: 0, optimiser: lbfgs, loss: paper")
+    text = text.replace("loss: paper", "loss: paper, clamp: false, warmup: 0")
     text = text.replace("style_weight: [1e0, 1_0]", "learning_rate: [1e-3, 100]")
     manifest.write_text(text.replace("steps: 6", "steps: 60"))
     assert batch(manifest, INLINE, quiet=True) == 1

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
 from cli import app, main
-from pipeline.manifest import load_manifest
+from pipeline.manifest import load_manifest, parse_value
 
 ROOT = Path(__file__).parent.parent
 runner = CliRunner()
@@ -169,6 +170,45 @@ def test_a_run_is_reported_laid_out_and_ranked(
     assert [pair.settings for pair in winner.pairs] == [{"seed": seed}]
     wrong = runner.invoke(app, ["sheet", str(run), "--rows", "sed", "-o", "x.png"])
     assert wrong.exit_code and "content, style, seed" in str(wrong.exception)
+
+
+def test_the_schema_that_comes_along_is_the_one_of_now_and_fits_what_is_valid() -> None:
+    folder = ROOT / "manifests"
+    schema = json.loads((folder / "nst.schema.json").read_text())
+    assert schema == json.loads(call("schema"))
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in folder.glob("*.yaml"):
+        assert path.read_text().startswith("# yaml-language-server: $schema=nst.schema.json\n")
+        validator.validate(parse_value(path.read_text()))
+    valid = {
+        "output": "x",
+        "style": [{"name": "a", "blend": {"a.png": 1}}, "s.png"],
+        "pairs": [["a.png", "b.png"], {"content": "a", "style": "b", "settings": {"seed": 1}}],
+        "backbone": "lite",
+        "settings": {"size": "640x480", "style_weight": 1000.0},
+        "grid": {"size": [256, 512], "content_layers": [["conv4_1"], {"conv4_2": 2}]},
+    }
+    validator.validate(valid)
+    for wrong in ({"contnt": []}, {"settings": {"sed": 1}}, {"grid": {"seed": 3}}):
+        assert not validator.is_valid({**valid, **wrong})
+    assert "Gram" not in schema["properties"] and schema["properties"]["grid"]["description"]
+
+
+def test_tensorboard_holds_losses_and_the_picture(manifest: Path) -> None:
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
+    )
+    words = ("batch", manifest, "-q", "--tensorboard", "--devices", "cpu", "--engine", "inline")
+    call(*words)
+    folder = manifest.parent / "run/tensorboard/c__s__seed-0"
+    events = reader.EventAccumulator(str(folder)).Reload()
+    record = json.loads((manifest.parent / "run/images/c__s__seed-0.json").read_text())
+    found = [(e.step, e.value) for e in events.Scalars("loss/style")]
+    assert found == [(p["step"], pytest.approx(p["style"])) for p in record["losses"]]
+    assert (events.Images("picture")[0].width, events.Images("picture")[0].height) == (48, 37)
+    before = sorted(folder.iterdir())
+    call(*words)
+    assert sorted(folder.iterdir()) == before
 
 
 def test_no_report_when_none_is_wanted(manifest: Path) -> None:

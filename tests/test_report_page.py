@@ -94,6 +94,7 @@ def test_axes_and_filters_choose_what_is_shown(page: Page) -> None:
     page.choose("rows", "none")
     page.choose("cols", "none")
     page.choose("filter-style_weight", "all")
+    page.choose("filter-style", "all")
     page.wait(TILES, 13)
     assert page.ask("document.getElementById('shown').textContent") == "13 of 13 jobs shown"
     assert page.ask("document.querySelectorAll('script').length") <= 3  # no name became one

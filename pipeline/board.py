@@ -1,0 +1,60 @@
+"""A run's loss curves and pictures for TensorBoard, an extra.
+
+In: records. Out: one event folder a job under `RUN/tensorboard`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.errors import EngineError
+from pipeline.store import RunFolder
+
+
+def summary_writer() -> Any:
+    """TensorBoard's writer.
+
+    Raises:
+        EngineError: the package is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise EngineError(
+            "--tensorboard needs the package tensorboard; install it with "
+            "`pip install tensorboard`, or `pip install nst[tensorboard]`"
+        ) from error
+    return SummaryWriter
+
+
+def write_board(store: RunFolder) -> int:
+    """Writes the jobs that are not there yet, each with its losses over the steps and its picture.
+
+    Returns:
+        how many were written.
+    """
+    writer = summary_writer()
+    root = store.path / "tensorboard"
+    written = 0
+    for record in store.records():
+        folder = root / record["name"]
+        mark = folder / f"key-{record['key'][:16]}"
+        if mark.exists():
+            continue
+        shutil.rmtree(folder, ignore_errors=True)  # of an older picture of that name
+        with writer(str(folder)) as events:
+            for point in record["losses"]:
+                for name in ("total", "content", "style", "tv"):
+                    events.add_scalar(f"loss/{name}", point[name], int(point["step"]))
+            with Image.open(store.path / record["output"]["path"]) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            last = int(record["losses"][-1]["step"]) if record["losses"] else 0
+            events.add_image("picture", pixels, last, dataformats="HWC")
+        Path(mark).touch()
+        written += 1
+    return written
