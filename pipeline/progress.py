@@ -137,6 +137,8 @@ class LiveProgress(Progress):
         )
         self.run = self.bars.add_task("jobs", total=None, note="")
         self.slots: dict[str, Any] = {}
+        self.ended: dict[str, int] = {}  # jobs of the batches that each slot has left behind
+        self.batches: dict[str, tuple[int, int]] = {}  # each slot's batch, and its jobs
 
     @contextlib.contextmanager
     def watching(self, store: RunFolder, total: int) -> Iterator[None]:
@@ -164,16 +166,27 @@ class LiveProgress(Progress):
             if slot not in self.slots:
                 self.slots[slot] = self.bars.add_task("", total=1, note="")
             more = f" +{state['jobs'] - 1}" if state["jobs"] > 1 else ""
-            short = state["job"].rsplit("/", 1)[-1]
-            width = max(12, self.console.width // 3)
+            name = shorten(state["job"].rsplit("/", 1)[-1], max(12, self.console.width // 3))
             loss = state.get("loss")
+            notes = [state["phase"] if loss is None else f"loss {loss:.3g}"]
+            ended = self._ended(slot, int(state.get("batch", 0)), int(state["jobs"]))
+            if ended and self.console.width >= 100:
+                notes.append(f"{self.rate(ended):.0f}/h")
             self.bars.update(
                 self.slots[slot],
-                description=f"{state['device']} {short[:width]}{more}",
+                description=f"{state['device']} {name}{more}",
                 completed=state.get("step", 0),
                 total=state.get("steps", 1),
-                note=state["phase"] if loss is None else f"loss {loss:.3g}",
+                note=" ".join(notes),
             )
+
+    def _ended(self, slot: str, batch: int, jobs: int) -> int:
+        """How many jobs a slot has ended, seen from the batches that it went on from."""
+        last, held = self.batches.get(slot, (batch, jobs))
+        if batch != last:
+            self.ended[slot] = self.ended.get(slot, 0) + held
+        self.batches[slot] = (batch, jobs)
+        return self.ended.get(slot, 0)
 
     def skipped(self, count: int) -> None:
         """Moves the bar over jobs that were done before."""
@@ -189,6 +202,13 @@ class LiveProgress(Progress):
     def warn(self, message: str) -> None:
         """Above the bars."""
         self.console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def shorten(text: str, width: int) -> str:
+    """The text with its middle left out where it is longer than `width` characters."""
+    if len(text) <= width:
+        return text
+    return f"{text[: width // 2]}…{text[len(text) - (width - 1) // 2 :]}"
 
 
 def make_progress(*, quiet: bool = False, as_json: bool = False) -> Progress:
