@@ -101,6 +101,12 @@ class Feed:
             return None
         return self._again.popleft() if self._again else next(self._batches, None)
 
+    def peek(self) -> Batch | None:
+        """What `next` would give, had the run not been stopped."""
+        if not self._again:
+            self._again.extend(batch for batch in [next(self._batches, None)] if batch)
+        return self._again[0] if self._again else None
+
     def put_back(self, batch: Batch) -> None:
         """To be run as it is: it was not at fault."""
         self._again.appendleft(batch)

@@ -447,6 +447,8 @@ def _status_text(store: RunFolder) -> Iterator[str]:
             left = summary["jobs"] - summary["done"] - summary["already_done"] - summary["failed"]
             hours = left / summary["images_per_hour"]
             yield f"{left} left, about {duration(3600 * hours)}"
+        if summary.get("next"):
+            yield f"next: {', '.join(summary['next'])}, ..."
     for state in store.slots():
         yield _slot_line(state)
     reasons: dict[str, list[str]] = {}

@@ -166,7 +166,7 @@ class LiveProgress(Progress):
             if slot not in self.slots:
                 self.slots[slot] = self.bars.add_task("", total=1, note="")
             more = f" +{state['jobs'] - 1}" if state["jobs"] > 1 else ""
-            name = shorten(state["job"].rsplit("/", 1)[-1], max(12, self.console.width // 3))
+            name = shorten(state["job"].rsplit("/", 1)[-1], max(12, self.console.width // 3 - 6))
             loss = state.get("loss")
             notes = [state["phase"] if loss is None else f"loss {loss:.3g}"]
             ended = self._ended(slot, int(state.get("batch", 0)), int(state["jobs"]))
@@ -174,7 +174,7 @@ class LiveProgress(Progress):
                 notes.append(f"{self.rate(ended):.0f}/h")
             self.bars.update(
                 self.slots[slot],
-                description=f"{state['device']} {name}{more}",
+                description=f"{state['device']} #{state.get('batch', 0)} {name}{more}",
                 completed=state.get("step", 0),
                 total=state.get("steps", 1),
                 note=" ".join(notes),

@@ -38,6 +38,7 @@ from pipeline.worker import Batch, Outcome, Report, RunContext, failed, run_batc
 
 _SUMMARY_EVERY_S = 2.0
 _FAILURES_IN_SUMMARY = 100
+_NEXT = 3
 ENGINES = ("local", "inline", "dask", "ray")
 
 
@@ -190,6 +191,7 @@ class Summary:
         problem: what ended the run early, or empty.
         targets_hits, targets_computed: style targets from the cache, and computed.
         utilisation: busy time of all slots over their whole time.
+        next: names of some jobs that would be run next.
         earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
             are left out.
     """
@@ -213,6 +215,7 @@ class Summary:
     updated: str = ""
     ended: bool = False
     failures: list[dict[str, str]] = field(default_factory=list)
+    next: list[str] = field(default_factory=list)
     earlier: list[dict[str, object]] = field(default_factory=list)
 
     @property
@@ -283,6 +286,8 @@ class _Run:
 
     def take(self, ended: Ended) -> None:
         """Counts a batch that ended, or has a lost one tried again."""
+        upcoming = self.feed.peek()
+        self.summary.next = [job.name for job in upcoming.jobs[:_NEXT]] if upcoming else []
         report = ended.report
         if report is None:
             self._take_lost(ended)

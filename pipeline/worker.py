@@ -241,7 +241,7 @@ _held: list[FileLock] = []
 _fits: dict[tuple[str, int], int] = {}
 _tiles: dict[tuple[str, int], int] = {}
 # Memory that a step was measured to take on a GPU over what was counted, by device and network.
-_factors: dict[tuple[str, int], float] = {}
+_factors: dict[tuple[str, str], float] = {}
 
 
 # --- one batch ------------------------------------------------------------------------------------
@@ -455,13 +455,18 @@ class _Session:
     def _budget(self) -> float:
         return budget(self.device, sum(slot == "cpu" for slot in self.context.slots))
 
+    @property
+    def _network_name(self) -> str:
+        network = self.backbone
+        return " ".join((network.digest, str(network.dtype), network.padding, *network.layers))
+
     def _factor(self, ready: Sequence[_Prepared]) -> float:
         """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""
         if not self.device.startswith("cuda"):
             return 1.0
-        place = (self.device, id(self.backbone))
+        place = (self.device, self._network_name)
         if place not in _factors:
-            scale = min(self.batch.scales[-1], self.batch.scales[0], key=lambda s: -s.pixels)
+            scale = self.batch.scales[-1]
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)
             counted = step_bytes(self.backbone, scale.pixels)
@@ -488,7 +493,7 @@ class _Session:
         if known is not None:
             return known
         allowed = self._budget()
-        factor = _factors.get((self.device, id(self.backbone)), 1.0)
+        factor = _factors.get((self.device, self._network_name), 1.0)
         side = tile_side(self.backbone, scale.width, scale.height, allowed, factor)
         if side is None:
             raise self._too_large(scale)

@@ -27,7 +27,7 @@ def test_no_line_wraps_and_both_ends_of_a_name_are_there(width: int) -> None:
     text = ["".join(segment.text for segment in line) for line in lines]
     assert len(text) == 2 and all(len(line) <= width for line in text)
     assert "5/100" in text[0] and "1 failed" in text[0]
-    assert "cuda:0 a_rather" in text[1] and "-1000 +3" in text[1] and "loss 0.122" in text[1]
+    assert "cuda:0 #7 a_rath" in text[1] and "-1000 +3" in text[1] and "loss 0.122" in text[1]
     assert ("/h" in text[1]) == (width == 160)  # the 4 jobs of the batch that it left behind
 
 
