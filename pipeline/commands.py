@@ -365,7 +365,7 @@ def best(run: Path, balance: float, output: Path | None, show: int, *, as_json: 
     ranked = [score_pair(run, group, backbone, balance) for group in by_pair(records)]
     about = _backbone_of(store, records[0])
     manifest = output or store.path / "best.yaml"
-    text = pairs_manifest([jobs[0].record for jobs in ranked], store.path / "best", about)
+    text = pairs_manifest([jobs[0].record for jobs in ranked], store.path.resolve() / "best", about)
     write_atomic(manifest, text.encode())
     if as_json:
         for jobs in ranked:

@@ -401,7 +401,7 @@ def _data(
     settings = {k: v for k, v in dict(first.get("settings") or {}).items() if k not in swept}
     sizes = [entry.size for entry in entries]
     return {
-        "run": str(store.path),
+        "run": str(store.path.resolve()),
         "chunk": _CHUNK,
         "axes": [
             {

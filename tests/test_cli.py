@@ -152,7 +152,7 @@ def test_vgg19_without_network_says_what_to_do(manifest: Path, tmp_path: Path) -
 
 
 def test_a_run_is_reported_laid_out_and_ranked(
-    manifest: Path, picture: Callable[..., Path]
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call("batch", manifest, "--quiet", "--devices", "cpu", "--engine", "inline")
     run = manifest.parent / "run"
@@ -165,7 +165,10 @@ def test_a_run_is_reported_laid_out_and_ranked(
     assert [row["rank"] for row in ranked] == [1, 2]
     assert ranked[0]["score"] <= ranked[1]["score"]
     assert "best.yaml" in call("best", run)
+    monkeypatch.chdir(run.parent)
+    call("best", "run")  # from a relative path as well
     winner = load_manifest(run / "best.yaml")
+    assert winner.output == run / "best"
     seed = int(ranked[0]["name"].rsplit("seed-", 1)[1])
     assert [pair.settings for pair in winner.pairs] == [{"seed": seed}]
     wrong = runner.invoke(app, ["sheet", str(run), "--rows", "sed", "-o", "x.png"])
