@@ -79,6 +79,8 @@ from pipeline.worker import RunContext, versions
 
 _WATCH_EVERY_S = 2.0
 _NAMES_SHOWN = 10
+# A page holds all records in memory while it is made: of more jobs only when asked for.
+_REPORTED = 50_000
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,9 @@ def batch(
     manifest = load_manifest(manifest_path)
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
-    if with_report and summary.done + summary.failed:
+    if with_report and summary.jobs > _REPORTED:
+        progress.warn(f"no report of {summary.jobs:,} jobs unasked; nst report makes it")
+    elif with_report and summary.done + summary.failed:
         try:
             build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole

@@ -219,6 +219,16 @@ def test_no_report_when_none_is_wanted(manifest: Path) -> None:
     assert not (manifest.parent / "run/report.html").exists()
 
 
+def test_a_very_large_run_is_not_reported_unasked(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.commands._REPORTED", 1)
+    call("batch", manifest, "-q", "--devices", "cpu", "--engine", "inline")
+    assert not (manifest.parent / "run/report.html").exists()
+    call("report", manifest.parent / "run")
+    assert (manifest.parent / "run/report.html").exists()
+
+
 def test_status_groups_failures_by_reason(manifest: Path, picture: Callable[..., Path]) -> None:
     call("batch", manifest, "--quiet", "--devices", "cpu", "--engine", "inline")
     broken = picture("d.png", 3)
