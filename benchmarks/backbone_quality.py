@@ -26,10 +26,10 @@ from torch import Tensor
 from pipeline.backbone import Backbone, Weights, load_weights
 from pipeline.distill import STYLE_TAPS, find_pictures, held_out_errors
 from pipeline.images import fit_image, read_image, read_size, to_image, to_tensor
+from pipeline.inputs import style_sizes
 from pipeline.losses import gram
 from pipeline.settings import Settings
-from pipeline.stylize import ScaleInputs, optimise, schedule_scales, style_grams
-from pipeline.worker import style_sizes
+from pipeline.stylize import ScaleInputs, optimise, schedule_scales, style_targets
 
 
 def style_vector(network: Backbone, image: Tensor) -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def stylize(weights: Weights, content: Path, style: Path, settings: Settings) ->
         scale = scales[index]
         pixels = to_tensor(fit_image(photo, scale.width, scale.height))[None]
         target = to_tensor(fit_image(painting, *sizes[index]))
-        grams = style_grams(network, target, tuple(settings.style_layers))
+        grams = style_targets(network, target, tuple(settings.style_layers))
         stacked = {layer: matrix[None] for layer, matrix in grams.items()}
         return ScaleInputs(pixels, torch.zeros(1, dtype=torch.long), stacked)
 

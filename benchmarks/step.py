@@ -21,7 +21,7 @@ from torch import nn
 
 from pipeline.backbone import Backbone, load_weights
 from pipeline.settings import Settings
-from pipeline.stylize import ScaleInputs, optimise, schedule_scales, style_grams
+from pipeline.stylize import ScaleInputs, optimise, schedule_scales, style_targets
 from pipeline.worker import use_precision
 
 
@@ -70,7 +70,7 @@ def step_seconds(
     scales = schedule_scales(settings, size, size * 3 // 4)
     width, height = scales[-1].width, scales[-1].height
     contents = torch.rand(batch, 3, height, width).to(device)
-    grams = style_grams(network, torch.rand(3, height, width).to(device), settings.style_layers)
+    grams = style_targets(network, torch.rand(3, height, width).to(device), settings.style_layers)
     stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in grams.items()}
     rows = torch.arange(batch)
     given = ScaleInputs(contents, rows.to(device), stacked)

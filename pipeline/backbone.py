@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from pipeline.errors import BackboneError, WeightsError
 from pipeline.layers import BLOCKS, LAYERS
 
-Pooling = Literal["avg", "max"]
-Padding = Literal["zeros", "replicate", "reflect"]
+Pooling = Literal["avg", "max", "l2"]
+Padding = Literal["zeros", "replicate", "reflect", "replicate_first"]
 
 VGG19_WIDTHS = dict(
     zip(
@@ -282,10 +282,13 @@ class Backbone(nn.Module):
     Args:
         weights: what `load_weights` gave.
         layers: the layers whose features are wanted.
-        pooling: `avg` or `max` between the blocks (2 x 2, stride 2).
-        padding: how each 3x3 convolution sees beyond the edge.
+        pooling: between the blocks, 2 x 2 with stride 2: `avg`, `max`, or `l2`, the root of the
+            mean square.
+        padding: how each 3x3 convolution sees beyond the edge; `replicate_first` at the first one
+            only, zeros at the others.
         dtype: of convolutions and what lies between them, float32 or bfloat16. The input's
             transform and all features that are handed out are float32.
+        pooling_scale: factor on what pooling gives.
 
     Raises:
         BackboneError: a layer that these weights do not have.
@@ -298,9 +301,10 @@ class Backbone(nn.Module):
         pooling: Pooling = "avg",
         padding: Padding = "replicate",
         dtype: torch.dtype = torch.float32,
+        pooling_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self.pooling_scale = dtype, pooling_scale
         self.layers = tuple(sorted(set(layers), key=LAYERS.index))
         missing = [layer for layer in self.layers if layer not in weights.convs]
         if missing:
@@ -331,12 +335,19 @@ class Backbone(nn.Module):
 
     def _conv3x3(self, name: str, x: Tensor) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
-        if self.padding == "zeros":
+        mode = self.padding
+        if mode == "replicate_first":
+            mode = "replicate" if name == "conv1_1" else "zeros"
+        if mode == "zeros":
             return F.conv2d(x, weight, bias, padding=1)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), weight, bias)
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), weight, bias)
 
     def _pool(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 2) if self.pooling == "avg" else F.max_pool2d(x, 2)
+        if self.pooling == "l2":  # the small number keeps the root's gradient finite at zero
+            pooled = (F.avg_pool2d(x.square(), 2) + 1e-8).sqrt()
+        else:
+            pooled = F.avg_pool2d(x, 2) if self.pooling == "avg" else F.max_pool2d(x, 2)
+        return pooled if self.pooling_scale == 1 else pooled * self.pooling_scale
 
     @property
     def halo(self) -> int:

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import NstError
+from pipeline.inputs import scales_of
 from pipeline.plan import Job
 from pipeline.stylize import Scale
-from pipeline.worker import Batch, scales_of
+from pipeline.worker import Batch
 
 LOOK_AHEAD = 256
 
@@ -23,8 +24,11 @@ def _shape_of(job: Job) -> tuple[Any, ...]:
     """What jobs must have in common to share a tensor; begins with the scales."""
     s = job.settings
     layers = (tuple(s.content_layers), tuple(s.style_layers))
-    network = (s.pooling, s.padding, s.normalised, s.precision)
-    return (scales_of(job), s.loss, s.optimiser, s.corrections, s.carry, s.clamp, layers, network)
+    network = (s.pooling, s.pooling_scale, s.padding, s.normalised, s.precision)
+    losses = (s.loss, s.style_loss, s.tv_loss)
+    method = (s.optimiser, s.corrections, s.adam_decay, s.carry, s.clamp)
+    fitted = (s.fit == "stretch", job.content.mask)  # one mask has the same regions for all
+    return (scales_of(job), losses, method, layers, network, fitted)
 
 
 def _cost(batch: Batch) -> int:

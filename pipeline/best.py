@@ -17,11 +17,11 @@ import yaml
 
 from pipeline.backbone import Backbone
 from pipeline.images import canvas_size, fit_image, read_image, to_tensor
-from pipeline.losses import StyleTransferLoss
+from pipeline.losses import Kinds, StyleTransferLoss
 from pipeline.settings import Settings
-from pipeline.stylize import job_weights
-from pipeline.targets import blend_grams
-from pipeline.tiles import features_of, grams_of
+from pipeline.stylize import job_weights, style_targets
+from pipeline.targets import blend_targets
+from pipeline.tiles import features_of
 
 SIZE_PX = 256
 
@@ -65,9 +65,8 @@ def score_pair(
     for part in records[0]["style"]["pictures"]:
         image = read_image(Path(part["path"]))
         pixels = to_tensor(fit_image(image, *canvas_size(*image.size, SIZE_PX, "long")))
-        grams = grams_of(backbone, pixels[None], layers)
-        parts.append(({layer: matrix[0] for layer, matrix in grams.items()}, part["weight"]))
-    targets = {layer: matrix[None] for layer, matrix in blend_grams(parts).items()}
+        parts.append((style_targets(backbone, pixels, layers), part["weight"]))
+    targets = {layer: matrix[None] for layer, matrix in blend_targets(parts).items()}
     content = read_image(Path(records[0]["content"]["path"]))
     weights = job_weights([settings], torch.device("cpu"))
     found = []
@@ -79,7 +78,8 @@ def score_pair(
             backbone, to_tensor(fit_image(content, *size))[None], tuple(settings.content_layers)
         )
         with torch.no_grad():
-            losses = StyleTransferLoss("relative", kept, targets, weights)(pixels, backbone(pixels))
+            loss = StyleTransferLoss(Kinds("relative"), kept, targets, weights)
+            losses = loss(pixels, backbone(pixels))
         found.append(
             Scored(record, float(losses.total), float(losses.content), float(losses.style))
         )

@@ -36,11 +36,13 @@ from pipeline.errors import (
     WeightsError,
 )
 from pipeline.files import write_atomic
-from pipeline.images import check_header, file_sha256
+from pipeline.images import check_depth, check_header, file_sha256
 from pipeline.manifest import (
     DEFAULT_MAX_JOBS,
     Manifest,
+    Output,
     Picture,
+    Sample,
     Style,
     json_schema,
     load_manifest,
@@ -49,6 +51,9 @@ from pipeline.manifest import (
     settings_problems,
 )
 from pipeline.memory import PROCESS_BYTES, budget, step_bytes
+from pipeline.mirror import mirror_others
+from pipeline.outputs import versions
+from pipeline.pairs import write_map
 from pipeline.plan import Job, Plan, count_by
 from pipeline.progress import Progress, duration, make_progress
 from pipeline.report import build_report
@@ -63,6 +68,7 @@ from pipeline.schedule import (
     threads_per_slot,
 )
 from pipeline.settings import PRESET_HELP, PRESETS, Settings
+from pipeline.shards import Shards
 from pipeline.sheet import make_sheet
 from pipeline.store import RunFolder, RunLock
 from pipeline.stylize import ALGORITHM
@@ -75,7 +81,7 @@ from pipeline.targets import (
     save_means,
     targets_cache,
 )
-from pipeline.worker import RunContext, versions
+from pipeline.worker import RunContext
 
 _WATCH_EVERY_S = 2.0
 _NAMES_SHOWN = 10
@@ -206,8 +212,55 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
         plan, context, weights = prepare(manifest, options, store, keep=True)
+        check_settings_here(manifest)
         store.begin(manifest.text, _header(manifest, plan, context, weights))
+        _write_beside(manifest, plan, store)
         return run_plan(plan, context, progress, options.run)
+
+
+def check_settings_here(manifest: Manifest) -> None:
+    """Whether what the manifest asks for can be had on this machine.
+
+    Raises:
+        MissingPackageError: with the command that installs it.
+    """
+    own = [{}, *(pair.settings for pair in manifest.pairs)]
+    depths = [s["depth"] for s in (manifest.settings, *own) if "depth" in s]
+    if 16 in (*depths, *manifest.axes.get("depth", ())):
+        formats = [s["format"] for s in (manifest.settings, *own) if "format" in s]
+        for format in {*formats, *manifest.axes.get("format", ())} or {"png"}:
+            if format in ("png", "tiff"):
+                check_depth(format)
+
+
+def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
+    """The map of a draw, and the dataset's other files; of a run in parts the first one's work."""
+    if store.part and not store.part.startswith("1-of-"):
+        return
+    if isinstance(manifest.pairing, Sample):
+        pairs = (
+            (content.path, _as_written(style), content.label)
+            for content, style in plan.drawn_pairs()
+        )
+        write_map(store.path / "pairs.csv", pairs, store.temporary)
+    how = manifest.form.others
+    if how != "none":
+        folders = manifest.folders
+        if not folders:
+            raise ManifestError(
+                [f"{manifest.path}:1: output.others: {how}: `content` names no folder"]
+            )
+        mirror_others(folders, store.images, how, store.temporary)
+
+
+def _as_written(style: Style) -> Any:
+    """A style as a map of pairs has it: a path, or a blend."""
+    paths = [str(path) for path, _ in style.parts]
+    if style.regions:
+        return {"name": style.label, "regions": dict(zip(style.regions, paths, strict=True))}
+    if len(paths) == 1:
+        return paths[0]
+    return {"name": style.label, "blend": {str(path): weight for path, weight in style.parts}}
 
 
 # --- batch ----------------------------------------------------------------------------------------
@@ -270,6 +323,8 @@ def batch(
     manifest = load_manifest(manifest_path)
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
+    if manifest.form.format == "webdataset":
+        with_report = False  # a page needs loose pictures
     if with_report and summary.jobs > _REPORTED:
         progress.warn(f"no report of {summary.jobs:,} jobs unasked; nst report makes it")
     elif with_report and summary.done + summary.failed:
@@ -315,7 +370,11 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
     yield (
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
-    yield f"pictures and records: {output / 'images'}"
+    shards = sorted((output / "shards").glob("*.tar"))
+    if shards:
+        yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
+    else:
+        yield f"pictures and records: {output / 'images'}"
     if (output / "report.html").exists():
         yield f"all at a glance: {output / 'report.html'}"
     if summary.failed:
@@ -500,8 +559,9 @@ def plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool
     store = RunFolder(manifest.output)
     planned, context, weights = prepare(manifest, options, store, keep=False)
     if as_json:
+        shards = Shards(store, planned.shard_size)
         for job in planned.jobs():
-            _print_json(_job_event(job, store))
+            _print_json(_job_event(job, store, shards))
         return 0
     _print_plan(planned, store)
     if measured:
@@ -509,12 +569,12 @@ def plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool
     return 0
 
 
-def _job_event(job: Job, store: RunFolder) -> dict[str, Any]:
+def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
     return {
         "index": job.index,
         "name": job.name,
         "key": job.key,
-        "done": store.is_done(job.name, job.key, job.settings),
+        "done": shards.is_done(job),
         "content": str(job.content.path),
         "style": {str(path): weight for path, weight in job.style.parts},
         "swept": dict(job.point),
@@ -525,12 +585,13 @@ def _job_event(job: Job, store: RunFolder) -> dict[str, Any]:
 
 def _print_plan(planned: Plan, store: RunFolder) -> None:
     first: Job | None = None
+    shards = Shards(store, planned.shard_size)
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
         for job in planned.jobs():
             first = first or job
-            yield job, store.is_done(job.name, job.key, job.settings)
+            yield job, shards.is_done(job)
 
     counts = count_by(marked())
     console = Console()
@@ -663,6 +724,8 @@ def run_pair(
             weights=weights,
             settings=settings,
             axes={},
+            folders=(),
+            form=Output.model_validate({"path": str(folder)}),
         )
         inline = replace(options, run=replace(options.run, engine="inline"))
         summary = run_manifest(manifest, inline, make_progress(quiet=quiet))
@@ -678,9 +741,18 @@ def run_pair(
 def _move_result(store: RunFolder, output: Path) -> None:
     for record in store.records():
         picture = store.path / record["output"]["path"]
+        frames = store.frames / record["name"]
         record["output"]["path"] = output.name
         record["name"] = output.stem
         try:
+            if "animation" in record:
+                animation = store.path / record["animation"]
+                record["animation"] = f"{output.stem}-animation{animation.suffix}"
+                animation.replace(output.with_name(record["animation"]))
+            if frames.is_dir():
+                kept = output.with_name(f"{output.stem}-frames")
+                shutil.rmtree(kept, ignore_errors=True)
+                frames.replace(kept)
             picture.replace(output)
             output.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
         except OSError as error:
@@ -733,7 +805,7 @@ def _range(key: str) -> str:
     """A setting's range or choices, from its schema."""
     schema = Settings.model_json_schema()["properties"][key]
     if "enum" in schema:
-        return " | ".join(schema["enum"])
+        return " | ".join(map(str, schema["enum"]))
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     if low is None and high is None:

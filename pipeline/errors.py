@@ -35,6 +35,10 @@ class BackboneError(NstError):
     """A layer is asked for that the backbone does not have, or the picture is too small for it."""
 
 
+class MissingPackageError(NstError):
+    """Something optional was asked for whose package is not installed."""
+
+
 class DeviceError(NstError):
     """A device is asked for that this machine does not have."""
 

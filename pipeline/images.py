@@ -6,14 +6,18 @@ Knows nothing of jobs, backbones or losses.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import io
 import json
 import warnings
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,7 +32,7 @@ from PIL import (
 )
 from torch import Tensor
 
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, MissingPackageError
 
 SUFFIXES = frozenset(
     {
@@ -45,7 +49,7 @@ SUFFIXES = frozenset(
         ".jp2",
     }
 )
-Fit = Literal["long", "short", "exact"]
+Fit = Literal["long", "short", "exact", "stretch"]
 _FORMATS: dict[str, str] = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
 
 
@@ -218,11 +222,11 @@ def canvas_size(
     """Width and height in pixels of a `width` x `height` picture after fitting.
 
     Args:
-        size: pixels of the long or short side, or `WxH` for `fit="exact"`.
+        size: pixels of the long or short side, or `WxH` for `exact` and `stretch`.
         fit: which side `size` speaks of.
         shrink: factor on the result, for the smaller scales of a coarse-to-fine schedule.
     """
-    if fit == "exact":
+    if fit in ("exact", "stretch"):
         exact_width, exact_height = parse_exact(str(size))
         return max(1, round(exact_width * shrink)), max(1, round(exact_height * shrink))
     side = max(width, height) if fit == "long" else min(width, height)
@@ -230,9 +234,15 @@ def canvas_size(
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Resizes to exactly `width` x `height` by Lanczos; what the aspect ratio leaves over is
-    cropped equally from both sides."""
+def fit_image(image: Image.Image, width: int, height: int, stretch: bool = False) -> Image.Image:
+    """Resizes to exactly `width` x `height` by Lanczos.
+
+    Args:
+        stretch: whether to change the aspect ratio; else what it leaves over is cropped equally
+            from both sides.
+    """
+    if stretch:
+        return image.resize((width, height), Image.Resampling.LANCZOS)
     return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
 
 
@@ -241,31 +251,180 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
 
 
+def to_levels(pixels: Tensor, depth: int = 8) -> np.ndarray[Any, Any]:
+    """A float tensor 3 x H x W in [0, 1] as H x W x 3 whole numbers of 8 or 16 bits; values outside
+    are clipped."""
+    top, kind = (255, np.uint8) if depth == 8 else (65535, np.uint16)
+    levels = pixels.detach().double().clamp(0, 1).mul(top).round()
+    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy().astype(kind))
+
+
 def to_image(pixels: Tensor) -> Image.Image:
     """A float tensor 3 x H x W in [0, 1] as an 8-bit RGB picture; values outside are clipped."""
-    levels = pixels.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy(), "RGB")
+    return Image.fromarray(to_levels(pixels), "RGB")
 
 
-def encode(image: Image.Image, format: str, quality: int, text: Mapping[str, object]) -> bytes:
-    """Encodes a picture with an sRGB profile.
+def read_profile(path: Path) -> bytes | None:
+    """The RGB colour profile embedded in a picture file; None if there is none of RGB.
 
-    Args:
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    with _opened(path) as file:
+        profile = file.info.get("icc_profile")
+    if not profile:
+        return None
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    except (ImageCms.PyCMSError, OSError):
+        return None  # told as a warning when the picture was read
+    return bytes(profile) if space.strip() == "RGB" else None
+
+
+def read_exif(path: Path) -> bytes:
+    """A picture file's EXIF data, its orientation set to upright; empty if there is none.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    with _opened(path) as file:
+        exif = file.getexif()
+        if not exif:
+            return b""
+        for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
+            exif.pop(tag, None)
+        if ExifTags.Base.Orientation in exif:
+            exif[ExifTags.Base.Orientation] = 1
+        return exif.tobytes()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                yield file
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({error}); check it") from error
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a picture is written.
+
+    Attributes:
         format: `png`, `jpg`, `webp` or `tiff`.
         quality: 1..100 for jpg and webp; ignored otherwise.
+        depth: bits a channel; 16 for png and tiff.
+        profile: the colour profile to convert to and embed; None for sRGB.
+        exif: EXIF data to embed.
         text: written as JSON into the PNG's text chunk `nst`; ignored by the other formats.
     """
+
+    format: str = "png"
+    quality: int = 95
+    depth: int = 8
+    profile: bytes | None = None
+    exif: bytes = b""
+    text: Mapping[str, object] = field(default_factory=dict)
+
+
+def encode(pixels: Tensor, how: Encoding) -> bytes:
+    """Encodes a picture, 3 x H x W in [0, 1] and sRGB, with its profile.
+
+    Raises:
+        MissingPackageError: 16 bits, without the packages that write them.
+    """
+    if how.depth == 16:
+        levels = to_levels(pixels, 16)
+        return _png_16(levels, how) if how.format == "png" else _tiff_16(levels, how)
+    image = to_image(pixels)
+    profile = srgb_profile_bytes()
+    if how.profile is not None:
+        wanted = ImageCms.ImageCmsProfile(io.BytesIO(how.profile))
+        converted = ImageCms.profileToProfile(image, _srgb(), wanted, outputMode="RGB")
+        image, profile = converted or image, how.profile
     buffer = io.BytesIO()
-    options: dict[str, object] = {"icc_profile": srgb_profile_bytes()}
-    if format == "png":
+    options: dict[str, object] = {"icc_profile": profile}
+    if how.exif:
+        options["exif"] = how.exif
+    if how.format == "png":
         chunk = PngImagePlugin.PngInfo()
-        chunk.add_itxt("nst", json.dumps(text, sort_keys=True))
+        if how.text:
+            chunk.add_itxt("nst", json.dumps(how.text, sort_keys=True))
         options["pnginfo"] = chunk
-    elif format == "jpg":
-        options |= {"quality": quality, "subsampling": 0, "optimize": True}
-    elif format == "webp":
-        options |= {"quality": quality, "method": 4}
-    elif format == "tiff":
+    elif how.format == "jpg":
+        options |= {"quality": how.quality, "subsampling": 0, "optimize": True}
+    elif how.format == "webp":
+        options |= {"quality": how.quality, "method": 4}
+    elif how.format == "tiff":
         options["compression"] = "tiff_deflate"
-    image.save(buffer, _FORMATS[format], **options)
+    image.save(buffer, _FORMATS[how.format], **options)
+    return buffer.getvalue()
+
+
+def check_depth(format: str) -> None:
+    """Whether 16-bit pictures of a format can be written here.
+
+    Raises:
+        MissingPackageError: with the command that installs what is missing.
+    """
+    _deep_writer(format)
+
+
+def _deep_writer(format: str) -> Any:
+    """The package that writes 16 bits a channel, which Pillow does not."""
+    name = {"png": "png", "tiff": "tifffile"}[format]
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"depth 16 as {format} needs a package more: pip install 'nst[deep]'"
+        ) from error
+
+
+def _png_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
+    png = _deep_writer("png")
+    height, width = levels.shape[:2]
+    plain = io.BytesIO()
+    writer = png.Writer(width, height, greyscale=False, bitdepth=16)
+    writer.write(plain, levels.reshape(height, -1))
+    first, *rest = png.Reader(bytes=plain.getvalue()).chunks()
+    own = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile_bytes()))]
+    if how.exif:
+        own.append((b"eXIf", how.exif.removeprefix(b"Exif\0\0")))
+    if how.text:
+        text = json.dumps(how.text, sort_keys=True).encode()
+        own.append((b"iTXt", b"nst" + bytes(5) + text))
+    whole = io.BytesIO()
+    png.write_chunks(whole, [first, *own, *rest])
+    return whole.getvalue()
+
+
+def _tiff_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
+    tifffile = _deep_writer("tiff")
+    buffer = io.BytesIO()
+    options = {"photometric": "rgb", "compression": "zlib", "metadata": None}
+    tifffile.imwrite(buffer, levels, iccprofile=srgb_profile_bytes(), **options)
+    return buffer.getvalue()
+
+
+def animate(frames: Sequence[Path], size: tuple[int, int], format: str) -> bytes:
+    """An animation of picture files, each resized to `size`; the last one stays for 2 s.
+
+    Args:
+        format: `webp` or `gif`.
+    """
+    images = []
+    for path in frames:
+        with _opened(path) as file:
+            images.append(file.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    buffer = io.BytesIO()
+    times = [80] * (len(images) - 1) + [2000]
+    options: dict[str, Any] = {"quality": 80, "method": 2} if format == "webp" else {}
+    images[0].save(
+        buffer, format.upper(), save_all=True, append_images=images[1:], duration=times, loop=0,
+        **options,
+    )  # fmt: skip
     return buffer.getvalue()

@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import difflib
 import glob
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.images import check_header, is_image_name
-from pipeline.settings import PRESETS, Settings
+from pipeline.masks import region_name
+from pipeline.pairs import read_map
+from pipeline.settings import INITS, PRESETS, Settings
 
 MAX_DEPTH = 20
 MAX_EXPANDED_NODES = 5_000_000
@@ -33,12 +43,42 @@ class _Frozen(BaseModel):
 
 
 class Blend(_Frozen):
-    """A weighted blend of several style pictures, which counts as one style."""
+    """Several style pictures that count as one style: blended, or each for a region of its own."""
 
-    name: str = Field(min_length=1, max_length=100, description="the blend's name")
+    name: str = Field(min_length=1, max_length=100, description="the style's name")
     blend: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        min_length=1,
+        default_factory=dict,
         description="style picture: weight; weights are divided by their sum",
+    )
+    regions: dict[str, str] = Field(
+        default_factory=dict,
+        description="colour of a region in the content's mask: the style picture that it takes",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Blend:
+        if bool(self.blend) == bool(self.regions):
+            raise ValueError("one of blend and regions is needed, with at least one picture")
+        return self
+
+
+class Masks(_Frozen):
+    """Where masks lie: patterns with {stem}, {name} or {suffix}, beside each picture."""
+
+    content: str = Field(min_length=1, description="of content pictures, such as {stem}_mask.png")
+    style: str | None = Field(None, description="of style pictures; regions match by colour")
+
+
+class Output(_Frozen):
+    """The run folder, and what goes there beside pictures and records."""
+
+    path: str = Field(min_length=1, description="the run folder")
+    format: Literal["files", "webdataset"] = Field(
+        "files", description="files, or webdataset: tar shards of pictures and records"
+    )
+    shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a tar shard")
+    others: Literal["none", "copy", "link"] = Field(
+        "none", description="what to do with files of the content folders that are no pictures"
     )
 
 
@@ -69,9 +109,14 @@ class PairEntry(_Frozen):
 
     content: str = Field(description="content picture: a file, folder or glob")
     style: str | Blend = Field(description="style picture, a blend, or a blend's name")
+    label: str | None = Field(None, description="of the content, in output names")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings of this pair, beside those of every job"
     )
+
+
+def _path_alone(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
 
 
 def _pair(value: object) -> object:
@@ -86,7 +131,7 @@ def _pair(value: object) -> object:
 class ManifestFile(_Frozen):
     """The manifest as written, each part of the right type."""
 
-    output: str = Field(min_length=1, description="the run folder")
+    output: Annotated[Output, BeforeValidator(_path_alone)] = Field(description="the run folder")
     content: Annotated[list[str], BeforeValidator(_listed)] = Field(
         default_factory=list, description="content pictures: files, folders, globs"
     )
@@ -100,8 +145,9 @@ class ManifestFile(_Frozen):
     pairs: list[Annotated[PairEntry, BeforeValidator(_pair)]] = Field(
         default_factory=list,
         description="explicit pairs, beside the above: [content, style], or "
-        "{content, style, settings}",
+        "{content, style, settings}; or a CSV or JSON file of them",
     )
+    masks: Masks | None = Field(None, description="which part of a picture takes which style")
     backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
         default_factory=lambda: BackboneChoice(name="vgg19", weights=None),
         description="the feature network",
@@ -115,18 +161,38 @@ class ManifestFile(_Frozen):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file and the label that it has in output names (its path below its root)."""
+    """A picture file and the label that it has in output names (its path below its root).
+
+    Attributes:
+        mask: its regions, or None.
+    """
 
     path: Path
     label: str
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
 class Style:
-    """One style: pictures with weights that sum to 1, under one name."""
+    """One style: pictures with weights that sum to 1, under one name.
+
+    Attributes:
+        masks: of each picture, or empty where there are none.
+        regions: the region `#rrggbb` that each picture is for, or empty where they are blended.
+    """
 
     label: str
     parts: tuple[tuple[Path, float], ...]
+    masks: tuple[Path | None, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    def weighted(self, weights: Sequence[float] | None) -> Style:
+        """The same blend with other weights; None leaves it as it is."""
+        if weights is None:
+            return self
+        shares = [weight / sum(weights) for weight in weights]
+        parts = zip(self.parts, shares, strict=True)
+        return replace(self, parts=tuple((path, share) for (path, _), share in parts))
 
 
 @dataclass(frozen=True)
@@ -155,6 +221,8 @@ class Manifest:
         paired: how many of `contents` and `styles` take part in `pairing`; the rest are only in
             `pairs`.
         axes: the grid, in the manifest's order, each value as validated.
+        folders: those whose content pictures were taken, for the other files in them.
+        form: how the output is stored.
     """
 
     path: Path
@@ -169,6 +237,8 @@ class Manifest:
     weights: Path | None
     settings: Mapping[str, Any]
     axes: Mapping[str, tuple[Any, ...]]
+    folders: tuple[Path, ...]
+    form: Output
 
 
 # --- YAML -----------------------------------------------------------------------------------------
@@ -347,13 +417,50 @@ def load_manifest(path: Path) -> Manifest:
         what = "empty" if source.data is None else f"a {type(source.data).__name__}"
         source.report((), f"a mapping with output, content and style is needed, this is {what}")
         source.raise_if_any()
+    map_path = source.data.get("pairs")
+    if isinstance(map_path, str):
+        source.data["pairs"] = []
     file = _check_structure(source)
     settings = _check_settings(source)
     axes = _check_grid(source, settings)
-    manifest = _find_pictures(source, file, settings, axes) if file else None
+    rows = list(_map_rows(source, map_path)) if isinstance(map_path, str) else []
+    manifest = _find_pictures(source, file, settings, axes, rows) if file else None
     source.raise_if_any()
     assert manifest is not None  # a missing file part has been reported
     return manifest
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a map of pairs, and how to report what is wrong with it."""
+
+    entry: PairEntry
+    base: Path
+    report: Callable[[Position, str], None]
+
+
+def _map_rows(source: _Source, name: str) -> Iterator[_Row]:
+    """The rows of the map that `pairs` names; what is wrong with them is reported."""
+    path = source.path.resolve().parent / Path(name).expanduser()
+
+    def report_at(at: str) -> Callable[[Position, str], None]:
+        def report(position: Position, message: str) -> None:
+            what = "".join(map(_part, position)).lstrip(".")
+            source.problems.append(f"{at}: {what}: {message}" if what else f"{at}: {message}")
+
+        return report
+
+    try:
+        for at, row in read_map(path, parse_value):
+            report = report_at(at)
+            try:
+                yield _Row(PairEntry.model_validate(row), path.parent, report)
+            except ValidationError as error:
+                for problem in filter(_is_of_the_form_meant, error.errors()):
+                    parts = tuple(p for p in problem["loc"] if p not in ("str", "Blend"))
+                    report(parts, _explain(problem, ("pairs", 0, *parts)))
+    except ManifestError as error:
+        source.problems.extend(error.problems)
 
 
 def _check_structure(source: _Source) -> ManifestFile | None:
@@ -369,12 +476,12 @@ def _check_structure(source: _Source) -> ManifestFile | None:
         for key, value in source.data.items()
         if key in ManifestFile.model_fields and not _invalid(key, value)
     }
-    return ManifestFile.model_validate({"output": "unnamed", **valid})
+    return ManifestFile.model_validate({"output": {"path": "unnamed"}, **valid})
 
 
 def _invalid(key: str, value: object) -> bool:
     try:
-        ManifestFile.model_validate({"output": "unnamed", key: value})
+        ManifestFile.model_validate({"output": {"path": "unnamed"}, key: value})
     except ValidationError:
         return True
     return False
@@ -397,6 +504,7 @@ def _source_position(location: Sequence[str | int], source: _Source) -> Position
             if candidate not in source.lines and part in (
                 "str",
                 "Blend",
+                "Masks",
                 "Sample",
                 "literal",
             ):
@@ -459,6 +567,8 @@ def _known_keys(position: Position) -> Sequence[str]:
         "backbone": BackboneChoice,
         "style": Blend,
         "pairing": Sample,
+        "masks": Masks,
+        "output": Output,
     }
     if position[0] == "pairs" and "settings" not in position:
         return list((Blend if "style" in position else PairEntry).model_fields)
@@ -548,16 +658,15 @@ def _check_axis(
 def _check_combinations(
     source: _Source, settings: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]
 ) -> None:
-    """`size` and `fit` have to go together at every point of the grid."""
-    for size in axes.get("size", (None,)):
-        for fit in axes.get("fit", (None,)):
-            swept = {k: v for k, v in (("size", size), ("fit", fit)) if v is not None}
-            values = {**settings, **swept}
-            if settings_problems(values):
-                continue
-            problem = Settings.model_validate(values).problem()
-            if problem:
-                source.report(("grid",) if swept else ("settings",), problem)
+    """Settings that have to go together do so at every point of the grid."""
+    names = [n for n in ("size", "fit", "format", "depth", "profile", "exif") if n in axes]
+    for point in itertools.product(*(axes[name] for name in names)):
+        values = {**settings, **dict(zip(names, point, strict=True))}
+        if settings_problems(values):
+            continue
+        problem = Settings.model_validate(values).problem()
+        if problem:
+            source.report(("grid",) if names else ("settings",), problem)
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -568,35 +677,46 @@ def _find_pictures(
     file: ManifestFile,
     settings: Mapping[str, Any],
     axes: Mapping[str, tuple[Any, ...]],
+    rows: Sequence[_Row],
 ) -> Manifest:
     base = source.path.resolve().parent
     contents = _Gathered()
+    folders: list[Path] = []
     for index, pattern in enumerate(file.content):
-        for picture in _expand(source, ("content", index), base, pattern):
+        for picture in _expand(_at(source, "content", index), base, pattern, folders):
             contents.add(picture)
     styles = _Gathered()
     for index, entry in enumerate(file.style):
-        position: Position = ("style", index)
+        report = _at(source, "style", index)
         if isinstance(entry, str):
-            for picture in _expand(source, position, base, entry):
+            for picture in _expand(report, base, entry):
                 styles.add(Style(Path(picture.label).name, ((picture.path, 1.0),)))
         else:
-            styles.add(_blend(source, (*position, "blend"), base, entry))
+            styles.add(_several(report, base, entry))
+    if file.masks:
+        _without_masks(contents, file.masks.content)
+        _without_style_masks(styles, file.masks.style)
     paired = (len(contents.items), len(styles.items))
-    pairs = tuple(_explicit_pairs(source, file, base, contents, styles, settings, axes))
+    named = {e.name for e in file.style if isinstance(e, Blend)}
+    pairs = [
+        *_explicit_pairs(source, file, base, contents, styles, settings, axes, named),
+        *_mapped_pairs(source, rows, contents, styles, settings, axes, named),
+    ]
     _check_pairing(source, file, paired, pairs)
     weights = base / file.backbone.weights if file.backbone.weights else None
     if weights is not None and not weights.is_file():
         source.report(("backbone", "weights"), f"{weights}: no such weight file")
     _check_init(source, base, settings, axes)
+    _check_blends(source, styles.items, settings, axes)
+    _add_masks(source, file.masks, contents, styles)
     return Manifest(
         path=source.path,
         text=source.path.read_text(encoding="utf-8-sig"),
-        output=(base / Path(file.output).expanduser()).resolve(),
+        output=(base / Path(file.output.path).expanduser()).resolve(),
         contents=tuple(contents.items),
         styles=tuple(styles.items),
         pairing=file.pairing,
-        pairs=pairs,
+        pairs=tuple(pairs),
         paired=paired,
         backbone=file.backbone.name,
         weights=weights,
@@ -605,7 +725,17 @@ def _find_pictures(
             name: tuple(_init_path(base, v) for v in values) if name == "init" else values
             for name, values in axes.items()
         },
+        folders=tuple(dict.fromkeys(folders)),
+        form=file.output,
     )
+
+
+Report = Callable[[Position, str], None]
+
+
+def _at(source: _Source, *position: str | int) -> Report:
+    """Reports problems below a position of the manifest."""
+    return lambda below, message: source.report((*position, *below), message)
 
 
 class _Gathered:
@@ -616,41 +746,55 @@ class _Gathered:
         self.index: dict[object, int] = {}
 
     def add(self, item: Picture | Style) -> int:
-        key = item.path if isinstance(item, Picture) else item.parts
+        key = item.path if isinstance(item, Picture) else (item.parts, item.regions)
         if key not in self.index:
             self.index[key] = len(self.items)
             self.items.append(item)
         return self.index[key]
 
+    def keep(self, wanted: Callable[[Any], bool]) -> None:
+        """Lets go of what is not wanted."""
+        items, self.items, self.index = self.items, [], {}
+        for item in filter(wanted, items):
+            self.add(item)
 
-def _expand(source: _Source, position: Position, base: Path, pattern: str) -> Iterator[Picture]:
-    """The pictures that a file, folder or glob stands for, sorted."""
+
+def _expand(
+    report: Report, base: Path, pattern: str, folders: list[Path] | None = None
+) -> Iterator[Picture]:
+    """The pictures that a file, folder or glob stands for, sorted.
+
+    Args:
+        folders: the folder or the glob's root is added.
+    """
     expanded = Path(pattern).expanduser()
     whole = base / expanded
     if whole.is_dir():
         root = whole
         found = sorted(p for p in root.rglob("*") if p.is_file() and is_image_name(p))
     elif whole.is_file():
-        yield from _one_file(source, position, whole)
+        yield from _one_file(report, whole)
         return
     elif glob.has_magic(pattern):
         root = _glob_root(whole)
         names = glob.iglob(str(whole), recursive=True)
         found = sorted({Path(n) for n in names if is_image_name(Path(n)) and Path(n).is_file()})
     else:
-        source.report(position, f"{pattern}: no such file or folder" + _nearby(whole))
+        report((), f"{pattern}: no such file or folder" + _nearby(whole))
         return
     if not found:
-        source.report(position, f"{pattern}: no picture there; check the pattern")
+        report((), f"{pattern}: no picture there; check the pattern")
+    elif folders is not None:
+        folders.append(root)
     for path in found:
         yield Picture(path, path.relative_to(root).with_suffix("").as_posix())
 
 
-def _one_file(source: _Source, position: Position, path: Path) -> Iterator[Picture]:
+def _one_file(report: Report, path: Path) -> Iterator[Picture]:
     try:
         check_header(path)
     except ImageError as error:
-        source.report(position, str(error))
+        report((), str(error))
         return
     yield Picture(path, path.stem)
 
@@ -668,17 +812,41 @@ def _nearby(path: Path) -> str:
     return f"; did you mean {close[0]!r}?" if close else "; check the path"
 
 
-def _blend(source: _Source, position: Position, base: Path, entry: Blend) -> Style:
+def _several(report: Report, base: Path, entry: Blend) -> Style:
+    """A blend, or a style of several regions."""
+    if entry.regions:
+        return _by_regions(report, base, entry)
     total = sum(entry.blend.values())
     parts = []
     for name, weight in entry.blend.items():
-        path = base / Path(name).expanduser()
-        if not path.is_file():
-            source.report((*position, name), "no such file" + _nearby(path))
-            continue
-        for picture in _one_file(source, (*position, name), path):
-            parts.append((picture.path, weight / total))
+        for path in _part_file(report, ("blend", name), base, name):
+            parts.append((path, weight / total))
     return Style(entry.name, tuple(parts))
+
+
+def _by_regions(report: Report, base: Path, entry: Blend) -> Style:
+    found: dict[str, Path] = {}
+    for color, name in entry.regions.items():
+        try:
+            region = region_name(color)
+        except ValueError:
+            report(("regions", color), "must be a CSS colour name, such as white, or #rrggbb")
+            continue
+        if region in found:
+            report(("regions", color), f"{region} stands twice")
+        for path in _part_file(report, ("regions", color), base, name):
+            found[region] = path
+    parts = tuple((path, 1.0) for path in found.values())
+    return Style(entry.name, parts, regions=tuple(found))
+
+
+def _part_file(report: Report, position: Position, base: Path, name: str) -> Iterator[Path]:
+    path = base / Path(name).expanduser()
+    if not path.is_file():
+        report(position, f"{name}: no such file" + _nearby(path))
+        return
+    for picture in _one_file(lambda below, message: report((*position, *below), message), path):
+        yield picture.path
 
 
 def _explicit_pairs(
@@ -689,32 +857,70 @@ def _explicit_pairs(
     styles: _Gathered,
     settings: Mapping[str, Any],
     axes: Mapping[str, tuple[Any, ...]],
+    named: set[str],
 ) -> Iterator[Pair]:
-    named = {entry.name for entry in file.style if isinstance(entry, Blend)}
-    blends = {style.label: i for i, style in enumerate(styles.items) if style.label in named}
     for index, entry in enumerate(file.pairs):
         short = isinstance(source.data["pairs"][index], list)
-        at: Position = ("pairs", index)
-        left = list(_expand(source, (*at, 0 if short else "content"), base, entry.content))
-        position: Position = (*at, 1 if short else "style")
-        if isinstance(entry.style, Blend):
-            right = [_blend(source, (*position, "blend"), base, entry.style)]
-        elif entry.style in blends:
-            right = [styles.items[blends[entry.style]]]
-        else:
-            found = _expand(source, position, base, entry.style)
-            right = [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
-        own = _with_init_path(
-            base, _pair_settings(source, (*at, "settings"), entry, settings, axes)
-        )
-        for picture in left:
-            for other in right:
-                yield Pair(contents.add(picture), styles.add(other), own)
+        places: dict[str | int, int] = {"content": 0, "style": 1} if short else {}
+
+        def report(
+            below: Position, message: str, index: int = index, at: Mapping[Any, int] = places
+        ) -> None:
+            own = (at.get(below[0], below[0]), *below[1:]) if below else ()
+            source.report(("pairs", index, *own), message)
+
+        row = _Row(entry, base, report)
+        own = _with_init_path(base, _pair_settings(report, entry, settings, axes))
+        yield from _pairs_of(row, contents, styles, own, named)
+
+
+def _mapped_pairs(
+    source: _Source,
+    rows: Sequence[_Row],
+    contents: _Gathered,
+    styles: _Gathered,
+    settings: Mapping[str, Any],
+    axes: Mapping[str, tuple[Any, ...]],
+    named: set[str],
+) -> Iterator[Pair]:
+    """The pairs of a map; its rows mostly have settings that another row had before."""
+    known: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        shown = repr(row.entry.settings)
+        if shown not in known:
+            before = len(source.problems)
+            own = _pair_settings(row.report, row.entry, settings, axes)
+            own = _with_init_path(row.base, own)
+            if len(source.problems) == before:
+                known[shown] = own
+        yield from _pairs_of(row, contents, styles, known.get(shown, {}), named)
+
+
+def _pairs_of(
+    row: _Row, contents: _Gathered, styles: _Gathered, own: Mapping[str, Any], named: set[str]
+) -> Iterator[Pair]:
+    entry, base, report = row.entry, row.base, row.report
+
+    def below(name: str) -> Report:
+        return lambda position, message: report((name, *position), message)
+
+    left = list(_expand(below("content"), base, entry.content))
+    if entry.label is not None:
+        left = [replace(picture, label=entry.label) for picture in left]
+    if isinstance(entry.style, Blend):
+        right = [_several(below("style"), base, entry.style)]
+    elif entry.style in named:
+        right = [style for style in styles.items if style.label == entry.style][:1]
+    else:
+        found = _expand(below("style"), base, entry.style)
+        right = [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
+    for picture in left:
+        for other in right:
+            yield Pair(contents.add(picture), styles.add(other), own)
 
 
 def _pair_settings(
-    source: _Source,
-    position: Position,
+    report: Report,
     entry: PairEntry,
     settings: Mapping[str, Any],
     axes: Mapping[str, tuple[Any, ...]],
@@ -723,20 +929,88 @@ def _pair_settings(
     wrong = False
     for name in entry.settings:
         if name in axes:
-            source.report((*position, name), f"{name} is swept in `grid`; leave it out of one")
+            report(("settings", name), f"{name} is swept in `grid`; leave it out of one")
             wrong = True
     together = {**settings, **entry.settings}
     for place, message in settings_problems(together):
         if place and place[0] in entry.settings:
-            source.report((*position, *place), message)
+            report(("settings", *place), message)
             wrong = True
     if wrong or settings_problems(together):
         return {}
     valid = Settings.model_validate(together)
     problem = valid.problem()
     if problem and entry.settings:
-        source.report(position, problem)
+        report(("settings",), problem)
     return {name: getattr(valid, name) for name in entry.settings}
+
+
+def _mask_of(path: Path, pattern: str) -> Path:
+    """Where a picture's mask lies."""
+    named = pattern.replace("{stem}", path.stem).replace("{name}", path.name)
+    return path.parent / Path(named.replace("{suffix}", path.suffix)).expanduser()
+
+
+def _without_masks(contents: _Gathered, pattern: str) -> None:
+    """Masks that lie among the pictures are not content pictures."""
+    masks = {_mask_of(picture.path, pattern) for picture in contents.items}
+    contents.keep(lambda picture: picture.path not in masks)
+
+
+def _without_style_masks(styles: _Gathered, pattern: str | None) -> None:
+    if pattern is not None:
+        masks = {_mask_of(path, pattern) for style in styles.items for path, _ in style.parts}
+        styles.keep(lambda style: len(style.parts) > 1 or style.parts[0][0] not in masks)
+
+
+def _add_masks(
+    source: _Source, masks: Masks | None, contents: _Gathered, styles: _Gathered
+) -> None:
+    """Gives every picture its mask; those that are missing are reported."""
+    if masks is None:
+        for style in styles.items:
+            if style.regions:
+                message = f"style {style.label} has regions, but there is no `masks: content:`"
+                source.report(("style",), message)
+        return
+    contents.items = [
+        replace(picture, mask=_mask_of(picture.path, masks.content)) for picture in contents.items
+    ]
+    missing = [p.mask for p in contents.items if not p.mask.is_file()]
+    if masks.style is not None:
+        pattern = masks.style
+        styles.items = [
+            style
+            if style.regions
+            else replace(style, masks=tuple(_mask_of(path, pattern) for path, _ in style.parts))
+            for style in styles.items
+        ]
+        missing += [m for s in styles.items for m in s.masks if not m.is_file()]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        names = ", ".join(map(str, missing[:3]))
+        source.report(("masks",), f"no such mask: {names}{more}; check the pattern")
+
+
+def _check_blends(
+    source: _Source,
+    styles: Sequence[Style],
+    settings: Mapping[str, Any],
+    axes: Mapping[str, tuple[Any, ...]],
+) -> None:
+    """Weights of `blend` go with every style's number of pictures."""
+    places: list[tuple[Position, Any]] = [(("settings", "blend"), settings.get("blend"))]
+    places += [(("grid", "blend", i), value) for i, value in enumerate(axes.get("blend", ()))]
+    for position, weights in places:
+        if weights is None:
+            continue
+        for style in styles:
+            count = len(style.parts)
+            if style.regions or count != len(weights):
+                what = "regions" if style.regions else f"{count} picture{'s' * (count != 1)}"
+                message = f"{len(weights)} weights, but style {style.label} has {what}"
+                source.report(position, message)
+                break
 
 
 def _check_pairing(
@@ -777,16 +1051,16 @@ def _check_init(
 
 
 def _check_init_file(source: _Source, base: Path, position: Position, value: Any) -> None:
-    if value not in ("content", "noise"):
+    if value not in INITS:
         path = base / Path(str(value)).expanduser()
         try:
             check_header(path)
         except ImageError as error:
-            source.report(position, f"neither content nor noise nor a picture: {error}")
+            source.report(position, f"neither {', '.join(INITS)} nor a picture: {error}")
 
 
 def _init_path(base: Path, value: Any) -> Any:
-    return value if value in ("content", "noise") else str(base / Path(str(value)).expanduser())
+    return value if value in INITS else str(base / Path(str(value)).expanduser())
 
 
 def _with_init_path(base: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -842,7 +1116,15 @@ def json_schema() -> dict[str, Any]:
     described["style"] |= {"anyOf": [style_items, {"type": "array", "items": style_items}]}
     short = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
     described["pairs"]["items"] = {"anyOf": [short, {"$ref": "#/$defs/PairEntry"}]}
+    pairs = described["pairs"]
+    listed_pairs = {"type": "array", "items": pairs.pop("items")}
+    pairs.pop("type")
+    pairs["anyOf"] = [{"type": "string"}, listed_pairs]
     definitions["PairEntry"]["properties"]["settings"] = described["settings"]
+    described["output"] = {
+        "anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/Output"}],
+        "description": "the run folder",
+    }
     choice = {"enum": ["vgg19", "lite"]}
     described["backbone"] = {
         "anyOf": [choice, {"$ref": "#/$defs/BackboneChoice"}],

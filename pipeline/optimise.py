@@ -246,14 +246,15 @@ class LBFGS:
         return self.s[slot, everyone], self.y[slot, everyone], self.rho[slot, everyone]
 
 
-def make_optimiser(name: str, corrections: int, clamp: bool) -> Optimiser:
+def make_optimiser(name: str, corrections: int, clamp: bool, decay: float = 0.99) -> Optimiser:
     """An optimiser by its name in the settings.
 
     Args:
         clamp: pixels are kept within [0, 1], so no step need be longer than a part of that.
+        decay: of Adam's second moment.
     """
     makers: dict[str, Callable[[], Optimiser]] = {
-        "adam": Adam,
+        "adam": lambda: Adam((0.9, decay)),
         "lbfgs": lambda: LBFGS(corrections, _LONGEST if clamp else math.inf),
     }
     return makers[name]()

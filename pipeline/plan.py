@@ -22,7 +22,7 @@ from typing import Any
 from pipeline.errors import ManifestError
 from pipeline.images import file_sha256
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Sample, Style
-from pipeline.settings import Settings
+from pipeline.settings import INITS, Settings
 
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{n}{i}" for n in ("com", "lpt") for i in range(10)}
 _LONGEST_LABEL = 80
@@ -99,6 +99,8 @@ def value_label(name: str, value: Any) -> str:
         text = "on" if value else "off"
     elif isinstance(value, float):
         text = f"{value:g}"
+    elif isinstance(value, (list, tuple)):
+        text = "+".join(f"{item:g}" for item in value)
     elif isinstance(value, Mapping):
         equal = len(set(value.values())) == 1
         text = "+".join(key if equal else f"{key}={weight:g}" for key, weight in value.items())
@@ -177,6 +179,17 @@ class Plan:
                     f"the grid smaller or raise the limit"
                 ]
             )
+
+    @property
+    def shard_size(self) -> int:
+        """Jobs in a tar shard; 0 where pictures stay loose files."""
+        form = self.manifest.form
+        return form.shard_size if form.format == "webdataset" else 0
+
+    def drawn_pairs(self) -> Iterator[tuple[Picture, Style]]:
+        """Content and style of every pair that the pairing makes, without the explicit ones."""
+        for content, style, _ in itertools.islice(self._pairs(), self._main_pair_count()):
+            yield self.manifest.contents[content], self.manifest.styles[style]
 
     # -- pairs --
 
@@ -271,7 +284,7 @@ class Plan:
         labels += [label] if label else []
         settings = Settings.model_validate({**self.manifest.settings, **values})
         deciding = settings.deciding_pixels()
-        if settings.init not in ("content", "noise"):
+        if settings.init not in INITS:
             deciding["init"] = self._sha256(Path(settings.init))
         canonical = json.dumps(deciding, sort_keys=True)
         return _Point(tuple(reversed(labels)), values, settings, canonical)
@@ -306,12 +319,13 @@ class Plan:
             pair_name = f"{self.content_labels[content_index]}__{self.style_labels[style_index]}"
             for point_index in range(self._points):
                 at = point(point_index, own)
+                weighted = style.weighted(at.settings.blend)
                 yield Job(
                     index=next(numbers),
                     name="__".join((pair_name, *at.labels)),
-                    key=self._key(content, style, at),
+                    key=self._key(content, weighted, at),
                     content=content,
-                    style=style,
+                    style=weighted,
                     settings=at.settings,
                     point=at.values,
                 )
@@ -324,6 +338,10 @@ class Plan:
             json.dumps([[self._sha256(path), weight] for path, weight in style.parts]),
             at.canonical,
         ]
+        masks = [content.mask, *style.masks]
+        if any(masks):
+            parts.append(json.dumps([mask and self._sha256(mask) for mask in masks]))
+            parts.append(json.dumps(style.regions))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

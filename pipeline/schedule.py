@@ -33,11 +33,14 @@ from pipeline.errors import DeviceError, DiskFullError, ImageError, NstError, Wo
 from pipeline.memory import PROCESS_BYTES, SHARE, total_memory
 from pipeline.plan import Job, Plan
 from pipeline.progress import Progress
+from pipeline.shards import Shards
 from pipeline.store import RunFolder, now
 from pipeline.worker import Batch, Outcome, Report, RunContext, failed, run_batch, time_job
 
 _SUMMARY_EVERY_S = 2.0
 _FAILURES_IN_SUMMARY = 100
+# Classes and styles that the summary counts one by one.
+_MOST_COUNTED = 10_000
 _NEXT = 3
 ENGINES = ("local", "inline", "dask", "ray")
 
@@ -192,6 +195,7 @@ class Summary:
         targets_hits, targets_computed: style targets from the cache, and computed.
         utilisation: busy time of all slots over their whole time.
         next: names of some jobs that would be run next.
+        classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
         earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
             are left out.
     """
@@ -217,6 +221,8 @@ class Summary:
     failures: list[dict[str, str]] = field(default_factory=list)
     next: list[str] = field(default_factory=list)
     earlier: list[dict[str, object]] = field(default_factory=list)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    styles: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -242,6 +248,8 @@ class _Run:
         self.began = time.monotonic()
         self.written = 0.0
         self.stopping = False
+        self.shards = Shards(self.store, plan.shard_size)
+        self.underway: dict[str, Job] = {}
         self.feed = Feed(
             pack(self.open_jobs(), self.limit, self.refuse, max(1, len(context.slots)))
         )
@@ -258,13 +266,26 @@ class _Run:
             if not self._is_mine(job) or (known is not None and job.name not in known):
                 continue
             mine += 1
-            if self.store.is_done(job.name, job.key, job.settings):
+            done = self.shards.settle(job)
+            self._tally(job.content.label, job.style.label, "jobs")
+            if done:
                 self.summary.already_done += 1
+                self._tally(job.content.label, job.style.label, "done")
                 self.progress.skipped(self.summary.already_done)
             else:
+                self.underway[job.name] = job
                 yield job
         self.summary.jobs = mine
         self.progress.total = mine
+
+    def _tally(self, content: str, style: str, what: str) -> None:
+        """Counts a job by its class, the folder of its content, and by its style."""
+        folder = content.rpartition("/")[0] or "."
+        for counts, name in ((self.summary.classes, folder), (self.summary.styles, style)):
+            if name not in counts and len(counts) >= _MOST_COUNTED:
+                name = "(others)"
+            row = counts.setdefault(name, {"jobs": 0, "done": 0, "failed": 0})
+            row[what] += 1
 
     def _is_mine(self, job: Job) -> bool:
         """Whether the job is of this shard; keys are random, so shards are of about one size."""
@@ -331,8 +352,12 @@ class _Run:
         for outcome in outcomes:
             summary.targets_hits += outcome.hits
             summary.targets_computed += outcome.computed
+            job = self.underway.pop(outcome.name, None)
+            if job is not None and outcome.status in ("done", "failed"):
+                self._tally(job.content.label, job.style.label, outcome.status)
             if outcome.status == "done":
                 summary.done += 1
+                self._pack(outcome.name, job)
                 self.log.debug("done: %s", outcome.name)
             elif outcome.error_type == DiskFullError.__name__:
                 self._give_up(outcome.error or "")
@@ -347,6 +372,22 @@ class _Run:
         self.progress.update(outcomes, summary.done, summary.failed)
         if time.monotonic() - self.written > _SUMMARY_EVERY_S:
             self.write_summary()
+
+    def _pack(self, name: str, job: Job | None) -> None:
+        """Puts a finished job into a shard, where the run has them."""
+        try:
+            if job is not None:
+                self.shards.add(name, job.settings.format)
+        except DiskFullError as error:
+            self._give_up(str(error))
+
+    def end(self) -> None:
+        """What is left goes into a last shard, unless the run is to go on later."""
+        if not (self.summary.stopped or self.summary.problem):
+            try:
+                self.shards.flush()
+            except DiskFullError as error:
+                self._give_up(str(error))
 
     def _refresh(self) -> None:
         """What follows from the counts and the time."""
@@ -476,6 +517,7 @@ def _drive(run: _Run, engine: Engine) -> None:
         run.summary.stopped = True
         engine.kill()
     finally:
+        run.end()
         run._refresh()
         run.summary.ended = True
         run.write_summary()
@@ -522,10 +564,11 @@ def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) 
         None if nothing is left to do.
     """
     left = 0
+    shards = Shards(store, plan.shard_size)
     chosen: list[Job] = []
     stride = max(1, len(plan) // (trials * 4))
     for job in plan.jobs():
-        if store.is_done(job.name, job.key, job.settings):
+        if shards.is_done(job):
             continue
         if left % stride == 0 and len(chosen) < trials * 4:
             chosen.append(job)

@@ -71,6 +71,39 @@ def _size(value: object) -> object:
     return int(number)
 
 
+def _steps(value: object) -> object:
+    """`300`, or a list of each scale's own."""
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("a list of steps needs at least one number")
+        return tuple(_one_count(item) for item in value)
+    return _one_count(value)
+
+
+def _one_count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or int(value) != value:
+        raise ValueError("must be a whole number, or a list of them")
+    if not 1 <= value <= 1_000_000:
+        raise ValueError("must be at least 1" if value < 1 else "must be at most 1,000,000")
+    return int(value)
+
+
+def _shares(value: object) -> object:
+    """Weights of a blend's pictures; they are divided by their sum."""
+    if value is None:
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = [value]
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError("must be a list of weights, one for each of the blend's pictures")
+    for weight in value:
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
+            raise ValueError("weights must be numbers of at least 0")
+    if not 0 < sum(value) < float("inf"):
+        raise ValueError("weights must sum to more than 0")
+    return tuple(float(weight) for weight in value)
+
+
 def _colour(value: str) -> str:
     try:
         ImageColor.getrgb(value)
@@ -108,8 +141,8 @@ class Settings(BaseModel):
         512, "the picture's side that `fit` names; WxH with `fit: exact`", "px",
         extra={"minimum": 16, "maximum": 32768},
     )  # fmt: skip
-    fit: Literal["long", "short", "exact"] = _setting(
-        "long", "which side `size` means; exact scales and crops to WxH"
+    fit: Literal["long", "short", "exact", "stretch"] = _setting(
+        "long", "which side `size` means; exact scales and crops to WxH, stretch only scales"
     )
     scale_start: int = _setting(
         128, "long side of the first, coarsest scale; 0 works at full size only", "px",
@@ -118,7 +151,10 @@ class Settings(BaseModel):
     scale_factor: float = _setting(
         1.6, "largest ratio of one scale's side to the one before", gt=1, le=8
     )
-    steps: int = _setting(300, "optimiser steps, all scales together", "steps", ge=1, le=1_000_000)
+    steps: Annotated[int | tuple[int, ...], BeforeValidator(_steps)] = _setting(
+        300, "optimiser steps, all scales together; or a list of each scale's, the last for all "
+        "that follow", "steps", extra={"minimum": 1, "maximum": 1_000_000},
+    )  # fmt: skip
     step_falloff: float = _setting(
         0.7, "each scale's number of steps over that of the one before", gt=0, le=10
     )
@@ -132,16 +168,31 @@ class Settings(BaseModel):
         "0 never", ge=0, lt=1,
     )  # fmt: skip
 
-    init: str = _setting("content", "first picture: content, noise, or a picture's file")
+    init: str = _setting(
+        "content", "first picture: content, gray, mean (ImageNet's mean colour), noise (normal), "
+        "uniform (noise), style_noise (of the style's mean and deviation), or a picture's file"
+    )  # fmt: skip
     init_noise: float = _setting(
-        0.0, "deviation of the noise added to the first picture, 0 none, 1 full range",
+        0.0, "share of normal noise mixed into the first picture; 1 is nothing but noise",
         ge=0, le=1,
     )  # fmt: skip
     seed: int = _setting(0, "of every random draw of this job", ge=0, lt=2**63)
 
-    loss: Literal["relative", "paper"] = _setting(
-        "relative", "relative: each layer against its own target; paper: the 2016 sums"
+    loss: Literal["relative", "paper", "mean"] = _setting(
+        "relative", "relative: each layer against its own target; paper: the 2016 sums; mean: mean "
+        "squared errors, as most tools have them"
+    )  # fmt: skip
+    style_loss: Literal["gram", "mean_std", "wasserstein", "sliced_wasserstein"] = _setting(
+        "gram", "what is compared of a style layer: Gram matrices, channels' means and deviations, "
+        "Gaussians' distance, or sorted projections"
+    )  # fmt: skip
+    tv_loss: Literal["mean_squares", "sum_squares", "sum_absolute"] = _setting(
+        "mean_squares", "what total variation does with the differences of neighbouring pixels"
     )
+    gradient_norm: float = _setting(
+        0.0, "power of its L1 norm by which each layer's gradient is divided; 0 never, 1 wholly",
+        ge=0, le=1,
+    )  # fmt: skip
     content_weight: float = _setting(1.0, "weight of the content loss (alpha)", ge=0, le=1e15)
     style_weight: float = _setting(3.0, "weight of the style loss (beta)", ge=0, le=1e15)
     tv_weight: float = _setting(1.0, "weight of total variation; smooths", ge=0, le=1e15)
@@ -151,6 +202,24 @@ class Settings(BaseModel):
     style_layers: LayerWeights = _setting(
         dict.fromkeys(STYLE_LAYERS, 0.2),
         "layers of the style loss, a list or {layer: weight}",
+    )
+
+    style_scale: float = _setting(
+        1.0, "the style picture's size over the canvas's; larger gives larger strokes",
+        ge=0.05, le=8,
+    )  # fmt: skip
+    blend: Annotated[tuple[float, ...] | None, BeforeValidator(_shares)] = _setting(
+        None, "weights of a blended style's pictures, instead of those in `style`"
+    )
+    color: Literal["style", "preserve_luminance", "preserve_histogram", "original_colors"] = (
+        _setting(
+            "style", "style: the style's; preserve_luminance: only brightness is stylized; "
+            "preserve_histogram: the style is given the content's colours first; "
+            "original_colors: the content's chroma is put back at the end"
+        )
+    )  # fmt: skip
+    color_transfer: Literal["cholesky", "image_analogies"] = _setting(
+        "image_analogies", "how preserve_histogram matches colours"
     )
 
     optimiser: Literal["adam", "lbfgs"] = _setting("adam", "how the pixels are moved")
@@ -167,6 +236,7 @@ class Settings(BaseModel):
     learning_rate_end: float = _setting(
         0.1, "learning rate at a scale's last step over that at its first", gt=0, le=1
     )
+    adam_decay: float = _setting(0.99, "decay of Adam's mean of squared gradients", ge=0, lt=1)
     corrections: int = _setting(
         20, "pairs of steps and gradients that L-BFGS keeps", "pairs", ge=1, le=1000
     )
@@ -176,10 +246,17 @@ class Settings(BaseModel):
         ge=0, lt=1,
     )  # fmt: skip
 
-    pooling: Literal["avg", "max"] = _setting("avg", "pooling between the backbone's blocks")
-    padding: Literal["replicate", "zeros", "reflect"] = _setting(
-        "replicate", "what a convolution sees beyond the picture's edge"
+    pooling: Literal["avg", "max", "l2"] = _setting(
+        "avg", "pooling between the backbone's blocks; l2 is the root of the mean square"
     )
+    pooling_scale: float = _setting(
+        1.0, "factor on what pooling gives; in VGG-19 avg wants 2, l2 1.56 to be as strong as max",
+        gt=0, le=10,
+    )  # fmt: skip
+    padding: Literal["replicate", "zeros", "reflect", "replicate_first"] = _setting(
+        "replicate", "what a convolution sees beyond the picture's edge; replicate_first: zeros, "
+        "but at the first layer"
+    )  # fmt: skip
     normalised: bool = _setting(
         False, "rescale the backbone so that each filter's mean activation is 1"
     )
@@ -192,6 +269,18 @@ class Settings(BaseModel):
     )
     format: Literal["png", "jpg", "webp", "tiff"] = _setting("png", "of the written picture")
     quality: int = _setting(95, "of jpg and webp", ge=1, le=100)
+    depth: Literal[8, 16] = _setting(8, "bits a channel; 16 for png and tiff", "bits")
+    profile: Literal["srgb", "content"] = _setting(
+        "srgb", "colour profile of the written picture: sRGB, or the content picture's own"
+    )
+    exif: bool = _setting(False, "keep the content picture's EXIF data")
+    save_every: int = _setting(
+        0, "steps between pictures of the way there, kept in `frames/`; 0 keeps none", "steps",
+        ge=0, le=1_000_000,
+    )  # fmt: skip
+    animation: Literal["none", "webp", "gif"] = _setting(
+        "none", "an animation of the way there, kept in `animations/`"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -203,9 +292,16 @@ class Settings(BaseModel):
 
     def problem(self) -> str | None:
         """What is wrong between settings that are each right, or None."""
-        if (self.fit == "exact") != isinstance(self.size, str):
-            wanted = "size: WxH" if self.fit == "exact" else "fit: exact"
+        both = self.fit in ("exact", "stretch")
+        if both != isinstance(self.size, str):
+            wanted = "size: WxH" if both else "fit: exact"
             return f"size {self.size} with fit {self.fit} does not go; {wanted} is needed"
+        if self.depth == 16 and self.format not in ("png", "tiff"):
+            return f"depth 16 with format {self.format} does not go; png or tiff is needed"
+        if self.depth == 16 and self.profile == "content":
+            return "depth 16 with profile content does not go; profile srgb is needed"
+        if self.depth == 16 and self.format == "tiff" and self.exif:
+            return "exif with depth 16 and format tiff does not go; format png is needed"
         return None
 
     @property
@@ -219,6 +315,19 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude=_NOT_DECIDING)
 
 
+INITS = ("content", "gray", "mean", "noise", "uniform", "style_noise")
+# One optimiser run at one size and rate, as the older tools do.
+_PLAIN: dict[str, Any] = {
+    "scale_start": 0,
+    "detail": 0.0,
+    "warmup": 0,
+    "learning_rate_falloff": 1.0,
+    "learning_rate_end": 1.0,
+    "clamp": False,
+    "average": 0.0,
+    "padding": "zeros",
+    "precision": "fp32",  # differences of gradients are what L-BFGS learns from
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "preview": {
@@ -226,8 +335,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 150,
         "scale_start": 96,
     },
-    "gatys2016": {
-        "scale_start": 0,
+    # Gatys, Ecker, Bethge, CVPR 2016: sections 2 and 3. Its L-BFGS is scipy's or Torch's by
+    # implementation; number of steps and corrections are not in the paper.
+    "gatys2016": _PLAIN
+    | {
         "steps": 1000,
         "init": "noise",
         "loss": "paper",
@@ -236,14 +347,77 @@ PRESETS: dict[str, dict[str, Any]] = {
         "tv_weight": 0.0,
         "optimiser": "lbfgs",
         "learning_rate": 1.0,
+        "corrections": 100,
+        "normalised": True,
+    },
+    # neural_style.lua of github.com/jcjohnson/neural-style at 053a6e3 (options, ContentLoss,
+    # GramMatrix, StyleLoss, TVLoss, `init == 'random'`); neural-style-pt has the same but for total
+    # variation's absolute differences. Pixels there span 0 to 255: its TVLoss, half the sum of
+    # squares, weighs 255^2 / 2 as much here.
+    "neural-style": _PLAIN
+    | {
+        "size": 512,
+        "steps": 1000,
+        "init": "mean",
+        "loss": "mean",
+        "content_weight": 5.0,
+        "style_weight": 100.0,
+        "tv_weight": 1e-3 * 255**2 / 2,
+        "tv_loss": "sum_squares",
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 1.0),
+        "optimiser": "lbfgs",
+        "learning_rate": 1.0,
+        "corrections": 100,
+        "pooling": "max",
+    },
+    # style_transfer.py of github.com/crowsonkb/style-transfer-pytorch: the defaults of `stylize`,
+    # StyleLossW2, ContentLossMSE, TVLoss, `gen_scales`, `scale_adam`.
+    "style-transfer-pytorch": {
+        "size": 512,
+        "scale_start": 128,
+        "scale_factor": 2**0.5,
+        "steps": (1000, 500),
+        "detail": 0.0,
+        "carry": True,
+        "loss": "mean",
+        "style_loss": "wasserstein",
+        "content_weight": 0.015,
+        "style_weight": 1.0,
+        "tv_weight": 2.0,
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": {
+            layer: weight / 341
+            for layer, weight in zip(STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
+        },
+        "optimiser": "adam",
+        "learning_rate": 0.02,
+        "learning_rate_falloff": 1.0,
         "learning_rate_end": 1.0,
         "warmup": 0,
-        "corrections": 100,
-        "clamp": False,
-        "average": 0.0,
-        "padding": "zeros",
-        "normalised": True,
-        "precision": "fp32",  # differences of gradients are what L-BFGS learns from
+        "average": 0.99,
+        "pooling": "max",
+        "padding": "replicate_first",
+        "precision": "fp32",
+    },
+    # What the common PyTorch tutorials share: Adam on pixels of 0 to 255 with learning rate 1 (so
+    # 1/255 here), both pictures squeezed to a square, Gram matrices over c h w, alpha 1, beta 1e6.
+    "tutorial": _PLAIN
+    | {
+        "size": "512x512",
+        "fit": "stretch",
+        "steps": 500,
+        "init": "content",
+        "loss": "mean",
+        "content_weight": 1.0,
+        "style_weight": 1e6,
+        "tv_weight": 0.0,
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 1.0),
+        "optimiser": "adam",
+        "learning_rate": 1 / 255,
+        "adam_decay": 0.999,
+        "pooling": "max",
     },
 }
 PRESET_HELP = {
@@ -251,6 +425,12 @@ PRESET_HELP = {
     "preview": "a small, quick look at the same",
     "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): normalised network, average pooling, L-BFGS "
     "from white noise, alpha/beta 1e-3 (for VGG-19; with lite, content_weight 1e-5 is its like)",
+    "neural-style": "the defaults of neural-style and neural-style-pt, for Caffe's VGG-19 weights: "
+    "L-BFGS from gray, max pooling, mean squared errors, 1000 steps",
+    "style-transfer-pytorch": "the defaults of style-transfer-pytorch, for torchvision's VGG-19: "
+    "Wasserstein style loss, Adam over scales of sqrt(2)",
+    "tutorial": "the common PyTorch tutorial: Adam at one size from the content picture, 512 x 512 "
+    "whatever its shape",
 }
 _NOT_DECIDING = {
     name

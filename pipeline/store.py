@@ -61,6 +61,8 @@ class RunFolder:
         self.path, self.part = path, part
         self.suffix = f"-{part}" if part else ""
         self.images = path / "images"
+        self.frames = path / "frames"
+        self.animations = path / "animations"
         self.state = path / ".nst"
         self.temporary = self.state / f"tmp{self.suffix}"
         self.log = path / f"run{self.suffix}.log"

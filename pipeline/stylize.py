@@ -18,14 +18,13 @@ from torch import Tensor
 from pipeline.backbone import Backbone
 from pipeline.images import canvas_size
 from pipeline.layers import LAYERS
-from pipeline.losses import JobWeights, Losses, StyleTransferLoss
+from pipeline.losses import JobWeights, Kinds, Losses, Regions, StyleTransferLoss
 from pipeline.optimise import make_optimiser
 from pipeline.settings import Settings
-from pipeline.tiles import features_of, grams_of, losses_and_gradient
+from pipeline.tiles import features_of, losses_and_gradient, style_targets_of
 
 # Version of everything here that decides pixels; part of every job key.
-ALGORITHM = 2
-Grams = Mapping[str, Tensor]
+ALGORITHM = 3
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
     """The scales of a `width` x `height` content picture, coarse to fine.
 
     Sizes grow geometrically from `scale_start` to the full size by at most `scale_factor` each;
-    sizes too small for the deepest layer are left out. Every scale gets at least one step.
+    sizes too small for the deepest layer are left out. Every scale gets at least one step; a list
+    of `steps` names each scale's, the last for all that follow.
     """
     full = canvas_size(width, height, settings.size, settings.fit)
     shrinks = [1.0]
@@ -70,9 +70,14 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
         count = math.ceil(math.log(ratio) / math.log(settings.scale_factor) - 1e-9)
         shrinks = [ratio ** (i / count - 1) for i in range(count)] + [1.0]
     least = smallest_side(settings.layers)
-    shrinks = [s for s in shrinks if s == 1 or min(full) * s >= least][-settings.steps :]
-    shares = [settings.step_falloff**i for i in range(len(shrinks))]
-    steps = _share_out(settings.steps, shares)
+    shrinks = [s for s in shrinks if s == 1 or min(full) * s >= least]
+    if isinstance(settings.steps, int):
+        shrinks = shrinks[-settings.steps :]
+        shares = [settings.step_falloff**i for i in range(len(shrinks))]
+        steps = _share_out(settings.steps, shares)
+    else:
+        last = len(settings.steps) - 1
+        steps = [settings.steps[min(i, last)] for i in range(len(shrinks))]
     scales = []
     for index, (shrink, count) in enumerate(zip(shrinks, steps, strict=True)):
         size = canvas_size(width, height, settings.size, settings.fit, shrink=shrink)
@@ -98,14 +103,16 @@ class ScaleInputs:
     Attributes:
         contents: U x 3 x H x W in [0, 1], each content picture once.
         rows: which of them each of the B jobs has, B whole numbers.
-        grams: per style layer the targets B x C x C.
+        styles: per style layer the targets, B x C x K, or B x R x C x K with regions.
         tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
+        regions: which part of the canvas takes which target; None for one region of all.
     """
 
     contents: Tensor
     rows: Tensor
-    grams: Grams
+    styles: Mapping[str, Tensor]
     tile: int = 0
+    regions: Regions | None = None
 
 
 @dataclass(frozen=True)
@@ -153,12 +160,23 @@ class Step:
         return State(self.scale, self._run.done, self._run.tensors())
 
 
-def style_grams(
-    backbone: Backbone, image: Tensor, layers: Sequence[str], tile: int = 0
+def style_targets(
+    backbone: Backbone,
+    image: Tensor,
+    layers: Sequence[str],
+    statistic: str = "gram",
+    tile: int = 0,
+    guides: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Gram targets of one style picture (3 x H x W in [0, 1]) per layer, C x C."""
-    grams = grams_of(backbone, image[None], layers, tile)
-    return {layer: matrix[0] for layer, matrix in grams.items()}
+    """Targets of one style picture (3 x H x W in [0, 1]) per layer, C x K.
+
+    Args:
+        statistic: what is compared; `gram` gives Gram matrices, C x C.
+        guides: guidance channels of R regions, R x H x W; the targets are then R x C x K.
+    """
+    batch = None if guides is None else guides[None]
+    found = style_targets_of(backbone, image[None], layers, statistic, tile, batch)
+    return {k: v[0, 0] if guides is None else v[0] for k, v in found.items()}
 
 
 def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
@@ -182,6 +200,7 @@ def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
         style_layers={
             layer: column([layer_weight(s.style_layers, layer) for s in jobs]) for layer in LAYERS
         },
+        powers=column([s.gradient_norm for s in jobs]),
     )
 
 
@@ -191,23 +210,56 @@ def noise_like(shape: Sequence[int], seed: int, deviation: float) -> Tensor:
     return torch.randn(*shape, generator=generator) * deviation
 
 
+# ImageNet's mean colour in RGB, and the noise that neural-style begins with, on its scale of 255.
+_MEAN_COLOUR = (123.68, 116.779, 103.939)
+
+
+def _first_image(
+    settings: Settings, content: Tensor, styles: Sequence[Tensor], file: Tensor | None
+) -> Tensor:
+    """What `init` stands for, 3 x H x W; see the setting's help."""
+    if file is not None:
+        return file
+    shape, seed = content.shape, settings.seed
+    if settings.init == "content":
+        return content
+    if settings.init == "gray":
+        return torch.full(shape, 0.5)
+    if settings.init == "mean":
+        colour = torch.tensor(_MEAN_COLOUR).view(3, 1, 1) / 255
+        return colour + noise_like(shape, seed, 0.001 / 255)
+    if settings.init == "uniform":
+        return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    if settings.init == "style_noise":
+        pixels = torch.cat([style.flatten(1) for style in styles], 1)
+        mean, deviation = pixels.mean(1).view(3, 1, 1), pixels.std(1).view(3, 1, 1)
+        return noise_like(shape, seed, 1.0) * deviation + mean
+    return noise_like(shape, seed, 0.25) + 0.5
+
+
 def first_images(
-    jobs: Sequence[Settings], contents: Tensor, pictures: Mapping[str, Tensor]
+    jobs: Sequence[Settings],
+    contents: Tensor,
+    pictures: Mapping[str, Tensor],
+    styles: Sequence[Sequence[Tensor]] = (),
 ) -> Tensor:
     """Where the optimisation starts, B x 3 x H x W in [0, 1].
+
+    x = (1 - k) x_0 + k n, with `init`'s picture x_0, `init_noise` k and normal noise n of mean 0.5
+    and deviation 0.25.
 
     Args:
         contents: the content pictures at the first scale.
         pictures: per job `init` file the picture at the first scale, 3 x H x W.
+        styles: per job its style pictures, 3 x h x w; needed where `init` is `style_noise`.
     """
     images = []
-    for settings, content in zip(jobs, contents.cpu(), strict=True):
-        if settings.init == "noise":
-            image = noise_like(content.shape, settings.seed, 0.25) + 0.5
-        else:
-            image = content if settings.init == "content" else pictures[settings.init]
+    for index, (settings, content) in enumerate(zip(jobs, contents.cpu(), strict=True)):
+        own = styles[index] if styles else ()
+        image = _first_image(settings, content, own, pictures.get(settings.init))
         if settings.init_noise:
-            image = image + noise_like(content.shape, settings.seed + 1, settings.init_noise)
+            noise = noise_like(content.shape, settings.seed + 1, 0.25) + 0.5
+            image = image.lerp(noise, settings.init_noise)
         images.append(image.clamp(0, 1))
     return torch.stack(images).to(contents.device)
 
@@ -219,6 +271,7 @@ def optimise(
     inputs: Callable[[int], ScaleInputs],
     pictures: Mapping[str, Tensor] | None = None,
     resume: State | None = None,
+    styles: Sequence[Sequence[Tensor]] = (),
 ) -> Iterator[Step]:
     """Stylizes a batch; every job's result is what it would be alone.
 
@@ -228,6 +281,7 @@ def optimise(
         scales: the schedule, the same for all.
         inputs: the content pictures and Gram targets of scale i.
         pictures: per `init` file the picture at the first scale, 3 x H x W in [0, 1].
+        styles: per job its style pictures, for those that begin with `style_noise`.
         resume: where to go on, if not at the beginning; the result is the same.
 
     Yields:
@@ -243,7 +297,8 @@ def optimise(
             run = _ScaleRun(backbone, jobs, scales, index, given, resume.tensors["average"])
             run.load(resume)
         elif run is None:
-            images = first_images(jobs, given.contents[given.rows], pictures or {})
+            contents = given.contents[given.rows]
+            images = first_images(jobs, contents, pictures or {}, styles)
             run = _ScaleRun(backbone, jobs, scales, index, given, images)
         else:
             run = run.grown(index, given)
@@ -303,13 +358,16 @@ class _ScaleRun:
         self.begun = sum(s.steps for s in scales[:index])
         targets = features_of(backbone, given.contents, tuple(shared.content_layers), given.tile)
         self.loss = StyleTransferLoss(
-            shared.loss,
+            Kinds(shared.loss, shared.style_loss, shared.tv_loss),
             {layer: values[given.rows] for layer, values in targets.items()},
-            given.grams,
+            given.styles,
             job_weights(jobs, device),
+            given.regions,
         )
         self.clamps = shared.clamp
-        self.optimiser = make_optimiser(shared.optimiser, shared.corrections, shared.clamp)
+        self.optimiser = make_optimiser(
+            shared.optimiser, shared.corrections, shared.clamp, shared.adam_decay
+        )
 
         def column(name: str) -> Tensor:
             return torch.tensor([float(getattr(s, name)) for s in jobs], device=device)

@@ -1,8 +1,8 @@
-"""The style Gram target cache on disk, and the cache of normalisation vectors.
+"""The style target cache on disk, and the cache of normalisation vectors.
 
-One safetensors file a style picture, its sizes, the backbone's digest, pooling, padding and
-layers, named by the SHA-256 of those. Safe for many processes at once: each file is computed under
-a lock, written to a temporary file and renamed.
+One safetensors file a style picture, its sizes, the backbone's digest, pooling, padding, layers
+and what is compared, named by the SHA-256 of those. Safe for many processes at once: each file is
+computed under a lock, written to a temporary file and renamed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.files import write_atomic
 from pipeline.images import file_sha256, fit_image, read_image, to_tensor
 
 # Version of everything between a picture's bytes and its Gram matrices.
-PREPROCESSING = 1
+PREPROCESSING = 2
 
 
 def cache_folder(chosen: Path | None = None) -> Path:
@@ -39,7 +39,7 @@ def cache_folder(chosen: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class TargetsKey:
-    """All that decides a style picture's Gram targets.
+    """All that decides a style picture's targets.
 
     Attributes:
         style: SHA-256 of the picture file.
@@ -47,15 +47,25 @@ class TargetsKey:
         backbone: digest of the weights as used (normalised or not).
         layers: style layers in the network's order.
         background: colour under transparency.
+        statistic: what is compared.
+        mask: SHA-256 of the style's mask, or empty.
+        color: mode, transfer and SHA-256 of the content picture to whose colours it is matched;
+            empty where it keeps its own.
+        stretch: whether it is resized without regard to its aspect ratio.
     """
 
     style: str
     sizes: tuple[tuple[int, int], ...]
     backbone: str
     pooling: str
+    pooling_scale: float
     padding: str
     layers: tuple[str, ...]
     background: str
+    statistic: str
+    mask: str = ""
+    color: tuple[str | int, ...] = ()
+    stretch: bool = False
     preprocessing: int = PREPROCESSING
 
     def digest(self) -> str:
@@ -224,10 +234,10 @@ def split_scales(tensors: Mapping[str, Tensor], scales: int) -> list[dict[str, T
     ]
 
 
-def blend_grams(
+def blend_targets(
     parts: Sequence[tuple[Mapping[str, Tensor], float]],
 ) -> dict[str, Tensor]:
-    """The weighted mean of several styles' Gram matrices per layer; weights sum to 1."""
+    """The weighted mean of several styles' targets per layer; weights sum to 1."""
     layers = parts[0][0].keys()
     return {
         layer: sum((g[layer] * w for g, w in parts[1:]), parts[0][0][layer] * parts[0][1])

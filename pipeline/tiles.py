@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 
 from pipeline.backbone import Backbone
-from pipeline.losses import Losses, Statistics, StyleTransferLoss, gram_sum
+from pipeline.errors import DeviceError
+from pipeline.losses import (
+    STATISTICS,
+    Losses,
+    Statistics,
+    StyleTransferLoss,
+    guides_at,
+    style_sums,
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,9 @@ def losses_and_gradient(
 
     Returns:
         the losses, B values each and without a graph; the gradient, B x 3 x H x W.
+
+    Raises:
+        DeviceError: tiles are needed, but the loss does not add up over them.
     """
     images = images.detach()
     if not side or side >= max(images.shape[-2:]):
@@ -126,6 +137,12 @@ def losses_and_gradient(
         # Summing over the batch gives each picture its own gradient: nothing is shared.
         (gradient,) = torch.autograd.grad(losses.total.sum(), pixels)
         return _detached(losses), gradient
+    if not loss.divisible:
+        raise DeviceError(
+            f"a picture of {images.shape[-1]} x {images.shape[-2]} px is too large to be taken "
+            f"whole, and style_loss sliced_wasserstein and gradient_norm cannot go by tiles; "
+            f"choose a smaller `size`, or leave them out"
+        )
     cut = list(_tiles_of(backbone, images, side))
     with torch.no_grad():
         found = _statistics(backbone, loss, cut[0].read(images), cut[0])
@@ -133,18 +150,18 @@ def losses_and_gradient(
             found = found + _statistics(backbone, loss, tile.read(images), tile)
     pixels = images.clone().requires_grad_()
     leaves = Statistics(
-        {k: v.requires_grad_() for k, v in found.grams.items()},
+        {k: v.requires_grad_() for k, v in found.styles.items()},
         {k: v.requires_grad_() for k, v in found.contents.items()},
-        found.positions,
+        found.counts,
     )
     losses = loss.value(pixels, leaves)
-    inputs = [pixels, *leaves.grams.values(), *leaves.contents.values()]
+    inputs = [pixels, *leaves.styles.values(), *leaves.contents.values()]
     slopes = torch.autograd.grad(losses.total.sum(), inputs, materialize_grads=True)
     gradient = slopes[0].clone()  # of total variation, which needs no network
     for tile in cut:
         part = tile.read(images).clone().requires_grad_()
         sums = _statistics(backbone, loss, part, tile)
-        outputs = [*sums.grams.values(), *sums.contents.values()]
+        outputs = [*sums.styles.values(), *sums.contents.values()]
         (back,) = torch.autograd.grad(outputs, part, grad_outputs=slopes[1:])
         tile.read(gradient).add_(back)
     return _detached(losses), gradient
@@ -174,24 +191,41 @@ def features_of(
 
 
 @torch.no_grad()
-def grams_of(
-    backbone: Backbone, images: Tensor, layers: Sequence[str], side: int = 0
+def style_targets_of(
+    backbone: Backbone,
+    images: Tensor,
+    layers: Sequence[str],
+    statistic: str = "gram",
+    side: int = 0,
+    guides: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Gram matrices per position of B x 3 x H x W, each B x C x C; by tiles of `side` px if given.
+    """A style statistic per layer of B x 3 x H x W, each B x R x C x K; by tiles if asked for.
 
-    Without tiles or with, equation 3 of Gatys et al. 2016 over the number of positions.
+    Args:
+        statistic: one of `STATISTICS`; `gram` is equation 3 of Gatys et al. 2016 over the number of
+            positions, K = C.
+        side: of the tiles in px; 0 takes the pictures whole, as does what does not add up.
+        guides: guidance channels of R regions, B x R x H x W; None for one region of all.
     """
     sums: dict[str, Tensor] = {}
-    positions: dict[str, int] = {}
-    side = side or max(images.shape[-2:])
+    counts: dict[str, Tensor] = {}
+    height, width = images.shape[-2:]
+    if not side or not STATISTICS[statistic].additive:
+        side = max(height, width)
     for tile in _tiles_of(backbone, images, side):
         features = backbone(tile.read(images))
         for layer in layers:
-            rows, columns, _, _ = tile.windows(layer, features[layer])
-            counted = features[layer][:, :, rows, columns]
-            sums[layer] = sums.get(layer, 0) + gram_sum(counted)
-            positions[layer] = positions.get(layer, 0) + counted.shape[2:].numel()
-    return {layer: sums[layer] / positions[layer] for layer in layers}
+            rows, columns, above, aside = tile.windows(layer, features[layer])
+            own = None
+            if guides is not None:
+                shrink = 2 ** (int(layer[4]) - 1)
+                own = guides_at(guides, (height // shrink, width // shrink))[:, :, above, aside]
+            found, count = style_sums(statistic, features[layer][:, :, rows, columns], own)
+            sums[layer] = sums.get(layer, 0) + found
+            counts[layer] = counts.get(layer, 0) + count
+    return {
+        layer: sums[layer] / counts[layer].clamp_min(1e-12)[..., None, None] for layer in layers
+    }
 
 
 def _detached(losses: Losses) -> Losses:

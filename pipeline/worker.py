@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import platform
 import socket
 import tempfile
 import time
@@ -23,46 +22,39 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from PIL import Image
 from torch import Tensor
 
-from pipeline import __version__
 from pipeline.backbone import Backbone, Weights, load_weights
-from pipeline.checkpoint import Checkpoint, Curve, load_checkpoint, save_checkpoint, stack
-from pipeline.errors import DeviceError, DivergedError, ImageError, NstError, WorkerError
-from pipeline.images import (
-    canvas_size,
-    encode,
-    file_sha256,
-    fit_image,
-    read_image,
-    read_size,
-    to_image,
-    to_tensor,
+from pipeline.checkpoint import Curve, load_checkpoint, save_checkpoint, stack
+from pipeline.errors import DeviceError, DivergedError, NstError, WorkerError
+from pipeline.images import fit_image, to_tensor
+from pipeline.inputs import (
+    Prepared,
+    StyleReader,
+    compute_targets,
+    content_key,
+    init_pictures,
+    init_styles,
+    read_content,
+    scale_inputs,
+    scales_of,
 )
 from pipeline.layers import LAYERS
+from pipeline.masks import Mask
 from pipeline.memory import SMALLEST_TILE, budget, step_bytes, tile_side
+from pipeline.outputs import (
+    Circumstances,
+    Result,
+    drop_frames,
+    frame_every,
+    write_frame,
+    write_result,
+)
 from pipeline.plan import Job
 from pipeline.settings import Settings
-from pipeline.store import RunFolder, now
-from pipeline.stylize import (
-    ALGORITHM,
-    Scale,
-    ScaleInputs,
-    State,
-    Step,
-    optimise,
-    schedule_scales,
-    smallest_side,
-    style_grams,
-)
-from pipeline.targets import (
-    TargetsKey,
-    blend_grams,
-    load_means,
-    split_scales,
-    targets_cache,
-)
+from pipeline.store import RunFolder
+from pipeline.stylize import Scale, ScaleInputs, State, Step, optimise, style_targets
+from pipeline.targets import load_means
 from pipeline.targets import normalised as normalised_weights
 
 _CURVE_POINTS = 50
@@ -187,9 +179,11 @@ def _backbone(
     pooling: Any,
     padding: Any,
     dtype: torch.dtype,
+    pooling_scale: float,
     device: str,
 ) -> Backbone:
-    return Backbone(_weights(name, file, means), layers, pooling, padding, dtype).to(device)
+    weights = _weights(name, file, means)
+    return Backbone(weights, layers, pooling, padding, dtype, pooling_scale).to(device)
 
 
 def forget_networks() -> None:
@@ -268,34 +262,6 @@ class _Timer:
                 self._inner[-1] += spent
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A job with everything read: its content picture and its style's targets at each scale."""
-
-    job: Job
-    content: Image.Image
-    content_sha256: str
-    style_sha256: tuple[str, ...]
-    grams: tuple[dict[str, Tensor], ...]
-    hits: int
-    computed: int
-    warnings: tuple[str, ...]
-    checkpoint: Checkpoint | None = None
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """Scale and step at which the job goes on."""
-        return (self.checkpoint.scale, self.checkpoint.step) if self.checkpoint else (0, 0)
-
-
-@dataclass(frozen=True)
-class _Result:
-    image: Tensor
-    curve: Curve
-    steps: int
-    warnings: tuple[str, ...] = ()
-
-
 _LOSSES = ("content", "style", "tv", "total")
 
 
@@ -344,6 +310,7 @@ class _Session:
             self.slot, self.device = str(slot), context.slots[slot]
         self.timer = _Timer()
         self.fits: int | None = None
+        self.frames: dict[str, list[Future[None]]] = {}
         self.ended: list[Outcome | Future[Outcome]] = []
         self.last_news = 0.0
         self.kept_at = time.monotonic()
@@ -365,6 +332,7 @@ class _Session:
             settings.pooling,
             settings.padding,
             dtype,
+            settings.pooling_scale,
             self.device,
         )
 
@@ -389,21 +357,25 @@ class _Session:
         share = (os.cpu_count() or 1) // max(1, len(self.context.slots))
         return max(1, min(_FILE_THREADS, share))
 
-    def _prepare_all(self) -> list[_Prepared]:
+    def _prepare_all(self) -> list[Prepared]:
         """All that is to be read, decoded in threads; what cannot be read has failed."""
         contents = {
-            key: self.pool.submit(self._read_content, *key)
-            for key in dict.fromkeys(_content_key(job) for job in self.batch.jobs)
+            key: self.pool.submit(read_content, *key)
+            for key in dict.fromkeys(content_key(job) for job in self.batch.jobs)
         }
+        styles = StyleReader(
+            self.batch.scales, self.backbone.digest, self.context.cache, self._compute_targets
+        )
         ready = []
         for job in self.batch.jobs:
             try:
-                ready.append(self._prepare(job, *contents[_content_key(job)].result()))
+                kept = load_checkpoint(self.store.checkpoint_path(job.key))
+                ready.append(styles.prepare(job, contents[content_key(job)].result(), kept))
             except NstError as error:
                 self.ended.append(failed(job, error))
         return ready
 
-    def _run_ready(self, ready: Sequence[_Prepared]) -> None:
+    def _run_ready(self, ready: Sequence[Prepared]) -> None:
         """Optimises and has stored; out of memory halves the batch and goes on.
 
         What was optimised is encoded and written in threads while the next part is optimised.
@@ -443,7 +415,7 @@ class _Session:
     def _place(self) -> tuple[str, int]:
         return self.device, self.batch.scales[-1].pixels
 
-    def _fitting(self, ready: Sequence[_Prepared]) -> int:
+    def _fitting(self, ready: Sequence[Prepared]) -> int:
         """How many pictures to take at once: what fitted before, else what memory allows."""
         known = _fits.get(self._place)
         if known is not None:
@@ -460,7 +432,7 @@ class _Session:
         network = self.backbone
         return " ".join((network.digest, str(network.dtype), network.padding, *network.layers))
 
-    def _factor(self, ready: Sequence[_Prepared]) -> float:
+    def _factor(self, ready: Sequence[Prepared]) -> float:
         """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""
         if not self.device.startswith("cuda"):
             return 1.0
@@ -475,9 +447,12 @@ class _Session:
             short = (replace(scale, steps=1),)
             last = len(self.batch.scales) - 1
             inputs = self._inputs(last, ready[:1])
-            pictures = self._init_pictures([ready[0].job.settings], scale)
+            pictures = init_pictures([ready[0].job.settings], scale)
             jobs = [ready[0].job.settings]
-            for _ in optimise(self.backbone, jobs, short, lambda _: inputs, pictures):
+            styles = init_styles(ready[:1], scale)
+            for _ in optimise(
+                self.backbone, jobs, short, lambda _: inputs, pictures, styles=styles
+            ):
                 pass
             peak = torch.cuda.max_memory_allocated(self.device) - before
             _factors[place] = max(0.1, peak / counted)
@@ -496,17 +471,16 @@ class _Session:
         factor = _factors.get((self.device, self._network_name), 1.0)
         side = tile_side(self.backbone, scale.width, scale.height, allowed, factor)
         if side is None:
-            raise self._too_large(scale)
+            raise self._too_large(scale.width, scale.height)
         return side
 
-    def _too_large(self, scale: Scale) -> WorkerError:
+    def _too_large(self, width: int, height: int) -> WorkerError:
         return WorkerError(
-            f"{self.device} has too little memory for one picture of {scale.width} x "
-            f"{scale.height} px, even in tiles; choose a smaller `size`, fewer workers "
-            f"(--devices) or another device"
+            f"{self.device} has too little memory for one picture of {width} x {height} px, even "
+            f"in tiles; choose a smaller `size`, fewer workers (--devices) or another device"
         )
 
-    def _after_out_of_memory(self, ready: Sequence[_Prepared]) -> None:
+    def _after_out_of_memory(self, ready: Sequence[Prepared]) -> None:
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         if len(ready) > 1:
@@ -517,97 +491,45 @@ class _Session:
         scale = self.batch.scales[-1]
         side = _tiles.get(self._place) or max(scale.width, scale.height)
         if side < 2 * SMALLEST_TILE:
-            self.ended.append(failed(ready[0].job, self._too_large(scale)))
+            self.ended.append(failed(ready[0].job, self._too_large(scale.width, scale.height)))
             return
         _tiles[self._place] = side // 2
         self._run_ready(ready)
 
-    # -- reading --
-
-    def _read_content(self, path: Path, background: str) -> tuple[Image.Image, str]:
-        return read_image(path, background), file_sha256(path)
-
-    def _prepare(self, job: Job, content: Image.Image, sha256: str) -> _Prepared:
-        parts, hashes = [], []
-        warnings: tuple[str, ...] = ()
-        hits = computed = 0
-        for path, weight in job.style.parts:
-            hashes.append(file_sha256(path))
-            targets, hit, said = self._style_targets(path, hashes[-1], job.settings)
-            parts.append((targets, weight))
-            hits, computed = hits + hit, computed + (not hit)
-            warnings += said
-        grams = tuple(
-            blend_grams([(scales[i], weight) for scales, weight in parts])
-            for i in range(len(self.batch.scales))
-        )
-        checkpoint = load_checkpoint(self.store.checkpoint_path(job.key))
-        return _Prepared(
-            job, content, sha256, tuple(hashes), grams, hits, computed, warnings, checkpoint
-        )
-
-    def _style_targets(
-        self, path: Path, sha256: str, settings: Settings
-    ) -> tuple[list[dict[str, Tensor]], bool, tuple[str, ...]]:
-        sizes = style_sizes(read_size(path), settings, self.batch.scales)
-        layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
-        key = TargetsKey(
-            style=sha256,
-            sizes=sizes,
-            backbone=self.backbone.digest,
-            pooling=settings.pooling,
-            padding=settings.padding,
-            layers=layers,
-            background=settings.background,
-        )
-
-        def compute() -> dict[str, Tensor]:
-            with self.timer.phase("targets"):
-                return self._compute_targets(path, sizes, layers, settings.background)
-
-        cached = targets_cache(self.context.cache).get(
-            key.digest(),
-            compute,
-            {"style": path.name, "sizes": sizes, "layers": layers},
-        )
-        return split_scales(cached.tensors, len(sizes)), cached.hit, cached.warnings
+    # -- style targets --
 
     def _compute_targets(
-        self,
-        path: Path,
-        sizes: Sequence[tuple[int, int]],
-        layers: Sequence[str],
-        background: str,
+        self, pixels: Sequence[Tensor], settings: Settings, mask: Mask | None
     ) -> dict[str, Tensor]:
-        picture = read_image(path, background)
         network = self._network(torch.float32)  # whatever the loop's, so that all runs share them
-        tensors = {}
-        for index, size in enumerate(sizes):
-            pixels = to_tensor(fit_image(picture, *size)).to(self.device)
-            tile = tile_side(network, *size, self._budget())
-            if tile is None:
-                raise self._too_large(self.batch.scales[index])
-            for layer, matrix in style_grams(network, pixels, layers, tile).items():
-                tensors[f"{index}.{layer}"] = matrix
-        return tensors
+
+        def tile(width: int, height: int) -> int:
+            side = tile_side(network, width, height, self._budget())
+            if side is None:
+                raise self._too_large(width, height)
+            return side
+
+        with self.timer.phase("targets"):
+            moved = [image.to(self.device) for image in pixels]
+            return compute_targets(network, moved, settings, mask, tile)
 
     # -- the step loop --
 
-    def _optimise(self, ready: Sequence[_Prepared]) -> list[_Result | DivergedError]:
+    def _optimise(self, ready: Sequence[Prepared]) -> list[Result | DivergedError]:
         with self.timer.phase("optimise"):
             results = self._drive(ready)
             return [
-                result if _is_finite(result) else self._again_safer(prepared)
+                result if result.is_finite else self._again_safer(prepared)
                 for prepared, result in zip(ready, results, strict=True)
             ]
 
-    def _again_safer(self, prepared: _Prepared) -> _Result | DivergedError:
+    def _again_safer(self, prepared: Prepared) -> Result | DivergedError:
         """A job whose loss became NaN or infinite, once more with a smaller learning rate."""
         rate = prepared.job.settings.learning_rate * _SAFER_RATE
         safer = prepared.job.settings.model_copy(update={"learning_rate": rate})
         job = replace(prepared.job, settings=safer)
         (result,) = self._drive([replace(prepared, job=job, checkpoint=None)])
-        if _is_finite(result):
+        if result.is_finite:
             said = f"the loss became NaN or infinite; made again with learning_rate {rate:g}"
             return replace(result, warnings=(said,))
         return DivergedError(
@@ -615,27 +537,30 @@ class _Session:
             f"smaller learning_rate or style_weight"
         )
 
-    def _drive(self, ready: Sequence[_Prepared]) -> list[_Result]:
+    def _drive(self, ready: Sequence[Prepared]) -> list[Result]:
         """Runs the step loop, keeps checkpoints, and stops if asked to."""
         kept = [p.checkpoint for p in ready if p.checkpoint]
         curves = _Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
         jobs = [p.job.settings for p in ready]
         step: Step | None = None
+        self._begin_frames(ready)
         for step in optimise(
             self.backbone,
             jobs,
             self.batch.scales,
             lambda index: self._inputs(index, ready),
-            self._init_pictures(jobs, self.batch.scales[0]),
+            init_pictures(jobs, self.batch.scales[0]),
             stack(kept, self.device) if kept else None,
+            init_styles(ready, self.batch.scales[0]),
         ):
             curves.add(step)
+            self._keep_frames(step, ready)
             self._after_step(step, ready, curves)
         assert step is not None  # a checkpoint is never of the last step
         ends = zip(step.images, curves.values(), step.steps.tolist(), strict=True)
-        return [_Result(image, curve, steps) for image, curve, steps in ends]
+        return [Result(image, curve, steps) for image, curve, steps in ends]
 
-    def _keep(self, state: State, ready: Sequence[_Prepared], curves: _Curves) -> None:
+    def _keep(self, state: State, ready: Sequence[Prepared], curves: _Curves) -> None:
         """Writes a checkpoint of each job."""
         self.kept_at = time.monotonic()
         with self.timer.phase("checkpoint"):
@@ -643,33 +568,32 @@ class _Session:
                 path = self.store.checkpoint_path(prepared.job.key)
                 save_checkpoint(path, state, index, curve, self.store.temporary)
 
-    def _inputs(self, index: int, ready: Sequence[_Prepared]) -> ScaleInputs:
+    def _inputs(self, index: int, ready: Sequence[Prepared]) -> ScaleInputs:
         scale = self.batch.scales[index]
-        by_identity: dict[int, Tensor] = {}
-        for prepared in ready:
-            image = prepared.content
-            if id(image) not in by_identity:
-                fitted = fit_image(image, scale.width, scale.height)
-                by_identity[id(image)] = to_tensor(fitted)
-        order = list(by_identity)
-        rows = torch.tensor([order.index(id(p.content)) for p in ready], device=self.device)
-        contents = torch.stack(list(by_identity.values())).to(self.device)
-        grams = {
-            layer: torch.stack([p.grams[index][layer] for p in ready]).to(self.device)
-            for layer in ready[0].grams[index]
-        }
         tile = self._tile(scale) if len(ready) == 1 else 0
-        contents = contents.contiguous(memory_format=torch.channels_last)
-        return ScaleInputs(contents, rows, grams, tile)
+        return scale_inputs(scale, index, ready, self.device, tile)
 
-    def _init_pictures(self, jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
-        files = {s.init for s in jobs if s.init not in ("content", "noise")}
-        return {
-            name: to_tensor(fit_image(read_image(Path(name)), scale.width, scale.height))
-            for name in files
-        }
+    def _begin_frames(self, ready: Sequence[Prepared]) -> None:
+        """Removes frames of earlier attempts, where a job begins anew."""
+        for prepared in ready:
+            if prepared.checkpoint is None and frame_every(prepared.job.settings, 1):
+                for frame in self.frames.pop(prepared.job.key, []):
+                    frame.result()
+                drop_frames(self.store, prepared.job)
 
-    def _after_step(self, step: Step, ready: Sequence[_Prepared], curves: _Curves) -> None:
+    def _keep_frames(self, step: Step, ready: Sequence[Prepared]) -> None:
+        """Has pictures of the way there written, of the jobs that want one at this step."""
+        everies = [frame_every(p.job.settings, step.total) for p in ready]
+        due = [bool(every) and step.number % every == 0 for every in everies]
+        if not any(due):
+            return
+        images = step.images.cpu()
+        for prepared, image, wanted in zip(ready, images, due, strict=True):
+            if wanted:
+                saved = self.pool.submit(write_frame, self.store, prepared, step.number, image)
+                self.frames.setdefault(prepared.job.key, []).append(saved)
+
+    def _after_step(self, step: Step, ready: Sequence[Prepared], curves: _Curves) -> None:
         """Tells who watches, keeps checkpoints, and stops if asked to."""
         moment = time.monotonic()
         if moment - self.last_news < _NEWS_EVERY_S or step.number == step.total:
@@ -685,7 +609,7 @@ class _Session:
         loss = float(step.losses.total.mean())
         self.news({**about, "loss": loss if math.isfinite(loss) else None}, ready)
 
-    def news(self, about: Mapping[str, Any], ready: Sequence[_Prepared] = ()) -> None:
+    def news(self, about: Mapping[str, Any], ready: Sequence[Prepared] = ()) -> None:
         """Writes what this slot is doing, and when it last got somewhere."""
         jobs = [p.job for p in ready] or self.batch.jobs
         state = {
@@ -703,33 +627,37 @@ class _Session:
 
     # -- writing --
 
-    def _finish(
-        self, prepared: _Prepared, result: _Result | DivergedError, batch_size: int
-    ) -> None:
+    def _finish(self, prepared: Prepared, result: Result | DivergedError, batch_size: int) -> None:
         """Has one job's picture and record written, behind the step loop."""
-        job = prepared.job
         if isinstance(result, DivergedError):
-            self.ended.append(failed(job, result))
+            self.ended.append(failed(prepared.job, result))
             return
-        settings = job.settings.model_dump(mode="json")
-        record = self._record(prepared, result, settings, batch_size)
-        self.ended.append(self.pool.submit(self._store, prepared, result, settings, record))
+        about = Circumstances(
+            backbone={"name": self.context.backbone, "weights_sha256": self.backbone.digest},
+            device=self.device,
+            precision=self.precision,
+            scales=self.batch.scales,
+            seconds=dict(self.timer.seconds),
+            number=self.batch.number,
+            jobs=batch_size,
+            attempts=self.batch.attempts + 1,
+        )
+        frames = self.frames.pop(prepared.job.key, [])
+        self.ended.append(self.pool.submit(self._store, prepared, result, about, frames))
 
     def _store(
         self,
-        prepared: _Prepared,
-        result: _Result,
-        settings: dict[str, Any],
-        record: dict[str, Any],
+        prepared: Prepared,
+        result: Result,
+        about: Circumstances,
+        frames: Sequence[Future[None]],
     ) -> Outcome:
-        """Encodes and writes one job's picture and record."""
+        """Writes what a job made; its frames were begun before, so they end before."""
         job = prepared.job
         try:
-            picture = to_image(result.image)
-            text = {"settings": settings, "key": job.key, "backbone": self._about_backbone()}
-            data = encode(picture, job.settings.format, job.settings.quality, text)
-            self.store.write_job(job.name, job.key, job.settings, data, picture.size, record)
-            self.store.checkpoint_path(job.key).unlink(missing_ok=True)
+            for frame in frames:
+                frame.result()
+            write_result(self.store, prepared, result, about)
         except NstError as error:
             return failed(job, error)
         return Outcome(
@@ -740,108 +668,6 @@ class _Session:
             computed=prepared.computed,
             warnings=prepared.warnings + result.warnings,
         )
-
-    def _about_backbone(self) -> dict[str, str]:
-        return {"name": self.context.backbone, "weights_sha256": self.backbone.digest}
-
-    def _record(
-        self,
-        prepared: _Prepared,
-        result: _Result,
-        settings: dict[str, Any],
-        batch_size: int,
-    ) -> dict[str, Any]:
-        job = prepared.job
-        width, height = prepared.content.size
-        style = [
-            {
-                "path": str(path),
-                "sha256": sha256,
-                "weight": weight,
-                "size": list(read_size(path)),
-            }
-            for (path, weight), sha256 in zip(job.style.parts, prepared.style_sha256, strict=True)
-        ]
-        content = {
-            "path": str(job.content.path),
-            "sha256": prepared.content_sha256,
-            "size": [width, height],
-        }
-        share = {k: round(v / batch_size, 4) for k, v in self.timer.seconds.items()}
-        return {
-            "name": job.name,
-            "content": content,
-            "style": {"name": job.style.label, "pictures": style},
-            "settings": settings,
-            "swept": dict(job.point),
-            "backbone": self._about_backbone(),
-            "algorithm": ALGORITHM,
-            "seed": job.settings.seed,
-            "device": self.device,
-            "precision": self.precision,
-            "versions": versions(),
-            "finished": now(),
-            "seconds": share,
-            "targets": {"hits": prepared.hits, "computed": prepared.computed},
-            "scales": [[s.width, s.height, s.steps] for s in self.batch.scales],
-            "steps": result.steps,
-            "losses": result.curve,
-            "batch": {"number": self.batch.number, "size": batch_size},
-            "attempts": self.batch.attempts + 1,
-            "warnings": [*prepared.warnings, *result.warnings],
-        }
-
-
-@lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Versions of what decides pixels and of what ran it."""
-    return {
-        "nst": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def style_sizes(
-    size: tuple[int, int], settings: Settings, scales: Sequence[Scale]
-) -> tuple[tuple[int, int], ...]:
-    """A style picture's width and height at each scale.
-
-    The style is fitted as the content is, so strokes keep their share of the picture; for
-    `fit: exact` its long side is the canvas's. No side is shorter than the deepest layer needs.
-    """
-    least = smallest_side(settings.layers)
-    sizes = []
-    for scale in scales:
-        if settings.fit == "exact":
-            width, height = canvas_size(*size, max(scale.width, scale.height), "long")
-        else:
-            width, height = canvas_size(*size, settings.size, settings.fit, shrink=scale.shrink)
-        grow = max(1.0, least / min(width, height))
-        sizes.append((round(width * grow), round(height * grow)))
-    return tuple(sizes)
-
-
-def scales_of(job: Job) -> tuple[Scale, ...]:
-    """The schedule of a job, from its content's header alone.
-
-    Raises:
-        ImageError: the picture cannot be read, or would be too small for the deepest layer.
-    """
-    scales = schedule_scales(job.settings, *read_size(job.content.path))
-    least = smallest_side(job.settings.layers)
-    last = scales[-1]
-    if min(last.width, last.height) < least:
-        raise ImageError(
-            f"{job.content.path}: would be {last.width} x {last.height} px, but layer "
-            f"{job.settings.layers[-1]} needs sides of at least {least} px; raise `size` or leave "
-            f"the deepest layers out"
-        )
-    return scales
-
-
-def _content_key(job: Job) -> tuple[Path, str]:
-    return job.content.path, job.settings.background
 
 
 def about_job(job: Job) -> dict[str, Any]:
@@ -859,11 +685,6 @@ def failed(job: Job, error: Exception, kind: str = "") -> Outcome:
     name = kind or type(error).__name__
     about = about_job(job)
     return Outcome(job.name, job.key, "failed", error=str(error), error_type=name, about=about)
-
-
-def _is_finite(result: _Result) -> bool:
-    totals = torch.tensor([point["total"] for point in result.curve])
-    return bool(torch.isfinite(totals).all() and torch.isfinite(result.image).all())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -899,18 +720,24 @@ def time_job(context: RunContext, job: Job) -> float:
     scales = scales_of(job)
     short = tuple(replace(scale, steps=3) for scale in scales)
     session = _Session(context, 0, Batch(0, (job,), short))
-    content, _ = session._read_content(job.content.path, settings.background)
+    content = read_content(*content_key(job))
     layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
-    pixels = [to_tensor(fit_image(content, s.width, s.height)).to(session.device) for s in short]
-    grams = tuple(style_grams(session.backbone, image, layers) for image in pixels)
-    prepared = _Prepared(job, content, "", (), grams, 0, 0, ())
+    pixels = [to_tensor(fit_image(content.image, s.width, s.height)) for s in short]
+    statistic = settings.style_loss
+    targets = tuple(
+        style_targets(session.backbone, image.to(session.device), layers, statistic)
+        for image in pixels
+    )
+    plain = replace(content, mask=None)
+    prepared = Prepared(job, plain, (), targets, (), 0, 0, ())
     marks: list[float] = []
     for step in optimise(
         session.backbone,
         [settings],
         short,
         lambda index: session._inputs(index, [prepared]),
-        session._init_pictures([settings], short[0]),
+        init_pictures([settings], short[0]),
+        styles=init_styles([prepared], short[0]),
     ):
         float(step.losses.total.sum())  # waits for the device
         marks.append(time.perf_counter())

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 
 from pipeline.errors import ImageError
 from pipeline.images import (
+    Encoding,
     canvas_size,
     encode,
     fit_image,
@@ -207,7 +208,8 @@ def test_tensor_and_picture_are_inverse() -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp", "tiff"])
 def test_written_pictures_carry_srgb_and_settings(kind: str) -> None:
-    data = encode(two_halves(), kind, 95, {"settings": {"steps": 3}})
+    how = Encoding(kind, text={"settings": {"steps": 3}})
+    data = encode(to_tensor(two_halves()), how)
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (40, 20)
         assert image.info.get("icc_profile")

@@ -43,7 +43,7 @@ BROKEN = [
     ("settings: !!python/object/apply:os.system [ls]", "tags such as"),
     ("settings: " + "[" * 25 + "]" * 25, "nested more than 20 levels"),
     ("settings: {steps: 1", "not YAML"),
-    ("settings: {init: nowhere.png}", "neither content nor noise nor a picture"),
+    ("settings: {init: nowhere.png}", "style_noise nor a picture"),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.manifest import Manifest, Picture, Sample, Style
+from pipeline.manifest import Manifest, Output, Picture, Sample, Style
 from pipeline.plan import Plan, safe_label, safe_path_label, unique_labels, value_label
 
 FORBIDDEN = set('<>:"/\\|?*') | {chr(i) for i in range(32)} | {"\x7f"}
@@ -80,6 +80,8 @@ def manifest(
         weights=None,
         settings={},
         axes={"seed": tuple(range(seeds))} if seeds else {},
+        folders=(),
+        form=Output.model_validate({"path": "run"}),
     )
 
 

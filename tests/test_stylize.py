@@ -16,7 +16,7 @@ from pipeline.stylize import (
     enlarge,
     optimise,
     schedule_scales,
-    style_grams,
+    style_targets,
 )
 
 
@@ -40,7 +40,7 @@ class World:
         scale = self.scales[index]
         contents = pictures(1, 2, scale.height, scale.width)
         style = pictures(2, 1, scale.height, scale.width)[0]
-        grams = style_grams(self.backbone, style, tuple(self.jobs[0].style_layers))
+        grams = style_targets(self.backbone, style, tuple(self.jobs[0].style_layers))
         stacked = {k: torch.stack([g, g]) for k, g in grams.items()}
         return ScaleInputs(contents, torch.arange(2), stacked)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.targets import TargetsKey, TensorCache, blend_grams, cache_folder, split_scales
+from pipeline.targets import TargetsKey, TensorCache, blend_targets, cache_folder, split_scales
 
 
 def key(**changes: object) -> str:
@@ -17,6 +17,8 @@ def key(**changes: object) -> str:
         "sizes": ((64, 48),),
         "backbone": "b" * 64,
         "pooling": "avg",
+        "pooling_scale": 1.0,
+        "statistic": "gram",
         "padding": "replicate",
         "layers": ("conv1_1",),
         "background": "white",
@@ -50,6 +52,11 @@ def test_the_second_time_is_a_hit_with_the_same_values(tmp_path: Path) -> None:
         {"sizes": ((64, 49),)},
         {"backbone": "c" * 64},
         {"pooling": "max"},
+        {"pooling_scale": 2.0},
+        {"statistic": "wasserstein"},
+        {"mask": "d" * 64},
+        {"color": ("preserve_luminance", "cholesky", "e" * 64)},
+        {"stretch": True},
         {"padding": "zeros"},
         {"layers": ("conv1_1", "conv2_1")},
         {"background": "black"},
@@ -112,7 +119,9 @@ def test_the_folder_is_the_argument_then_the_variable_then_the_users(
 
 def test_blends_are_weighted_means_of_grams() -> None:
     one, two = {"conv1_1": torch.ones(2, 2)}, {"conv1_1": torch.full((2, 2), 5.0)}
-    assert torch.equal(blend_grams([(one, 0.25), (two, 0.75)])["conv1_1"], torch.full((2, 2), 4.0))
+    assert torch.equal(
+        blend_targets([(one, 0.25), (two, 0.75)])["conv1_1"], torch.full((2, 2), 4.0)
+    )
 
 
 def test_scales_are_told_apart_beyond_ten() -> None:
