@@ -239,6 +239,34 @@ def presets(
     commands.presets(name, markdown=markdown)
 
 
+@app.command(
+    "import",
+    epilog="Example: nst import neural-style -- -content_image a.jpg -style_image b.jpg",
+)
+def import_(
+    tool: Annotated[
+        str, typer.Argument(help="neural-style, neural-style-pt or style-transfer-pytorch.")
+    ],
+    command: Annotated[
+        list[str], typer.Argument(help="Its command, after `--`.", show_default=False)
+    ],
+) -> None:
+    """Print the manifest that does what another tool's command does."""
+    from pipeline.peers import import_command
+
+    print(import_command(tool, command), end="")
+
+
+@app.command(epilog="Example: nst clean runs/town")
+def clean(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+) -> None:
+    """Delete what a run kept along the way: frames and checkpoints; pictures and records stay."""
+    from pipeline import commands
+
+    commands.clean(run)
+
+
 @cache_app.command("info", epilog="Example: nst cache info")
 def cache_info(cache_dir: CacheDir = None) -> None:
     """Say where the cache is and how large."""

@@ -823,6 +823,24 @@ def _plain(number: float) -> str:
     return f"{number:g}" if isinstance(number, float) else str(number)
 
 
+def clean(run: Path) -> None:
+    """Deletes frames and checkpoints of a run that is not running, and says how much it was.
+
+    Raises:
+        RunFolderError: no run folder, or one in use.
+    """
+    store = RunFolder(run)
+    if not (run / "plan.json").is_file():
+        raise RunFolderError(f"{run}: no run folder (no plan.json in it); check the path")
+    with RunLock(store):
+        folders = (store.frames, store.state / "checkpoints")
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(files)} files of {size / 2**20:.1f} MiB deleted")
+
+
 def cache_info(folder: Path | None) -> None:
     """Prints where the cache is and what is in it."""
     root = cache_folder(folder)

@@ -234,16 +234,22 @@ def canvas_size(
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def fit_image(image: Image.Image, width: int, height: int, stretch: bool = False) -> Image.Image:
-    """Resizes to exactly `width` x `height` by Lanczos.
+def fit_image(
+    image: Image.Image,
+    width: int,
+    height: int,
+    stretch: bool = False,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
+    """Resizes to exactly `width` x `height`.
 
     Args:
         stretch: whether to change the aspect ratio; else what it leaves over is cropped equally
             from both sides.
     """
     if stretch:
-        return image.resize((width, height), Image.Resampling.LANCZOS)
-    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+        return image.resize((width, height), resampling)
+    return ImageOps.fit(image, (width, height), resampling)
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -182,7 +182,7 @@ class _TraceOfRoot(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, matrices: Tensor) -> Tensor:
         values, vectors = torch.linalg.eigh(matrices)
-        roots: Tensor = values.clamp_min(_TINY).sqrt()
+        roots: Tensor = values.clamp_min(1e-16).sqrt()
         context.save_for_backward(vectors, roots)
         return roots.sum(-1)
 
@@ -210,22 +210,26 @@ class WassersteinStatistic:
 
     @staticmethod
     def _moments(target: Tensor) -> tuple[Tensor, Tensor]:
-        second, mean = target[..., :-1], target[..., -1]
-        small = 1e-4 * torch.eye(second.shape[-1], device=target.device, dtype=target.dtype)
+        # The smallest eigenvalues of a product of covariances are lost in float32, and the
+        # gradient is steepest there.
+        precise = target if target.device.type == "mps" else target.double()
+        second, mean = precise[..., :-1], precise[..., -1]
+        small = 1e-4 * torch.eye(second.shape[-1], device=second.device, dtype=second.dtype)
         return mean, second - mean[..., :, None] * mean[..., None, :] + small
 
     def prepare(self, target: Tensor) -> Tensor:
         """B x R x C x (2 C + 1): the targets, and the root of their covariance."""
         values, vectors = torch.linalg.eigh(self._moments(target)[1])
         root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
-        return torch.cat((target, root), -1)
+        return torch.cat((target.to(root.dtype), root), -1)
 
     def _distance(self, found: Tensor, target: Tensor) -> Tensor:
         wanted, root = torch.split(target, [found.shape[-1], found.shape[-2]], -1)
         (mean, covariance), (other, its) = self._moments(found), self._moments(wanted)
         traces = (covariance + its).diagonal(dim1=-2, dim2=-1).sum(-1)
         both: Tensor = _TraceOfRoot.apply(root @ covariance @ root)
-        return (mean - other).square().sum(-1) + (traces - 2 * both)
+        distance: Tensor = (mean - other).square().sum(-1) + (traces - 2 * both)
+        return distance.to(found.dtype)
 
     def mean(self, found: Tensor, target: Tensor) -> Tensor:
         """d^2 / C, as style-transfer-pytorch has it; B x R."""
@@ -235,7 +239,7 @@ class WassersteinStatistic:
 
     def relative(self, found: Tensor, target: Tensor) -> Tensor:
         """d over the root of the target's mean square, ||mu'||^2 + tr S'; B x R."""
-        second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1)
+        second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1).to(found.dtype)
         return ((self._distance(found, target) / second).clamp_min(0) + _TINY).sqrt()
 
 

@@ -40,11 +40,12 @@ class Mask:
 
     def guides(self, width: int, height: int, stretch: bool = False) -> Tensor:
         """Guidance channels fitted as the picture is, R x height x width in [0, 1]."""
+        box = Image.Resampling.BOX  # no ringing: shares stay within [0, 1] and sum to 1
         channels = [
-            torch.from_numpy(np.array(fit_image(image, width, height, stretch))).float() / 255
+            np.array(fit_image(image, width, height, stretch, box))
             for image in self.regions.values()
         ]
-        return torch.stack(channels)
+        return torch.from_numpy(np.stack(channels)).float() / 255
 
 
 def region_name(color: str) -> str:

@@ -51,13 +51,11 @@ def test_losses_and_gradient_are_those_of_the_whole_picture(
     whole, gradient = losses_and_gradient(backbone, loss, images)
     tiled, in_tiles = losses_and_gradient(backbone, loss, images, 64)
     # Roots of covariances are taken of sums whose rounding is not that of the whole picture.
-    loose = 200 if kinds.style == "wasserstein" else 1
+    loose = 50 if kinds.style == "wasserstein" else 1
     torch.testing.assert_close(tiled.total, whole.total, rtol=1e-5 * loose, atol=1e-6)
     torch.testing.assert_close(tiled.content, whole.content, rtol=1e-5, atol=1e-6)
     scale = float(gradient.abs().max())
-    torch.testing.assert_close(
-        in_tiles / scale, gradient / scale, rtol=0, atol=5e-2 if loose > 1 else 1e-4
-    )
+    torch.testing.assert_close(in_tiles / scale, gradient / scale, rtol=0, atol=1e-4 * loose)
     # The loss written out, by autograd through the network.
     pixels = images.clone().requires_grad_()
     loss(pixels, backbone(pixels)).total.sum().backward()
