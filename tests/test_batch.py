@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import webdataset
 from PIL import Image
 
-from pipeline.commands import Options, batch
+from pipeline.commands import Options, batch, clean
 from pipeline.schedule import RunOptions
 
 INLINE = Options("cpu", run=RunOptions(engine="inline"))
@@ -215,3 +216,203 @@ def test_a_stopped_long_job_goes_on_from_its_checkpoint(manifest: Path) -> None:
         assert np.abs(images[0] - images[1]).max() <= 1
         steps = [point["step"] for point in resumed[name]["losses"]]
         assert steps == [point["step"] for point in record["losses"]]
+
+
+# --- what a manifest can ask for beside pictures --------------------------------------------------
+
+
+def write(manifest: Path, text: str) -> Path:
+    manifest.write_text(text)
+    return manifest.parent / "run"
+
+
+HEAD = "output: run\ncontent: content\nstyle: style\nbackbone: lite\n"
+
+
+def test_a_grid_over_six_settings_is_few_batches_and_every_record_right(manifest: Path) -> None:
+    run = write(
+        manifest,
+        "output: run\ncontent: content/a.png\nstyle: style/s.png\nbackbone: lite\n"
+        "settings: {size: 32, steps: 2, scale_start: 0, style_layers: [conv1_1]}\n"
+        "grid:\n  style_weight: [1, 2]\n  content_weight: [1, 3]\n  tv_weight: [0, 1]\n"
+        "  seed: [0, 1]\n  learning_rate: [0.01, 0.05]\n  init: [content, noise]\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    found = records(run)
+    assert len(found) == 64
+    assert len({record["batch"]["number"] for record in found.values()}) == 4  # 16 a batch on a CPU
+    points = set()
+    for record in found.values():
+        swept = record["swept"]
+        assert {name: record["settings"][name] for name in swept} == swept
+        assert all(f"{name}-" in record["name"] for name in swept)
+        points.add(json.dumps(swept))
+    assert len(points) == 64
+    images = {record["output"]["sha256"] for record in found.values()}
+    assert len(images) > 40  # seeds alone change nothing where the content picture begins
+
+
+def shown_ms(image: Image.Image) -> int:
+    """How long an animation is; WebP joins frames that are nearly the same."""
+    total = 0
+    for number in range(image.n_frames):  # type: ignore[attr-defined]
+        image.seek(number)
+        image.load()
+        total += image.info["duration"]
+    return total
+
+
+def test_frames_and_animations_are_kept_and_cleaned(manifest: Path) -> None:
+    run = write(
+        manifest,
+        f"{HEAD}settings: {{size: 48, steps: 10, scale_start: 32, animation: webp}}\n"
+        "grid: {save_every: [0, 4], color: [style, original_colors]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    found = records(run)
+    assert len(found) == 16
+    for record in found.values():
+        every = record["settings"]["save_every"]
+        frames = sorted(path.stem for path in (run / "frames" / record["name"]).glob("*"))
+        assert frames == (["000004", "000008"] if every else [])
+        with Image.open(run / record["animation"]) as image:
+            assert shown_ms(image) == 80 * (2 if every else 10) + 2000
+            assert image.size == tuple(record["output"]["size"])
+    clean(run)
+    assert not (run / "frames").exists() and len(records(run)) == 16
+    assert len(list((run / "animations").rglob("*.webp"))) == 16
+
+
+def luma(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("L")).astype(float)
+
+
+def test_colour_modes_keep_the_contents_chroma(manifest: Path) -> None:
+    run = write(
+        manifest,
+        f"{HEAD}settings: {{size: 72, steps: 15}}\n"
+        "grid: {color: [style, preserve_luminance, preserve_histogram, original_colors]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    content = np.asarray(Image.open(manifest.parent / "content/a.png").convert("YCbCr")).astype(
+        float
+    )
+    for record in records(run).values():
+        if record["content"]["path"].endswith("a.png"):
+            path = run / record["output"]["path"]
+            made = np.asarray(Image.open(path).convert("YCbCr")).astype(float)
+            away = np.median(abs(made - content)[..., 1:])
+            color = record["settings"]["color"]
+            kept = color in ("preserve_luminance", "original_colors")
+            assert (away <= 1) == kept, (color, away)
+            assert abs(luma(path) - content[..., 0]).mean() > 2  # it is stylized
+
+
+def test_only_the_white_region_is_stylized(manifest: Path) -> None:
+    folder = manifest.parent
+    half = np.zeros((56, 72), np.uint8)
+    half[:, :24] = 255
+    Image.fromarray(half).save(folder / "content/a_mask.png")
+    Image.fromarray(half.T.copy()).save(folder / "content/deep/b_mask.png")
+    run = write(
+        manifest,
+        f"{HEAD}masks: {{content: '{{stem}}_mask.png'}}\n"
+        "settings: {size: 72, steps: 20, scale_start: 0, tv_weight: 0, style_weight: 30,\n"
+        "  style_layers: [conv1_1, conv2_1], content_layers: [conv1_1]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    found = records(run)
+    assert len(found) == 4  # masks are no content pictures
+    before = np.asarray(Image.open(folder / "content/a.png").convert("RGB")).astype(float)
+    for name in ("a__s", "a__t"):
+        change = abs(np.asarray(Image.open(run / "images" / f"{name}.png")) - before).mean((0, 2))
+        assert change[:24].mean() > 8 * change[48:].mean()
+
+
+def test_each_region_takes_its_own_style(manifest: Path, picture: Callable[..., Path]) -> None:
+    folder = manifest.parent
+    half = np.zeros((56, 72), np.uint8)
+    half[:, :36] = 255
+    Image.fromarray(half).save(folder / "a.mask.png")
+    for color in ("red", "blue"):
+        Image.new("RGB", (64, 64), color).save(folder / f"{color}.png")
+    picture("a.png", 1)
+    run = write(
+        manifest,
+        "output: run\ncontent: a.png\nbackbone: lite\nmasks: {content: '{stem}.mask.png'}\n"
+        "style: [{name: two, regions: {white: red.png, black: blue.png}}]\n"
+        "settings: {size: 72, steps: 40, style_weight: 50, content_weight: 0.1,\n"
+        "  style_layers: [conv1_1, conv2_1]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    made = np.asarray(Image.open(run / "images/a__two.png")).astype(float)
+    left, right = made[:, :24].mean((0, 1)), made[:, 48:].mean((0, 1))
+    assert left[0] > left[2] + 60 and right[2] > right[0] + 60
+    (record,) = records(run).values()
+    assert [p["region"] for p in record["style"]["pictures"]] == ["#ffffff", "#000000"]
+
+
+def test_blends_go_from_one_style_to_the_other(manifest: Path) -> None:
+    folder = manifest.parent
+    for color in ("red", "blue"):
+        Image.new("RGB", (64, 64), color).save(folder / f"{color}.png")
+    run = write(
+        manifest,
+        "output: run\ncontent: content/a.png\nbackbone: lite\n"
+        "style: [{name: mix, blend: {red.png: 1, blue.png: 1}}]\n"
+        "settings: {size: 48, steps: 40, style_weight: 50, style_layers: [conv1_1]}\n"
+        "grid: {blend: [[1, 0], [1, 1], [0, 5]]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    reds = []
+    for label in ("1+0", "1+1", "0+5"):
+        record = records(run)[f"a__mix__blend-{label}.json"]
+        made = np.asarray(Image.open(run / record["output"]["path"])).astype(float).mean((0, 1))
+        reds.append(made[0] - made[2])
+    assert reds[0] > reds[1] + 20 > reds[2] + 40
+    assert [p["weight"] for p in record["style"]["pictures"]] == [0, 1]
+
+
+def test_a_draw_is_written_down_and_made_again_from_its_map(manifest: Path) -> None:
+    run = write(
+        manifest,
+        f"{HEAD}pairing: {{sample: 1, seed: 5}}\nsettings: {{size: 48, steps: 2}}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    again = manifest.parent / "again.yaml"
+    again.write_text(
+        "output: again\nbackbone: lite\npairs: run/pairs.csv\nsettings: {size: 48, steps: 2}\n"
+    )
+    assert batch(again, INLINE, quiet=True, with_report=False) == 0
+    keys = {name: record["key"] for name, record in records(run).items()}
+    assert keys == {name: r["key"] for name, r in records(manifest.parent / "again").items()}
+    assert len(keys) == 2 and any("/" in name for name in keys)
+
+
+def test_a_dataset_as_shards_with_its_labels_is_resumed(manifest: Path) -> None:
+    folder = manifest.parent
+    (folder / "content/labels.csv").write_text("a,1")
+    text = (
+        "output: {path: run, format: webdataset, shard_size: 3, others: copy}\n"
+        "content: content\nstyle: style\nbackbone: lite\n"
+        "settings: {size: 48, steps: 2}\ngrid: {seed: [0, 1]}\n"
+    )
+    run = write(manifest, text)
+    (folder / "content/deep/b.jpg").rename(folder / "b.jpg")
+    (folder / "content/deep/b.jpg").write_bytes(b"broken")
+    assert batch(manifest, INLINE, quiet=True) == 1
+    (folder / "b.jpg").replace(folder / "content/deep/b.jpg")
+    assert batch(manifest, INLINE, quiet=True) == 0
+    assert batch(manifest, INLINE, quiet=True) == 0
+    urls = sorted(str(path) for path in (run / "shards").glob("*.tar"))
+    samples = list(webdataset.WebDataset(urls, shardshuffle=False).decode("pil"))
+    assert len(samples) == len({sample["__key__"] for sample in samples}) == 8
+    assert all(sample["png"].size == tuple(sample["json"]["output"]["size"]) for sample in samples)
+    assert (run / "images/labels.csv").read_text() == "a,1"
+    assert not list((run / "images").rglob("*.png")) and not (run / "report.html").exists()
+    summary = json.loads((run / "run.json").read_text())
+    assert summary["classes"] == {
+        ".": {"jobs": 4, "done": 4, "failed": 0},
+        "deep": {"jobs": 4, "done": 4, "failed": 0},
+    }
+    assert summary["styles"]["s"] == {"jobs": 4, "done": 4, "failed": 0}
