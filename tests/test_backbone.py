@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,42 @@ def test_normalised_filters_have_mean_one_and_the_function_is_kept() -> None:
     before, now = Backbone(weights, layers)(images), Backbone(changed, layers)(images)
     for layer in layers:
         torch.testing.assert_close(now[layer], before[layer], rtol=1e-3, atol=1e-3)
+
+
+def test_pooling_is_what_it_says_times_its_scale() -> None:
+    weights = load_weights("lite")
+    image = torch.rand(1, 3, 32, 48)
+    plain = dataclasses.replace(weights, heads={})
+    before = Backbone(plain, ["conv1_2"])(image)["conv1_2"]
+    blocks = before.double().unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    means = {"avg": blocks.mean(4), "max": blocks.amax(4), "l2": blocks.square().mean(4).sqrt()}
+    kernel, bias = (tensor.double() for tensor in weights.convs["conv2_1"])
+    for pooling, pooled in means.items():
+        padded = torch.nn.functional.pad(1.5 * pooled, (1, 1, 1, 1), mode="replicate")
+        expected = torch.nn.functional.conv2d(padded, kernel, bias).relu()
+        network = Backbone(plain, ["conv2_1"], pooling, pooling_scale=1.5)  # type: ignore[arg-type]
+        found = network(image)["conv2_1"].double()
+        # The small number under l2's root is 1e-4 where nothing fires.
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-3)
+
+
+def test_l2_pooling_has_a_gradient_where_nothing_fires() -> None:
+    network = Backbone(load_weights("lite"), ["conv2_1"], "l2")
+    pixels = torch.zeros(1, 3, 32, 32, requires_grad=True)
+    network(pixels)["conv2_1"].sum().backward()
+    assert pixels.grad is not None and bool(torch.isfinite(pixels.grad).all())
+
+
+def test_replicate_first_pads_the_first_layer_only() -> None:
+    weights = dataclasses.replace(load_weights("lite"), heads={})
+    image = torch.rand(1, 3, 32, 32)
+    first = Backbone(weights, ["conv1_1"], padding="replicate_first")(image)["conv1_1"]
+    replicated = Backbone(weights, ["conv1_1"], padding="replicate")(image)["conv1_1"]
+    assert torch.equal(first, replicated)
+    second = Backbone(weights, ["conv1_2"], padding="replicate_first")(image)["conv1_2"]
+    kernel, bias = weights.convs["conv1_2"]
+    expected = torch.nn.functional.conv2d(replicated, kernel, bias, padding=1).relu()
+    torch.testing.assert_close(second, expected)
 
 
 def test_bf16_features_are_close_and_handed_out_as_float32() -> None:

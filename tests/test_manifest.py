@@ -44,6 +44,35 @@ BROKEN = [
     ("settings: " + "[" * 25 + "]" * 25, "nested more than 20 levels"),
     ("settings: {steps: 1", "not YAML"),
     ("settings: {init: nowhere.png}", "style_noise nor a picture"),
+    ("settings: {steps: []}", "a list of steps needs at least one number"),
+    ("settings: {steps: [3, 0]}", "must be at least 1"),
+    ("settings: {steps: 1.5}", "must be a whole number, or a list of them"),
+    ("settings: {depth: 12}", ":5: settings.depth: 12"),
+    ("settings: {depth: 16, format: jpg}", "png or tiff is needed"),
+    ("grid: {depth: [8, 16], format: [png, webp]}", "depth 16 with format webp does not go"),
+    ("settings: {fit: stretch}", "size: WxH is needed"),
+    ("settings: {blend: [0, 0]}", "weights must sum to more than 0"),
+    ("settings: {blend: [1, -1]}", "weights must be numbers of at least 0"),
+    ("grid: {blend: [[1, 2]]}", ":5: grid.blend[0]: 2 weights, but style s has 1 picture"),
+    ("masks: {content: '{stem}_mask.png'}", ":5: masks: no such mask:"),
+    ("masks: {style: x}", "masks.content: is needed and missing"),
+    ("masks: {contnt: x}", "did you mean 'content'?"),
+    ("pairs: nowhere.csv", "nowhere.csv: no such map of pairs"),
+    ("pairs: a.png", "a map of pairs is a .csv or a .json file"),
+]
+STYLES = [
+    ("[{name: x}]", "style[0]: {'name': 'x'}: one of blend and regions is needed"),
+    ("[{name: x, blend: {s.png: 1}, regions: {white: s.png}}]", "one of blend and regions"),
+    ("[{name: x, regions: {whit: s.png}}]", "style[0].regions.whit: must be a CSS colour name"),
+    ("[{name: x, regions: {white: s.png, '#fff': s.png}}]", "#ffffff stands twice"),
+    ("[{name: x, regions: {white: no.png}}]", "style[0].regions.white: no.png: no such file"),
+    ("[{name: x, regions: {white: s.png}}]", "style x has regions, but there is no `masks:"),
+]
+OUTPUTS = [
+    ("{path: run, format: tar}", "output.format: 'tar' is unknown; known are files, webdataset"),
+    ("{path: run, shard_size: 0}", "output.shard_size: 0: must be at least 1"),
+    ("{pth: run}", "output.path: is needed and missing"),
+    ("{path: run, other: copy}", "did you mean 'others'?"),
 ]
 
 
@@ -64,6 +93,34 @@ def test_a_broken_manifest_says_what_and_where(folder: Path, line: str, message:
     with pytest.raises(ManifestError) as caught:
         load(folder, GOOD + line + "\n")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("style", "message"), STYLES)
+def test_a_broken_style_says_what_and_where(folder: Path, style: str, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD.replace("style: s.png", f"style: {style}"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("output", "message"), OUTPUTS)
+def test_a_broken_output_says_what_and_where(folder: Path, output: str, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD.replace("output: run", f"output: {output}"))
+    assert message in str(caught.value)
+
+
+def test_masks_of_styles_lie_beside_them(folder: Path, picture: Callable[..., Path]) -> None:
+    for name in ("c/a.png", "c/a.m.png", "t/s.png", "t/s.m.png"):
+        picture(name)
+    manifest = load(
+        folder,
+        "output: run\ncontent: c\nstyle: t\n"
+        "masks: {content: '{stem}.m.png', style: '{stem}.m{suffix}'}\n",
+    )
+    assert [(c.path.name, c.mask and c.mask.name) for c in manifest.contents] == [
+        ("a.png", "a.m.png")
+    ]
+    assert [style.masks[0].name for style in manifest.styles if style.masks[0]] == ["s.m.png"]
 
 
 def test_a_word_where_a_mapping_may_stand_is_explained_once(folder: Path) -> None:
