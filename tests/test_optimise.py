@@ -1,9 +1,10 @@
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
-from pipeline.optimise import LBFGS, Adam, Optimiser
+from pipeline.optimise import LBFGS, Optimiser, make_optimiser
 
 torch.manual_seed(0)
 CURVATURES = torch.rand(3, 12) * 4 + 0.5
@@ -40,11 +41,12 @@ def alone(make: Callable[[Tensor, int], torch.optim.Optimizer], index: int, step
     return x.detach()
 
 
-def test_adam_follows_torch() -> None:
-    ours = run(Adam(betas=(0.9, 0.99)), 60, RATES)
+@pytest.mark.parametrize("decay", [0.99, 0.999])
+def test_adam_follows_torch(decay: float) -> None:
+    ours = run(make_optimiser("adam", 20, False, decay), 60, RATES)
     for i in range(3):
         theirs = alone(
-            lambda x, i: torch.optim.Adam([x], lr=float(RATES[i]), betas=(0.9, 0.99)), i, 60
+            lambda x, i: torch.optim.Adam([x], lr=float(RATES[i]), betas=(0.9, decay)), i, 60
         )
         torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-5)
 

@@ -112,3 +112,10 @@ def test_the_manifest_is_one(tool: str, tmp_path: Path, picture: Callable[..., P
     path = tmp_path / "m.yaml"
     path.write_text(text.replace("  weights: models/vgg19-d01eb7cb.pth\n", ""))
     assert len(load_manifest(path).contents) == 1
+
+
+def test_the_readme_has_every_option() -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    for options in TOOLS.values():
+        for option in options:
+            assert f"`{option}`" in text, option
