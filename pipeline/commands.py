@@ -67,7 +67,7 @@ from pipeline.schedule import (
     share_cpu,
     threads_per_slot,
 )
-from pipeline.settings import PRESET_HELP, PRESETS, Settings
+from pipeline.settings import NOT_FOR_LITE, PRESET_HELP, PRESETS, Settings
 from pipeline.shards import Shards
 from pipeline.sheet import make_sheet
 from pipeline.store import RunFolder, RunLock
@@ -213,6 +213,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             progress.warn(f"going on where {lock.taken_over} ended without notice")
         plan, context, weights = prepare(manifest, options, store, keep=True)
         check_settings_here(manifest)
+        _warn_of_weights(manifest, progress)
         store.begin(manifest.text, _header(manifest, plan, context, weights))
         _write_beside(manifest, plan, store)
         return run_plan(plan, context, progress, options.run)
@@ -233,6 +234,18 @@ def check_settings_here(manifest: Manifest) -> None:
                 check_depth(format)
 
 
+def _warn_of_weights(manifest: Manifest, progress: Progress) -> None:
+    """Says so where a preset's weights are for another network."""
+    given = {*manifest.settings, *manifest.axes}
+    if manifest.backbone != "lite" or given & {"content_weight", "style_weight", "tv_weight"}:
+        return
+    for preset in manifest.axes.get("preset", (manifest.settings.get("preset"),)):
+        if preset in NOT_FOR_LITE:
+            progress.warn(
+                f"preset {preset} has weights for VGG-19; with lite set {NOT_FOR_LITE[preset]}"
+            )
+
+
 def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
     """The map of a draw, and the dataset's other files; of a run in parts the first one's work."""
     if store.part and not store.part.startswith("1-of-"):
@@ -250,7 +263,7 @@ def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
             raise ManifestError(
                 [f"{manifest.path}:1: output.others: {how}: `content` names no folder"]
             )
-        mirror_others(folders, store.images, how, store.temporary)
+        mirror_others(folders, store.images, how, store.temporary, store.path)
 
 
 def _as_written(style: Style) -> Any:

@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import io
 import json
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ SUFFIXES = frozenset(
     }
 )
 Fit = Literal["long", "short", "exact", "stretch"]
+_LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
 _FORMATS: dict[str, str] = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
 
 
@@ -301,7 +303,13 @@ def read_exif(path: Path) -> bytes:
             exif.pop(tag, None)
         if ExifTags.Base.Orientation in exif:
             exif[ExifTags.Base.Orientation] = 1
-        return exif.tobytes()
+        data = exif.tobytes()
+    if len(data) > _LONGEST_EXIF:
+        raise ImageError(
+            f"{path}: has {len(data):,} bytes of EXIF data, and a picture holds {_LONGEST_EXIF:,}; "
+            f"leave `exif` out for it"
+        )
+    return data
 
 
 @contextlib.contextmanager
@@ -311,7 +319,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 yield file
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error) as error:
         raise ImageError(f"{path}: cannot be read ({error}); check it") from error
 
 

@@ -5,6 +5,7 @@ from pipeline import records, run_batch_file, stylize_pair
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.errors import ManifestError, WorkerError
 from pipeline.manifest import load_manifest, settings_problems
 from pipeline.progress import make_progress
 from pipeline.schedule import Summary
+from pipeline.shards import records_in
 from pipeline.store import RunFolder
 
 
@@ -84,10 +86,12 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
 
     Each has `name`, `content`, `style` and `image` (paths), each swept setting under its own name,
     every setting as `settings.NAME`, the last losses as `loss.NAME`, `seconds`, and the whole
-    record as `record`.
+    record as `record`. Of a run in tar shards `image` is where the picture would lie as a file.
     """
     folder = Path(run)
-    for record in RunFolder(folder).records():
+    shards = sorted((folder / "shards").glob("*.tar"))
+    packed = itertools.chain.from_iterable(map(records_in, shards))
+    for record in packed if shards else RunFolder(folder).records():
         last = record["losses"][-1] if record["losses"] else {}
         yield {
             "name": record["name"],

@@ -186,10 +186,21 @@ class Style:
     masks: tuple[Path | None, ...] = ()
     regions: tuple[str, ...] = ()
 
+    def _shape(self) -> str:
+        count = len(self.parts)
+        what = "regions" if self.regions else f"{count} picture{'s' * (count != 1)}"
+        return f"{self.label} has {what}"
+
     def weighted(self, weights: Sequence[float] | None) -> Style:
-        """The same blend with other weights; None leaves it as it is."""
+        """The same blend with other weights; None leaves it as it is.
+
+        Raises:
+            ManifestError: not as many weights as pictures.
+        """
         if weights is None:
             return self
+        if self.regions or len(weights) != len(self.parts):
+            raise ManifestError([f"blend: {len(weights)} weights, but style {self._shape()}"])
         shares = [weight / sum(weights) for weight in weights]
         parts = zip(self.parts, shares, strict=True)
         return replace(self, parts=tuple((path, share) for (path, _), share in parts))
@@ -707,7 +718,7 @@ def _find_pictures(
     if weights is not None and not weights.is_file():
         source.report(("backbone", "weights"), f"{weights}: no such weight file")
     _check_init(source, base, settings, axes)
-    _check_blends(source, styles.items, settings, axes)
+    _check_blends(source, styles.items, pairs, settings, axes)
     _add_masks(source, file.masks, contents, styles)
     return Manifest(
         path=source.path,
@@ -995,21 +1006,26 @@ def _add_masks(
 def _check_blends(
     source: _Source,
     styles: Sequence[Style],
+    pairs: Sequence[Pair],
     settings: Mapping[str, Any],
     axes: Mapping[str, tuple[Any, ...]],
 ) -> None:
     """Weights of `blend` go with every style's number of pictures."""
-    places: list[tuple[Position, Any]] = [(("settings", "blend"), settings.get("blend"))]
-    places += [(("grid", "blend", i), value) for i, value in enumerate(axes.get("blend", ()))]
-    for position, weights in places:
-        if weights is None:
-            continue
-        for style in styles:
-            count = len(style.parts)
-            if style.regions or count != len(weights):
-                what = "regions" if style.regions else f"{count} picture{'s' * (count != 1)}"
-                message = f"{len(weights)} weights, but style {style.label} has {what}"
-                source.report(position, message)
+    places: list[tuple[Position, Any, Sequence[Style]]] = []
+    if settings.get("blend") is not None:
+        own = Settings.model_validate({"blend": settings["blend"]}).blend
+        places.append((("settings", "blend"), own, styles))
+    for index, value in enumerate(axes.get("blend", ())):
+        places.append((("grid", "blend", index), value, styles))
+    for index, pair in enumerate(pairs):
+        place: Position = ("pairs", index) if ("pairs", index) in source.lines else ("pairs",)
+        places.append((place, pair.settings.get("blend"), [styles[pair.style]]))
+    for position, weights, chosen in places:
+        for style in chosen:
+            try:
+                style.weighted(weights)
+            except ManifestError as error:
+                source.report(position, str(error).removeprefix("blend: "))
                 break
 
 

@@ -16,7 +16,9 @@ from pipeline.files import cannot_write
 from pipeline.images import is_image_name
 
 
-def mirror_others(folders: Iterable[Path], target: Path, how: str, temporary: Path) -> int:
+def mirror_others(
+    folders: Iterable[Path], target: Path, how: str, temporary: Path, skip: Path
+) -> int:
     """Copies or links every file of `folders` that is no picture; those that are there and as new
     are left alone.
 
@@ -24,6 +26,7 @@ def mirror_others(folders: Iterable[Path], target: Path, how: str, temporary: Pa
         target: where the folders' contents go.
         how: `copy`, or `link` for hard links (copies where the file system has none).
         temporary: an existing folder on the target's disk.
+        skip: a folder that is left out, such as a run folder within one of `folders`.
 
     Returns:
         files that were written.
@@ -33,7 +36,7 @@ def mirror_others(folders: Iterable[Path], target: Path, how: str, temporary: Pa
     """
     written = 0
     taken: dict[Path, Path] = {}
-    for source, relative in _others(folders):
+    for source, relative in _others(folders, skip):
         place = target / relative
         if place in taken:
             raise RunFolderError(
@@ -51,11 +54,13 @@ def mirror_others(folders: Iterable[Path], target: Path, how: str, temporary: Pa
     return written
 
 
-def _others(folders: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, Path]]:
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if path.is_file() and not hidden and not is_image_name(path):
+            if skip in path.parents or hidden or is_image_name(path):
+                continue
+            if path.is_file():
                 yield path, path.relative_to(folder)
 
 

@@ -97,8 +97,9 @@ def build_report(store: RunFolder) -> Built:
     Thumbnails that are there already are kept; those of pictures that are gone are removed.
 
     Raises:
-        RunFolderError: no space or no rights.
+        RunFolderError: no space or no rights, or the pictures are in tar shards.
     """
+    store.check_loose()
     entries, left_out = _entries(store)
     folder = store.path / "report"
     thumbnails = _thumbnails(store, folder / "thumbs", entries)

@@ -385,7 +385,7 @@ class _Run:
         """What is left goes into a last shard, unless the run is to go on later."""
         if not (self.summary.stopped or self.summary.problem):
             try:
-                self.shards.flush()
+                self.shards.end()
             except DiskFullError as error:
                 self._give_up(str(error))
 

@@ -139,13 +139,20 @@ class Shards:
         held[name] = record["key"]
 
     def _remove(self, name: str, suffix: str) -> None:
-        record = self.store.record_path(name)
-        record.unlink(missing_ok=True)
+        self.store.record_path(name).unlink(missing_ok=True)
         (self.store.images / f"{name}.{suffix}").unlink(missing_ok=True)
-        folder = record.parent
-        while folder != self.store.images and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+
+    def end(self) -> None:
+        """Writes what waits, and removes the folders that are empty now; no worker runs any more.
+
+        Raises:
+            RunFolderError: as `flush`.
+        """
+        if self.size:
+            self.flush()
+            for folder in sorted(self.store.images.rglob("*"), reverse=True):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
 
 
 def sample_key(name: str) -> str:

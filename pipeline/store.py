@@ -137,8 +137,25 @@ class RunFolder:
         write_atomic(path, image, self.temporary)
         write_atomic(self.record_path(name), to_json(whole), self.temporary)
 
+    def check_loose(self) -> None:
+        """Whether pictures lie here as files.
+
+        Raises:
+            RunFolderError: they are in tar shards.
+        """
+        if next((self.path / "shards").glob("*.tar"), None) is not None:
+            raise RunFolderError(
+                f"{self.path}: its pictures are in tar shards, which this cannot look into; run a "
+                f"part of the manifest with `format: files` for that"
+            )
+
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records in the folder, in the order of their names."""
+        """All records in the folder, in the order of their names.
+
+        Raises:
+            RunFolderError: they are in tar shards.
+        """
+        self.check_loose()
         for path in sorted(self.images.rglob("*.json")):
             record = self.record(path.relative_to(self.images).with_suffix("").as_posix())
             if record is not None:

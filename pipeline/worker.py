@@ -430,12 +430,16 @@ class _Session:
     @property
     def _network_name(self) -> str:
         network = self.backbone
-        return " ".join((network.digest, str(network.dtype), network.padding, *network.layers))
+        statistic = self.batch.jobs[0].settings.style_loss
+        kind = (network.digest, str(network.dtype), network.padding, network.pooling, statistic)
+        return " ".join((*kind, *network.layers))
 
     def _factor(self, ready: Sequence[Prepared]) -> float:
         """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""
         if not self.device.startswith("cuda"):
-            return 1.0
+            # Sorted projections are as much again as the features that they are of.
+            sliced = self.batch.jobs[0].settings.style_loss == "sliced_wasserstein"
+            return 2.0 if sliced else 1.0
         place = (self.device, self._network_name)
         if place not in _factors:
             scale = self.batch.scales[-1]

@@ -15,10 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from pipeline.commands import Options, batch, clean
+from pipeline.errors import RunFolderError
+from pipeline.library import records as flat_records
+from pipeline.report import build_report
 from pipeline.schedule import RunOptions
+from pipeline.store import RunFolder
 
 INLINE = Options("cpu", run=RunOptions(engine="inline"))
 MANIFEST = """
@@ -410,9 +414,38 @@ def test_a_dataset_as_shards_with_its_labels_is_resumed(manifest: Path) -> None:
     assert all(sample["png"].size == tuple(sample["json"]["output"]["size"]) for sample in samples)
     assert (run / "images/labels.csv").read_text() == "a,1"
     assert not list((run / "images").rglob("*.png")) and not (run / "report.html").exists()
+    with pytest.raises(RunFolderError, match="in tar shards"):
+        build_report(RunFolder(run))
+    assert {row["swept"]["seed"] for row in (r["record"] for r in flat_records(run))} == {0, 1}
     summary = json.loads((run / "run.json").read_text())
     assert summary["classes"] == {
         ".": {"jobs": 4, "done": 4, "failed": 0},
         "deep": {"jobs": 4, "done": 4, "failed": 0},
     }
     assert summary["styles"]["s"] == {"jobs": 4, "done": 4, "failed": 0}
+
+
+def test_pictures_keep_depth_profile_and_exif(manifest: Path) -> None:
+    folder = manifest.parent
+    exif, profile = Image.Exif(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif[ExifTags.Base.Artist] = "someone"
+    with Image.open(folder / "content/a.png") as image:
+        image.save(folder / "content/a.jpg", exif=exif, icc_profile=profile)
+    head = "content: content/a.jpg\nstyle: style/s.png\nbackbone: lite\n"
+    run = write(
+        manifest,
+        f"output: run\n{head}settings: {{size: 48, steps: 2, exif: true, profile: content}}\n"
+        "grid: {format: [png, jpg]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    for record in records(run).values():
+        with Image.open(run / record["output"]["path"]) as image:
+            assert image.getexif()[ExifTags.Base.Artist] == "someone"
+            assert image.info["icc_profile"] == profile
+    run = write(
+        manifest,
+        f"output: deep\n{head}settings: {{size: 48, steps: 2, depth: 16}}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    data = (folder / "deep/images/a__s.png").read_bytes()
+    assert data[24] == 16 and data[25] == 2  # bit depth, and RGB
