@@ -181,10 +181,13 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, matrices: Tensor) -> Tensor:
-        values, vectors = torch.linalg.eigh(matrices)
+        # A picture that has diverged must not take its batch along: eigh refuses NaN, so it gets
+        # none, and the NaN goes on as the loss.
+        finite = torch.isfinite(matrices).all(-1).all(-1)
+        values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, 0.0, 0.0, 0.0))
         roots: Tensor = values.clamp_min(1e-16).sqrt()
         context.save_for_backward(vectors, roots)
-        return roots.sum(-1)
+        return torch.where(finite, roots.sum(-1), torch.nan)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
@@ -240,7 +243,8 @@ class WassersteinStatistic:
     def relative(self, found: Tensor, target: Tensor) -> Tensor:
         """d over the root of the target's mean square, ||mu'||^2 + tr S'; B x R."""
         second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1).to(found.dtype)
-        return ((self._distance(found, target) / second).clamp_min(0) + _TINY).sqrt()
+        share = self._distance(found, target) / second.clamp_min(_TINY)  # 0 where there is no style
+        return (share.clamp_min(0) + _TINY).sqrt()
 
 
 class SlicedWassersteinStatistic:

@@ -144,7 +144,7 @@ def test_wasserstein_matches_its_formula_and_finite_differences() -> None:
     expected = reference_wasserstein(x, s)
     pixels = tensor(X).requires_grad_()
     found = style_loss("mean", pixels, tensor(S), "wasserstein")
-    assert float(found[1]) == pytest.approx(expected / 5, rel=1e-4)
+    assert float(found[1].detach()) == pytest.approx(expected / 5, rel=1e-4)
     (gradient,) = torch.autograd.grad(found.sum(), pixels)
     moved = x.copy()
     moved[2, 7] += 1e-5
@@ -196,6 +196,31 @@ def test_guided_statistics_are_those_of_a_region() -> None:
                 sums[:, region] / counts[:, region, None, None],
                 (alone / count[..., None, None])[:, 0],
             )
+
+
+@pytest.mark.parametrize("name", [name for name in STATISTICS if STATISTICS[name].additive])
+@pytest.mark.parametrize("kind", ["paper", "relative", "mean"])
+def test_regions_without_a_style_leave_the_others_finite(name: str, kind: str) -> None:
+    weights = job_weights([Settings(style_layers=["conv1_1"])] * 2, torch.device("cpu"))
+    guides = torch.zeros(2, 3, 6, 7)
+    guides[:, 0, :2], guides[:, 1, 2:] = 1, 1  # and a region that is nowhere
+    sums, counts = style_sums(name, tensor(S))
+    target = sums / counts[..., None, None]
+    targets = torch.cat((target, torch.zeros_like(target), target), 1)
+    regions = Regions(guides, torch.tensor([[0.5, 0.0, 0.5]] * 2))
+    loss = StyleTransferLoss(Kinds(kind, name), {}, {"conv1_1": targets}, weights, regions)
+    x = tensor(X).requires_grad_()
+    losses = loss(torch.zeros(2, 3, 6, 7), {"conv1_1": x})
+    (gradient,) = torch.autograd.grad(losses.total.sum(), x)
+    assert bool(torch.isfinite(losses.total).all()) and bool(torch.isfinite(gradient).all())
+    assert not bool(gradient[:, :, 2:].any()) and bool(gradient[:, :, :2].any())
+
+
+def test_a_picture_that_diverged_is_nan_and_its_neighbour_is_not() -> None:
+    x = tensor(X)
+    x[0, 0, 0, 0] = float("nan")
+    found = style_loss("relative", x, tensor(S), "wasserstein")
+    assert bool(torch.isnan(found[0])) and bool(torch.isfinite(found[1]))
 
 
 def test_regions_without_a_style_have_no_say() -> None:
