@@ -303,8 +303,18 @@ def weights_download(
 
 
 @app.command(epilog="Example: nst doctor")
-def doctor(cache_dir: CacheDir = None) -> None:
+def doctor(
+    cache_dir: CacheDir = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Measure how to share out the CPU's cores, and keep it.")
+    ] = False,
+) -> None:
     """Check versions, devices, memory, weights, cache and rights; say how to mend what is wrong."""
+    if tune:
+        from pipeline import commands
+
+        commands.tune(cache_dir)
+        return
     from pipeline import doctor as checks
 
     raise typer.Exit(checks.report(cache_dir))

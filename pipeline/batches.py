@@ -105,11 +105,14 @@ class Feed:
             return None
         return self._again.popleft() if self._again else next(self._batches, None)
 
-    def peek(self) -> Batch | None:
-        """What `next` would give, had the run not been stopped."""
-        if not self._again:
-            self._again.extend(batch for batch in [next(self._batches, None)] if batch)
-        return self._again[0] if self._again else None
+    def after(self, count: int) -> Batch | None:
+        """The batch that would be given after `count - 1` others; None if there are not so many."""
+        while len(self._again) < count:
+            batch = next(self._batches, None)
+            if batch is None:
+                return None
+            self._again.append(batch)
+        return self._again[count - 1]
 
     def put_back(self, batch: Batch) -> None:
         """To be run as it is: it was not at fault."""

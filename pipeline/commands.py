@@ -61,6 +61,7 @@ from pipeline.schedule import (
     ENGINES,
     RunOptions,
     Summary,
+    available_cores,
     find_slots,
     measure,
     run_plan,
@@ -81,6 +82,7 @@ from pipeline.targets import (
     save_means,
     targets_cache,
 )
+from pipeline.tune import best_layout, keep_layout, kept_workers, measure_layouts
 from pipeline.worker import RunContext
 
 _WATCH_EVERY_S = 2.0
@@ -143,7 +145,8 @@ def prepare(
     plan = Plan(manifest, lambda s: digests[s.normalised], ALGORITHM, options.max_jobs)
     slots = find_slots(options.devices)
     if options.devices == "auto" and options.run.engine == "local":
-        slots = share_cpu(slots, len(plan), _job_bytes(manifest, weights))
+        workers = kept_workers(cache, available_cores())
+        slots = share_cpu(slots, len(plan), _job_bytes(manifest, weights), workers)
     context = RunContext(
         run=store.path,
         cache=cache,
@@ -834,6 +837,19 @@ def _plain(number: float) -> str:
         power = math.log2(number)
         return f"2^{power:g}" if power.is_integer() else f"{number:g}"
     return f"{number:g}" if isinstance(number, float) else str(number)
+
+
+def tune(folder: Path | None) -> None:
+    """Measures how to share out the CPU's cores, prints it, and keeps it for later runs."""
+    cores, cache = available_cores(), cache_folder(folder)
+    print(f"{cores} cores; steps a second with lite at 256 px:")
+    layouts = []
+    for layout in measure_layouts(cores):
+        layouts.append(layout)
+        print(f"  {layout.workers} x {layout.threads} threads: {layout.steps:.1f}", flush=True)
+    best = best_layout(layouts)
+    keep_layout(cache, cores, best)
+    print(f"later runs on the CPU take {best.workers} workers (kept in {cache})")
 
 
 def clean(run: Path) -> None:

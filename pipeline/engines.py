@@ -31,7 +31,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from pipeline.batches import Feed
 from pipeline.errors import EngineError
-from pipeline.worker import Batch, Report, RunContext, forget_networks
+from pipeline.worker import Batch, Report, RunContext, forget_all
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
 Work = Callable[[RunContext, "int | None", Batch], Report]
@@ -102,9 +102,10 @@ class InlineEngine:
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
-        forget_networks()
+        forget_all()
         while (batch := feed.next()) is not None:
-            yield Ended(batch, *_guarded(self.work, self.context, 0, batch))
+            given = batch.followed_by(feed.after(1))
+            yield Ended(batch, *_guarded(self.work, self.context, 0, given))
 
     def kill(self) -> None:
         """Nothing to end."""
@@ -153,11 +154,12 @@ class _Slot:
             )
             self.executor.submit(_warm_up)
 
-    def submit(self, work: Work, context: RunContext, batch: Batch) -> None:
+    def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
         self.start()
         assert self.executor is not None
         self.batch, self.began, self.started, self.killed = batch, time.time(), 0.0, ""
-        self.future = self.executor.submit(_guarded, work, context, self.number, batch)
+        given = batch.followed_by(upcoming)
+        self.future = self.executor.submit(_guarded, work, context, self.number, given)
 
     def pids(self) -> list[int]:
         return list(self.executor._processes) if self.executor else []
@@ -193,7 +195,8 @@ class LocalEngine:
             while True:
                 for slot in self.slots:
                     if slot.future is None and (batch := feed.next()) is not None:
-                        slot.submit(self.work, self.context, batch)
+                        upcoming = feed.after(len(self.slots))
+                        slot.submit(self.work, self.context, batch, upcoming)
                 futures = [slot.future for slot in self.slots if slot.future is not None]
                 if not futures:
                     return

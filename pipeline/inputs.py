@@ -84,7 +84,10 @@ class Prepared:
         return (self.checkpoint.scale, self.checkpoint.step) if self.checkpoint else (0, 0)
 
 
-def content_key(job: Job) -> tuple[Path, str, bool, Path | None]:
+ContentKey = tuple[Path, str, bool, "Path | None"]
+
+
+def content_key(job: Job) -> ContentKey:
     """What decides how a job's content picture is read; jobs that share it share the picture."""
     settings = job.settings
     gray = settings.color == "preserve_luminance"

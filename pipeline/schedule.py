@@ -76,8 +76,10 @@ def find_slots(devices: str = "auto") -> tuple[str, ...]:
     return slots
 
 
-def share_cpu(slots: tuple[str, ...], jobs: int, job_bytes: float) -> tuple[str, ...]:
-    """The CPU as one worker a core where there are so many jobs and the memory for it.
+def share_cpu(
+    slots: tuple[str, ...], jobs: int, job_bytes: float, workers: int | None = None
+) -> tuple[str, ...]:
+    """The CPU as several workers where there are so many jobs and the memory for it.
 
     Workers of one thread each make more pictures an hour than one worker of all threads: on two
     cores 1.3 times as many at 256 px, 1.4 times at 512 px.
@@ -85,12 +87,13 @@ def share_cpu(slots: tuple[str, ...], jobs: int, job_bytes: float) -> tuple[str,
     Args:
         slots: what `find_slots("auto")` gave; anything but the CPU alone is left as it is.
         job_bytes: memory that one job takes, apart from what each process does.
+        workers: as measured on this machine; None takes one a core.
     """
     if slots != ("cpu",):
         return slots
     memory = total_memory()
     fitting = int(SHARE * memory / (PROCESS_BYTES + job_bytes)) if memory else 1
-    return ("cpu",) * max(1, min(available_cores(), jobs, fitting))
+    return ("cpu",) * max(1, min(workers or available_cores(), jobs, fitting))
 
 
 def threads_per_slot(slots: Sequence[str]) -> int:
@@ -307,7 +310,7 @@ class _Run:
 
     def take(self, ended: Ended) -> None:
         """Counts a batch that ended, or has a lost one tried again."""
-        upcoming = self.feed.peek()
+        upcoming = self.feed.after(1)
         self.summary.next = [job.name for job in upcoming.jobs[:_NEXT]] if upcoming else []
         report = ended.report
         if report is None:

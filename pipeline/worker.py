@@ -29,6 +29,8 @@ from pipeline.checkpoint import Curve, load_checkpoint, save_checkpoint, stack
 from pipeline.errors import DeviceError, DivergedError, NstError, WorkerError
 from pipeline.images import fit_image, to_tensor
 from pipeline.inputs import (
+    Content,
+    ContentKey,
     Prepared,
     StyleReader,
     compute_targets,
@@ -106,12 +108,19 @@ class Batch:
         jobs: they share canvas, scales, loss, optimiser and layers.
         scales: the schedule, coarse to fine.
         attempts: how often workers died over these jobs before.
+        ahead: content pictures that this slot will likely want next, decoded meanwhile.
     """
 
     number: int
     jobs: tuple[Job, ...]
     scales: tuple[Scale, ...]
     attempts: int = 0
+    ahead: tuple[ContentKey, ...] = ()
+
+    def followed_by(self, other: Batch | None) -> Batch:
+        """This batch, with the other's content pictures to be read ahead."""
+        keys = dict.fromkeys(content_key(job) for job in other.jobs) if other else ()
+        return replace(self, ahead=tuple(keys))
 
 
 @dataclass(frozen=True)
@@ -186,8 +195,9 @@ def _backbone(
     return Backbone(weights, layers, pooling, padding, dtype, pooling_scale).to(device)
 
 
-def forget_networks() -> None:
-    """Lets go of all networks: in a process that outlives a run their files may have changed."""
+def forget_all() -> None:
+    """Lets go of all that is kept: in a process that outlives a run files may have changed."""
+    _read_ahead(())
     _weights.cache_clear()
     _backbone.cache_clear()
 
@@ -236,6 +246,24 @@ _fits: dict[tuple[str, int], int] = {}
 _tiles: dict[tuple[str, int], int] = {}
 # Memory that a step was measured to take on a GPU over what was counted, by device and network.
 _factors: dict[tuple[str, str], float] = {}
+
+
+# Content pictures that are being read for the batch after this one.
+_ahead: dict[ContentKey, Future[Content]] = {}
+
+
+@lru_cache(maxsize=1)
+def _ahead_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_FILE_THREADS)
+
+
+def _read_ahead(keys: Sequence[ContentKey]) -> None:
+    """Begins to read what the next batch will want, and lets go of what nobody asked for."""
+    for key in [key for key in _ahead if key not in keys]:
+        _ahead.pop(key).cancel()
+    for key in keys:
+        if key not in _ahead:
+            _ahead[key] = _ahead_pool().submit(read_content, *key)
 
 
 # --- one batch ------------------------------------------------------------------------------------
@@ -342,6 +370,7 @@ class _Session:
         with ThreadPoolExecutor(self._file_threads()) as self.pool:
             with self.timer.phase("read"):
                 ready = self._prepare_all()
+            _read_ahead(self.batch.ahead)
             self._run_ready(ready)
             with self.timer.phase("write"):
                 outcomes = [e if isinstance(e, Outcome) else e.result() for e in self.ended]
@@ -360,7 +389,7 @@ class _Session:
     def _prepare_all(self) -> list[Prepared]:
         """All that is to be read, decoded in threads; what cannot be read has failed."""
         contents = {
-            key: self.pool.submit(read_content, *key)
+            key: _ahead.pop(key) if key in _ahead else self.pool.submit(read_content, *key)
             for key in dict.fromkeys(content_key(job) for job in self.batch.jobs)
         }
         styles = StyleReader(

@@ -19,10 +19,14 @@ from PIL import ExifTags, Image, ImageCms
 
 from pipeline.commands import Options, batch, clean
 from pipeline.errors import RunFolderError
+from pipeline.inputs import scales_of
 from pipeline.library import records as flat_records
+from pipeline.manifest import load_manifest
+from pipeline.plan import Plan
 from pipeline.report import build_report
 from pipeline.schedule import RunOptions
 from pipeline.store import RunFolder
+from pipeline.worker import Batch, RunContext, forget_all, run_batch
 
 INLINE = Options("cpu", run=RunOptions(engine="inline"))
 MANIFEST = """
@@ -449,3 +453,22 @@ def test_pictures_keep_depth_profile_and_exif(manifest: Path) -> None:
     assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
     data = (folder / "deep/images/a__s.png").read_bytes()
     assert data[24] == 16 and data[25] == 2  # bit depth, and RGB
+
+
+def test_contents_are_read_while_the_batch_before_runs(manifest: Path) -> None:
+    """The second batch's picture is gone by the time it runs, and is not missed."""
+    folder = manifest.parent
+    loaded = load_manifest(manifest)
+    plan = Plan(loaded, lambda s: "", 1)
+    jobs = [job for job in plan.jobs() if job.style.label == "s"][::2]
+    assert [job.content.path.name for job in jobs] == ["a.png", "b.jpg"]
+    store = RunFolder(folder / "run")
+    store.begin("", {})
+    context = RunContext(store.path, folder / "cache", "lite", None, None)
+    first, second = (Batch(i, (job,), scales_of(job)) for i, job in enumerate(jobs))
+    forget_all()
+    assert run_batch(context, 0, first.followed_by(second)).outcomes[0].status == "done"
+    (folder / "content/deep/b.jpg").unlink()
+    assert run_batch(context, 0, second).outcomes[0].status == "done"
+    again = Batch(2, (jobs[1],), second.scales)
+    assert "no such file" in (run_batch(context, 0, again).outcomes[0].error or "")

@@ -325,8 +325,8 @@ def test_among_accidents_every_job_is_done_or_explained() -> None:
 def test_a_look_at_what_comes_next_takes_nothing_away() -> None:
     first, second = (Batch(number, (), ()) for number in (0, 1))
     feed = Feed(iter([first, second]))
-    assert feed.peek() is first and feed.next() is first
+    assert feed.after(1) is first and feed.next() is first
     feed.stopped = True
-    assert feed.peek() is second and feed.next() is None
+    assert feed.after(1) is second and feed.next() is None
     feed.stopped = False
-    assert feed.next() is second and feed.peek() is None and feed.next() is None
+    assert feed.next() is second and feed.after(1) is None and feed.next() is None
