@@ -67,6 +67,10 @@ def batch(
     failed_only: Annotated[
         bool, typer.Option("--failed-only", help="Only jobs that failed before.")
     ] = False,
+    compile: Annotated[
+        bool,
+        typer.Option("--compile", help="Have torch compile the network; about 20 s for each size."),
+    ] = False,
     with_report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
     ] = True,
@@ -90,7 +94,7 @@ def batch(
         fail_fast=fail_fast,
         failed_only=failed_only,
     )
-    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every)
+    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile)
     raise typer.Exit(
         commands.batch(
             manifest,

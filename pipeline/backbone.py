@@ -340,6 +340,11 @@ class Backbone(nn.Module):
             mode = "replicate" if name == "conv1_1" else "zeros"
         if mode == "zeros":
             return F.conv2d(x, weight, bias, padding=1)
+        if mode == "replicate" and torch.compiler.is_compiling():
+            # Compiled, replication_pad2d fails an assertion in its gradient with channels-last.
+            x = torch.cat((x[:, :, :1], x, x[:, :, -1:]), 2)
+            x = torch.cat((x[:, :, :, :1], x, x[:, :, :, -1:]), 3)
+            return F.conv2d(x, weight, bias)
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), weight, bias)
 
     def _pool(self, x: Tensor) -> Tensor:

@@ -101,6 +101,7 @@ class Options:
         max_jobs: larger plans are refused.
         run: how the run is carried out.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
+        compiles: have torch compile the network.
     """
 
     devices: str = "auto"
@@ -108,6 +109,7 @@ class Options:
     max_jobs: int = DEFAULT_MAX_JOBS
     run: RunOptions = field(default_factory=RunOptions)
     checkpoint_every_s: float = 0.0
+    compiles: bool = False
 
 
 # --- what a run needs -----------------------------------------------------------------------------
@@ -158,6 +160,7 @@ def prepare(
         threads=threads_per_slot(slots),
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
+        compiles=options.compiles,
     )
     return plan, context, weights
 

@@ -81,6 +81,7 @@ class RunContext:
         devices: `auto`, or the device that a cluster's workers are to use.
         threads: CPU threads a slot; 0 leaves torch's choice.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
+        compiles: have torch compile the network.
     """
 
     run: Path
@@ -93,6 +94,7 @@ class RunContext:
     threads: int = 0
     devices: str = "auto"
     checkpoint_every_s: float = 0.0
+    compiles: bool = False
 
     @property
     def store(self) -> RunFolder:
@@ -193,6 +195,17 @@ def _backbone(
 ) -> Backbone:
     weights = _weights(name, file, means)
     return Backbone(weights, layers, pooling, padding, dtype, pooling_scale).to(device)
+
+
+@lru_cache(maxsize=8)
+def _compiled(network: Backbone) -> Backbone:
+    """The same network, compiled by torch when it first sees a size: a minute, once a size."""
+    compiled: Backbone = torch.compile(network, dynamic=False)  # type: ignore[assignment]
+    return compiled
+
+
+# Why torch could not compile here, once it was tried.
+_uncompiled: list[str] = []
 
 
 def forget_all() -> None:
@@ -548,13 +561,32 @@ class _Session:
 
     # -- the step loop --
 
+    @property
+    def _compiles(self) -> bool:
+        return self.context.compiles and not _uncompiled
+
     def _optimise(self, ready: Sequence[Prepared]) -> list[Result | DivergedError]:
         with self.timer.phase("optimise"):
-            results = self._drive(ready)
+            results = self._drive_compiled(ready) if self._compiles else self._drive(ready)
+            if self.context.compiles and _uncompiled:
+                said = f"not compiled, torch could not: {_uncompiled[0]}"
+                results = [replace(result, warnings=(said,)) for result in results]
             return [
                 result if result.is_finite else self._again_safer(prepared)
                 for prepared, result in zip(ready, results, strict=True)
             ]
+
+    def _drive_compiled(self, ready: Sequence[Prepared]) -> list[Result]:
+        """The step loop with a compiled network; without, if that fails."""
+        try:
+            return self._drive(ready)
+        except (RuntimeError, AssertionError) as error:  # what torch's compiler raises, also late
+            if _is_out_of_memory(error):
+                raise
+            lines = str(error).strip().splitlines()
+            _uncompiled.append(f"{type(error).__name__}: {lines[0] if lines else ''}")
+        torch._dynamo.reset()
+        return self._drive(ready)
 
     def _again_safer(self, prepared: Prepared) -> Result | DivergedError:
         """A job whose loss became NaN or infinite, once more with a smaller learning rate."""
@@ -578,7 +610,7 @@ class _Session:
         step: Step | None = None
         self._begin_frames(ready)
         for step in optimise(
-            self.backbone,
+            _compiled(self.backbone) if self._compiles else self.backbone,
             jobs,
             self.batch.scales,
             lambda index: self._inputs(index, ready),

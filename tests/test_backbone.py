@@ -127,6 +127,19 @@ def test_replicate_first_pads_the_first_layer_only() -> None:
     torch.testing.assert_close(second, expected)
 
 
+def test_compiled_it_gives_the_same_features_and_gradient() -> None:
+    network = Backbone(load_weights("lite"), ["conv1_1", "conv3_1"])
+    compiled = torch.compile(network, backend="eager", dynamic=False)
+    image = torch.rand(1, 3, 40, 56)
+    gradients = []
+    for one in (network, compiled):
+        pixels = image.clone().requires_grad_()
+        features = one(pixels)
+        loss = sum(values.square().sum() for values in features.values())
+        gradients.append(torch.autograd.grad(loss, pixels)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
+
+
 def test_bf16_features_are_close_and_handed_out_as_float32() -> None:
     weights = load_weights("lite")
     images = torch.rand(1, 3, 64, 48)

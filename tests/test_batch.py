@@ -17,6 +17,7 @@ import pytest
 import webdataset
 from PIL import ExifTags, Image, ImageCms
 
+from pipeline import worker
 from pipeline.commands import Options, batch, clean
 from pipeline.errors import RunFolderError
 from pipeline.inputs import scales_of
@@ -472,3 +473,28 @@ def test_contents_are_read_while_the_batch_before_runs(manifest: Path) -> None:
     assert run_batch(context, 0, second).outcomes[0].status == "done"
     again = Batch(2, (jobs[1],), second.scales)
     assert "no such file" in (run_batch(context, 0, again).outcomes[0].error or "")
+
+
+def test_where_torch_cannot_compile_it_says_so_and_goes_on(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails:
+        """A compiled network whose code fails an assertion when it is run."""
+
+        def __init__(self, network: object) -> None:
+            self.network = network
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.network, name)
+
+        def __call__(self, images: object) -> object:
+            raise AssertionError("assert_size_stride\nand more")
+
+    monkeypatch.setattr(worker, "_compiled", Fails)
+    monkeypatch.setattr(worker, "_uncompiled", [])
+    options = dataclasses.replace(INLINE, compiles=True)
+    assert batch(manifest, options, quiet=True, with_report=False) == 0
+    for record in records(manifest.parent / "run").values():
+        assert record["warnings"] == [
+            "not compiled, torch could not: AssertionError: assert_size_stride"
+        ]
