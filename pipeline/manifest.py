@@ -1038,6 +1038,8 @@ def _check_pairing(
     contents, styles = paired
     if not contents and not styles and not pairs and not source.problems:
         source.report((), "nothing to do: content and style, or pairs, are needed")
+    elif styles and not contents and pairs:
+        pass  # blends that the pairs name
     elif bool(contents) != bool(styles) and not source.problems:
         there, missing = ("content", "style") if contents else ("style", "content")
         source.report((there,), f"there is {there} but no {missing}; add it")

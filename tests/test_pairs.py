@@ -43,6 +43,14 @@ def test_a_csv_map_names_pairs_and_their_settings(folder: Path) -> None:
     assert names(manifest) == ["cat/1__a__style_weight-10", "dog/1__ab__size-64"]
 
 
+def test_rows_may_name_a_blend_of_the_manifest(folder: Path) -> None:
+    (folder / "map.csv").write_text("content,style\nc/cat/1.png,both\nc/dog/1.png,both\n")
+    styles = "style: [{name: both, blend: {s/a.png: 1, s/b.png: 1}}]\n"
+    manifest = load(folder, "map.csv", styles)
+    assert len(set(names(manifest))) == 2
+    assert all(len(manifest.styles[pair.style].parts) == 2 for pair in manifest.pairs)
+
+
 def test_a_json_map_is_the_same(folder: Path) -> None:
     rows = [{"content": "c/cat/1.png", "style": "s/b.png", "settings": {"steps": 5}}]
     (folder / "map.json").write_text(json.dumps(rows))
