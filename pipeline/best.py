@@ -110,11 +110,19 @@ def pairs_manifest(
     for record in records:
         pictures = record["style"]["pictures"]
         style: Any = pictures[0]["path"]
-        if len(pictures) > 1:
-            blend = {p["path"]: p["weight"] for p in pictures}
+        if "region" in pictures[0]:
+            regions = {p["region"]: p["path"] for p in pictures}
+            style = {"name": record["style"]["name"], "regions": regions}
+        elif len(pictures) > 1:
+            # Where the weights were swept they may be 0, and the pair's settings have them.
+            swept_weights = "blend" in record["swept"]
+            blend = {p["path"]: 1.0 if swept_weights else p["weight"] for p in pictures}
             style = {"name": record["style"]["name"], "blend": blend}
         own = dict(record["swept"])
-        pairs.append({"content": record["content"]["path"], "style": style, "settings": own})
+        pair = {"content": record["content"]["path"], "style": style, "settings": own}
+        if "mask" in record["content"]:
+            pair["mask"] = record["content"]["mask"]
+        pairs.append(pair)
     whole = {
         "output": str(output),
         "backbone": {k: v for k, v in backbone.items() if k in ("name", "weights") and v},

@@ -258,7 +258,7 @@ def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
         return
     if isinstance(manifest.pairing, Sample):
         pairs = (
-            (content.path, _as_written(style), content.label)
+            (content.path, _as_written(style), content.label, content.mask)
             for content, style in plan.drawn_pairs()
         )
         write_map(store.path / "pairs.csv", pairs, store.temporary)

@@ -110,6 +110,7 @@ class PairEntry(_Frozen):
     content: str = Field(description="content picture: a file, folder or glob")
     style: str | Blend = Field(description="style picture, a blend, or a blend's name")
     label: str | None = Field(None, description="of the content, in output names")
+    mask: str | None = Field(None, description="the content's mask, instead of one by `masks`")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings of this pair, beside those of every job"
     )
@@ -918,6 +919,11 @@ def _pairs_of(
     left = list(_expand(below("content"), base, entry.content))
     if entry.label is not None:
         left = [replace(picture, label=entry.label) for picture in left]
+    if entry.mask is not None:
+        mask = base / Path(entry.mask).expanduser()
+        if not mask.is_file():
+            report(("mask",), f"{entry.mask}: no such file" + _nearby(mask))
+        left = [replace(picture, mask=mask) for picture in left]
     if isinstance(entry.style, Blend):
         right = [_several(below("style"), base, entry.style)]
     elif entry.style in named:
@@ -979,13 +985,15 @@ def _add_masks(
 ) -> None:
     """Gives every picture its mask; those that are missing are reported."""
     if masks is None:
+        masked = any(picture.mask for picture in contents.items)
         for style in styles.items:
-            if style.regions:
+            if style.regions and not masked:
                 message = f"style {style.label} has regions, but there is no `masks: content:`"
                 source.report(("style",), message)
         return
     contents.items = [
-        replace(picture, mask=_mask_of(picture.path, masks.content)) for picture in contents.items
+        picture if picture.mask else replace(picture, mask=_mask_of(picture.path, masks.content))
+        for picture in contents.items
     ]
     missing = [p.mask for p in contents.items if not p.mask.is_file()]
     if masks.style is not None:

@@ -16,15 +16,15 @@ from typing import Any
 from pipeline.errors import ManifestError
 from pipeline.files import cannot_write
 
-COLUMNS = ("content", "style", "label")
+COLUMNS = ("content", "style", "label", "mask")
 
 
 def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a map, each with its place (`map.csv:3`) and as a mapping.
 
-    CSV has a header; columns other than content, style and label are settings, empty cells leave
-    them as they are. JSON is a list of {content, style, label, settings}. A style that begins with
-    `{` is a blend or regions, as in a manifest.
+    CSV has a header; columns other than content, style, label and mask are settings, and empty
+    cells leave them as they are. JSON is a list of {content, style, label, mask, settings}. A style
+    that begins with `{` is a blend or regions, as in a manifest.
 
     Args:
         value: reads a cell of a setting's column.
@@ -84,11 +84,13 @@ def _json_rows(
         yield f"{path}[{index}]", row
 
 
-def write_map(path: Path, pairs: Iterable[tuple[Path, Any, str]], temporary: Path) -> None:
+def write_map(
+    path: Path, pairs: Iterable[tuple[Path, Any, str, Path | None]], temporary: Path
+) -> None:
     """Writes a map as CSV, whole or not at all.
 
     Args:
-        pairs: content, style (a path, or a mapping as in a manifest), label of the content.
+        pairs: content, style (a path, or a mapping as in a manifest), the content's label and mask.
         temporary: an existing folder on the same disk.
 
     Raises:
@@ -99,9 +101,9 @@ def write_map(path: Path, pairs: Iterable[tuple[Path, Any, str]], temporary: Pat
         with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            for content, style, label in pairs:
+            for content, style, label, mask in pairs:
                 cell = json.dumps(style) if isinstance(style, Mapping) else str(style)
-                writer.writerow((str(content), cell, label))
+                writer.writerow((str(content), cell, label, str(mask or "")))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -80,6 +80,8 @@ class _Entry:
     content: str
     style: str
     parts: Mapping[str, float]
+    regions: Mapping[str, str]
+    mask: str
     swept: Mapping[str, Any]
     image: str | None
     sha256: str
@@ -165,6 +167,10 @@ def _from_record(record: Mapping[str, Any]) -> _Entry:
         content=str(record["content"]["path"]),
         style=str(record["style"]["name"]),
         parts={str(p["path"]): float(p["weight"]) for p in record["style"]["pictures"]},
+        regions={
+            str(p["region"]): str(p["path"]) for p in record["style"]["pictures"] if "region" in p
+        },
+        mask=str(record["content"].get("mask", "")),
         swept=dict(record["swept"]),
         image=str(record["output"]["path"]),
         sha256=str(record["output"]["sha256"]),
@@ -184,6 +190,8 @@ def _from_failure(name: str, failure: Mapping[str, Any]) -> _Entry:
         content=str(failure.get("content", "?")),
         style=str(failure.get("style", "?")),
         parts={str(path): float(weight) for path, weight in parts.items()},
+        regions={},
+        mask="",
         swept=dict(failure.get("swept") or {}),
         image=None,
         sha256="",
@@ -205,7 +213,7 @@ def _axes(entries: Sequence[_Entry]) -> list[_Axis]:
     for entry in entries:
         contents.add(entry.content, labels[entry.content], entry.content, Path(entry.content))
         first = next(iter(entry.parts), None)
-        blend = {"name": entry.style, "parts": entry.parts}
+        blend = {"name": entry.style, "parts": entry.parts, "regions": entry.regions}
         styles.add(
             json.dumps([entry.style, sorted(entry.parts.items())]),
             entry.style,
@@ -431,6 +439,7 @@ def _data(
         "sizes": sizes[0] if len(set(sizes)) == 1 else sizes,
         "settings": settings,
         "backbone": _backbone(store),
+        "masks": {entry.content: entry.mask for entry in entries if entry.mask},
     }
 
 

@@ -18,6 +18,7 @@ import webdataset
 from PIL import ExifTags, Image, ImageCms
 
 from pipeline import worker
+from pipeline.best import pairs_manifest
 from pipeline.commands import Options, batch, clean
 from pipeline.errors import RunFolderError
 from pipeline.inputs import scales_of
@@ -498,3 +499,33 @@ def test_where_torch_cannot_compile_it_says_so_and_goes_on(
         assert record["warnings"] == [
             "not compiled, torch could not: AssertionError: assert_size_stride"
         ]
+
+
+def test_favourites_with_regions_and_swept_blends_are_made_again(manifest: Path) -> None:
+    folder = manifest.parent
+    Image.new("L", (72, 56), 200).save(folder / "content/a_mask.png")
+    (folder / "content/deep/b.jpg").unlink()
+    run = write(
+        manifest,
+        "output: run\ncontent: content\nbackbone: lite\nmasks: {content: '{stem}_mask.png'}\n"
+        "style: [{name: two, regions: {white: style/s.png, black: style/t.png}}]\n"
+        "settings: {size: 48, steps: 2}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    (made,) = records(run).values()
+    again = folder / "again.yaml"
+    again.write_text(pairs_manifest([made], folder / "again", {"name": "lite"}))
+    job = next(Plan(load_manifest(again), lambda s: made["backbone"]["weights_sha256"], 3).jobs())
+    assert (job.key, job.style.regions) == (made["key"], ("#ffffff", "#000000"))
+    run = write(
+        manifest,
+        "output: mix\ncontent: content/a.png\nbackbone: lite\nsettings: {size: 48, steps: 2}\n"
+        "style: [{name: mix, blend: {style/s.png: 1, style/t.png: 1}}]\n"
+        "grid: {blend: [[0, 1], [1, 3]]}\n",
+    )
+    assert batch(manifest, INLINE, quiet=True, with_report=False) == 0
+    both = list(records(folder / "mix").values())
+    again.write_text(pairs_manifest(both, folder / "again", {"name": "lite"}))
+    digest = both[0]["backbone"]["weights_sha256"]
+    keys = {job.key for job in Plan(load_manifest(again), lambda s: digest, 3).jobs()}
+    assert keys == {record["key"] for record in both}

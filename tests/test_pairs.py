@@ -89,8 +89,8 @@ def test_a_map_that_is_not_there_or_no_map(folder: Path) -> None:
 def test_what_was_written_is_read_again(folder: Path) -> None:
     blend = {"name": "x, y", "blend": {str(folder / "s/a.png"): 0.5, str(folder / "s/b.png"): 0.5}}
     rows = [
-        (folder / "c/cat/1.png", folder / "s/a.png", "cat/1"),
-        (folder / "c/dog/1.png", blend, 'dog/"1"'),
+        (folder / "c/cat/1.png", folder / "s/a.png", "cat/1", None),
+        (folder / "c/dog/1.png", blend, 'dog/"1"', folder / "s/a.png"),
     ]
     write_map(folder / "map.csv", rows, folder)
     manifest = load(folder, "map.csv")

@@ -268,10 +268,15 @@
         const v = axis.values[axis.column[job]];
         if (v !== null) own[axis.name] = axis.name === "size" ? larger(v, factor) : v;
       }
-      const style = axes[1].values[axes[1].column[job]];
+      const style = structuredClone(axes[1].values[axes[1].column[job]]);
       const paths = Object.keys(style.parts);
-      const shownStyle = paths.length === 1 ? paths[0] : { name: style.name, blend: style.parts };
-      lines.push(`  - content: ${yaml(axes[0].values[axes[0].column[job]])}`);
+      if ("blend" in own) for (const path of paths) style.parts[path] = 1; // own.blend decides
+      const shownStyle = Object.keys(style.regions).length
+        ? { name: style.name, regions: style.regions }
+        : paths.length === 1 ? paths[0] : { name: style.name, blend: style.parts };
+      const content = axes[0].values[axes[0].column[job]];
+      lines.push(`  - content: ${yaml(content)}`);
+      if (DATA.masks[content]) lines.push(`    mask: ${yaml(DATA.masks[content])}`);
       lines.push(`    style: ${yaml(shownStyle)}`, `    settings: ${yaml(own)}`);
     });
     return lines.join("\n") + "\n";
@@ -336,6 +341,10 @@
     $("facts").replaceChildren(list(facts));
     const more = await detail(job);
     if (order[current] !== job || !more) return;
+    if (more.record.animation) {
+      $("facts").append(make("a", { href: encode(more.record.animation), target: "_blank",
+        textContent: "animation" }));
+    }
     if (more.curves) {
       const curves = make("div");
       curves.innerHTML = more.curves; // drawn by nst from numbers alone
