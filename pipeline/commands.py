@@ -720,13 +720,16 @@ def run_pair(
         ".jpeg": "jpg",
         ".webp": "webp",
         ".tif": "tiff",
+        ".tiff": "tiff",
     }
-    formats[".tiff"] = "tiff"
     if output.suffix.lower() not in formats:
         raise ImageError(f"{output}: the suffix must be one of {', '.join(formats)}")
+    settings = {**settings, "format": formats[output.suffix.lower()]}
+    problem = Settings.model_validate(settings).problem()
+    if problem:
+        raise ManifestError([problem])
     for path in (content, style):
         check_header(path)
-    settings = {**settings, "format": formats[output.suffix.lower()]}
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".nst-", dir=output.parent))
     try:

@@ -101,6 +101,7 @@ def test_the_readme_lists_every_setting_as_it_is() -> None:
         (["run", "nowhere.png", "b.png", "-o", "x.png"], "nowhere.png: no such file"),
         (["run", "a.png", "b.png", "-o", "x.png", "--set", "stepps=3"], "did you mean 'steps'"),
         (["run", "a.png", "b.png", "-o", "x.png", "--set", "steps"], "write key=value"),
+        (["run", "a.png", "b.png", "-o", "x.jpg", "--set", "depth=16"], "png or tiff is needed"),
         (["presets", "default2"], "'default2' is not a preset"),
         (["weights", "download", "vgg91"], "'vgg91' is not a backbone"),
     ],
