@@ -32,13 +32,18 @@ class _GramSum(torch.autograd.Function):
     def forward(context: Any, flat: Tensor) -> Tensor:
         """B x C x C."""
         context.save_for_backward(flat)
+        if flat.device.type == "cpu":  # the batched product copies its transposed factor there
+            return torch.stack([one @ one.T for one in flat])
         return flat @ flat.transpose(1, 2)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
-        """B x C x M."""
+        """B x C x M, in channels-last order if the features came so."""
         flat: Tensor = context.saved_tensors[0]
-        return (gradient + gradient.transpose(1, 2)) @ flat
+        both = gradient + gradient.transpose(1, 2)
+        if flat.stride(1) == 1:  # or what follows would walk two layouts at once
+            return (flat.transpose(1, 2) @ both).transpose(1, 2)
+        return both @ flat
 
 
 def gram_sum(features: Tensor) -> Tensor:

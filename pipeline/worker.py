@@ -234,8 +234,10 @@ def use_precision(precision: str, device: str) -> str:
     if precision == "tf32" and not device.startswith("cuda"):
         raise DeviceError(f"precision tf32 is a GPU's; on {device} choose auto, bf16 or fp32")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    # Products of bfloat16 values are exact in tf32, and their sums are kept in float32.
-    torch.backends.cuda.matmul.allow_tf32 = precision in ("tf32", "bf16")
+    # Features of bfloat16 convolutions are exact in bfloat16, and so in tf32: a product of two of
+    # them loses nothing, and sums are kept in float32. CPUs take "medium" for bfloat16 factors.
+    product = {"tf32": "high", "bf16": "medium"}.get(precision, "highest")
+    torch.set_float32_matmul_precision(product)
     return precision
 
 

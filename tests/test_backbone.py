@@ -14,6 +14,7 @@ from pipeline.backbone import (
     normalise,
 )
 from pipeline.errors import BackboneError, DeviceError, WeightsError
+from pipeline.losses import gram_sum
 from pipeline.worker import use_precision
 
 
@@ -157,3 +158,16 @@ def test_precision_auto_is_what_the_device_has_and_tf32_is_a_gpus() -> None:
     assert use_precision("bf16", "cpu") == "bf16"
     with pytest.raises(DeviceError, match="tf32"):
         use_precision("tf32", "cpu")
+
+
+def test_gram_of_bfloat16_features_is_that_of_double_precision() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(2, 16, 33, 31).bfloat16().float()
+    flat = features.double().flatten(2)
+    exact = flat @ flat.transpose(1, 2)
+    try:
+        use_precision("bf16", "cpu")
+        found = gram_sum(features)
+    finally:
+        use_precision("fp32", "cpu")
+    torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-2)

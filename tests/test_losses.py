@@ -48,6 +48,16 @@ def test_gram_matches_paper_per_position() -> None:
         )
 
 
+def test_gram_gradient_keeps_channels_last_order() -> None:
+    x = tensor(X).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = RNG.normal(size=(2, 5, 5))
+    (gram(x) * tensor(weight)).sum().backward()
+    assert x.grad is not None and x.grad.is_contiguous(memory_format=torch.channels_last)
+    for i in range(2):  # d sum(W * F F^T) / dF = (W + W^T) F
+        expected = (weight[i] + weight[i].T) @ X[i].reshape(5, 42) / 42
+        np.testing.assert_allclose(x.grad[i].reshape(5, 42), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_content_loss_and_gradient_match_paper() -> None:
     x = tensor(X).requires_grad_()
     loss = content_paper(energy(x - tensor(P)), energy(tensor(P)), 210)
@@ -235,7 +245,7 @@ def test_regions_without_a_style_have_no_say() -> None:
     losses = loss(torch.zeros(2, 3, 6, 7), {"conv1_1": x})
     part = flat(X[0][:, :2].copy())
     difference = part @ part.T / 14 - reference_gram(S[0]) / 36
-    assert float(losses.style[0]) == pytest.approx((difference**2).sum() / 100, rel=1e-4)
+    assert float(losses.style[0].detach()) == pytest.approx((difference**2).sum() / 100, rel=1e-4)
     (gradient,) = torch.autograd.grad(losses.total.sum(), x)
     assert not bool(gradient[:, :, 2:].any()) and bool(gradient[:, :, :2].all())
 
