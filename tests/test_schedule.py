@@ -203,7 +203,7 @@ def packed(jobs: list[Job], limit: int, slots: int) -> list[Batch]:
 def test_the_last_jobs_are_shared_out_evenly(world: Callable[[list[int]], World]) -> None:
     jobs = list(world(list(range(20))).plan.jobs())
     assert [len(b.jobs) for b in packed(jobs, 64, 8)] == [3, 3, 3, 3, 3, 3, 2]
-    assert [len(b.jobs) for b in packed(jobs, 8, 2)] == [7, 7, 6]
+    assert [len(b.jobs) for b in packed(jobs, 8, 2)] == [5, 5, 5, 5]
     assert [len(b.jobs) for b in packed(jobs, 64, 1)] == [20]
 
 
