@@ -8,6 +8,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from pipeline import commands
+from pipeline.errors import NstError
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
@@ -81,8 +84,6 @@ def batch(
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
-    from pipeline import commands
-
     how = commands.parse_run_options(
         engine=engine,
         address=address,
@@ -96,7 +97,7 @@ def batch(
     )
     options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile)
     raise typer.Exit(
-        commands.batch(
+        commands.batch_manifest(
             manifest,
             options,
             quiet=quiet,
@@ -112,9 +113,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
 ) -> None:
     """Write report.html: the run as one page that opens from disk."""
-    from pipeline import commands
-
-    raise typer.Exit(commands.report(run))
+    raise typer.Exit(commands.write_report(run))
 
 
 @app.command(
@@ -133,10 +132,8 @@ def sheet(
         typer.Option(help="Another run: show both, and how they differ.", show_default=False),
     ] = None,
 ) -> None:
-    """Make a labelled contact sheet of a run."""
-    from pipeline import commands
-
-    raise typer.Exit(commands.sheet(run, rows, cols, output, tile, diff))
+    """Make a labeled contact sheet of a run."""
+    raise typer.Exit(commands.write_sheet(run, rows, cols, output, tile, diff))
 
 
 @app.command(epilog="Example: nst best runs/quickstart")
@@ -155,9 +152,7 @@ def best(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Rank each pair's jobs by one score for all; write the best as a manifest."""
-    from pipeline import commands
-
-    raise typer.Exit(commands.best(run, balance, output, show, as_json=as_json))
+    raise typer.Exit(commands.rank_run(run, balance, output, show, as_json=as_json))
 
 
 @app.command(epilog="Example: nst status runs/quickstart")
@@ -167,9 +162,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far a run is, what failed and why, from any terminal."""
-    from pipeline import commands
-
-    raise typer.Exit(commands.status(run, as_json=as_json, watch=watch))
+    raise typer.Exit(commands.show_status(run, as_json=as_json, watch=watch))
 
 
 @app.command(epilog="Example: nst plan manifests/quickstart.yaml --measure")
@@ -184,10 +177,8 @@ def plan(
     ] = False,
 ) -> None:
     """Show what would run, and how much of it is done."""
-    from pipeline import commands
-
     options = commands.Options(devices, cache_dir, max_jobs)
-    raise typer.Exit(commands.plan(manifest, options, as_json=json_lines, measured=measure))
+    raise typer.Exit(commands.show_plan(manifest, options, as_json=json_lines, measured=measure))
 
 
 @app.command(epilog="Example: nst run town.jpg wave.jpg -o out.png --set size=768 --set steps=400")
@@ -209,8 +200,6 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Stylize one pair of pictures."""
-    from pipeline import commands
-
     values = commands.parse_settings(settings or [])
     options = commands.Options(devices, cache_dir)
     code = commands.run_pair(
@@ -222,9 +211,7 @@ def run(
 @app.command(epilog="Example: nst schema > nst.schema.json")
 def schema() -> None:
     """Print the manifest's JSON Schema, for editors."""
-    from pipeline import commands
-
-    commands.schema()
+    commands.show_schema()
 
 
 @app.command(epilog="Example: nst presets gatys2016")
@@ -238,9 +225,7 @@ def presets(
     ] = False,
 ) -> None:
     """List the presets, or every setting of one."""
-    from pipeline import commands
-
-    commands.presets(name, markdown=markdown)
+    commands.show_presets(name, markdown=markdown)
 
 
 @app.command(
@@ -256,9 +241,7 @@ def import_(
     ],
 ) -> None:
     """Print the manifest that does what another tool's command does."""
-    from pipeline.peers import import_command
-
-    print(import_command(tool, command), end="")
+    commands.show_imported(tool, command)
 
 
 @app.command(epilog="Example: nst clean runs/town")
@@ -266,34 +249,26 @@ def clean(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
 ) -> None:
     """Delete what a run kept along the way: frames and checkpoints; pictures and records stay."""
-    from pipeline import commands
-
-    commands.clean(run)
+    commands.clean_run(run)
 
 
 @cache_app.command("info", epilog="Example: nst cache info")
 def cache_info(cache_dir: CacheDir = None) -> None:
     """Say where the cache is and how large."""
-    from pipeline import commands
-
-    commands.cache_info(cache_dir)
+    commands.show_cache(cache_dir)
 
 
 @cache_app.command("clear", epilog="Example: nst cache clear")
 def cache_clear(cache_dir: CacheDir = None) -> None:
     """Delete everything in the cache; it is made again when needed."""
-    from pipeline import commands
-
-    commands.cache_clear(cache_dir)
+    commands.clear_cache(cache_dir)
 
 
 @weights_app.callback(invoke_without_command=True, epilog="Example: nst weights")
 def weights(context: typer.Context) -> None:
     """List backbone weights, or fetch them ahead of time."""
     if context.invoked_subcommand is None:
-        from pipeline import commands
-
-        commands.weights_list()
+        commands.list_weights()
 
 
 @weights_app.command("download", epilog="Example: nst weights download vgg19")
@@ -301,9 +276,7 @@ def weights_download(
     name: Annotated[str, typer.Argument(help="The backbone.")] = "vgg19",
 ) -> None:
     """Fetch a backbone's weights ahead of time."""
-    from pipeline import commands
-
-    commands.weights_download(name)
+    commands.fetch_weights(name)
 
 
 @app.command(epilog="Example: nst doctor")
@@ -315,13 +288,9 @@ def doctor(
 ) -> None:
     """Check versions, devices, memory, weights, cache and rights; say how to mend what is wrong."""
     if tune:
-        from pipeline import commands
-
-        commands.tune(cache_dir)
+        commands.tune_cpu(cache_dir)
         return
-    from pipeline import doctor as checks
-
-    raise typer.Exit(checks.report(cache_dir))
+    raise typer.Exit(commands.check_machine(cache_dir))
 
 
 @app.command(epilog="Example: nst distill --teacher vgg19 --images photos --out lite.safetensors")
@@ -343,19 +312,15 @@ def distill(
     quiet: Quiet = False,
 ) -> None:
     """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
-    from pipeline import commands
-
     options = commands.DistillOptions(
         steps, seed, precision, device, batch_size, crop, widths, checkpoint_every
     )
-    code = commands.distill(teacher, images, out, options, quiet=quiet)
+    code = commands.train_student(teacher, images, out, options, quiet=quiet)
     raise typer.Exit(code)
 
 
 def main() -> None:
     """Entry point: errors to standard error; exit code 2 for what the user has to change."""
-    from pipeline.errors import NstError
-
     try:
         app()
     except NstError as error:

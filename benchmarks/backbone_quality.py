@@ -23,13 +23,20 @@ from networks import vgg19_shape
 from PIL import Image
 from torch import Tensor
 
-from pipeline.backbone import Backbone, Weights, load_weights
 from pipeline.distill import STYLE_TAPS, find_pictures, held_out_errors
-from pipeline.images import fit_image, read_image, read_size, to_image, to_tensor
-from pipeline.inputs import style_sizes
-from pipeline.losses import gram
-from pipeline.settings import Settings
-from pipeline.stylize import ScaleInputs, optimise, schedule_scales, style_targets
+from pipeline.manifest import Settings
+from pipeline.method import (
+    Backbone,
+    ScaleInputs,
+    Weights,
+    gram,
+    load_weights,
+    optimize,
+    schedule_scales,
+    style_targets,
+)
+from pipeline.pictures import fit_image, read_image, read_size, to_image, to_tensor
+from pipeline.slot import style_sizes
 
 
 def style_vector(network: Backbone, image: Tensor) -> dict[str, Tensor]:
@@ -72,7 +79,7 @@ def stylize(weights: Weights, content: Path, style: Path, settings: Settings) ->
         stacked = {layer: matrix[None] for layer, matrix in grams.items()}
         return ScaleInputs(pixels, torch.zeros(1, dtype=torch.long), stacked)
 
-    *_, last = optimise(network, [settings], scales, inputs)
+    *_, last = optimize(network, [settings], scales, inputs)
     return last.images[0]
 
 

@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.commands import Options, load_manifest, prepare
+from pipeline.commands import Options, prepare_run
+from pipeline.manifest import load_manifest
 from pipeline.plan import Plan
-from pipeline.progress import Progress
-from pipeline.schedule import RunOptions, run_plan
+from pipeline.schedule import Progress, RunOptions, run_plan
 from pipeline.store import RunFolder, RunLock
 
 MANIFEST = """
@@ -63,7 +63,7 @@ def drive(manifest: Path) -> int:
     read = load_manifest(manifest)
     store = RunFolder(read.output)
     with RunLock(store):
-        plan, context, _ = prepare(read, options, store, keep=True)
+        plan, context, _ = prepare_run(read, options, store, keep=True)
         store.begin(read.text, {})
         return run_plan(plan, context, Progress(), options.run, chaotic_work).exit_code
 

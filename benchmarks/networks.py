@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pipeline.backbone import VGG19_WIDTHS, Weights, load_weights
 from pipeline.layers import LAYERS
+from pipeline.method import VGG19_WIDTHS, Weights, load_weights
 
 
 def vgg19_shape(heads: bool = False) -> Weights:
     """VGG-19's widths and depth, computing the features of `lite`.
 
-    Random weights would optimise to nothing and their losses would mean nothing. Here each channel
+    Random weights would optimize to nothing and their losses would mean nothing. Here each channel
     of `lite` stands several times beside itself and each weight is divided by the copies that it
     reads, so all features are `lite`'s, repeated; layers that `lite` does not have hand on what
     they read. The arithmetic is VGG-19's.

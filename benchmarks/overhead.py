@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scheduler import make, run
 
-from pipeline.commands import Options, batch
+from pipeline.commands import Options, batch_manifest
 from pipeline.store import RunFolder
 
 
@@ -36,7 +36,7 @@ def real_jobs(folder: Path, contents: int, size: int, steps: int) -> dict[str, o
         "output: run\ncontent: content\nstyle: style\nbackbone: lite\n"
         f"settings: {{size: {size}, steps: {steps}}}\ngrid: {{seed: [0, 1]}}\n"
     )
-    batch(folder / "m.yaml", Options("auto", folder / "cache"), quiet=True)
+    batch_manifest(folder / "m.yaml", Options("auto", folder / "cache"), quiet=True)
     summary = RunFolder(folder / "run").summaries()[""]
     phases: dict[str, float] = {}
     for use in summary["slots"].values():
@@ -44,7 +44,7 @@ def real_jobs(folder: Path, contents: int, size: int, steps: int) -> dict[str, o
             phases[phase] = phases.get(phase, 0.0) + seconds
     wall = summary["seconds"] * len(summary["slots"])
     return {"jobs": summary["done"], "wall_s": wall, "phases_s": phases} | {
-        "outside_the_step_loop": 1 - phases["optimise"] / wall,
+        "outside_the_step_loop": 1 - phases["optimize"] / wall,
         "of_that_before_the_first_batch": 1
         - sum(u["busy_s"] for u in summary["slots"].values()) / wall,
     }

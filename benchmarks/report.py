@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.manifest import Settings
 from pipeline.report import build_report
-from pipeline.settings import Settings
 from pipeline.store import RunFolder
 
 
@@ -54,7 +54,7 @@ def make_run(folder: Path, jobs: int) -> RunFolder:
             "settings": settings.model_dump(mode="json"),
             "swept": {"style_weight": weight},
             "device": "cpu", "precision": "bf16", "finished": "2026-01-01T00:00:00+00:00",
-            "seconds": {"optimise": 3.0}, "targets": {"hits": 1, "computed": 0}, "losses": points,
+            "seconds": {"optimize": 3.0}, "targets": {"hits": 1, "computed": 0}, "losses": points,
         }  # fmt: skip
         size = (64, 48)
         store.write_job(str(record["name"]), "k", settings, buffer.getvalue(), size, record)

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.commands import Options, load_manifest, prepare
-from pipeline.progress import Progress
-from pipeline.schedule import RunOptions, Summary, run_plan
+from pipeline.commands import Options, prepare_run
+from pipeline.manifest import load_manifest
+from pipeline.schedule import Progress, RunOptions, Summary, run_plan
 from pipeline.store import RunFolder, RunLock
 
 
@@ -34,9 +34,9 @@ def make(folder: Path, contents: int, seeds: int) -> Path:
     """Tiny pictures and a manifest of contents x seeds jobs."""
     (folder / "content").mkdir(parents=True)
     for index in range(contents):
-        colour = np.full((8, 8, 3), index % 256, np.uint8)
-        colour[0, 0] = (index // 256, 0, 0)
-        Image.fromarray(colour).save(folder / f"content/{index:04}.png")
+        color = np.full((8, 8, 3), index % 256, np.uint8)
+        color[0, 0] = (index // 256, 0, 0)
+        Image.fromarray(color).save(folder / f"content/{index:04}.png")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "style.png")
     path = folder / "manifest.yaml"
     path.write_text(
@@ -75,7 +75,7 @@ def run(manifest: Path, devices: str, stop_after: int) -> tuple[Summary, Watched
     store = RunFolder(read.output)
     progress = Watched(stop_after)
     with RunLock(store):
-        plan, context, _ = prepare(read, options, store, keep=True)
+        plan, context, _ = prepare_run(read, options, store, keep=True)
         context = replace(context, threads=1)
         store.begin(read.text, {})
         return run_plan(plan, context, progress, RunOptions(), sleeping_work), progress

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pipeline.worker
 import torch
 
-import pipeline.worker
-from pipeline.worker import Batch, Outcome, Report, RunContext, run_batch
+from pipeline.plan import Batch
+from pipeline.slot import Outcome, Report, RunContext, run_batch
 
-_optimise = pipeline.worker.optimise
+_optimize = pipeline.worker.optimize
 
 
 def sleeping_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
@@ -39,13 +40,13 @@ def chaotic_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
     draw = random.Random(f"{os.environ['CHAOS_SEED']}/{batch.jobs[0].key}/{batch.attempts}")
     runs_out = draw.random() < 0.15
 
-    def optimise(*given: Any, **more: Any) -> Iterator[Any]:
+    def optimize(*given: Any, **more: Any) -> Iterator[Any]:
         nonlocal runs_out
-        for step in _optimise(*given, **more):
+        for step in _optimize(*given, **more):
             if runs_out and step.number == 2:
                 runs_out = False
                 raise torch.OutOfMemoryError("injected: out of memory")
             yield step
 
-    pipeline.worker.optimise = optimise
+    pipeline.worker.optimize = optimize
     return run_batch(context, slot, batch)

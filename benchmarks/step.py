@@ -2,7 +2,7 @@
 
     python benchmarks/step.py --device cpu
 
-The step is `nst`'s: forward, losses, backward to the picture, optimiser, average. `share` is the
+The step is `nst`'s: forward, losses, backward to the picture, optimizer, average. `share` is the
 arithmetic that the cut network must do, counted, over what the machine could have done in that
 time at the rate of its fastest convolution or matrix product, measured here in the same precision.
 """
@@ -19,10 +19,16 @@ import torch
 from networks import multiply_adds, vgg19_shape
 from torch import nn
 
-from pipeline.backbone import Backbone, load_weights
-from pipeline.settings import Settings
-from pipeline.stylize import ScaleInputs, optimise, schedule_scales, style_targets
-from pipeline.worker import use_precision
+from pipeline.manifest import Settings
+from pipeline.method import (
+    Backbone,
+    ScaleInputs,
+    load_weights,
+    optimize,
+    schedule_scales,
+    style_targets,
+)
+from pipeline.slot import use_precision
 
 
 def synchronise(device: str) -> None:
@@ -74,7 +80,7 @@ def step_seconds(
     stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in grams.items()}
     rows = torch.arange(batch)
     given = ScaleInputs(contents, rows.to(device), stacked)
-    run = optimise(network, [settings] * batch, scales, lambda _: given)
+    run = optimize(network, [settings] * batch, scales, lambda _: given)
     seconds = timed(lambda: next(run), device, steps)
     return seconds, (width, height)
 

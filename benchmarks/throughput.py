@@ -44,8 +44,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.backbone import Weights, load_weights
-from pipeline.settings import STYLE_LAYERS
+from pipeline.manifest import STYLE_LAYERS
+from pipeline.method import Weights, load_weights
 from pipeline.store import RunFolder
 
 CONTENT_LAYER = "conv4_2"
@@ -120,13 +120,13 @@ def evaluate(network: Network, job: Job, picture: Tensor) -> float:
 
 
 def single(
-    network: Network, job: Job, optimiser: str, rate: float, steps: int, goal: float
+    network: Network, job: Job, optimizer: str, rate: float, steps: int, goal: float
 ) -> tuple[list[float], list[float]]:
     """Scores (none without a goal) and seconds of each step, until `goal` is reached."""
     content, style = targets(network, job, "conv5_1")
     x = job.content.clone().requires_grad_()
     made: torch.optim.Optimizer
-    if optimiser == "adam":
+    if optimizer == "adam":
         made = torch.optim.Adam([x], lr=rate)
     else:
         made = torch.optim.LBFGS(
@@ -144,7 +144,7 @@ def single(
     for _ in range(steps):
         began = time.perf_counter()
         made.step(closure)
-        if optimiser == "adam":
+        if optimizer == "adam":
             with torch.no_grad():
                 x.clamp_(0, 1)
         seconds.append(time.perf_counter() - began)
@@ -195,7 +195,7 @@ settings:
   content_weight: {content_weight}
   tv_weight: 0
   padding: zeros
-  optimiser: lbfgs
+  optimizer: lbfgs
   learning_rate: 1
   learning_rate_falloff: 1
   learning_rate_end: 1
@@ -324,10 +324,10 @@ def main() -> None:
         goal = evaluate(heavy, job, made.to(device))
         times: dict[str, float] = {}
         reached: dict[str, int | None] = {}
-        for optimiser, rate in SINGLE:
-            losses, _ = single(light, job, optimiser, rate, given.steps, goal)
-            reached[f"{optimiser} {rate:g}"] = steps = steps_to(losses, goal)
-            times[f"{optimiser} {rate:g}"] = (steps or given.steps) * step_s[optimiser]
+        for optimizer, rate in SINGLE:
+            losses, _ = single(light, job, optimizer, rate, given.steps, goal)
+            reached[f"{optimizer} {rate:g}"] = steps = steps_to(losses, goal)
+            times[f"{optimizer} {rate:g}"] = (steps or given.steps) * step_s[optimizer]
         best = min((k for k in times if reached[k] is not None), key=times.__getitem__, default="")
         adam = [n for k, n in reached.items() if k.startswith("adam") and n is not None]
         rows.append(

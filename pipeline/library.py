@@ -16,10 +16,8 @@ from PIL import Image
 from pipeline.commands import Options, run_manifest, run_pair
 from pipeline.errors import ManifestError, WorkerError
 from pipeline.manifest import load_manifest, settings_problems
-from pipeline.progress import make_progress
-from pipeline.schedule import Summary
-from pipeline.shards import records_in
-from pipeline.store import RunFolder
+from pipeline.schedule import Summary, make_progress
+from pipeline.store import RunFolder, records_in
 
 
 def stylize_pair(

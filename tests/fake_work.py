@@ -8,8 +8,8 @@ import os
 import signal
 import time
 
-from pipeline.plan import Job
-from pipeline.worker import Batch, Outcome, Report, RunContext
+from pipeline.plan import Batch, Job
+from pipeline.slot import Outcome, Report, RunContext
 
 KILLED, HANGS, RAISES, FAILS, SLOW, KILLED_ONCE = 901, 902, 903, 904, 905, 906
 

@@ -69,17 +69,17 @@ def smoothstep(low: float, high: float, x: Array) -> Array:
 
 
 def mix(a: Array | Rgb, b: Array | Rgb, t: Array | float) -> Array:
-    """Blend colours `a` and `b` with a weight per pixel or a single weight."""
+    """Blend colors `a` and `b` with a weight per pixel or a single weight."""
     weight = np.asarray(t, np.float32)
     if weight.ndim:
         weight = weight[..., None]
     return np.asarray(a, np.float32) * (1 - weight) + np.asarray(b, np.float32) * weight
 
 
-def ramp(t: Array, colours: Sequence[Rgb]) -> Array:
-    """Look `t` in 0..1 up on an evenly spaced colour ramp."""
-    stops = np.linspace(0, 1, len(colours))
-    table = np.asarray(colours, np.float32)
+def ramp(t: Array, colors: Sequence[Rgb]) -> Array:
+    """Look `t` in 0..1 up on an evenly spaced color ramp."""
+    stops = np.linspace(0, 1, len(colors))
+    table = np.asarray(colors, np.float32)
     channels = [np.interp(t, stops, table[:, c]) for c in range(3)]
     return np.stack(channels, -1).astype(np.float32)
 
@@ -90,14 +90,14 @@ def relief(height: Array, strength: float) -> Array:
     return 1 + strength * (dx + dy)
 
 
-def ink(colour: Sequence[float], alpha: float = 1.0) -> tuple[int, int, int, int]:
-    """Turn a 0..1 colour into the 8-bit RGBA that ImageDraw takes."""
-    r, g, b = (round(255 * min(max(float(c), 0.0), 1.0)) for c in colour)
+def ink(color: Sequence[float], alpha: float = 1.0) -> tuple[int, int, int, int]:
+    """Turn a 0..1 color into the 8-bit RGBA that ImageDraw takes."""
+    r, g, b = (round(255 * min(max(float(c), 0.0), 1.0)) for c in color)
     return r, g, b, round(255 * alpha)
 
 
 def grid(width: int, height: int) -> tuple[Array, Array]:
-    """Pixel centre coordinates x and y of a picture in supersampled pixels."""
+    """Pixel center coordinates x and y of a picture in supersampled pixels."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return x, y
 
@@ -178,8 +178,8 @@ def land_flow(x: Array, y: Array, width: int, height: int) -> tuple[Array, Array
     return np.ones_like(x), slope * 1.4 + 0.9 * np.sin(9 * x / width + 16 * depth)
 
 
-def swirl_colours(rng: np.random.Generator, x: Array, y: Array, size: tuple[int, int]) -> Array:
-    """Colour under each point: ribbons of blue, glowing stars, dark rolling land."""
+def swirl_colors(rng: np.random.Generator, x: Array, y: Array, size: tuple[int, int]) -> Array:
+    """Color under each point: ribbons of blue, glowing stars, dark rolling land."""
     width, height = size
     phase = 2.4 * noise(rng, x.shape, (90, 60), 2)
     for cx, cy, radius, spin in EDDIES:
@@ -214,10 +214,10 @@ def brush(
     draws: tuple[ImageDraw.ImageDraw, ImageDraw.ImageDraw],
     rng: np.random.Generator,
     path: Array,
-    colour: Array,
+    color: Array,
     width: float,
 ) -> None:
-    """Lay one stroke, bristle by bristle, on the colour and on the paint height."""
+    """Lay one stroke, bristle by bristle, on the color and on the paint height."""
     tangent = np.gradient(path, axis=0)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
@@ -232,7 +232,7 @@ def brush(
         last = len(path) - int(rng.integers(0, 4) + 2 * side * side * 4)
         bristle = flat((path + normal * side * width * arch)[first:last])
         line = max(2, round(width / count * 1.7))
-        draws[0].line(bristle, ink(colour + load[i] - load.mean(0)), line)
+        draws[0].line(bristle, ink(color + load[i] - load.mean(0)), line)
         draws[1].line(bristle, round(255 * min(ridge[i], 1.0)), line)
 
 
@@ -259,16 +259,16 @@ def draw_swirls(rng: np.random.Generator) -> Array:
     """Night sky in thick, swirling strokes of oil, painted large to small."""
     size = (768 * SCALE, 608 * SCALE)
     x, y = grid(*size)
-    colours, flow = swirl_colours(rng, x, y, size), swirl_field(size)
-    paint, height = to_image(blur(colours, 12) * 0.6), Image.new("L", size, 90)
+    colors, flow = swirl_colors(rng, x, y, size), swirl_field(size)
+    paint, height = to_image(blur(colors, 12) * 0.6), Image.new("L", size, 90)
     draws = (ImageDraw.Draw(paint), ImageDraw.Draw(height))
     for width, spacing, length in ((26, 24, 110), (18, 13, 90), (12, 10.5, 66), (8, 11, 44)):
         paths = trace(jittered(rng, size, spacing * SCALE), flow, 18, length * SCALE / 18)
         for path in paths:
-            centre = path[9].astype(int)
-            column, row = np.clip(centre, 0, np.array(size) - 1)
-            colour = colours[row, column] + rng.normal(0, 0.035, 3) + rng.normal(0, 0.045)
-            brush(draws, rng, path, colour, width * SCALE * rng.uniform(0.75, 1.2))
+            center = path[9].astype(int)
+            column, row = np.clip(center, 0, np.array(size) - 1)
+            color = colors[row, column] + rng.normal(0, 0.035, 3) + rng.normal(0, 0.045)
+            brush(draws, rng, path, color, width * SCALE * rng.uniform(0.75, 1.2))
     light = relief(blur(to_array(height), 1.0), 1.5)
     shine = np.clip(light - 1.18, 0, 1)[..., None] * 0.5
     return to_array(paint) * np.clip(light, 0.45, 1.5)[..., None] + shine
@@ -284,16 +284,16 @@ ROSE, PEARL = (0.90, 0.28, 0.42), (0.90, 0.88, 0.74)
 
 @dataclass
 class Glazing:
-    """The window under construction: a cell number per pixel, a colour per cell."""
+    """The window under construction: a cell number per pixel, a color per cell."""
 
     cells: Array
-    colours: list[Rgb]
+    colors: list[Rgb]
 
     def add(self, where: Array, index: Array, palette: Callable[[int], Rgb]) -> None:
         """Cut new cells, numbered from 0 by `index`, into the region `where`."""
-        first, count = len(self.colours), int(index[where].max()) + 1
+        first, count = len(self.colors), int(index[where].max()) + 1
         self.cells[where] = first + index[where]
-        self.colours.extend(palette(i) for i in range(count))
+        self.colors.extend(palette(i) for i in range(count))
 
 
 def nearest_seed(points: Array, x: Array, y: Array) -> Array:
@@ -382,7 +382,7 @@ def pane_light(rng: np.random.Generator, cells: Array, x: Array, y: Array) -> Ar
 
 
 def draw_stained_glass(rng: np.random.Generator) -> Array:
-    """A leaded window of jewel-coloured panes around flower medallions."""
+    """A leaded window of jewel-colored panes around flower medallions."""
     side = 768 * SCALE
     x, y = grid(side, side)
     glazing = glass_ground(rng, x, y)
@@ -396,12 +396,12 @@ def draw_stained_glass(rng: np.random.Generator) -> Array:
         add_rose(glazing, x, y, (u * side, v * side, radius), petals)
     add_border(glazing, x, y)
     cells = glazing.cells
-    colour = np.asarray(glazing.colours, np.float32)
-    colour = np.clip(colour + rng.normal(0, 0.035, colour.shape), 0, 1).astype(np.float32)[cells]
-    return lead(colour, cells, pane_light(rng, cells, x, y))
+    color = np.asarray(glazing.colors, np.float32)
+    color = np.clip(color + rng.normal(0, 0.035, color.shape), 0, 1).astype(np.float32)[cells]
+    return lead(color, cells, pane_light(rng, cells, x, y))
 
 
-def lead(colour: Array, cells: Array, light: Array) -> Array:
+def lead(color: Array, cells: Array, light: Array) -> Array:
     """Light the panes and lay rounded lead cames along every joint."""
     joint = np.zeros(cells.shape, np.float32)
     joint[:, 1:] = cells[:, 1:] != cells[:, :-1]
@@ -409,8 +409,8 @@ def lead(colour: Array, cells: Array, light: Array) -> Array:
     near = blur(joint, 3.4)
     came = smoothstep(0.055, 0.085, near)
     patina = np.clip(blur(joint, 11) * 5.5, 0, 1)
-    glass = colour * (light * (1.12 - 0.5 * patina))[..., None]
-    glass = glass + 0.35 * np.clip(light - 1.05, 0, 1)[..., None] * (0.3 + colour)
+    glass = color * (light * (1.12 - 0.5 * patina))[..., None]
+    glass = glass + 0.35 * np.clip(light - 1.05, 0, 1)[..., None] * (0.3 + color)
     round_metal = np.clip(relief(blur(near, 1.5), 16), 0.2, 2.2) * 0.11 + 0.015
     metal = round_metal[..., None] * np.array([0.92, 0.98, 1.08], np.float32)
     return mix(glass, metal, came)
@@ -445,19 +445,19 @@ class Print:
     scale: float
     line: float = 2.2
 
-    def fill(self, path: Array, colour: Rgb) -> None:
+    def fill(self, path: Array, color: Rgb) -> None:
         """Print a flat shape."""
-        self.draw.polygon(flat(path * self.scale), fill=ink(colour))
+        self.draw.polygon(flat(path * self.scale), fill=ink(color))
 
-    def stroke(self, path: Array, colour: Rgb = INK, width: float = 0.0) -> None:
+    def stroke(self, path: Array, color: Rgb = INK, width: float = 0.0) -> None:
         """Print a line of the given or the usual width."""
         thick = max(1, round((width or self.line) * self.scale))
-        self.draw.line(flat(path * self.scale), fill=ink(colour), width=thick, joint="curve")
+        self.draw.line(flat(path * self.scale), fill=ink(color), width=thick, joint="curve")
 
-    def disc(self, x: float, y: float, radius: float, colour: Rgb) -> None:
+    def disc(self, x: float, y: float, radius: float, color: Rgb) -> None:
         """Print a disc."""
         box = [(x - radius), (y - radius), (x + radius), (y + radius)]
-        self.draw.ellipse([v * self.scale for v in box], fill=ink(colour))
+        self.draw.ellipse([v * self.scale for v in box], fill=ink(color))
 
 
 def claw(start: Point, heading: float, length: float, bend: float, depth: int) -> list[Array]:
@@ -489,9 +489,9 @@ def print_claw(sheet: Print, shapes: Sequence[Array]) -> None:
         sheet.stroke(accent, PALE, sheet.line * 0.9)
 
 
-def print_bubbles(sheet: Print, centres: Array, radii: Array, tones: Sequence[Rgb]) -> None:
+def print_bubbles(sheet: Print, centers: Array, radii: Array, tones: Sequence[Rgb]) -> None:
     """Print overlapping discs with concentric rings, as one contoured mass per disc."""
-    for (x, y), radius in zip(centres.tolist(), radii.tolist(), strict=True):
+    for (x, y), radius in zip(centers.tolist(), radii.tolist(), strict=True):
         sheet.disc(x, y, radius + sheet.line * 0.8, INK)
         for i, tone in enumerate(tones):
             sheet.disc(x, y, radius * (1 - i / len(tones)), tone)
@@ -507,11 +507,11 @@ def print_body(sheet: Print, outer: Array, inner: Array) -> None:
     """Print the wave's body as stripes that run up its face and close at the tip."""
     sheet.stroke(outer, INK, sheet.line * 2.4)
     edges = [a for a, _ in BANDS] + [1.0]
-    for (a, colour), b in zip(BANDS, edges[1:], strict=True):
+    for (a, color), b in zip(BANDS, edges[1:], strict=True):
         left, right = outer + (inner - outer) * a, outer + (inner - outer) * b
-        sheet.fill(np.vstack([left, right[::-1]]), colour)
-    for (a, colour), b in zip(BANDS, edges[1:], strict=True):
-        if colour == PRUSSIAN and b - a > 0.05:
+        sheet.fill(np.vstack([left, right[::-1]]), color)
+    for (a, color), b in zip(BANDS, edges[1:], strict=True):
+        if color == PRUSSIAN and b - a > 0.05:
             for part in (0.25, 0.5, 0.75):
                 line = outer + (inner - outer) * (a + (b - a) * part)
                 sheet.stroke(line[: 150 - int(60 * part)], MID, sheet.line * 0.5)
@@ -618,7 +618,7 @@ def wood_grain(rng: np.random.Generator, shape: tuple[int, int], scale: float) -
 
 
 def draw_wave(rng: np.random.Generator) -> Array:
-    """A great wave with clawed foam, cut as a colour woodblock print."""
+    """A great wave with clawed foam, cut as a color woodblock print."""
     scale, width, height = 3, 768, 576
     y = np.linspace(0, 1, height * scale)[:, None] + np.zeros((1, width * scale))
     image = to_image(ramp(np.clip(y * 1.8, 0, 1), (SAND, PAPER, FOAM, PAPER)))
@@ -657,10 +657,10 @@ Surface = Callable[[Array, Array], tuple[Array, Array]]
 class Solid:
     """A traced object: a signed distance in local space, and how its surface looks.
 
-    `surface` maps local points and normals to colours and (possibly bumped) normals.
+    `surface` maps local points and normals to colors and (possibly bumped) normals.
     """
 
-    centre: Array
+    center: Array
     radius: float
     distance: Callable[[Array], Array]
     surface: Surface
@@ -669,7 +669,7 @@ class Solid:
 
 
 def unit(v: Array) -> Array:
-    """Normalise vectors along the last axis."""
+    """Normalize vectors along the last axis."""
     scaled: Array = v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-9)
     return scaled
 
@@ -756,16 +756,16 @@ def jug_shape() -> Callable[[Array], Array]:
 
 
 def apple_skin(blush: Rgb, ground: Rgb, seed: int) -> Surface:
-    """Streaked, speckled apple skin: blush on one side, ground colour near the stem."""
+    """Streaked, speckled apple skin: blush on one side, ground color near the stem."""
 
     def surface(p: Array, n: Array) -> tuple[Array, Array]:
         angle = np.arctan2(p[..., 2], p[..., 0])
         streak = dots(np.stack([np.cos(angle) * 3, np.sin(angle) * 3, p[..., 1]], -1), 2.6, seed)
         patch = dots(p, 1.5, seed + 1) + 0.5 * n[..., 0] * np.sin(seed) - 0.55 * (n[..., 1] > 0.94)
-        colour = mix(ground, blush, smoothstep(0.12, 0.62, patch * 0.55 + streak * 0.45))
-        colour = mix(colour, ground, 0.5 * smoothstep(0.86, 0.95, dots(p, 34, seed + 2)))
+        color = mix(ground, blush, smoothstep(0.12, 0.62, patch * 0.55 + streak * 0.45))
+        color = mix(color, ground, 0.5 * smoothstep(0.86, 0.95, dots(p, 34, seed + 2)))
         woody = (np.hypot(p[..., 0], p[..., 2]) < 0.05) & (p[..., 1] > 0.16)
-        return mix(colour, (0.20, 0.12, 0.06), woody.astype(np.float32)), n
+        return mix(color, (0.20, 0.12, 0.06), woody.astype(np.float32)), n
 
     return surface
 
@@ -775,10 +775,10 @@ def pear_skin(seed: int, radius: float) -> Surface:
 
     def surface(p: Array, n: Array) -> tuple[Array, Array]:
         green, gold, cheek = (0.50, 0.55, 0.10), (0.82, 0.66, 0.15), (0.75, 0.33, 0.10)
-        colour = mix(green, gold, smoothstep(0.3, 0.7, dots(p, 1.3, seed)))
-        colour = mix(colour, cheek, 0.7 * smoothstep(0.1, 0.9, n[..., 0]))
-        colour = mix(colour, (0.36, 0.26, 0.08), 0.45 * smoothstep(0.74, 0.9, dots(p, 34, seed)))
-        return mix(colour, (0.22, 0.14, 0.07), smoothstep(1.5, 1.56, p[..., 1] / radius)), n
+        color = mix(green, gold, smoothstep(0.3, 0.7, dots(p, 1.3, seed)))
+        color = mix(color, cheek, 0.7 * smoothstep(0.1, 0.9, n[..., 0]))
+        color = mix(color, (0.36, 0.26, 0.08), 0.45 * smoothstep(0.74, 0.9, dots(p, 34, seed)))
+        return mix(color, (0.22, 0.14, 0.07), smoothstep(1.5, 1.56, p[..., 1] / radius)), n
 
     return surface
 
@@ -788,9 +788,9 @@ def orange_skin(seed: int) -> Surface:
 
     def surface(p: Array, n: Array) -> tuple[Array, Array]:
         pits = np.stack([dots(p, 16, seed + k) for k in range(3)], -1) - 0.5
-        colour = mix((0.98, 0.45, 0.03), (0.90, 0.33, 0.02), dots(p, 2.5, seed))
+        color = mix((0.98, 0.45, 0.03), (0.90, 0.33, 0.02), dots(p, 2.5, seed))
         navel = smoothstep(0.975, 0.99, n @ unit(np.array([0.5, 0.75, 0.5], np.float32)))
-        return mix(colour, (0.35, 0.38, 0.10), navel), unit(n + 0.16 * pits)
+        return mix(color, (0.35, 0.38, 0.10), navel), unit(n + 0.16 * pits)
 
     return surface
 
@@ -810,13 +810,13 @@ def glaze(body: Rgb, band: Rgb, rings: Sequence[Point]) -> Surface:
 
     def surface(p: Array, n: Array) -> tuple[Array, Array]:
         y = p[..., 1] + 0.012 * (dots(p, 6, 3) - 0.5)
-        colour = mix(body, (0.70, 0.62, 0.50), 0.25 * dots(p, 2.0, 5))
+        color = mix(body, (0.70, 0.62, 0.50), 0.25 * dots(p, 2.0, 5))
         for low, high in rings:
             inside = smoothstep(low - 0.012, low + 0.012, y) * smoothstep(
                 high + 0.012, high - 0.012, y
             )
-            colour = mix(colour, band, 0.9 * inside)
-        return colour, n
+            color = mix(color, band, 0.9 * inside)
+        return color, n
 
     return surface
 
@@ -824,13 +824,13 @@ def glaze(body: Rgb, band: Rgb, rings: Sequence[Point]) -> Surface:
 def bottle_glass(p: Array, n: Array) -> tuple[Array, Array]:
     """Dark green glass with a wax cap and a paper label."""
     rim = smoothstep(0.35, 1.0, np.abs(n[..., 0]))
-    colour = mix((0.012, 0.045, 0.022), (0.10, 0.30, 0.09), rim * (p[..., 1] < 2.1))
+    color = mix((0.012, 0.045, 0.022), (0.10, 0.30, 0.09), rim * (p[..., 1] < 2.1))
     label = (p[..., 1] > 0.62) & (p[..., 1] < 1.42)
     paper = mix((0.80, 0.72, 0.55), (0.66, 0.55, 0.38), dots(p, 3, 9))
     frame = (np.abs(np.abs(p[..., 1] - 1.02) - 0.31) < 0.02) & label
     paper = mix(paper, (0.45, 0.10, 0.08), frame.astype(np.float32))
-    colour = mix(colour, paper, label.astype(np.float32))
-    return mix(colour, (0.42, 0.05, 0.05), smoothstep(2.98, 3.0, p[..., 1])), n
+    color = mix(color, paper, label.astype(np.float32))
+    return mix(color, (0.42, 0.05, 0.05), smoothstep(2.98, 3.0, p[..., 1])), n
 
 
 def at(x: float, y: float, z: float) -> Array:
@@ -892,7 +892,7 @@ def still_life_solids(rng: np.random.Generator) -> list[Solid]:
 
 def march(solid: Solid, origin: Array, ray: Array, limit: Array) -> Array:
     """Distance along each ray to the solid, or infinity if it misses or lies past `limit`."""
-    offset = origin - solid.centre
+    offset = origin - solid.center
     along = -np.sum(offset * ray, -1)
     gap = np.sum(offset * offset, -1) - along * along
     half = np.sqrt(np.maximum(solid.radius**2 * 1.02 - gap, 0))
@@ -961,7 +961,7 @@ def room_normal(p: Array, kind: Array) -> Array:
     return unit(normal).astype(np.float32)
 
 
-def room_colour(p: Array, kind: Array) -> Array:
+def room_color(p: Array, kind: Array) -> Array:
     """Plaster wall, and a linen cloth with woven stripes."""
     x, y, z = p.T
     mottled = dots(p * at(1, 1, 0), 1.1, 31)
@@ -1011,7 +1011,7 @@ def openness(p: Array, n: Array, solids: Sequence[Solid], owner: Array) -> Array
     left = np.ones(len(p), np.float32)
     for i, solid in enumerate(solids):
         size = min(solid.radius, 0.62)
-        middle = solid.centre + at(0, 0.5 if solid.radius > 0.8 else 0.0, 0)
+        middle = solid.center + at(0, 0.5 if solid.radius > 0.8 else 0.0, 0)
         to = middle - p
         far = np.linalg.norm(to, axis=-1)
         shade = np.clip(0.25 + np.sum(to * n, -1) / (far + 1e-6), 0, 1)
@@ -1023,28 +1023,28 @@ def openness(p: Array, n: Array, solids: Sequence[Solid], owner: Array) -> Array
 
 
 def first_hits(ray: Array, solids: Sequence[Solid]) -> tuple[Array, Array, Array, Array]:
-    """What every view ray meets: point, normal, colour, and the solid's number or -1."""
+    """What every view ray meets: point, normal, color, and the solid's number or -1."""
     depth, normal, kind = trace_room(ray)
-    colour = room_colour(EYE + ray * depth[:, None], kind)
+    color = room_color(EYE + ray * depth[:, None], kind)
     owner = np.full(len(ray), -1)
     for i, solid in enumerate(solids):
         found = march(solid, np.broadcast_to(EYE, ray.shape), ray, depth)
         hit = np.flatnonzero(found < depth)
         depth[hit], owner[hit] = found[hit], i
-        local = EYE + ray[hit] * depth[hit, None] - solid.centre
+        local = EYE + ray[hit] * depth[hit, None] - solid.center
         slopes = [
             solid.distance(local + e) - solid.distance(local - e)
             for e in np.eye(3, dtype=np.float32) * 0.006
         ]
-        colour[hit], normal[hit] = solid.surface(local, unit(np.stack(slopes, -1)))
-    return EYE + ray * depth[:, None], normal, colour, owner
+        color[hit], normal[hit] = solid.surface(local, unit(np.stack(slopes, -1)))
+    return EYE + ray * depth[:, None], normal, color, owner
 
 
 def shade(
     ray: Array, scene: tuple[Array, Array, Array, Array], lit: Array, ambient: Array, gloss: Array
 ) -> Array:
     """Combine window light, soft fill, warm bounce, and reflections of the window."""
-    point, normal, colour, _ = scene
+    point, normal, color, _ = scene
     up = normal[:, 1:2]
     fill = np.asarray(SKYLIGHT) * (0.65 + 0.35 * up) + np.asarray(BOUNCE) * (0.55 - 0.45 * up)
     light = np.asarray(SUNLIGHT) * lit[:, None] + fill * ambient[:, None]
@@ -1053,7 +1053,7 @@ def shade(
     edge = np.clip(1 - facing, 0, 1) ** 4
     glint = window_glint(point, mirrored) * smoothstep(0, 0.12, lit)
     sheen = gloss * (1.25 * glint * (0.35 + edge) + 0.20 * edge * ambient)
-    return colour * light + sheen[:, None] * np.array([1.0, 0.97, 0.92])
+    return color * light + sheen[:, None] * np.array([1.0, 0.97, 0.92])
 
 
 def draw_still_life(rng: np.random.Generator) -> Array:
@@ -1094,7 +1094,7 @@ class House:
     width: float
     wall: float
     roof: float
-    colour: Rgb
+    color: Rgb
     tiles: Rgb
     shutter: Rgb
     gable: bool
@@ -1106,27 +1106,27 @@ class View:
 
     draw: ImageDraw.ImageDraw
 
-    def shape(self, points: Sequence[Point], colour: Sequence[float], alpha: float = 1.0) -> None:
+    def shape(self, points: Sequence[Point], color: Sequence[float], alpha: float = 1.0) -> None:
         """Fill a polygon."""
-        self.draw.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=ink(colour, alpha))
+        self.draw.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=ink(color, alpha))
 
     def rect(
-        self, box: tuple[float, float, float, float], colour: Sequence[float], alpha: float = 1.0
+        self, box: tuple[float, float, float, float], color: Sequence[float], alpha: float = 1.0
     ) -> None:
         """Fill the rectangle (left, top, right, bottom)."""
         x0, y0, x1, y1 = (round(v * SCALE) for v in box)
         if x1 > x0 and y1 > y0:
-            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=ink(colour, alpha))
+            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=ink(color, alpha))
 
-    def line(self, points: Sequence[Point], colour: Sequence[float], width: float) -> None:
+    def line(self, points: Sequence[Point], color: Sequence[float], width: float) -> None:
         """Draw a polyline."""
         path = [(x * SCALE, y * SCALE) for x, y in points]
-        self.draw.line(path, fill=ink(colour), width=max(1, round(width * SCALE)))
+        self.draw.line(path, fill=ink(color), width=max(1, round(width * SCALE)))
 
 
-def tint(colour: Sequence[float], gain: float, warm: float = 0.0) -> Rgb:
-    """Scale a colour's brightness and shift it towards warm or cool."""
-    r, g, b = colour
+def tint(color: Sequence[float], gain: float, warm: float = 0.0) -> Rgb:
+    """Scale a color's brightness and shift it towards warm or cool."""
+    r, g, b = color
     return r * gain * (1 + warm), g * gain, b * gain * (1 - warm)
 
 
@@ -1209,27 +1209,27 @@ def draw_window(view: View, house: House, box: tuple[float, float, float, float]
     view.rect((x0 - w * 0.2, y1 + 1.5, x1 + w * 0.3, y1 + 3), (0, 0, 0), 0.30)
 
 
-def draw_storeys(view: View, rng: np.random.Generator, house: House) -> None:
+def draw_floors(view: View, rng: np.random.Generator, house: House) -> None:
     """Windows floor by floor, and a door, shop front or awning at street level."""
     columns = max(2, round(house.width / 21))
     floors = max(2, round(house.wall / 26))
-    pitch, storey = house.width / columns, house.wall / floors
+    pitch, floor = house.width / columns, house.wall / floors
     top = house.base - house.wall
     for floor in range(floors - 1):
         for column in range(columns):
             x = house.x + (column + 0.5) * pitch
-            w, y = pitch * 0.30, top + storey * (floor + 0.24)
-            draw_window(view, house, (x - w / 2, y, x + w / 2, y + storey * 0.56))
-    street = top + storey * (floors - 1)
+            w, y = pitch * 0.30, top + floor * (floor + 0.24)
+            draw_window(view, house, (x - w / 2, y, x + w / 2, y + floor * 0.56))
+    street = top + floor * (floors - 1)
     view.rect((house.x, street - 1.2, house.x + house.width, street + 0.6),
-              tint(house.colour, 1.12))  # fmt: skip
+              tint(house.color, 1.12))  # fmt: skip
     for column in range(columns):
         x = house.x + (column + 0.5) * pitch
-        door = (x - pitch * 0.30, street + storey * 0.25, x + pitch * 0.30, house.base)
+        door = (x - pitch * 0.30, street + floor * 0.25, x + pitch * 0.30, house.base)
         view.rect(door, tint(house.shutter, 0.55))
         view.rect((door[0] + 1.5, door[1] + 1.5, door[2] - 1.5, house.base - 5), (0.10, 0.10, 0.11))
         if rng.random() < 0.45:
-            draw_awning(view, rng, x, street + storey * 0.22, pitch * 0.42)
+            draw_awning(view, rng, x, street + floor * 0.22, pitch * 0.42)
 
 
 def draw_awning(view: View, rng: np.random.Generator, x: float, y: float, half: float) -> None:
@@ -1242,9 +1242,9 @@ def draw_awning(view: View, rng: np.random.Generator, x: float, y: float, half: 
         view.shape(((a, y), (b, y), (b + (b - x) * 0.15, y + 7), (a + (a - x) * 0.15, y + 7)), tone)
 
 
-def draw_tiles(view: View, corners: Sequence[Point], colour: Rgb, rng: np.random.Generator) -> None:
+def draw_tiles(view: View, corners: Sequence[Point], color: Rgb, rng: np.random.Generator) -> None:
     """A roof plane (bottom left, bottom right, top right, top left) with courses of tiles."""
-    view.shape(corners, colour)
+    view.shape(corners, color)
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
     rows = max(3, int(abs(ay - dy) / 2.0))
     for i in range(rows):
@@ -1252,14 +1252,14 @@ def draw_tiles(view: View, corners: Sequence[Point], colour: Rgb, rng: np.random
         left, right = (ax + (dx - ax) * t, ay + (dy - ay) * t), (
             bx + (cx - bx) * t, by + (cy - by) * t
         )  # fmt: skip
-        view.line((left, right), tint(colour, 0.72), 0.5)
+        view.line((left, right), tint(color, 0.72), 0.5)
         for _ in range(int(abs(bx - ax) / 7)):
             f, g = rng.random(), rng.uniform(0.03, 0.10)
             gain = rng.uniform(0.75, 1.35)
             up = (dy - ay) * (u - t)
             p = (left[0] + (right[0] - left[0]) * f, left[1] + (right[1] - left[1]) * f)
             q = (p[0] + (right[0] - left[0]) * g, p[1] + (right[1] - left[1]) * g)
-            view.shape((p, q, (q[0], q[1] + up), (p[0], p[1] + up)), tint(colour, gain), 0.55)
+            view.shape((p, q, (q[0], q[1] + up), (p[0], p[1] + up)), tint(color, gain), 0.55)
 
 
 def draw_gable_roof(view: View, rng: np.random.Generator, house: House) -> None:
@@ -1270,7 +1270,7 @@ def draw_gable_roof(view: View, rng: np.random.Generator, house: House) -> None:
     draw_tiles(view, ((x1 + 3, top + 3), (x1 + 3 + back[0], top + 3 + back[1]),
                       (peak[0] + back[0], peak[1] + back[1]), peak),
                tint(house.tiles, 0.66), rng)  # fmt: skip
-    view.shape(((x0, top), peak, (x1, top)), tint(house.colour, 0.98, 0.03))
+    view.shape(((x0, top), peak, (x1, top)), tint(house.color, 0.98, 0.03))
     view.shape(((x0 - 2, top + 5), peak, (x1 + 3, top + 5), (peak[0], peak[1] + 7)),
                (0.10, 0.06, 0.08), 0.35)  # fmt: skip
     view.line(((x0 - 3, top + 3), peak), tint(house.tiles, 1.35, 0.05), 2.6)
@@ -1289,7 +1289,7 @@ def draw_eave_roof(view: View, rng: np.random.Generator, house: House) -> None:
     for i in range(max(1, round(house.width / 40))):
         x = x0 + (x1 - x0) * (i + 0.5) / max(1, round(house.width / 40))
         view.shape(((x + 5, top - 4), (x + 13, top - 4), (x + 5, top - rise * 0.6)), (0, 0, 0), 0.3)
-        view.rect((x - 5, top - rise * 0.55, x + 5, top - 3), tint(house.colour, 1.0))
+        view.rect((x - 5, top - rise * 0.55, x + 5, top - 3), tint(house.color, 1.0))
         view.rect((x - 3, top - rise * 0.48, x + 3, top - 4), (0.14, 0.17, 0.22))
         view.shape(((x - 7, top - rise * 0.5), (x, top - rise * 0.86), (x + 7, top - rise * 0.5)),
                    tint(house.tiles, 0.85))  # fmt: skip
@@ -1302,7 +1302,7 @@ def draw_house(view: View, rng: np.random.Generator, house: House) -> None:
     x0, x1, top = house.x, house.x + house.width, house.base - house.wall
     cx = x0 + house.width * rng.choice([0.22, 0.78])
     stack = top - house.roof * rng.uniform(0.75, 0.95)
-    view.rect((x0, top, x1, house.base), house.colour)
+    view.rect((x0, top, x1, house.base), house.color)
     for i in range(10):
         band = house.base - house.wall * 0.035 * i
         view.rect((x0, band, x1, house.base), (0.12, 0.08, 0.06), 0.03)
@@ -1311,14 +1311,14 @@ def draw_house(view: View, rng: np.random.Generator, house: House) -> None:
     view.rect((cx, stack, cx + 3, top), tint((0.62, 0.42, 0.34), 0.6))
     view.rect((cx - 5, stack - 2, cx + 4, stack), (0.40, 0.32, 0.28))
     (draw_gable_roof if house.gable else draw_eave_roof)(view, rng, house)
-    draw_storeys(view, rng, house)
+    draw_floors(view, rng, house)
     view.rect((x1 - 0.7, top, x1 + 0.7, house.base), (0, 0, 0), 0.35)
 
 
 def house_row(
     rng: np.random.Generator, span: tuple[float, float], base: float, size: float, haze: float
 ) -> list[House]:
-    """A row of neighbouring houses of mixed colour, height and roof."""
+    """A row of neighboring houses of mixed color, height and roof."""
     houses: list[House] = []
     x, last = span[0], -1
     while x < span[1]:
@@ -1326,13 +1326,13 @@ def house_row(
         pick = (pick + 1) % len(WALLS) if pick == last else pick
         width, wall = size * rng.uniform(0.8, 1.25), size * rng.uniform(1.05, 1.6)
         faded = tint(WALLS[pick], rng.uniform(0.80, 1.05), 0.03)
-        colour = tuple(float(c) for c in mix(faded, HAZE, haze))
+        color = tuple(float(c) for c in mix(faded, HAZE, haze))
         tiles = tuple(float(c) for c in mix(ROOFS[int(rng.integers(4))], HAZE, haze))
         shutter = SHUTTERS[int(rng.integers(4))]
         gable = bool(rng.random() < 0.58)
         lift = base - 4 * math.sin(x * 0.02) * (base < SHORE - 12)
         roof = width * (0.62 if gable else 0.5)
-        houses.append(House(x, lift, width, wall, roof, colour, tiles, shutter, gable))
+        houses.append(House(x, lift, width, wall, roof, color, tiles, shutter, gable))
         x, last = x + width, pick
     return houses
 
@@ -1385,9 +1385,9 @@ def draw_church(view: View, rng: np.random.Generator, x: float, base: float) -> 
 
 def draw_clock(view: View, x: float, y: float) -> None:
     """The tower clock."""
-    for radius, colour in ((9.5, (0.25, 0.18, 0.10)), (8.2, (0.95, 0.93, 0.86))):
+    for radius, color in ((9.5, (0.25, 0.18, 0.10)), (8.2, (0.95, 0.93, 0.86))):
         box = [v * SCALE for v in (x - radius, y - radius, x + radius, y + radius)]
-        view.draw.ellipse(box, fill=ink(colour))
+        view.draw.ellipse(box, fill=ink(color))
     view.line(((x, y), (x + 5.5, y - 2)), (0.1, 0.1, 0.1), 1.2)
     view.line(((x, y), (x - 1, y - 6.5)), (0.1, 0.1, 0.1), 1.0)
 

@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `nst`."""
+
+from cli import main
+
+main()

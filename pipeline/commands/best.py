@@ -1,0 +1,55 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.commands.prepare import _backbone_of, _existing_run, _print_json
+from pipeline.errors import ManifestError
+from pipeline.files import write_atomic
+from pipeline.manifest import Settings
+from pipeline.method import Backbone, load_weights
+from pipeline.report import by_pair, pairs_manifest, score_pair
+
+
+def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_json: bool) -> int:
+    """Prints each pair's jobs by score, the best first, and writes a manifest of the winners.
+
+    Args:
+        balance: how many units of content loss a unit of style loss is worth.
+        output: of the manifest; `best.yaml` in the run folder if None.
+        show: how many jobs of each pair to print; 0 prints all.
+    """
+    store = _existing_run(run)
+    records = list(store.records())
+    if not records:
+        raise ManifestError([f"{run}: no pictures there; run the manifest first"])
+    settings = Settings()
+    backbone = Backbone(load_weights("lite"), settings.layers, settings.pooling, settings.padding)
+    ranked = [score_pair(run, group, backbone, balance) for group in by_pair(records)]
+    about = _backbone_of(store, records[0])
+    manifest = output or store.path / "best.yaml"
+    text = pairs_manifest([jobs[0].record for jobs in ranked], store.path.resolve() / "best", about)
+    write_atomic(manifest, text.encode())
+    if as_json:
+        for jobs in ranked:
+            for rank, scored in enumerate(jobs, 1):
+                row = {"rank": rank, "name": scored.record["name"], "score": scored.score}
+                _print_json(row | {"content": scored.content, "style": scored.style})
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "score", "content", "style"):
+        table.add_column(name, justify="right")
+    table.add_column("job", overflow="fold")
+    for jobs in ranked:
+        for rank, scored in enumerate(jobs[: show or None], 1):
+            figures = (f"{v:.3f}" for v in (scored.score, scored.content, scored.style))
+            table.add_row(str(rank), *figures, Text(scored.record["name"]))
+        table.add_section()
+    Console().print(table)
+    print(f"the best of each pair: {manifest}")
+    return 0

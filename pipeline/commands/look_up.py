@@ -1,0 +1,75 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.commands.plan import _layer_text
+from pipeline.errors import ManifestError
+from pipeline.manifest import PRESET_HELP, PRESETS, Settings, json_schema
+
+
+def show_schema() -> None:
+    """Prints the manifest's JSON Schema."""
+    print(json.dumps(json_schema(), indent=1))
+
+
+def show_presets(name: str | None, *, markdown: bool = False) -> None:
+    """Prints the presets, or all resolved settings of one, perhaps as a Markdown table."""
+    if name is None:
+        table = Table("preset", "what it is for", "settings that differ from the default's")
+        for preset, values in PRESETS.items():
+            differing = ", ".join(f"{k}: {v}" for k, v in values.items()) or "-"
+            table.add_row(preset, PRESET_HELP[preset], differing)
+        Console().print(table)
+        return
+    if name not in PRESETS:
+        raise ManifestError([f"{name!r} is not a preset; known are {', '.join(PRESETS)}"])
+    rows = list(_setting_rows(name))
+    if markdown:
+        print("| setting | value | unit | range | what it is |\n| --- | --- | --- | --- | --- |")
+        for row in rows:
+            print(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |")
+        return
+    table = Table("setting", "value", "unit", "range", "what it is", title=f"preset {name}")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, value, unit, range and help of every setting of a preset."""
+    settings = Settings.model_validate({"preset": preset})
+    for key, value in settings.model_dump(mode="json").items():
+        field = Settings.model_fields[key]
+        extra = field.json_schema_extra
+        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        shown = _layer_text(value) if isinstance(value, dict) else str(value)
+        yield key, shown, unit, _range(key), field.description or ""
+
+
+def _range(key: str) -> str:
+    """A setting's range or choices, from its schema."""
+    schema = Settings.model_json_schema()["properties"][key]
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is None and high is None:
+        return ""
+    left = ">" if "exclusiveMinimum" in schema else ""
+    right = "<" if "exclusiveMaximum" in schema else ""
+    return f"{left}{_plain(low)} .. {right}{_plain(high)}"
+
+
+def _plain(number: float) -> str:
+    """A limit as people write it."""
+    if number >= 1e9:
+        power = math.log2(number)
+        return f"2^{power:g}" if power.is_integer() else f"{number:g}"
+    return f"{number:g}" if isinstance(number, float) else str(number)

@@ -1,0 +1,33 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.commands.prepare import _existing_run
+from pipeline.report import build_report, make_sheet
+
+
+def write_report(run: Path) -> int:
+    """Writes a run's page and says where it is.
+
+    Raises:
+        RunFolderError: no run in this folder, or it cannot be written.
+    """
+    store = _existing_run(run)
+    built = build_report(store)
+    print(f"{built.path}: {built.jobs} jobs")
+    for reason in built.left_out:
+        print(f"left out: {reason}")
+    return 0
+
+
+def write_sheet(
+    run: Path, rows: str, cols: str, output: Path, tile: int, other: Path | None
+) -> int:
+    """Writes a run's contact sheet and says where it is."""
+    _existing_run(run)
+    if other:
+        _existing_run(other)
+    print(make_sheet(run, rows, cols, output, tile, other))
+    return 0

@@ -1,0 +1,21 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.schedule import available_cores, best_layout, keep_layout, measure_layouts
+from pipeline.store import cache_folder
+
+
+def tune_cpu(folder: Path | None) -> None:
+    """Measures how to share out the CPU's cores, prints it, and keeps it for later runs."""
+    cores, cache = available_cores(), cache_folder(folder)
+    print(f"{cores} cores; steps a second with lite at 256 px:")
+    layouts = []
+    for layout in measure_layouts(cores):
+        layouts.append(layout)
+        print(f"  {layout.workers} x {layout.threads} threads: {layout.steps:.1f}", flush=True)
+    best = best_layout(layouts)
+    keep_layout(cache, cores, best)
+    print(f"later runs on the CPU take {best.workers} workers (kept in {cache})")

@@ -1,0 +1,114 @@
+"""Masks: which part of a content picture takes which style (Gatys et al. 2017, "Controlling
+Perceptual Factors in Neural Style Transfer", arXiv 1611.07865).
+
+In: mask pictures, gray or of few colors. Out: named regions as guidance channels. Knows nothing of
+jobs or networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageColor
+from torch import Tensor
+
+from pipeline.errors import ImageError
+from pipeline.pictures.read import fit_image, read_image
+
+WHITE, BLACK = "#ffffff", "#000000"
+MOST_REGIONS = 16
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Regions of a picture.
+
+    Attributes:
+        regions: the color of each region, `#rrggbb`, as 8-bit guidance pictures of one size.
+    """
+
+    regions: Mapping[str, Image.Image]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The regions' colors, in order."""
+        return tuple(self.regions)
+
+    def guides(self, width: int, height: int, stretch: bool = False) -> Tensor:
+        """Guidance channels fitted as the picture is, R x height x width in [0, 1]."""
+        box = Image.Resampling.BOX  # no ringing: shares stay within [0, 1] and sum to 1
+        channels = [
+            np.array(fit_image(image, width, height, stretch, box))
+            for image in self.regions.values()
+        ]
+        return torch.from_numpy(np.stack(channels)).float() / 255
+
+
+def region_name(color: str) -> str:
+    """`#rrggbb` of a CSS color name or code.
+
+    Raises:
+        ValueError: no color.
+    """
+    return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(color)[:3])
+
+
+def read_mask(path: Path) -> Mask:
+    """Reads a mask.
+
+    A gray picture has two regions: white, by its brightness, and black, by what it lacks of it. A
+    picture of up to 16 colors has one region a color.
+
+    Raises:
+        ImageError: not a picture, or of more colors.
+    """
+    image = read_image(path)
+    values = np.asarray(image)
+    if (values == values[..., :1]).all():
+        white = image.getchannel(0)
+        return Mask({WHITE: white, BLACK: white.point([255 - level for level in range(256)])})
+    codes = values.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    found = np.unique(codes)
+    if len(found) > MOST_REGIONS:
+        raise ImageError(
+            f"{path}: {len(found):,} colors, but a mask has one flat color a region, at most "
+            f"{MOST_REGIONS}; draw it without smooth edges and store it as PNG"
+        )
+    return Mask(
+        {
+            f"#{code:06x}": Image.fromarray((codes == code).astype(np.uint8) * 255, "L")
+            for code in found.tolist()
+        }
+    )
+
+
+def styled_regions(
+    content: Sequence[str], style: Sequence[str] | None, where: Path, what: str
+) -> list[int | None]:
+    """For each of the content's regions, which of the style's it takes; None leaves it as it is.
+
+    Args:
+        content: the content's regions.
+        style: the style's, or None for a style without: all regions but black then take all of it
+            (region 0).
+        where: the content's mask, for messages.
+        what: the style, for messages.
+
+    Raises:
+        ImageError: no region takes a style.
+    """
+    if style is None:
+        taken: list[int | None] = [None if name == BLACK else 0 for name in content]
+    else:
+        taken = [style.index(name) if name in style else None for name in content]
+    if all(index is None for index in taken):
+        wanted = ", ".join(style) if style else "one that is not black"
+        raise ImageError(
+            f"{where}: has the regions {', '.join(content)}, but style {what} is for {wanted}; "
+            f"paint them in the same colors"
+        )
+    return taken

@@ -1,0 +1,136 @@
+"""Which of a grid's jobs is the best for each pair, by one score that is the same for all.
+
+In: a run's records and pictures. Out: scores, and a manifest of the winners. A job's own loss
+cannot rank it against others, since each is measured with its own weights; here every picture goes
+through one evaluator: one backbone, one size, one balance of content and style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from pipeline.manifest import Settings
+from pipeline.method import (
+    Backbone,
+    Kinds,
+    StyleTransferLoss,
+    features_of,
+    job_weights,
+    style_targets,
+)
+from pipeline.pictures import canvas_size, fit_image, read_image, to_tensor
+from pipeline.store import blend_targets
+
+SIZE_PX = 256
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One job's score; smaller is better.
+
+    Attributes:
+        record: the job's.
+        score: content + balance * style.
+        content: sum (F - P)^2 / sum P^2 at conv4_2.
+        style: mean over the five style layers of ||G - A|| / ||A||.
+    """
+
+    record: Mapping[str, Any]
+    score: float
+    content: float
+    style: float
+
+
+def score_pair(
+    run: Path, records: Sequence[Mapping[str, Any]], backbone: Backbone, balance: float
+) -> list[Scored]:
+    """Scores the jobs of one content and one style, the best first.
+
+    Pictures, content and style are brought to `SIZE_PX` and measured by the relative losses of the
+    default preset's layers, in float32.
+
+    Args:
+        records: of one pair.
+        backbone: gives the default preset's layers.
+        balance: how many units of content loss a unit of style loss is worth.
+
+    Raises:
+        ImageError: a picture is gone or cannot be read.
+    """
+    settings = Settings(tv_weight=0, content_weight=1, style_weight=balance)
+    layers = tuple(settings.style_layers)
+    parts = []
+    for part in records[0]["style"]["pictures"]:
+        image = read_image(Path(part["path"]))
+        pixels = to_tensor(fit_image(image, *canvas_size(*image.size, SIZE_PX, "long")))
+        parts.append((style_targets(backbone, pixels, layers), part["weight"]))
+    targets = {layer: matrix[None] for layer, matrix in blend_targets(parts).items()}
+    content = read_image(Path(records[0]["content"]["path"]))
+    weights = job_weights([settings], torch.device("cpu"))
+    found = []
+    for record in records:
+        picture = read_image(run / record["output"]["path"])
+        size = canvas_size(*picture.size, SIZE_PX, "long")
+        pixels = to_tensor(fit_image(picture, *size))[None]
+        kept = features_of(
+            backbone, to_tensor(fit_image(content, *size))[None], tuple(settings.content_layers)
+        )
+        with torch.no_grad():
+            loss = StyleTransferLoss(Kinds("relative"), kept, targets, weights)
+            losses = loss(pixels, backbone(pixels))
+        found.append(
+            Scored(record, float(losses.total), float(losses.content), float(losses.style))
+        )
+    return sorted(found, key=lambda scored: scored.score)
+
+
+def by_pair(records: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Records grouped by content and style, in order of appearance."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for record in records:
+        style = tuple((p["path"], p["weight"]) for p in record["style"]["pictures"])
+        groups.setdefault((record["content"]["path"], style), []).append(record)
+    return list(groups.values())
+
+
+def pairs_manifest(
+    records: Sequence[Mapping[str, Any]], output: Path, backbone: Mapping[str, Any]
+) -> str:
+    """A manifest that makes just these jobs again, as YAML.
+
+    Args:
+        output: its run folder.
+        backbone: `name`, and `weights` if they are a file.
+    """
+    swept = {name for record in records for name in record["swept"]}
+    shared = {k: v for k, v in records[0]["settings"].items() if k not in swept}
+    pairs = []
+    for record in records:
+        pictures = record["style"]["pictures"]
+        style: Any = pictures[0]["path"]
+        if "region" in pictures[0]:
+            regions = {p["region"]: p["path"] for p in pictures}
+            style = {"name": record["style"]["name"], "regions": regions}
+        elif len(pictures) > 1:
+            # Where the weights were swept they may be 0, and the pair's settings have them.
+            swept_weights = "blend" in record["swept"]
+            blend = {p["path"]: 1.0 if swept_weights else p["weight"] for p in pictures}
+            style = {"name": record["style"]["name"], "blend": blend}
+        own = dict(record["swept"])
+        pair = {"content": record["content"]["path"], "style": style, "settings": own}
+        if "mask" in record["content"]:
+            pair["mask"] = record["content"]["mask"]
+        pairs.append(pair)
+    whole = {
+        "output": str(output),
+        "backbone": {k: v for k, v in backbone.items() if k in ("name", "weights") and v},
+        "settings": shared,
+        "pairs": pairs,
+    }
+    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)

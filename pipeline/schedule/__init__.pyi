@@ -1,0 +1,17 @@
+from .engines import Patience as Patience
+from .progress import Progress as Progress
+from .progress import duration as duration
+from .progress import make_progress as make_progress
+from .run import ENGINES as ENGINES
+from .run import RunOptions as RunOptions
+from .run import Summary as Summary
+from .run import available_cores as available_cores
+from .run import find_slots as find_slots
+from .run import measure as measure
+from .run import run_plan as run_plan
+from .run import share_cpu as share_cpu
+from .run import threads_per_slot as threads_per_slot
+from .tune import best_layout as best_layout
+from .tune import keep_layout as keep_layout
+from .tune import kept_workers as kept_workers
+from .tune import measure_layouts as measure_layouts

@@ -1,0 +1,45 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pipeline.plan import Batch
+
+
+class Feed:
+    """The batches that are to be run: what has to be tried again first, then the stream."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._again: deque[Batch] = deque()
+        self.stopped = False
+
+    def next(self) -> Batch | None:
+        """The next batch; None if there is none now (one that is lost may come back later)."""
+        if self.stopped:
+            return None
+        return self._again.popleft() if self._again else next(self._batches, None)
+
+    def after(self, count: int) -> Batch | None:
+        """The batch that would be given after `count - 1` others; None if there are not so many."""
+        while len(self._again) < count:
+            batch = next(self._batches, None)
+            if batch is None:
+                return None
+            self._again.append(batch)
+        return self._again[count - 1]
+
+    def put_back(self, batch: Batch) -> None:
+        """To be run as it is: it was not at fault."""
+        self._again.appendleft(batch)
+
+    def put_back_halved(self, batch: Batch) -> None:
+        """To be tried again, in halves, until a job that kills its worker stands alone."""
+        tried = replace(batch, attempts=batch.attempts + 1)
+        half = math.ceil(len(batch.jobs) / 2)
+        parts = [p for p in (batch.jobs[:half], batch.jobs[half:]) if p]
+        self._again.extend(replace(tried, jobs=part) for part in parts)

@@ -1,0 +1,15 @@
+from .inputs import style_sizes as style_sizes
+from .memory import PROCESS_BYTES as PROCESS_BYTES
+from .memory import SHARE as SHARE
+from .memory import budget as budget
+from .memory import step_bytes as step_bytes
+from .memory import total_memory as total_memory
+from .messages import Outcome as Outcome
+from .messages import Report as Report
+from .messages import RunContext as RunContext
+from .messages import failed as failed
+from .outputs import versions as versions
+from .session import forget_all as forget_all
+from .session import run_batch as run_batch
+from .session import time_job as time_job
+from .session import use_precision as use_precision

@@ -1,0 +1,78 @@
+"""Checkpoints of long jobs: picture, optimizer's memory and losses so far, one file a job.
+
+In: where a batch stands. Out: safetensors files by job key, so that jobs of a batch may be batched
+otherwise when they go on. The key covers all that decides pixels, so a checkpoint that is found
+fits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pipeline.files import write_atomic
+from pipeline.method import State
+
+Curve = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where one job stands.
+
+    Attributes:
+        scale, step: as in `State`.
+        tensors: as in `State`, without the batch's dimension.
+        curve: the losses so far.
+    """
+
+    scale: int
+    step: int
+    tensors: Mapping[str, Tensor]
+    curve: Curve
+
+
+def save_checkpoint(
+    path: Path, state: State, index: int, curve: Curve, temporary_folder: Path | None = None
+) -> None:
+    """Writes where job `index` of a batch stands, whole or not at all.
+
+    Args:
+        temporary_folder: as for `write_atomic`.
+
+    Raises:
+        RunFolderError: no space or no rights.
+    """
+    tensors = {name: t[index].detach().cpu().contiguous() for name, t in state.tensors.items()}
+    about = {"scale": state.scale, "step": state.step, "curve": curve}
+    write_atomic(path, save(tensors, {"about": json.dumps(about)}), temporary_folder)
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """What `save_checkpoint` wrote; None if there is none, or one that cannot be read whole."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["about"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError):
+        return None  # the job begins anew, which costs time and nothing else
+    return Checkpoint(about["scale"], about["step"], tensors, about["curve"])
+
+
+def stack(checkpoints: Sequence[Checkpoint], device: str) -> State:
+    """Checkpoints at one position as the state of a batch."""
+    first = checkpoints[0]
+    tensors = {
+        name: torch.stack([c.tensors[name] for c in checkpoints]).to(device)
+        for name in first.tensors
+    }
+    return State(first.scale, first.step, tensors)

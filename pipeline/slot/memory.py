@@ -1,0 +1,79 @@
+"""How much memory there is, how much a step takes, and what to do when it is too little.
+
+In: a device, a backbone, sizes. Out: how many pictures go into a step at once, and by tiles of
+which size. Estimates are counted from the network's shape; on a GPU one step measures them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+from pipeline.method import Backbone
+
+# Of a Python process that has torch loaded.
+PROCESS_BYTES = 1e9
+# What may be taken of the memory that there is.
+SHARE = 0.8
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+# A picture's own tensors in bytes per pixel: pixels, average, gradient, Adam's moments, content
+# picture and working copies, 3 float32 channels each.
+_OWN_BYTES = 10 * 3 * 4
+SMALLEST_TILE = 256
+
+
+def total_memory() -> int:
+    """Bytes of memory of this machine or container; 0 where the system does not say."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name in _CGROUP_LIMITS:
+        limit = Path(name).read_text().strip() if Path(name).is_file() else "max"
+        if limit.isdigit():
+            total = min(total, int(limit))
+    return total
+
+
+def budget(device: str, slots: int) -> float:
+    """Bytes that one slot's step may take; infinite where the system does not say.
+
+    Args:
+        slots: how many slots share the CPU's memory.
+    """
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info(device)
+        # What torch's own allocator holds is free for the next batch.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return 0.9 * (free + kept)
+    total = total_memory()
+    return SHARE * total / max(1, slots) - PROCESS_BYTES if total else math.inf
+
+
+def step_bytes(backbone: Backbone, pixels: int, factor: float = 1.0) -> float:
+    """Peak memory in bytes of a step with one picture of so many pixels, taken whole.
+
+    Args:
+        factor: measured over counted, where a step was measured.
+    """
+    return factor * pixels * (backbone.bytes_per_pixel + _OWN_BYTES)
+
+
+def tile_side(
+    backbone: Backbone, width: int, height: int, allowed: float, factor: float = 1.0
+) -> int | None:
+    """The side in px of tiles with which one picture's step stays within `allowed` bytes.
+
+    Returns:
+        0 if the picture can be taken whole; None if not even the smallest tiles go.
+    """
+    if step_bytes(backbone, width * height, factor) <= allowed:
+        return 0
+    left = allowed - _OWN_BYTES * width * height
+    area = left / (factor * backbone.bytes_per_pixel)
+    grid = backbone.smallest_side // 2
+    margin = math.ceil(backbone.halo / grid) * grid
+    side = (math.isqrt(int(max(0, area))) - 2 * margin) // grid * grid
+    return int(side) if side >= min(SMALLEST_TILE, width, height) else None

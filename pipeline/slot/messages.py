@@ -1,0 +1,107 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.plan import Job
+from pipeline.store import RunFolder
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every worker of a run needs to know; small and picklable.
+
+    Attributes:
+        run: the run folder.
+        part: the shard of the run, or empty.
+        cache: the cache folder.
+        backbone: its name.
+        weights: its weight file, or None for the backbone's own.
+        means: file of mean activations for the normalized variant, or None.
+        slots: the device of each slot.
+        devices: `auto`, or the device that a cluster's workers are to use.
+        threads: CPU threads a slot; 0 leaves torch's choice.
+        checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
+        compiles: have torch compile the network.
+    """
+
+    run: Path
+    cache: Path
+    backbone: str
+    weights: Path | None
+    means: Path | None
+    part: str = ""
+    slots: tuple[str, ...] = ("cpu",)
+    threads: int = 0
+    devices: str = "auto"
+    checkpoint_every_s: float = 0.0
+    compiles: bool = False
+
+    @property
+    def store(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.run, self.part)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended.
+
+    Attributes:
+        status: `done`, `failed` or `stopped` (asked to stop; not a failure, not done).
+        error: why it failed, for the user.
+        seconds: this job's share of the batch's wall time.
+        hits, computed: style targets found in the cache, and computed.
+        about: of a failed job, what it was to be made of; see `about_job`.
+    """
+
+    name: str
+    key: str
+    status: str
+    seconds: float = 0.0
+    error: str | None = None
+    error_type: str | None = None
+    hits: int = 0
+    computed: int = 0
+    warnings: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How one batch ended.
+
+    Attributes:
+        slot: the slot's name.
+        seconds: wall time by phase: `read`, `targets`, `optimize`, `write`.
+        busy_s: wall time of all.
+        fits: how many jobs fitted at once after memory ran out, or None if it did not.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    slot: str
+    device: str
+    seconds: Mapping[str, float]
+    busy_s: float
+    fits: int | None = None
+
+
+def about_job(job: Job) -> dict[str, Any]:
+    """What a failure says of its job: content, style, its pictures with weights, swept values."""
+    return {
+        "content": str(job.content.path),
+        "style": job.style.label,
+        "style_parts": {str(path): weight for path, weight in job.style.parts},
+        "swept": dict(job.point),
+    }
+
+
+def failed(job: Job, error: Exception, kind: str = "") -> Outcome:
+    """The outcome of a job that failed for `error`."""
+    name = kind or type(error).__name__
+    about = about_job(job)
+    return Outcome(job.name, job.key, "failed", error=str(error), error_type=name, about=about)

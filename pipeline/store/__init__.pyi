@@ -1,0 +1,17 @@
+from .mirror import mirror_others as mirror_others
+from .run_folder import RunFolder as RunFolder
+from .run_folder import RunLock as RunLock
+from .run_folder import now as now
+from .run_folder import to_json as to_json
+from .shards import Shards as Shards
+from .shards import records_in as records_in
+from .targets import TargetsKey as TargetsKey
+from .targets import blend_targets as blend_targets
+from .targets import cache_folder as cache_folder
+from .targets import find_means as find_means
+from .targets import load_means as load_means
+from .targets import normalization_cache as normalization_cache
+from .targets import normalized as normalized
+from .targets import save_means as save_means
+from .targets import split_scales as split_scales
+from .targets import targets_cache as targets_cache

@@ -1,0 +1,79 @@
+"""The other files of a dataset, such as labels, beside its stylized pictures.
+
+In: content folders. Out: the same files at the same relative places below the output's `images/`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline.errors import RunFolderError
+from pipeline.files import cannot_write
+from pipeline.pictures import is_image_name
+
+
+def mirror_others(
+    folders: Iterable[Path], target: Path, how: str, temporary: Path, skip: Path
+) -> int:
+    """Copies or links every file of `folders` that is no picture; those that are there and as new
+    are left alone.
+
+    Args:
+        target: where the folders' contents go.
+        how: `copy`, or `link` for hard links (copies where the file system has none).
+        temporary: an existing folder on the target's disk.
+        skip: a folder that is left out, such as a run folder within one of `folders`.
+
+    Returns:
+        files that were written.
+
+    Raises:
+        RunFolderError: two folders have a file of one name, or it cannot be written.
+    """
+    written = 0
+    taken: dict[Path, Path] = {}
+    for source, relative in _others(folders, skip):
+        place = target / relative
+        if place in taken:
+            raise RunFolderError(
+                f"{source} and {taken[place]} would both be {place}; take one folder out of "
+                f"`content`, or leave `others` out"
+            )
+        taken[place] = source
+        if place.exists() and place.stat().st_mtime_ns >= source.stat().st_mtime_ns:
+            continue
+        try:
+            _place(source, place, how, temporary / "other")
+        except OSError as error:
+            raise cannot_write(place, error) from error
+        written += 1
+    return written
+
+
+def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, Path]]:
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if skip in path.parents or hidden or is_image_name(path):
+                continue
+            if path.is_file():
+                yield path, path.relative_to(folder)
+
+
+def _place(source: Path, place: Path, how: str, draft: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft.unlink(missing_ok=True)
+    try:
+        if how == "link":
+            os.link(source, draft)
+        else:
+            shutil.copy2(source, draft)
+    except OSError as error:
+        if how != "link" or error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+            raise
+        shutil.copy2(source, draft)
+    draft.replace(place)

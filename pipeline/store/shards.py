@@ -1,0 +1,201 @@
+"""Finished jobs as WebDataset tar shards: picture and record of one job under one key.
+
+In: a run folder and jobs that are done in it. Out: `shards/<number>.tar`, and beside each an index
+of what is in it. A shard is written whole, then renamed, and never changed again; only then do its
+loose files go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RunFolderError
+from pipeline.files import cannot_write, write_atomic
+from pipeline.plan import Job
+from pipeline.store.run_folder import RunFolder, to_json
+
+
+class Shards:
+    """The shards of a run, and what is done but in none of them yet.
+
+    Args:
+        store: the run folder; a part of a run writes shards of its own.
+        size: jobs in a shard; 0 keeps loose files, and then nothing here does anything.
+    """
+
+    def __init__(self, store: RunFolder, size: int) -> None:
+        self.store, self.size = store, size
+        self.folder = store.path / "shards"
+        self._keys: set[int] = set()
+        self._names: set[int] = set()
+        self._loose: list[tuple[str, str]] = []  # name and suffix of the picture
+        if size:
+            for path in sorted(self.folder.glob("*.tar")):
+                for name, key in _index(path).items():
+                    self._keys.add(_short(key))
+                    self._names.add(_short_name(name))
+
+    def is_done(self, job: Job) -> bool:
+        """Whether a job is done, in a shard or as loose files.
+
+        Raises:
+            RunFolderError: a shard holds the job as made by other settings.
+        """
+        if self._holds(job):
+            return True
+        if self.size and _short_name(job.name) in self._names:
+            raise RunFolderError(
+                f"{self.folder}: holds {job.name} made of other pictures or settings, and shards "
+                f"are never changed; choose another `output`"
+            )
+        return self.store.is_done(job.name, job.key, job.settings)
+
+    def _holds(self, job: Job) -> bool:
+        return bool(self.size) and _short(job.key) in self._keys
+
+    def settle(self, job: Job) -> bool:
+        """As `is_done`; loose files then wait for a shard, or go if they are in one already.
+
+        Raises:
+            RunFolderError: as `is_done` and `add`.
+        """
+        if not self.is_done(job):
+            return False
+        if self._holds(job):
+            self._remove(job.name, job.settings.format)  # left by a run that was killed just then
+        else:
+            self.add(job.name, job.settings.format)
+        return True
+
+    def add(self, name: str, suffix: str) -> None:
+        """A job is done; full shards are written.
+
+        Raises:
+            RunFolderError: no space or no rights; the loose files stay.
+        """
+        if self.size:
+            self._loose.append((name, suffix))
+            if len(self._loose) >= self.size:
+                self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits as a shard.
+
+        Raises:
+            RunFolderError: no space or no rights; the loose files stay.
+        """
+        if not self._loose:
+            return
+        path = self._next_path()
+        held: dict[str, str] = {}
+        draft = self.store.temporary / path.name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                with tarfile.open(fileobj=file, mode="w") as tar:
+                    for name, suffix in self._loose:
+                        self._pack(tar, name, suffix, held)
+                file.flush()
+                os.fsync(file.fileno())
+            size = draft.stat().st_size
+            draft.replace(path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise cannot_write(path, error) from error
+        about = {"bytes": size, "jobs": held}
+        write_atomic(path.with_suffix(".json"), to_json(about), self.store.temporary)
+        for name, suffix in self._loose:
+            self._remove(name, suffix)
+        self._names |= {_short_name(name) for name in held}
+        self._keys |= {_short(key) for key in held.values()}
+        self._loose = []
+
+    def _next_path(self) -> Path:
+        prefix = f"{self.store.part}-" if self.store.part else ""
+        taken = [p.stem.removeprefix(prefix) for p in self.folder.glob(f"{prefix}*.tar")]
+        numbers = [int(name) for name in taken if name.isdigit()]
+        return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}.tar"
+
+    def _pack(self, tar: tarfile.TarFile, name: str, suffix: str, held: dict[str, str]) -> None:
+        record = self.store.record(name)
+        if record is None:
+            raise RunFolderError(
+                f"{self.store.record_path(name)}: is gone; was it deleted while the run went on?"
+            )
+        key = sample_key(name)
+        picture = self.store.images / f"{name}.{suffix}"
+        for kind, path in ((suffix, picture), ("json", self.store.record_path(name))):
+            data = path.read_bytes()
+            info = tarfile.TarInfo(f"{key}.{kind}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        held[name] = record["key"]
+
+    def _remove(self, name: str, suffix: str) -> None:
+        self.store.record_path(name).unlink(missing_ok=True)
+        (self.store.images / f"{name}.{suffix}").unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Writes what waits, and removes the folders that are empty now; no worker runs any more.
+
+        Raises:
+            RunFolderError: as `flush`.
+        """
+        if self.size:
+            self.flush()
+            for folder in sorted(self.store.images.rglob("*"), reverse=True):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+def sample_key(name: str) -> str:
+    """A job's key in a shard. WebDataset ends keys at the first dot of the file's name, so there is
+    none; where there was one, a hash keeps keys apart."""
+    folder, slash, last = name.rpartition("/")
+    if "." not in last:
+        return name
+    return f"{folder}{slash}{last.replace('.', '_')}-{_short_name(name):016x}"
+
+
+def _short(key: str) -> int:
+    return int(key[:16], 16)
+
+
+def _short_name(name: str) -> int:
+    return _short(hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest())
+
+
+def _index(path: Path) -> dict[str, str]:
+    """Names and keys of the jobs in a shard; from the shard itself if its index is not there."""
+    try:
+        index: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
+        if path.stat().st_size == index["bytes"]:
+            return dict(index["jobs"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        pass  # the run was killed between the two; the shard itself is whole
+    return {record["name"]: record["key"] for record in records_in(path)}
+
+
+def records_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The records in a shard.
+
+    Raises:
+        RunFolderError: damaged.
+    """
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.name.endswith(".json") else None
+                if file is not None:
+                    yield json.loads(file.read())
+    except (tarfile.TarError, json.JSONDecodeError) as error:
+        raise RunFolderError(
+            f"{path}: damaged shard ({error}); delete it, and its jobs are made again"
+        ) from error

@@ -1,0 +1,17 @@
+"""The versions that records and keys name; whoever changes what one stands for raises it here."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("nst")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+# Of all the code between a job's tensors and its pixels; part of every job key.
+ALGORITHM = 3
+# Of all the code between a style picture's bytes and its targets; part of every cache key.
+PREPROCESSING = 2
+# Of a record's JSON.
+RECORD_SCHEMA = 1

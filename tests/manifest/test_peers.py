@@ -1,0 +1,120 @@
+"""Other tools' commands as manifests."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import Settings, import_command, load_manifest
+from pipeline.manifest.peers import TOOLS
+
+
+def imported(tool: str, command: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(import_command(tool, shlex.split(command)))
+    return found
+
+
+def test_without_options_it_is_the_preset() -> None:
+    found = imported("neural-style", "-content_image a.jpg -style_image b.jpg")
+    assert found["content"] == ["a.jpg"] and found["style"] == ["b.jpg"]
+    assert found["settings"] == {"preset": "neural-style"}
+    settings = Settings.model_validate(found["settings"])
+    assert (settings.content_weight, settings.style_weight, settings.steps) == (5, 100, 1000)
+    found = imported("style-transfer-pytorch", "a.jpg b.jpg")
+    assert found["settings"] == {"preset": "style-transfer-pytorch"}
+
+
+def test_neural_style_options_become_settings() -> None:
+    found = imported(
+        "neural-style",
+        "th neural_style.lua -content_image a.jpg -style_image b.jpg,c.jpg "
+        "-style_blend_weights 3,7 -image_size 640 -num_iterations 500 -tv_weight 0.002 "
+        "-init image -optimizer adam -learning_rate 5 -style_scale 0.5 -original_colors 1 "
+        "-pooling avg -seed 7 -content_layers relu4_2,relu5_2 -style_layers conv1_1 "
+        "-save_iter 50 -normalize_gradients 1 -output_image out/x.jpg",
+    )
+    assert found["style"] == [{"name": "blend", "blend": {"b.jpg": 3.0, "c.jpg": 7.0}}]
+    assert found["output"] == "out/x"
+    settings = Settings.model_validate(found["settings"])
+    assert (settings.size, settings.steps, settings.init, settings.seed) == (640, 500, "content", 7)
+    assert settings.tv_weight == pytest.approx(0.002 * 255**2 / 2)
+    assert settings.learning_rate == pytest.approx(5 / 255) and settings.adam_decay == 0.999
+    assert (settings.style_scale, settings.color, settings.pooling) == (
+        0.5,
+        "original_colors",
+        "avg",
+    )
+    assert settings.content_layers == {"conv4_2": 1, "conv5_2": 1}
+    assert settings.style_layers == {"conv1_1": 1}
+    assert (settings.save_every, settings.gradient_norm, settings.format) == (50, 1, "jpg")
+
+
+def test_neural_style_pt_has_absolute_differences() -> None:
+    settings = Settings.model_validate(imported("neural-style-pt", "-seed 1")["settings"])
+    assert settings.tv_loss == "sum_absolute"
+    assert settings.tv_weight == pytest.approx(1e-3 * 255)
+
+
+def test_style_transfer_pytorch_options_become_settings() -> None:
+    found = imported(
+        "style-transfer-pytorch",
+        "style_transfer c.jpg s.jpg t.jpg -s 1024 -sw 1 2 -ms 64 -i 300 -ii 700 -ss 0.03 -ad 0.9 "
+        "-cw 0.05 -tw 1 -r 3 --init gray --style-scale-fac 2 --pooling l2 --devices cuda:0 cuda:1",
+    )
+    assert found["style"] == [{"name": "blend", "blend": {"s.jpg": 1.0, "t.jpg": 2.0}}]
+    settings = Settings.model_validate(found["settings"])
+    assert (settings.size, settings.scale_start, settings.steps) == (1024, 64, (700, 300))
+    assert (settings.learning_rate, settings.average, settings.seed) == (0.03, 0.9, 3)
+    assert (settings.content_weight, settings.tv_weight) == (0.05, 1)
+    assert (settings.init, settings.style_scale) == ("gray", 2)
+    assert (settings.pooling, settings.pooling_scale) == ("l2", 1.56)
+
+
+def test_what_has_no_setting_is_said() -> None:
+    text = import_command("neural-style", shlex.split("-gpu 0 -print_iter 10 -disable_check"))
+    assert "# -gpu 0: chosen with `nst batch --devices`\n" in text
+    assert "# -print_iter 10: " in text and "# -disable_check: " in text
+
+
+@pytest.mark.parametrize(
+    "tool, command, said",
+    [
+        ("neural-styel", "", "known are neural-style"),
+        (
+            "neural-style",
+            "-content_imag a",
+            "-content_imag: unknown option; did you mean -content_",
+        ),
+        ("neural-style", "-image_size x", "-image_size: 'x' is no number"),
+        ("neural-style", "-image_size", "-image_size: needs a value"),
+        ("neural-style", "-image_size 3", "size"),
+        ("neural-style", "-pooling l3", "'l3' is none of max, avg"),
+        ("neural-style", "-style_image a,b -style_blend_weights 1", "2 styles, but 1 weights"),
+        ("style-transfer-pytorch", "a.jpg", "at least one style"),
+    ],
+)
+def test_what_is_wrong_is_said(tool: str, command: str, said: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        import_command(tool, shlex.split(command))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_manifest_is_one(tool: str, tmp_path: Path, picture: Callable[..., Path]) -> None:
+    picture("a.png"), picture("b.png")
+    words = "-content_image a.png -style_image b.png"
+    text = import_command(tool, ("a.png b.png" if "transfer" in tool else words).split())
+    path = tmp_path / "m.yaml"
+    path.write_text(text.replace("  weights: models/vgg19-d01eb7cb.pth\n", ""))
+    assert len(load_manifest(path).contents) == 1
+
+
+def test_the_readme_has_every_option() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    for options in TOOLS.values():
+        for option in options:
+            assert f"`{option}`" in text, option

@@ -1,0 +1,90 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.method.optimizers import LBFGS, Optimizer, make_optimizer
+
+torch.manual_seed(0)
+CURVATURES = torch.rand(3, 12) * 4 + 0.5
+STARTS = torch.randn(3, 12)
+RATES = torch.tensor([0.05, 0.1, 0.2])
+
+
+def objective(x: Tensor, curvature: Tensor) -> Tensor:
+    return (curvature * (x - 1).square()).sum() + (x**4).sum() * 0.1
+
+
+def run(optimizer: Optimizer, steps: int, rates: Tensor) -> Tensor:
+    x = STARTS.clone()
+    for _ in range(steps):
+        y = x.clone().requires_grad_()
+        total = sum(objective(y[i], CURVATURES[i]) for i in range(3))
+        (gradient,) = torch.autograd.grad(total, y)
+        optimizer.step(x, gradient, rates)
+    return x
+
+
+def alone(make: Callable[[Tensor, int], torch.optim.Optimizer], index: int, steps: int) -> Tensor:
+    x = STARTS[index].clone().requires_grad_()
+    optimizer = make(x, index)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = objective(x, CURVATURES[index])
+        loss.backward()
+        return float(loss)
+
+    for _ in range(steps):
+        optimizer.step(closure)
+    return x.detach()
+
+
+@pytest.mark.parametrize("decay", [0.99, 0.999])
+def test_adam_follows_torch(decay: float) -> None:
+    ours = run(make_optimizer("adam", 20, False, decay), 60, RATES)
+    for i in range(3):
+        theirs = alone(
+            lambda x, i: torch.optim.Adam([x], lr=float(RATES[i]), betas=(0.9, decay)), i, 60
+        )
+        torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_lbfgs_follows_torch_past_a_full_history() -> None:
+    ours = run(LBFGS(corrections=5), 15, RATES)
+    for i in range(3):
+        theirs = alone(
+            lambda x, i: torch.optim.LBFGS(
+                [x], lr=float(RATES[i]), max_iter=1, history_size=5, tolerance_grad=0.0,
+                tolerance_change=0.0,
+            ), i, 15,
+        )  # fmt: skip
+        torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_lbfgs_within_bounds_reaches_the_constrained_minimum() -> None:
+    # (x - c)^2 with the minimum outside [0, 1] in some pixels: there the bound is the answer.
+    wanted = torch.tensor([[-0.5, 0.2, 0.7, 1.8, 0.4, 1.1]]).view(1, 1, 2, 3)
+    weights = torch.tensor([1.0, 9.0, 4.0, 2.0, 0.5, 3.0]).view(1, 1, 2, 3)
+    optimizer, x = LBFGS(corrections=10, longest=0.05), torch.full((1, 1, 2, 3), 0.5)
+    for _ in range(120):
+        before = x.clone()
+        optimizer.step(x, 2 * weights * (x - wanted), torch.ones(1))
+        assert float((x - before).square().mean().sqrt()) <= 0.05 + 1e-6
+        optimizer.clamp(x)
+    torch.testing.assert_close(x, wanted.clamp(0, 1), rtol=0, atol=1e-3)
+
+
+def test_carried_scaling_is_that_of_the_larger_picture() -> None:
+    # For a mean of squares the Hessian is 2/n: a picture four times as large needs steps 4 times.
+    def gradient(x: Tensor) -> Tensor:
+        return 2 * x / x[0].numel()
+
+    optimizer, x = LBFGS(corrections=5), torch.rand(1, 1, 4, 4)
+    for _ in range(3):
+        optimizer.step(x, gradient(x), torch.ones(1))
+    optimizer.enlarge((8, 8))
+    larger = torch.rand(1, 1, 8, 8)
+    optimizer.step(larger, gradient(larger), torch.ones(1))
+    torch.testing.assert_close(larger, torch.zeros_like(larger), rtol=0, atol=1e-5)

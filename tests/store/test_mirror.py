@@ -1,0 +1,50 @@
+"""A dataset's other files beside its pictures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RunFolderError
+from pipeline.store import mirror_others
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in (
+        "in/train/cat/1.png",
+        "in/train/cat/1.txt",
+        "in/labels.csv",
+        "in/.git/config",
+        "in/run/x.txt",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_all_but_pictures_and_hidden_files_go_along(tree: Path, how: str) -> None:
+    (tree / "tmp").mkdir()
+    assert mirror_others([tree / "in"], tree / "out", how, tree / "tmp", tree / "in/run") == 2
+    found = sorted(p.relative_to(tree / "out").as_posix() for p in (tree / "out").rglob("*.*"))
+    assert found == ["labels.csv", "train/cat/1.txt"]
+    linked = (tree / "out/labels.csv").stat().st_nlink == 2
+    assert linked == (how == "link")
+    assert mirror_others([tree / "in"], tree / "out", how, tree / "tmp", tree / "in/run") == 0
+    (tree / "in/labels.csv").write_text("new")
+    os.utime(tree / "in/labels.csv", (4e9, 4e9))
+    assert mirror_others([tree / "in"], tree / "out", "copy", tree / "tmp", tree / "in/run") == (
+        how == "copy"
+    )
+    assert (tree / "out/labels.csv").read_text() == "new"
+    assert not list((tree / "tmp").iterdir())
+
+
+def test_two_files_of_one_name_are_told(tree: Path) -> None:
+    (tree / "tmp").mkdir()
+    with pytest.raises(RunFolderError, match="would both be"):
+        mirror_others(
+            [tree / "in", tree / "in/train/.."], tree / "out", "copy", tree / "tmp", tree / "in/run"
+        )

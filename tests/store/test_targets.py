@@ -1,0 +1,130 @@
+"""The cache of style targets: hits, damage, rights, many processes."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.store import TargetsKey, blend_targets, cache_folder, split_scales
+from pipeline.store.targets import TensorCache
+
+
+def key(**changes: object) -> str:
+    values: dict[str, object] = {
+        "style": "a" * 64,
+        "sizes": ((64, 48),),
+        "backbone": "b" * 64,
+        "pooling": "avg",
+        "pooling_scale": 1.0,
+        "statistic": "gram",
+        "padding": "replicate",
+        "layers": ("conv1_1",),
+        "background": "white",
+    }
+    return TargetsKey(**{**values, **changes}).digest()  # type: ignore[arg-type]
+
+
+class Maker:
+    """Counts how often it is asked to compute."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> dict[str, Tensor]:
+        self.calls += 1
+        return {"0.conv1_1": torch.arange(9.0).view(3, 3)}
+
+
+def test_the_second_time_is_a_hit_with_the_same_values(tmp_path: Path) -> None:
+    make, cache = Maker(), TensorCache(tmp_path)
+    first = cache.get(key(), make, {})
+    second = cache.get(key(), make, {})
+    assert (first.hit, second.hit, make.calls) == (False, True, 1)
+    assert torch.equal(first.tensors["0.conv1_1"], second.tensors["0.conv1_1"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"style": "c" * 64},
+        {"sizes": ((64, 49),)},
+        {"backbone": "c" * 64},
+        {"pooling": "max"},
+        {"pooling_scale": 2.0},
+        {"statistic": "wasserstein"},
+        {"mask": "d" * 64},
+        {"color": ("preserve_luminance", "cholesky", "e" * 64)},
+        {"stretch": True},
+        {"padding": "zeros"},
+        {"layers": ("conv1_1", "conv2_1")},
+        {"background": "black"},
+        {"preprocessing": 99},
+    ],
+)
+def test_all_that_decides_targets_is_in_the_key(change: dict[str, object]) -> None:
+    assert key(**change) != key()
+
+
+def test_a_damaged_file_is_reported_and_computed_anew(tmp_path: Path) -> None:
+    make, cache = Maker(), TensorCache(tmp_path)
+    cache.get(key(), make, {})
+    path = cache.path(key())
+    path.write_bytes(path.read_bytes()[:20])
+    found = cache.get(key(), make, {})
+    assert (found.hit, make.calls) == (False, 2)
+    assert "damaged cache file" in found.warnings[0]
+    assert cache.get(key(), make, {}).hit
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    found = TensorCache(tmp_path / "file").get(key(), Maker(), {})
+    assert not found.hit
+    assert found.tensors["0.conv1_1"].shape == (3, 3)
+    assert "the cache could not be used" in found.warnings[0]
+
+
+def test_many_at_once_compute_once(tmp_path: Path) -> None:
+    make = Maker()
+    threads = [
+        threading.Thread(target=lambda: TensorCache(tmp_path).get(key(), make, {}))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert make.calls == 1
+
+
+def test_clearing_leaves_nothing(tmp_path: Path) -> None:
+    cache = TensorCache(tmp_path)
+    cache.get(key(), Maker(), {})
+    assert cache.clear()[0] == 1
+    assert cache.files() == []
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_the_folder_is_the_argument_then_the_variable_then_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NST_CACHE_DIR", os.fspath(tmp_path / "b"))
+    assert cache_folder(tmp_path / "a") == tmp_path / "a"
+    assert cache_folder() == tmp_path / "b"
+    monkeypatch.delenv("NST_CACHE_DIR")
+    assert "nst" in str(cache_folder())
+
+
+def test_blends_are_weighted_means_of_grams() -> None:
+    one, two = {"conv1_1": torch.ones(2, 2)}, {"conv1_1": torch.full((2, 2), 5.0)}
+    assert torch.equal(
+        blend_targets([(one, 0.25), (two, 0.75)])["conv1_1"], torch.full((2, 2), 4.0)
+    )
+
+
+def test_scales_are_told_apart_beyond_ten() -> None:
+    tensors = {f"{i}.conv1_1": torch.tensor(float(i)) for i in range(12)}
+    assert [float(s["conv1_1"]) for s in split_scales(tensors, 12)] == list(range(12))
