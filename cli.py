@@ -10,17 +10,24 @@ import typer
 
 from pipeline import commands
 from pipeline.errors import NstError
+from pipeline.version import __version__
 
+_HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     no_args_is_help=True,
+    context_settings=_HELP,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Batch neural style transfer: a manifest of content x style pairs and grids in, pictures "
-    "and records out.",
 )
-cache_app = typer.Typer(no_args_is_help=True, help="Look at or clear the cache of style targets.")
-weights_app = typer.Typer(help="List backbone weights, or fetch them ahead of time.")
+cache_app = typer.Typer(
+    no_args_is_help=True,
+    context_settings=_HELP,
+    help="Look at or clear the cache of style targets.",
+)
+weights_app = typer.Typer(
+    context_settings=_HELP, help="List backbone weights, or fetch them ahead of time."
+)
 app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 
@@ -35,6 +42,60 @@ CacheDir = Annotated[
 ]
 MaxJobs = Annotated[int, typer.Option(help="Refuse plans with more jobs.", min=1)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+RunArgument = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
+Engine = Annotated[str, typer.Option(help="local, inline, dask or ray.")]
+Address = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Of a Dask or Ray cluster.", show_default=False),
+]
+Workers = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="Of a cluster made here.", min=1, show_default=False),
+]
+Shard = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="i/n: run the i-th of n parts of the plan.", show_default=False),
+]
+Retries = Annotated[int, typer.Option(help="After a worker died over a job.", min=0)]
+Timeout = Annotated[float, typer.Option(help="Seconds for a batch; 0: none.", min=0)]
+Stall = Annotated[
+    float, typer.Option(help="Seconds without a step until a worker is ended.", min=0)
+]
+CheckpointEvery = Annotated[
+    float, typer.Option(help="Seconds between checkpoints of long jobs; 0: none.", min=0)
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
+FailedOnly = Annotated[bool, typer.Option("--failed-only", help="Only jobs that failed before.")]
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Have torch compile the network; about 20 s for each size."),
+]
+WithReport = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
+]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write losses and pictures for TensorBoard.")
+]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"nst {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nst(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Batch neural style transfer: a manifest of content x style pairs and grids in, pictures and
+    records out."""
 
 
 @app.command(epilog="Example: nst batch manifests/quickstart.yaml")
@@ -43,45 +104,21 @@ def batch(
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
     max_jobs: MaxJobs = 10_000_000,
-    engine: Annotated[str, typer.Option(help="local, inline, dask or ray.")] = "local",
-    address: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Of a Dask or Ray cluster.", show_default=False),
-    ] = None,
-    workers: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Of a cluster made here.", min=1, show_default=False),
-    ] = None,
-    shard: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="i/n: run the i-th of n parts of the plan.", show_default=False),
-    ] = None,
-    retries: Annotated[int, typer.Option(help="After a worker died over a job.", min=0)] = 2,
-    timeout: Annotated[float, typer.Option(help="Seconds for a batch; 0: none.", min=0)] = 0,
-    stall: Annotated[
-        float, typer.Option(help="Seconds without a step until a worker is ended.", min=0)
-    ] = 900,
-    checkpoint_every: Annotated[
-        float, typer.Option(help="Seconds between checkpoints of long jobs; 0: none.", min=0)
-    ] = 60,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = (
-        False
-    ),
-    failed_only: Annotated[
-        bool, typer.Option("--failed-only", help="Only jobs that failed before.")
-    ] = False,
-    compile: Annotated[
-        bool,
-        typer.Option("--compile", help="Have torch compile the network; about 20 s for each size."),
-    ] = False,
-    with_report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
-    ] = True,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write losses and pictures for TensorBoard.")
-    ] = False,
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
+    shard: Shard = None,
+    retries: Retries = 2,
+    timeout: Timeout = 0,
+    stall: Stall = 900,
+    checkpoint_every: CheckpointEvery = 60,
+    fail_fast: FailFast = False,
+    failed_only: FailedOnly = False,
+    compile: Compile = False,
+    with_report: WithReport = True,
+    tensorboard: Tensorboard = False,
     quiet: Quiet = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    json_lines: JsonLines = False,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
     how = commands.parse_run_options(
@@ -110,7 +147,7 @@ def batch(
 
 @app.command(epilog="Example: nst report runs/quickstart")
 def report(
-    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    run: RunArgument,
 ) -> None:
     """Write report.html: the run as one page that opens from disk."""
     raise typer.Exit(commands.write_report(run))
@@ -120,7 +157,7 @@ def report(
     epilog="Example: nst sheet runs/quickstart --rows style --cols style_weight -o sheet.png"
 )
 def sheet(
-    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    run: RunArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A .png or .pdf file.", show_default=False)
     ],
@@ -138,7 +175,7 @@ def sheet(
 
 @app.command(epilog="Example: nst best runs/quickstart")
 def best(
-    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    run: RunArgument,
     balance: Annotated[
         float, typer.Option(help="Content loss that a unit of style loss is worth.", min=0)
     ] = 3.0,
@@ -157,7 +194,7 @@ def best(
 
 @app.command(epilog="Example: nst status runs/quickstart")
 def status(
-    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    run: RunArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again until it ends.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -201,11 +238,9 @@ def run(
 ) -> None:
     """Stylize one pair of pictures."""
     values = commands.parse_settings(settings or [])
+    request = commands.PairRequest(content, style, output, values, backbone, weights)
     options = commands.Options(devices, cache_dir)
-    code = commands.run_pair(
-        content, style, output, values, backbone, weights, options, quiet=quiet
-    )
-    raise typer.Exit(code)
+    raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 
 
 @app.command(epilog="Example: nst schema > nst.schema.json")
@@ -246,7 +281,7 @@ def import_(
 
 @app.command(epilog="Example: nst clean runs/town")
 def clean(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: RunArgument,
 ) -> None:
     """Delete what a run kept along the way: frames and checkpoints; pictures and records stay."""
     commands.clean_run(run)

@@ -63,7 +63,7 @@ def drive(manifest: Path) -> int:
     read = load_manifest(manifest)
     store = RunFolder(read.output)
     with RunLock(store):
-        plan, context, _ = prepare_run(read, options, store, keep=True)
+        plan, context, _ = prepare_run(read, options, store)
         store.begin(read.text, {})
         return run_plan(plan, context, Progress(), options.run, chaotic_work).exit_code
 
@@ -87,7 +87,7 @@ class Watch:
             if self.finished.setdefault(path, moment) != moment:
                 self.twice += 1
                 self.finished[path] = moment
-        self.processes |= {int(state["pid"]) for state in self.store.slots()}
+        self.processes |= {state.pid for state in self.store.live.slots()}
 
 
 def is_alive(pid: int) -> bool:
@@ -142,8 +142,8 @@ def one_seed(
                 accident(happened[-1], driver, watch, folder, draw)
                 next_at = time.monotonic() + draw.uniform(0.5, 4)
         (folder / "ballast").unlink(missing_ok=True)
-        summary = store.summaries().get("", {})
-        if driver.returncode in (0, 1) and summary.get("ended") and not summary.get("problem"):
+        summary = store.summaries().get("")
+        if driver.returncode in (0, 1) and summary and summary.ended and not summary.problem:
             break
     time.sleep(2.5)  # what was left without a driver has noticed by now
     watch.look()
@@ -163,10 +163,9 @@ def memory_errors(store: RunFolder) -> int:
 def judge(folder: Path, watch: Watch) -> dict[str, object]:
     """Done, explained, and what must not be."""
     store = watch.store
-    done = {r["name"]: r for r in store.records()}
+    done = {r.name: r for r in store.records()}
     wrong = sum(
-        hashlib.sha256((store.path / r["output"]["path"]).read_bytes()).hexdigest()
-        != r["output"]["sha256"]
+        hashlib.sha256((store.path / r.output.path).read_bytes()).hexdigest() != r.output.sha256
         for r in done.values()
     )
     # The plan as it was at the start: pictures that were replaced since have other keys.

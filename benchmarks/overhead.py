@@ -39,14 +39,13 @@ def real_jobs(folder: Path, contents: int, size: int, steps: int) -> dict[str, o
     batch_manifest(folder / "m.yaml", Options("auto", folder / "cache"), quiet=True)
     summary = RunFolder(folder / "run").summaries()[""]
     phases: dict[str, float] = {}
-    for use in summary["slots"].values():
-        for phase, seconds in use["phases_s"].items():
+    for use in summary.slots.values():
+        for phase, seconds in use.phases_s.items():
             phases[phase] = phases.get(phase, 0.0) + seconds
-    wall = summary["seconds"] * len(summary["slots"])
-    return {"jobs": summary["done"], "wall_s": wall, "phases_s": phases} | {
+    wall = summary.seconds * len(summary.slots)
+    return {"jobs": summary.done, "wall_s": wall, "phases_s": phases} | {
         "outside_the_step_loop": 1 - phases["optimize"] / wall,
-        "of_that_before_the_first_batch": 1
-        - sum(u["busy_s"] for u in summary["slots"].values()) / wall,
+        "of_that_before_the_first_batch": 1 - sum(u.busy_s for u in summary.slots.values()) / wall,
     }
 
 

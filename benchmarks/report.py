@@ -21,7 +21,7 @@ from PIL import Image
 
 from pipeline.manifest import Settings
 from pipeline.report import build_report
-from pipeline.store import RunFolder
+from pipeline.store import About, RunFolder
 
 
 def make_run(folder: Path, jobs: int) -> RunFolder:
@@ -56,8 +56,8 @@ def make_run(folder: Path, jobs: int) -> RunFolder:
             "device": "cpu", "precision": "bf16", "finished": "2026-01-01T00:00:00+00:00",
             "seconds": {"optimize": 3.0}, "targets": {"hits": 1, "computed": 0}, "losses": points,
         }  # fmt: skip
-        size = (64, 48)
-        store.write_job(str(record["name"]), "k", settings, buffer.getvalue(), size, record)
+        size, about = (64, 48), About.model_validate(record)
+        store.write_job(str(record["name"]), "k", settings, buffer.getvalue(), size, about)
     return store
 
 

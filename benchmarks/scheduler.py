@@ -26,8 +26,8 @@ from PIL import Image
 
 from pipeline.commands import Options, prepare_run
 from pipeline.manifest import load_manifest
-from pipeline.schedule import Progress, RunOptions, Summary, run_plan
-from pipeline.store import RunFolder, RunLock
+from pipeline.schedule import Progress, RunOptions, run_plan
+from pipeline.store import RunFolder, RunLock, Summary
 
 
 def make(folder: Path, contents: int, seeds: int) -> Path:
@@ -75,7 +75,7 @@ def run(manifest: Path, devices: str, stop_after: int) -> tuple[Summary, Watched
     store = RunFolder(read.output)
     progress = Watched(stop_after)
     with RunLock(store):
-        plan, context, _ = prepare_run(read, options, store, keep=True)
+        plan, context, _ = prepare_run(read, options, store)
         context = replace(context, threads=1)
         store.begin(read.text, {})
         return run_plan(plan, context, progress, RunOptions(), sleeping_work), progress

@@ -1,4 +1,4 @@
-"""Stand-ins for `pipeline.worker.run_batch`, imported by name in the workers of the benchmarks."""
+"""Stand-ins for `pipeline.slot.run_batch`, imported by name in the workers of the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pipeline.worker
 import torch
 
+import pipeline.slot.loop
 from pipeline.plan import Batch
 from pipeline.slot import Outcome, Report, RunContext, run_batch
+from pipeline.store import About, ContentInput, StyleInput
 
-_optimize = pipeline.worker.optimize
+_optimize = pipeline.slot.loop.optimize
+
+
+def _about(name: str) -> About:
+    """As little as a record has to say."""
+    content, style = ContentInput(path="c"), StyleInput(name="s", pictures=[])
+    return About(name=name, content=content, style=style, settings={}, swept={})
 
 
 def sleeping_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
@@ -27,7 +34,7 @@ def sleeping_work(context: RunContext, slot: int | None, batch: Batch) -> Report
     began, at = time.perf_counter(), time.time()
     time.sleep(float(os.environ.get("FAKE_S", "0")) * (1 + (slot or 0)))
     for job in batch.jobs:
-        context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), {})
+        context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), _about(job.name))
     outcomes = tuple(Outcome(job.name, job.key, "done") for job in batch.jobs)
     if "FAKE_JOURNAL" in os.environ:
         with Path(os.environ["FAKE_JOURNAL"]).open("a") as file:
@@ -48,5 +55,5 @@ def chaotic_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
                 raise torch.OutOfMemoryError("injected: out of memory")
             yield step
 
-    pipeline.worker.optimize = optimize
+    pipeline.slot.loop.optimize = optimize
     return run_batch(context, slot, batch)

@@ -267,7 +267,7 @@ def nst_batch(folder: Path, weights: Weights, name: str, given: argparse.Namespa
         weight = record["settings"]["style_weight"]
         jobs.append(Job(content, style, given.content_weight, weight))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return Batch(seconds, store.summaries()[""]["seconds"], peak, jobs, pictures)
+    return Batch(seconds, store.summaries()[""].seconds, peak, jobs, pictures)
 
 
 def steps_to(losses: Sequence[float], goal: float) -> int | None:

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from pipeline.commands import Options, run_manifest, run_pair
+from pipeline.commands import Options, PairRequest, run_manifest, run_pair
 from pipeline.errors import ManifestError, WorkerError
-from pipeline.manifest import load_manifest, settings_problems
-from pipeline.schedule import Summary, make_progress
-from pipeline.store import RunFolder, records_in
+from pipeline.manifest import (
+    OLD_NAMES,
+    load_manifest,
+    old_name_warning,
+    settings_problems,
+    with_new_names,
+)
+from pipeline.schedule import make_progress
+from pipeline.store import RunFolder, Summary, records_in
 
 
 def stylize_pair(
@@ -49,6 +56,9 @@ def stylize_pair(
     problems = [f"{'.'.join(map(str, at))}: {text}" for at, text in settings_problems(settings)]
     if problems:
         raise ManifestError(problems)
+    for name in OLD_NAMES.keys() & settings.keys():
+        warnings.warn(old_name_warning(name), FutureWarning, stacklevel=2)
+    settings = with_new_names(settings)
     with tempfile.TemporaryDirectory(prefix="nst-") as name:
         folder = Path(name)
         for image, file in ((content, "content.png"), (style, "style.png")):
@@ -56,8 +66,9 @@ def stylize_pair(
             (known or image.convert("RGB")).save(folder / file)
         result = folder / "result.png"
         options = Options(devices, None)
-        given = (folder / "content.png", folder / "style.png", result)
-        code = run_pair(*given, settings, backbone, weights, options, quiet=True)
+        pictures = (folder / "content.png", folder / "style.png", result)
+        request = PairRequest(*pictures, settings, backbone, weights)
+        code = run_pair(request, options, quiet=True)
         if code or not result.exists():
             raise WorkerError("the picture could not be made; the reason was printed above")
         with Image.open(result) as made:
@@ -90,15 +101,15 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
     shards = sorted((folder / "shards").glob("*.tar"))
     packed = itertools.chain.from_iterable(map(records_in, shards))
     for record in packed if shards else RunFolder(folder).records():
-        last = record["losses"][-1] if record["losses"] else {}
+        last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
         yield {
-            "name": record["name"],
-            "content": record["content"]["path"],
-            "style": record["style"]["name"],
-            "image": str(folder / record["output"]["path"]),
-            **record["swept"],
-            **{f"settings.{name}": value for name, value in record["settings"].items()},
+            "name": record.name,
+            "content": record.content.path,
+            "style": record.style.name,
+            "image": str(folder / record.output.path),
+            **record.swept,
+            **{f"settings.{name}": value for name, value in record.settings.items()},
             **{f"loss.{name}": value for name, value in last.items() if name != "step"},
-            "seconds": sum(record["seconds"].values()),
-            "record": record,
+            "seconds": sum(record.seconds.values()),
+            "record": record.plain(),
         }

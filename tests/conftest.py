@@ -1,12 +1,19 @@
 """Small pictures made in the test, and a cache that no other run shares."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+# Several tests run side by side, each in a process of its own: with torch's threads for all cores
+# in each of them, they would wait for each other. Set before torch is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from worlds import World
 
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
@@ -29,3 +36,11 @@ def picture(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def world(tmp_path: Path, picture: Callable[..., Path]) -> Callable[[list[int]], World]:
+    """Makes a plan of one job a seed, each of which does what its seed says."""
+    picture("c.png", 1)
+    picture("s.png", 2)
+    return lambda seeds: World(tmp_path, seeds)

@@ -1,14 +1,21 @@
 """A run folder as workers leave it, made without running anything."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from pipeline.manifest import Settings
-from pipeline.store import RunFolder
+from pipeline.store import About, ContentInput, Failure, RunFolder, StyleInput
 
 EVIL = "</script><script>alert(1)</script>"
+
+
+def bare_record(name: str, **more: Any) -> About:
+    """As little as a record has to say, beside its output."""
+    content, style = ContentInput(path="c"), StyleInput(name="s", pictures=[])
+    return About(name=name, content=content, style=style, settings={}, swept={}, **more)
 
 
 def add_job(
@@ -42,6 +49,33 @@ def add_job(
         "targets": {"hits": 1, "computed": 0},
         "losses": losses,
     }
-    store.write_job(name, "k" * 64, settings, path.read_bytes(), (64, 48), record)
+    about = About.model_validate(record)
+    store.write_job(name, "k" * 64, settings, path.read_bytes(), (64, 48), about)
     path.unlink()
     return name
+
+
+def small_run(folder: Path, picture: Callable[..., Path]) -> Path:
+    """2 contents x 2 styles x 2 weights, one of them missing, and one failure."""
+    pictures = [picture(f"{n}.png", i) for i, n in enumerate(("a", "b", "red", "blue"))]
+    for i, content in enumerate(pictures[:2]):
+        for j, style in enumerate(pictures[2:]):
+            for weight in (2.0, 10.0):
+                if (i, j, weight) != (1, 1, 10.0):
+                    color = (100 * i, 100 * j, int(10 * weight))
+                    add_job(folder, content, style, color, style_weight=weight)
+    store = RunFolder(folder)
+    store.add_failure(
+        Failure.model_validate(
+            {
+                "name": f"b__blue__{EVIL}",
+                "error": f"broken: {EVIL}",
+                "time": "2026-01-01T00:00:09+00:00",
+                "content": str(pictures[1]),
+                "style": "blue",
+                "style_parts": {str(pictures[3]): 1.0},
+                "swept": {"style_weight": 10.0},
+            }
+        )
+    )
+    return folder

@@ -1,6 +1,6 @@
 """Batches that are over at once, or go wrong on purpose: what a job's seed says.
 
-Stands in for `pipeline.worker.run_batch` in tests and benchmarks of the scheduler; workers import
+Stands in for `pipeline.slot.run_batch` in tests and benchmarks of the scheduler; workers import
 it by name.
 """
 
@@ -8,8 +8,11 @@ import os
 import signal
 import time
 
+from fake_run import bare_record
+
 from pipeline.plan import Batch, Job
 from pipeline.slot import Outcome, Report, RunContext
+from pipeline.store import SlotState
 
 KILLED, HANGS, RAISES, FAILS, SLOW, KILLED_ONCE = 901, 902, 903, 904, 905, 906
 
@@ -17,7 +20,8 @@ KILLED, HANGS, RAISES, FAILS, SLOW, KILLED_ONCE = 901, 902, 903, 904, 905, 906
 def fake_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
     began = time.perf_counter()
     name = str(slot)
-    context.store.write_slot(name, {"slot": name, "time": time.time(), "pid": os.getpid()})
+    state = SlotState(slot=name, time=time.time(), pid=os.getpid())
+    context.store.live.write_slot(state)
     outcomes = tuple(_run(context, job, batch) for job in batch.jobs)
     return Report(outcomes, name, "fake", {}, time.perf_counter() - began)
 
@@ -34,8 +38,9 @@ def _run(context: RunContext, job: Job, batch: Batch) -> Outcome:
         return Outcome(job.name, job.key, "failed", error="on purpose", error_type="ImageError")
     if seed == SLOW:
         for _ in range(600):
-            if context.store.stop_asked():
+            if context.store.live.stop_asked():
                 return Outcome(job.name, job.key, "stopped")
             time.sleep(0.05)
-    context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), {"pid": os.getpid()})
+    about = bare_record(job.name, pid=os.getpid())
+    context.store.write_job(job.name, job.key, job.settings, b"fake", (1, 1), about)
     return Outcome(job.name, job.key, "done")

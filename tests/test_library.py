@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_run import small_run
 from PIL import Image
 
 from pipeline import records, run_batch_file, stylize_pair
@@ -41,3 +42,12 @@ def test_a_manifest_and_its_records(tmp_path: Path, picture: Callable[..., Path]
     rows = list(records(tmp_path / "run"))
     assert sorted(row["seed"] for row in rows) == [0, 1]
     assert all(row["loss.total"] > 0 and Path(row["image"]).exists() for row in rows)
+
+
+def test_records_are_flat_dicts(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    rows = list(records(small_run(tmp_path / "run", picture)))
+    assert len(rows) == 7
+    row = next(r for r in rows if r["name"] == "a__red__style_weight-10.0")
+    assert row["style_weight"] == row["settings.style_weight"] == 10
+    assert row["loss.style"] == pytest.approx(1 / 20) and row["seconds"] == 2.5
+    assert Path(row["image"]).exists()

@@ -1,5 +1,20 @@
-"""TODO."""
+"""What each command does, a file a command: from its arguments to the stages and back to text.
+
+In: what the command line parsed. Out: text on standard output and an exit code; errors are raised,
+not printed. Must not know how anything is done: that is the stages' below.
+
+- `options.py`, `output.py`: what several commands take, and print, alike
+- `prepare.py`, `run.py`: a manifest's jobs, and its run
+- `batch.py`, `plan.py` (and `estimate.py`), `pair.py` (`nst run`), `import_manifest.py`
+- `status.py`, `report.py` (and `nst sheet`), `best.py`, `clean.py`: a run folder
+- `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
+- `distill.py`
+
+A new command is a file here with one public function, and a few lines in `cli.py`.
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since most commands
+# need no torch, which takes seconds to load.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

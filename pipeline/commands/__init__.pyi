@@ -1,5 +1,4 @@
 from .batch import batch_manifest as batch_manifest
-from .batch import parse_run_options as parse_run_options
 from .best import rank_run as rank_run
 from .cache import clear_cache as clear_cache
 from .cache import show_cache as show_cache
@@ -10,14 +9,16 @@ from .doctor import check_machine as check_machine
 from .import_manifest import show_imported as show_imported
 from .look_up import show_presets as show_presets
 from .look_up import show_schema as show_schema
+from .options import Options as Options
+from .options import parse_run_options as parse_run_options
+from .pair import PairRequest as PairRequest
 from .pair import parse_settings as parse_settings
 from .pair import run_pair as run_pair
 from .plan import show_plan as show_plan
-from .prepare import Options as Options
-from .prepare import prepare_run as prepare_run
-from .prepare import run_manifest as run_manifest
 from .report import write_report as write_report
 from .report import write_sheet as write_sheet
+from .run import prepare_run as prepare_run
+from .run import run_manifest as run_manifest
 from .status import show_status as show_status
 from .tune import tune_cpu as tune_cpu
 from .weights import fetch_weights as fetch_weights

@@ -1,63 +1,25 @@
-"""TODO."""
+"""`nst batch`: runs a manifest, makes its report, says how it went.
+
+In: a manifest's path. Out: an exit code; the rest is in the run folder. A manifest that is wrong is
+told before torch is loaded.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.prepare import Options, _print_json, run_manifest
-from pipeline.errors import EngineError, ManifestError, NstError
-from pipeline.manifest import load_manifest, nearest
+from pipeline.commands.options import Options
+from pipeline.commands.output import print_json
+from pipeline.errors import NstError
+from pipeline.manifest import Manifest, load_manifest
 from pipeline.report import build_report, summary_writer, write_board
-from pipeline.schedule import ENGINES, Patience, RunOptions, Summary, duration, make_progress
-from pipeline.store import RunFolder
+from pipeline.schedule import Progress, duration, make_progress
+from pipeline.store import RunFolder, Summary
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
 _REPORTED = 50_000
-
-
-def parse_run_options(
-    *,
-    engine: str,
-    address: str | None,
-    workers: int | None,
-    shard: str | None,
-    retries: int,
-    timeout_s: float,
-    stall_s: float,
-    fail_fast: bool,
-    failed_only: bool,
-) -> RunOptions:
-    """The command line's words as options of a run.
-
-    Raises:
-        EngineError: an unknown engine, or an option that goes with another engine.
-        ManifestError: a shard that is not i/n.
-    """
-    if engine not in ENGINES:
-        raise EngineError(f"--engine {engine}: unknown" + nearest(engine, ENGINES))
-    for option, value in (("--address", address), ("--workers", workers)):
-        if value is not None and engine not in ("dask", "ray"):
-            raise EngineError(f"{option} goes with --engine dask or ray, not with {engine}")
-    return RunOptions(
-        engine=engine,
-        address=address,
-        workers=workers,
-        retries=retries,
-        patience=Patience(timeout_s, stall_s),
-        fail_fast=fail_fast,
-        failed_only=failed_only,
-        shard=_parse_shard(shard) if shard else None,
-    )
-
-
-def _parse_shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise ManifestError([f"--shard {text}: write i/n with 1 <= i <= n, such as 2/4"])
-    return int(match[1]), int(match[2])
 
 
 def batch_manifest(
@@ -70,27 +32,32 @@ def batch_manifest(
     tensorboard: bool = False,
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code."""
+    manifest = load_manifest(manifest_path)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
-    manifest = load_manifest(manifest_path)
+    from pipeline.commands.run import run_manifest  # loads torch, which takes seconds
+
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
-    if manifest.form.format == "webdataset":
-        with_report = False  # a page needs loose pictures
-    if with_report and summary.jobs > _REPORTED:
+    if with_report and manifest.form.format == "files":  # a page needs loose pictures
+        _make_report(manifest, summary, progress)
+    if tensorboard:
+        write_board(RunFolder(manifest.output))
+    if as_json:
+        print_json(_summary_event(summary, manifest.output))
+    elif not quiet:
+        print("\n".join(_summary_lines(summary, manifest.output, f"nst batch {manifest_path}")))
+    return summary.exit_code
+
+
+def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
+    if summary.jobs > _REPORTED:
         progress.warn(f"no report of {summary.jobs:,} jobs unasked; nst report makes it")
-    elif with_report and summary.done + summary.failed:
+    elif summary.done + summary.failed:
         try:
             build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole
             progress.warn(f"no report: {error}")
-    if tensorboard:
-        write_board(RunFolder(manifest.output))
-    if as_json:
-        _print_json(_summary_event(summary, manifest.output))
-    elif not quiet:
-        print("\n".join(_summary_lines(summary, manifest.output, f"nst batch {manifest_path}")))
-    return summary.exit_code
 
 
 def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:

@@ -1,19 +1,25 @@
-"""TODO."""
+"""`nst best`: ranks each pair's jobs by one score for all, and writes the winners as a manifest.
+
+In: a run folder. Out: a table or JSON lines, and a manifest. Loads torch: pictures are measured.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.commands.prepare import _backbone_of, _existing_run, _print_json
+from pipeline.commands.output import existing_run, print_json
 from pipeline.errors import ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, load_weights
-from pipeline.report import by_pair, pairs_manifest, score_pair
+from pipeline.report import Scored, by_pair, pairs_manifest, score_pair
+from pipeline.store import Record, RunFolder
 
 
 def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_json: bool) -> int:
@@ -24,7 +30,7 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
         output: of the manifest; `best.yaml` in the run folder if None.
         show: how many jobs of each pair to print; 0 prints all.
     """
-    store = _existing_run(run)
+    store = existing_run(run)
     records = list(store.records())
     if not records:
         raise ManifestError([f"{run}: no pictures there; run the manifest first"])
@@ -36,11 +42,21 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
     text = pairs_manifest([jobs[0].record for jobs in ranked], store.path.resolve() / "best", about)
     write_atomic(manifest, text.encode())
     if as_json:
-        for jobs in ranked:
-            for rank, scored in enumerate(jobs, 1):
-                row = {"rank": rank, "name": scored.record["name"], "score": scored.score}
-                _print_json(row | {"content": scored.content, "style": scored.style})
-        return 0
+        _print_rows(ranked)
+    else:
+        Console().print(_table(ranked, show))
+        print(f"the best of each pair: {manifest}")
+    return 0
+
+
+def _print_rows(ranked: Sequence[Sequence[Scored]]) -> None:
+    for jobs in ranked:
+        for rank, scored in enumerate(jobs, 1):
+            row = {"rank": rank, "name": scored.record.name, "score": scored.score}
+            print_json(row | {"content": scored.content, "style": scored.style})
+
+
+def _table(ranked: Sequence[Sequence[Scored]], show: int) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("rank", "score", "content", "style"):
         table.add_column(name, justify="right")
@@ -48,8 +64,12 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
     for jobs in ranked:
         for rank, scored in enumerate(jobs[: show or None], 1):
             figures = (f"{v:.3f}" for v in (scored.score, scored.content, scored.style))
-            table.add_row(str(rank), *figures, Text(scored.record["name"]))
+            table.add_row(str(rank), *figures, Text(scored.record.name))
         table.add_section()
-    Console().print(table)
-    print(f"the best of each pair: {manifest}")
-    return 0
+    return table
+
+
+def _backbone_of(store: RunFolder, record: Record) -> dict[str, Any]:
+    """What a manifest says of the run's backbone; of a run without a plan, its name alone."""
+    header = store.header()
+    return header.backbone.plain() if header else dict(record.backbone)

@@ -1,4 +1,7 @@
-"""TODO."""
+"""`nst clean`: deletes what a run kept along the way.
+
+In: a run folder. Out: less of it; pictures and records stay.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""TODO."""
+"""`nst distill`: trains a small backbone; the same command goes on where it stopped.
+
+In: a teacher and a folder of pictures. Out: a weight file, and a checkpoint beside it until then.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,25 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from pipeline.distill import (
+    WIDTHS,
+    Recipe,
+    Training,
+    find_pictures,
+    held_out_errors,
+    save_student,
+    split_pictures,
+)
 from pipeline.errors import ManifestError
+from pipeline.manifest import nearest
 from pipeline.method import load_weights
 from pipeline.schedule import find_slots
 from pipeline.version import __version__
+
+_PRECISIONS = ("auto", "fp32", "bf16")
+_SAY_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,48 +61,30 @@ def _parse_widths(text: str) -> tuple[int, ...]:
 def train_student(
     teacher: str, images: Path, output: Path, options: DistillOptions, *, quiet: bool = False
 ) -> int:
-    """Trains a student and writes it; a checkpoint beside it lets the same command go on."""
-    from pipeline.distill import (
-        WIDTHS,
-        Recipe,
-        Training,
-        find_pictures,
-        held_out_errors,
-        save_student,
-        split_pictures,
-    )
+    """Trains a student and writes it; a checkpoint beside it lets the same command go on.
 
-    steps, seed = options.steps, options.seed
-    training_set, held_out = split_pictures(find_pictures(images), seed)
+    Raises:
+        ImageError: no pictures in `images`.
+        ManifestError: an unknown precision, or widths that are no 13 whole numbers.
+        RunFolderError: the checkpoint belongs to another training.
+        WeightsError: the teacher is missing or damaged.
+    """
+    widths = _parse_widths(options.widths) if options.widths else WIDTHS
+    training_set, held_out = split_pictures(find_pictures(images), options.seed)
     file = None if teacher == "vgg19" else Path(teacher)
     weights = load_weights("vgg19" if file is None else "lite", file)
     slot = find_slots(options.device)[0]
     recipe = Recipe(
-        steps=steps,
+        steps=options.steps,
         batch=options.batch,
         crop=options.crop,
-        seed=seed,
-        widths=_parse_widths(options.widths) if options.widths else WIDTHS,
+        seed=options.seed,
+        widths=widths,
         precision=_training_precision(options.precision, slot),
     )
     training = Training(recipe, weights, training_set, slot)
     checkpoint = output.with_suffix(".checkpoint")
-    if checkpoint.exists():
-        training.load_checkpoint(checkpoint)
-        print(f"going on from step {training.step} of {steps} ({checkpoint})")
-    saved = said = time.monotonic()
-    for step in training.run():
-        moment = time.monotonic()
-        if not quiet and (moment - said > 5 or step.step in (1, steps)):
-            said = moment
-            errors = " ".join(f"{tap} {error:.3f}" for tap, error in step.errors.items())
-            print(
-                f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}",
-                flush=True,
-            )
-        if moment - saved > options.checkpoint_every_s:
-            saved = moment
-            training.save_checkpoint(checkpoint)
+    _train(training, checkpoint, options.checkpoint_every_s, quiet=quiet)
     result = training.result()
     final = held_out_errors(result, weights, held_out)
     about = {
@@ -103,12 +103,29 @@ def train_student(
     return 0
 
 
+def _train(training: Training, checkpoint: Path, every_s: float, *, quiet: bool) -> None:
+    """Trains to the end, from the checkpoint if there is one; keeps one on the way."""
+    steps = training.recipe.steps
+    if checkpoint.exists():
+        training.load_checkpoint(checkpoint)
+        print(f"going on from step {training.step} of {steps} ({checkpoint})")
+    saved = said = time.monotonic()
+    for step in training.run():
+        moment = time.monotonic()
+        if not quiet and (moment - said > _SAY_EVERY_S or step.step in (1, steps)):
+            said = moment
+            errors = " ".join(f"{tap} {error:.3f}" for tap, error in step.errors.items())
+            print(f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}", flush=True)
+        if moment - saved > every_s:
+            saved = moment
+            training.save_checkpoint(checkpoint)
+
+
 def _training_precision(precision: str, device: str) -> str:
-    """`auto` is bf16 where the hardware has it."""
+    """`auto` is bf16 on a GPU that has it."""
+    if precision not in _PRECISIONS:
+        raise ManifestError([f"--precision {precision}: unknown" + nearest(precision, _PRECISIONS)])
     if precision != "auto":
         return precision
-    import torch
-
-    if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "fp32"
+    fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    return "bf16" if fast else "fp32"

@@ -1,4 +1,7 @@
-"""TODO."""
+"""`nst presets` and `nst schema`: settings, presets and the manifest's schema to look up.
+
+In: nothing, or a preset's name. Out: tables, Markdown, JSON. Must not load torch.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.commands.plan import _layer_text
+from pipeline.commands.output import layer_text
 from pipeline.errors import ManifestError
 from pipeline.manifest import PRESET_HELP, PRESETS, Settings, json_schema
 
@@ -49,7 +52,7 @@ def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:
         field = Settings.model_fields[key]
         extra = field.json_schema_extra
         unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-        shown = _layer_text(value) if isinstance(value, dict) else str(value)
+        shown = layer_text(value) if isinstance(value, dict) else str(value)
         yield key, shown, unit, _range(key), field.description or ""
 
 

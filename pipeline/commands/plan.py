@@ -1,39 +1,44 @@
-"""TODO."""
+"""`nst plan`: what would run, how much of it is done, how long it would take.
+
+In: a manifest. Out: tables or JSON lines. Loads torch only for `--measure`, and where keys need it.
+"""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.commands.prepare import Options, _job_bytes, _pictures, _print_json, prepare_run
+from pipeline.commands.options import Options
+from pipeline.commands.output import layer_text, print_json, print_warnings
+from pipeline.commands.prepare import find_digests, plan_jobs
 from pipeline.manifest import PRESETS, Settings, load_manifest
-from pipeline.method import Weights
 from pipeline.plan import Job, Plan, count_by
-from pipeline.schedule import duration, measure
-from pipeline.slot import PROCESS_BYTES, RunContext, budget
-from pipeline.store import RunFolder, Shards, find_means, save_means
+from pipeline.store import RunFolder, Shards
+
+_MOST_VALUES = 20  # of an axis, in the table
 
 
 def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_path)
+    print_warnings(manifest.warnings)
     store = RunFolder(manifest.output)
-    planned, context, weights = prepare_run(manifest, options, store, keep=False)
+    planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
         shards = Shards(store, planned.shard_size)
         for job in planned.jobs():
-            _print_json(_job_event(job, store, shards))
+            print_json(_job_event(job, store, shards))
         return 0
     _print_plan(planned, store)
     if measured:
-        _print_estimate(planned, store, context, weights)
+        from pipeline.commands.estimate import print_estimate  # loads torch, which takes seconds
+
+        print_estimate(planned, options, store)
     return 0
 
 
@@ -67,8 +72,8 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
     done = sum(finished for _, finished in counts.get("content", {}).values())
     for axis, rows in counts.items():
         for number, (value, (total, finished)) in enumerate(rows.items()):
-            if number == 20:
-                table.add_row("", f"... and {len(rows) - 20} more", "", "")
+            if number == _MOST_VALUES:
+                table.add_row("", f"... and {len(rows) - _MOST_VALUES} more", "", "")
                 break
             table.add_row("" if number else axis, value, str(total), str(finished))
     console.print(table)
@@ -87,7 +92,7 @@ def _print_settings(job: Job, console: Console) -> None:
             continue
         source = f"preset {job.settings.preset}" if name in preset else "default"
         given = preset.get(name, Settings.model_fields[name].default)
-        shown = value if not isinstance(value, dict) else _layer_text(value)
+        shown = value if not isinstance(value, dict) else layer_text(value)
         source = source if _same(getattr(job.settings, name), given) else "manifest"
         table.add_row(name, str(shown), source)
     console.print(table)
@@ -95,27 +100,3 @@ def _print_settings(job: Job, console: Console) -> None:
 
 def _same(value: object, given: object) -> bool:
     return value == given or json.dumps(value) == json.dumps(given)
-
-
-def _layer_text(weights: dict[str, float]) -> str:
-    return ", ".join(f"{layer}: {weight:g}" for layer, weight in weights.items())
-
-
-def _print_estimate(planned: Plan, store: RunFolder, context: RunContext, weights: Weights) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = replace(context, run=Path(folder))
-        if context.means and not context.means.exists():
-            means = find_means(weights, _pictures(planned.manifest), context.cache)
-            scratch = replace(scratch, means=Path(folder) / "means.safetensors")
-            save_means(Path(folder) / "means.safetensors", means)
-        seconds = measure(planned, store, scratch)
-    if seconds is None:
-        print("nothing to do")
-    else:
-        slots = ", ".join(context.slots)
-        print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
-    if "cpu" in context.slots:
-        job, allowed = _job_bytes(planned.manifest, weights), budget("cpu", len(context.slots))
-        tiles = ", in tiles" if job > allowed else ""
-        peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
-        print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")

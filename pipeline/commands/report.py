@@ -1,10 +1,13 @@
-"""TODO."""
+"""`nst report` and `nst sheet`: a run as a page, and as a contact sheet.
+
+In: a run folder. Out: files, and where they are.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.commands.prepare import _existing_run
+from pipeline.commands.output import existing_run
 from pipeline.report import build_report, make_sheet
 
 
@@ -14,7 +17,7 @@ def write_report(run: Path) -> int:
     Raises:
         RunFolderError: no run in this folder, or it cannot be written.
     """
-    store = _existing_run(run)
+    store = existing_run(run)
     built = build_report(store)
     print(f"{built.path}: {built.jobs} jobs")
     for reason in built.left_out:
@@ -26,8 +29,8 @@ def write_sheet(
     run: Path, rows: str, cols: str, output: Path, tile: int, other: Path | None
 ) -> int:
     """Writes a run's contact sheet and says where it is."""
-    _existing_run(run)
+    existing_run(run)
     if other:
-        _existing_run(other)
+        existing_run(other)
     print(make_sheet(run, rows, cols, output, tile, other))
     return 0

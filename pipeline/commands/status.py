@@ -1,19 +1,21 @@
-"""TODO."""
+"""`nst status`: how far a run is, what failed and why, from any terminal.
+
+In: a run folder, live or dead. Out: text or JSON. Must not load torch.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.commands.prepare import _existing_run, _print_json
+from pipeline.commands.output import existing_run, print_json
 from pipeline.schedule import duration
-from pipeline.store import RunFolder
+from pipeline.store import Failure, RunFolder, SlotState, Summary
 
 _WATCH_EVERY_S = 2.0
 
@@ -30,15 +32,22 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
     Raises:
         RunFolderError: no run in this folder.
     """
-    store = _existing_run(run)
+    store = existing_run(run)
     if as_json:
-        slots = store.slots()
+        slots = store.live.slots()
         failed = list(_open_failures(store).values())
-        _print_json({"runs": store.summaries(), "failed": failed, "slots": slots})
+        runs = {part: summary.whole() for part, summary in store.summaries().items()}
+        print_json(
+            {
+                "runs": runs,
+                "failed": [failure.plain() for failure in failed],
+                "slots": [state.plain() for state in slots],
+            }
+        )
         return int(bool(failed))
     if watch:
         with Live(console=Console(), auto_refresh=False, vertical_overflow="crop") as live:
-            while not all(summary["ended"] for summary in store.summaries().values()):
+            while not all(summary.ended for summary in store.summaries().values()):
                 live.update(Text("\n".join(_status_text(store)), no_wrap=True), refresh=True)
                 time.sleep(_WATCH_EVERY_S)
             live.update(Text(""), refresh=True)
@@ -46,7 +55,7 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
     return int(bool(_open_failures(store)))
 
 
-def _open_failures(store: RunFolder) -> dict[str, dict[str, Any]]:
+def _open_failures(store: RunFolder) -> dict[str, Failure]:
     """Failures of jobs that have not been done since."""
     return {n: f for n, f in store.failures().items() if not store.record_path(n).exists()}
 
@@ -54,17 +63,17 @@ def _open_failures(store: RunFolder) -> dict[str, dict[str, Any]]:
 def _status_text(store: RunFolder) -> Iterator[str]:
     for part, summary in store.summaries().items():
         yield from _status_lines(part, summary)
-        if not summary["ended"] and summary["images_per_hour"]:
-            left = summary["jobs"] - summary["done"] - summary["already_done"] - summary["failed"]
-            hours = left / summary["images_per_hour"]
+        if not summary.ended and summary.images_per_hour:
+            left = summary.jobs - summary.done - summary.already_done - summary.failed
+            hours = left / summary.images_per_hour
             yield f"{left} left, about {duration(3600 * hours)}"
-        if summary.get("next"):
-            yield f"next: {', '.join(summary['next'])}, ..."
-    for state in store.slots():
+        if summary.next:
+            yield f"next: {', '.join(summary.next)}, ..."
+    for state in store.live.slots():
         yield _slot_line(state)
     reasons: dict[str, list[str]] = {}
     for failure in _open_failures(store).values():
-        reasons.setdefault(failure["error"], []).append(failure["name"])
+        reasons.setdefault(failure.error, []).append(failure.name)
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
         yield f"{len(names)} failed: {reason}"
         yield from (f"    {name}" for name in names[:_NAMES_SHOWN])
@@ -72,27 +81,27 @@ def _status_text(store: RunFolder) -> Iterator[str]:
             yield f"    and {len(names) - _NAMES_SHOWN} more"
 
 
-def _status_lines(part: str, summary: dict[str, Any]) -> Iterator[str]:
+def _status_lines(part: str, summary: Summary) -> Iterator[str]:
     name = f"shard {part}: " if part else ""
-    finished = summary["done"] + summary["already_done"]
-    state = "ended" if summary["ended"] else "running, or died without notice"
-    state = "stopped" if summary["stopped"] else state
-    yield f"{name}{finished} of {summary['jobs']} jobs done; {state} {summary['updated']}"
-    if summary["problem"]:
-        yield f"{name}ended early: {summary['problem']}"
-    for run in [*summary["earlier"], summary]:
-        if run["done"] or run["failed"]:
+    finished = summary.done + summary.already_done
+    state = "ended" if summary.ended else "running, or died without notice"
+    state = "stopped" if summary.stopped else state
+    yield f"{name}{finished} of {summary.jobs} jobs done; {state} {summary.updated}"
+    if summary.problem:
+        yield f"{name}ended early: {summary.problem}"
+    for run in [*summary.earlier, summary]:
+        if run.done or run.failed:
             yield (
-                f"{name}{run['started']}: {run['done']} done, {run['failed']} failed, "
-                f"{run['images_per_hour']:.0f} images/hour, slots busy "
-                f"{100 * run['utilization']:.0f}% of {duration(run['seconds'])}"
+                f"{name}{run.started}: {run.done} done, {run.failed} failed, "
+                f"{run.images_per_hour:.0f} images/hour, slots busy "
+                f"{100 * run.utilization:.0f}% of {duration(run.seconds)}"
             )
 
 
-def _slot_line(state: dict[str, Any]) -> str:
-    step = f" step {state['step']}/{state['steps']}" if "step" in state else ""
-    ago = duration(max(0.0, time.time() - state["time"]))
+def _slot_line(state: SlotState) -> str:
+    step = f" step {state.step}/{state.steps}" if state.step is not None else ""
+    ago = duration(max(0.0, time.time() - state.time))
     return (
-        f"slot {state['slot']} ({state['device']}, process {state['pid']} on {state['host']}): "
-        f"{state['phase']}{step} of {state['jobs']} jobs, {state['job']}, {ago} ago"
+        f"slot {state.slot} ({state.device}, process {state.pid} on {state.host}): "
+        f"{state.phase}{step} of {state.jobs} jobs, {state.job}, {ago} ago"
     )

@@ -1,4 +1,7 @@
-"""TODO."""
+"""`nst doctor --tune`: measures how to share out the CPU's cores.
+
+In: this machine. Out: text, and a file in the cache folder that later runs look at.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""TODO."""
+"""`nst weights`: which weights are there, and fetching them ahead of time.
+
+In: a backbone's name. Out: text. The list must not load torch.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import WeightsError
-from pipeline.method import LITE_FILE, NAMES, load_weights, vgg19_path
+from pipeline.method import LITE_FILE, NAMES, vgg19_path
 from pipeline.pictures import file_sha256
 
 
@@ -25,8 +28,14 @@ def list_weights() -> None:
 
 
 def fetch_weights(name: str) -> None:
-    """Fetches a backbone's weights ahead of time."""
+    """Fetches a backbone's weights ahead of time.
+
+    Raises:
+        WeightsError: an unknown backbone, or a download that failed.
+    """
     if name not in NAMES:
         raise WeightsError(f"{name!r} is not a backbone; known are {', '.join(NAMES)}")
+    from pipeline.method import load_weights  # loads torch, which takes seconds
+
     weights = load_weights(name)
     print(f"{name}: {weights.source}, weights digest {weights.digest}")

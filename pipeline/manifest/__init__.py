@@ -1,5 +1,24 @@
-"""TODO."""
+"""YAML -> a valid manifest.
+
+In: a file. Out: a frozen `Manifest` whose pictures exist and whose settings are all valid, or all
+that is wrong with it, each with its line. Must not know jobs, devices, networks or the run folder;
+must not load torch.
+
+- `load.py`: the way through; `reading.py`: what its steps share
+- `document.py`: YAML with lines; `schema.py`, `structure.py`: its keys and types; `explain.py`:
+  errors in words
+- `table.py`: every setting, one table; `fields.py`, `presets.py`, `settings.py`: types, presets,
+  a job's settings; `old_names.py`
+- `check.py`: settings and grid; `consistency.py`: what has to go together
+- `pictures.py`, `styles.py`, `masks.py`: files, blends and regions, masks
+- `pairs.py`, `maps.py`: explicit pairs; maps of them as files
+- `model.py`: what comes out
+- `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests
+
+Paths are relative to the manifest's own folder. Lists stand only under `grid:`.
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

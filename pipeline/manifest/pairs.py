@@ -1,111 +1,170 @@
-"""Maps of pairs as files: CSV or JSON with content, style, and perhaps label and settings.
+"""Explicit pairs, in the manifest or in a map: pictures, style, settings of their own.
 
-In: a file. Out: its rows, each with where it stands; and the other way round, so that what was
-drawn at random can be made again. Knows nothing of what a pair's values mean.
+In: entries of `pairs`, rows of a map. Out: pairs as indices into contents and styles; what is
+wrong is reported with the line of the manifest or the map.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from pipeline.errors import ManifestError
-from pipeline.files import cannot_write
+from pipeline.manifest.check import settings_problems
+from pipeline.manifest.consistency import init_problem
+from pipeline.manifest.document import Document, Position, Report, parse_value, position_text
+from pipeline.manifest.explain import explain, is_of_the_form_meant
+from pipeline.manifest.maps import read_map
+from pipeline.manifest.model import Pair, Picture, Style
+from pipeline.manifest.old_names import renamed_row
+from pipeline.manifest.pictures import find_pictures, nearby
+from pipeline.manifest.reading import Reading, with_init_path
+from pipeline.manifest.schema import Blend, PairEntry
+from pipeline.manifest.settings import Settings
+from pipeline.manifest.styles import several_pictures
 
-COLUMNS = ("content", "style", "label", "mask")
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of `pairs`, or one row of a map, and how to report what is wrong with it."""
+
+    entry: PairEntry
+    base: Path
+    report: Report
 
 
-def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a map, each with its place (`map.csv:3`) and as a mapping.
-
-    CSV has a header; columns other than content, style, label and mask are settings, and empty
-    cells leave them as they are. JSON is a list of {content, style, label, mask, settings}. A style
-    that begins with `{` is a blend or regions, as in a manifest.
-
-    Args:
-        value: reads a cell of a setting's column.
-
-    Raises:
-        ManifestError: no such file, or not what was described.
-    """
-    if path.suffix.lower() not in (".csv", ".json"):
-        raise ManifestError([f"{path}: a map of pairs is a .csv or a .json file"])
+def map_rows(reading: Reading, name: str) -> list[Row]:
+    """The rows of the map that `pairs` names; what is wrong with them is reported."""
+    path = reading.base / Path(name).expanduser()
+    rows: list[Row] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from (_json_rows if path.suffix.lower() == ".json" else _csv_rows)(
-                path, file, value
-            )
-    except FileNotFoundError as error:
-        raise ManifestError([f"{path}: no such map of pairs; check the path"]) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError([f"{path}: cannot be read as UTF-8 text ({error})"]) from error
+        for at, values in read_map(path, parse_value):
+            report = _report_in_map(reading.document, at)
+            entry = _map_entry(reading, at, values, report)
+            if entry is not None:
+                rows.append(Row(entry, path.parent, report))
+    except ManifestError as error:
+        reading.document.problems.extend(error.problems)
+    return rows
 
 
-def _csv_rows(
-    path: Path, file: Iterable[str], value: Callable[[str], Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(file)
-    missing = [name for name in COLUMNS[:2] if name not in (reader.fieldnames or ())]
-    if missing:
-        raise ManifestError([f"{path}:1: has no column {' and no column '.join(missing)}"])
-    for row in reader:
-        at = f"{path}:{reader.line_num}"
-        if None in row or None in row.values():
-            raise ManifestError([f"{at}: has not as many cells as the first line"])
-        settings = {k: value(v) for k, v in row.items() if k not in COLUMNS and v.strip()}
-        pair: dict[str, Any] = {k: row[k] for k in COLUMNS if row.get(k)}
-        pair["style"] = _style(at, row["style"])
-        yield at, pair | ({"settings": settings} if settings else {})
-
-
-def _style(at: str, cell: str) -> Any:
-    if not cell.lstrip().startswith("{"):
-        return cell
+def _map_entry(
+    reading: Reading, at: str, values: Mapping[str, Any], report: Report
+) -> PairEntry | None:
+    """One row, or None where it has been reported."""
     try:
-        return json.loads(cell)
-    except json.JSONDecodeError as error:
-        raise ManifestError([f"{at}: style is not JSON ({error})"]) from error
+        row = renamed_row(reading.document, at, values, reading.spelled)
+        return PairEntry.model_validate(row)
+    except ValidationError as error:
+        for problem in filter(is_of_the_form_meant, error.errors()):
+            parts = tuple(p for p in problem["loc"] if p not in ("str", "Blend"))
+            report(parts, explain(problem, ("pairs", 0, *parts)))
+    except ValueError as error:
+        report(("settings",), str(error))
+    return None
 
 
-def _json_rows(
-    path: Path, file: Iterable[str], value: Callable[[str], Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        rows = json.loads("".join(file))
-    except json.JSONDecodeError as error:
-        raise ManifestError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ManifestError([f"{path}:1: must be a list of {{content, style}}"])
-    for index, row in enumerate(rows):
-        yield f"{path}[{index}]", row
+def _report_in_map(document: Document, at: str) -> Report:
+    def report(position: Position, message: str) -> None:
+        what = position_text(position)
+        document.problems.append(f"{at}: {what}: {message}" if what else f"{at}: {message}")
+
+    return report
 
 
-def write_map(
-    path: Path, pairs: Iterable[tuple[Path, Any, str, Path | None]], temporary: Path
-) -> None:
-    """Writes a map as CSV, whole or not at all.
+def explicit_pairs(reading: Reading) -> Iterator[Pair]:
+    """The pairs that the manifest itself lists."""
+    for index, entry in enumerate(reading.file.pairs):
+        short = isinstance(reading.document.data["pairs"][index], list)
+        row = Row(entry, reading.base, _report_in_pair(reading, index, short))
+        own = with_init_path(row.base, _pair_settings(reading, row))
+        yield from _pairs_of(reading, row, own)
 
-    Args:
-        pairs: content, style (a path, or a mapping as in a manifest), the content's label and mask.
-        temporary: an existing folder on the same disk.
 
-    Raises:
-        RunFolderError: no space or no rights.
-    """
-    draft = temporary / f"{path.name}.new"
-    try:
-        with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for content, style, label, mask in pairs:
-                cell = json.dumps(style) if isinstance(style, Mapping) else str(style)
-                writer.writerow((str(content), cell, label, str(mask or "")))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+def _report_in_pair(reading: Reading, index: int, short: bool) -> Report:
+    """Reports problems of an entry; `[content, style]` has places instead of keys."""
+    places: Mapping[Any, int] = {"content": 0, "style": 1} if short else {}
+
+    def report(below: Position, message: str) -> None:
+        own = (places.get(below[0], below[0]), *below[1:]) if below else ()
+        reading.document.report(("pairs", index, *own), message)
+
+    return report
+
+
+def mapped_pairs(reading: Reading, rows: Sequence[Row]) -> Iterator[Pair]:
+    """The pairs of a map; its rows mostly have settings that another row had before."""
+    known: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        shown = repr(row.entry.settings)
+        if shown not in known:
+            before = len(reading.document.problems)
+            own = with_init_path(row.base, _pair_settings(reading, row))
+            if len(reading.document.problems) == before:
+                known[shown] = own
+        yield from _pairs_of(reading, row, known.get(shown, {}))
+
+
+def _pairs_of(reading: Reading, row: Row, own: Mapping[str, Any]) -> Iterator[Pair]:
+    """All pairs that one row stands for: a folder or a glob is several pictures."""
+    styles = _styles_of(reading, row)
+    for picture in _contents_of(row):
+        for style in styles:
+            yield Pair(reading.contents.add(picture), reading.styles.add(style), own)
+
+
+def _below(row: Row, name: str) -> Report:
+    return lambda position, message: row.report((name, *position), message)
+
+
+def _contents_of(row: Row) -> list[Picture]:
+    entry = row.entry
+    found = list(find_pictures(_below(row, "content"), row.base, entry.content))
+    if entry.label is not None:
+        found = [replace(picture, label=entry.label) for picture in found]
+    if entry.mask is not None:
+        mask = row.base / Path(entry.mask).expanduser()
+        if not mask.is_file():
+            row.report(("mask",), f"{entry.mask}: no such file" + nearby(mask))
+        found = [replace(picture, mask=mask) for picture in found]
+    return found
+
+
+def _styles_of(reading: Reading, row: Row) -> list[Style]:
+    style = row.entry.style
+    if isinstance(style, Blend):
+        return [several_pictures(_below(row, "style"), row.base, style)]
+    if style in reading.named:
+        return [known for known in reading.styles.items if known.label == style][:1]
+    found = find_pictures(_below(row, "style"), row.base, style)
+    return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
+
+
+def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
+    """A pair's own settings as validated."""
+    own = row.entry.settings
+    wrong = False
+    for name in own:
+        if name in reading.axes:
+            row.report(("settings", name), f"{name} is swept in `grid`; leave it out of one")
+            wrong = True
+    together = {**reading.settings, **own}
+    problems = settings_problems(together)
+    for place, message in problems:
+        if place and place[0] in own:
+            row.report(("settings", *place), message)
+            wrong = True
+    if wrong or problems:
+        return {}
+    valid = Settings.model_validate(together)
+    problem = valid.problem()
+    if problem and own:
+        row.report(("settings",), problem)
+    problem = init_problem(row.base, valid.init) if "init" in own else ""
+    if problem:
+        row.report(("settings", "init"), problem)
+    return {name: getattr(valid, name) for name in own}

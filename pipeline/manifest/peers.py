@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ManifestError
-from pipeline.manifest.load import settings_problems
+from pipeline.manifest.check import settings_problems
 
 
 @dataclass

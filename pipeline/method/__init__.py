@@ -1,5 +1,21 @@
-"""TODO."""
+"""The method, pure torch: what becomes of tensors.
+
+In: settings, pictures and targets as tensors. Out: steps of the optimization, with losses. Must
+not know files (but for `weight_files.py`, which reads networks), the console, a clock, jobs or
+processes.
+
+- `weight_files.py`, `weights.py`: weight files -> arrays -> tensors; `lite.safetensors` is one
+- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant
+- `losses/`: content, style and total variation, a file each, and all of them together
+- `optimizers/`: Adam and L-BFGS over a batch
+- `scales.py`: the sizes, coarse to fine
+- `first_images.py`, `batch_weights.py`: pictures to begin with; weights over the batch
+- `stylize.py`, `scale_run.py`: the loop over scales, and the steps of one
+- `tiles.py`: losses and gradients of pictures too large to be taken whole
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since torch takes
+# seconds to load and not all of this needs it.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,7 @@
-"""TODO."""
+"""The coarse-to-fine schedule: which sizes, how many steps at each.
+
+In: settings and a content picture's size. Out: `Scale`s. Must not load torch.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.layers import shrink_of
 from pipeline.manifest import Settings
 from pipeline.pictures import canvas_size
 
@@ -35,8 +39,7 @@ class Scale:
 
 def smallest_side(layers: Sequence[str]) -> int:
     """The shortest picture side in px that leaves 2 positions at the deepest of `layers`."""
-    block = max(int(layer[4]) for layer in layers)
-    return 2 * int(2 ** (block - 1))
+    return 2 * max(map(shrink_of, layers))
 
 
 def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale, ...]:
@@ -45,6 +48,10 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
     Sizes grow geometrically from `scale_start` to the full size by at most `scale_factor` each;
     sizes too small for the deepest layer are left out. Every scale gets at least one step; a list
     of `steps` names each scale's, the last for all that follow.
+
+    >>> scales = schedule_scales(Settings(size=512, steps=300), 3000, 2000)
+    >>> [(scale.width, scale.height, scale.steps) for scale in scales]
+    [(128, 85, 119), (203, 135, 83), (323, 215, 58), (512, 341, 40)]
     """
     full = canvas_size(width, height, settings.size, settings.fit)
     shrinks = [1.0]

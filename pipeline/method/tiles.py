@@ -16,15 +16,11 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DeviceError
+from pipeline.layers import shrink_of
 from pipeline.method.backbone import Backbone
-from pipeline.method.losses import (
-    STATISTICS,
-    Losses,
-    Statistics,
-    StyleTransferLoss,
-    guides_at,
-    style_sums,
-)
+from pipeline.method.losses.guides import guides_at
+from pipeline.method.losses.objective import Losses, Statistics, StyleTransferLoss
+from pipeline.method.losses.style import STATISTICS, style_sums
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Tile:
         Args:
             features: the layer's, of the tile with its halo.
         """
-        shrink = 2 ** (int(layer[4]) - 1)
+        shrink = shrink_of(layer)
         inner, outer = [], []
         for axis, begin in ((0, self.top), (1, self.left)):
             first = (self.core[axis] - begin) // shrink
@@ -182,7 +178,7 @@ def features_of(
         for layer in layers:
             values = features[layer]
             if layer not in whole:
-                shrink = 2 ** (int(layer[4]) - 1)
+                shrink = shrink_of(layer)
                 size = (*values.shape[:2], height // shrink, width // shrink)
                 whole[layer] = values.new_empty(size)
             rows, columns, above, aside = tile.windows(layer, values)
@@ -218,7 +214,7 @@ def style_targets_of(
             rows, columns, above, aside = tile.windows(layer, features[layer])
             own = None
             if guides is not None:
-                shrink = 2 ** (int(layer[4]) - 1)
+                shrink = shrink_of(layer)
                 own = guides_at(guides, (height // shrink, width // shrink))[:, :, above, aside]
             found, count = style_sums(statistic, features[layer][:, :, rows, columns], own)
             sums[layer] = sums.get(layer, 0) + found

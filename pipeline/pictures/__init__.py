@@ -1,5 +1,20 @@
-"""TODO."""
+"""Picture files <-> arrays.
+
+In: paths, or tensors. Out: upright 8-bit sRGB pictures and float32 tensors 3 x H x W in [0, 1];
+bytes to be written. Must not know jobs, settings, networks or run folders.
+
+- `formats.py`: which formats are read; the one way to open a file
+- `headers.py`: what a file says without its pixels; `read.py`: its pixels
+- `profiles.py`, `fit.py`: sRGB; sizes
+- `masks.py`: regions of a picture
+- `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors
+- `write.py`: encoding
+
+Only `tensors.py` and `color.py` load torch; `write.py` does where it encodes.
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since torch takes
+# seconds to load and manifests, plans and pages need none.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

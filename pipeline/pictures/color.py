@@ -29,6 +29,10 @@ def with_chroma_of(pixels: Tensor, content: Tensor) -> Tensor:
     """The luminance of one picture with the chroma of another, both 3 x H x W; clipped to [0, 1].
 
     The same difference added to all three channels changes Y and leaves I and Q as they are.
+
+    >>> red, gray = torch.tensor([1.0, 0.0, 0.0]), torch.full((3,), 0.5)
+    >>> with_chroma_of(gray.view(3, 1, 1), red.view(3, 1, 1)).flatten().tolist()  # clipped
+    [1.0, 0.20100000500679016, 0.20100000500679016]
     """
     return (content + (luminance(pixels) - luminance(content))).clamp(0, 1)
 

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageColor
-from torch import Tensor
 
 from pipeline.errors import ImageError
-from pipeline.pictures.read import fit_image, read_image
+from pipeline.pictures.read import read_image
 
 WHITE, BLACK = "#ffffff", "#000000"
 MOST_REGIONS = 16
@@ -38,18 +36,12 @@ class Mask:
         """The regions' colors, in order."""
         return tuple(self.regions)
 
-    def guides(self, width: int, height: int, stretch: bool = False) -> Tensor:
-        """Guidance channels fitted as the picture is, R x height x width in [0, 1]."""
-        box = Image.Resampling.BOX  # no ringing: shares stay within [0, 1] and sum to 1
-        channels = [
-            np.array(fit_image(image, width, height, stretch, box))
-            for image in self.regions.values()
-        ]
-        return torch.from_numpy(np.stack(channels)).float() / 255
-
 
 def region_name(color: str) -> str:
     """`#rrggbb` of a CSS color name or code.
+
+    >>> region_name("blue"), region_name("#0F0")
+    ('#0000ff', '#00ff00')
 
     Raises:
         ValueError: no color.

@@ -1,5 +1,14 @@
-"""TODO."""
+"""Manifest -> a stream of jobs -> batches.
+
+In: a valid manifest. Out: jobs, one by one, and batches of those that can share a tensor. Must not
+know devices, processes or what a network does; must not load torch.
+
+- `jobs.py`: the stream; `pairing.py`: which pairs; `names.py`: output names; `keys.py`: job keys
+- `batch.py`: a batch; `batches.py`: jobs -> batches
+- `counts.py`: jobs by axis
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

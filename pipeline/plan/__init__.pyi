@@ -1,9 +1,9 @@
-from .batches import Batch as Batch
-from .batches import ContentKey as ContentKey
-from .batches import content_key as content_key
+from .batch import Batch as Batch
+from .batch import ContentKey as ContentKey
+from .batch import content_key as content_key
+from .batch import scales_of as scales_of
 from .batches import pack as pack
-from .batches import scales_of as scales_of
+from .counts import count_by as count_by
 from .jobs import Job as Job
 from .jobs import Plan as Plan
-from .jobs import count_by as count_by
-from .jobs import value_label as value_label
+from .names import value_label as value_label

@@ -8,13 +8,11 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ImageError, NstError
-from pipeline.method import Scale, schedule_scales, smallest_side
-from pipeline.pictures import read_size
+from pipeline.errors import NstError
+from pipeline.method import Scale
+from pipeline.plan.batch import Batch, scales_of
 from pipeline.plan.jobs import Job
 
 LOOK_AHEAD = 256
@@ -59,110 +57,80 @@ def _time(groups: Iterable[tuple[Sequence[Scale], int, int]], size: int, slots: 
     return max(ends)
 
 
+class _Waiting:
+    """Jobs that wait for a batch, in groups of those that can share a tensor."""
+
+    def __init__(self, limit: Callable[[int, int], int]) -> None:
+        self._limit = limit
+        self._groups: dict[tuple[Any, ...], list[Job]] = {}
+        self._number = 0
+        self.held = 0
+
+    def add(self, job: Job) -> int:
+        """Adds a job; how many of its kind fill a batch.
+
+        Raises:
+            NstError: it cannot be run at all.
+        """
+        shape = _shape_of(job)
+        self._groups.setdefault(shape, []).append(job)
+        self.held += 1
+        return self._size_of(shape)
+
+    def take_one(self) -> Batch:
+        """A batch of the group that has waited longest of those that fill one, else the largest."""
+        full = (s for s, group in self._groups.items() if len(group) >= self._size_of(s))
+        chosen = next(full, None) or max(self._groups, key=lambda s: len(self._groups[s]))
+        size, group = self._size_of(chosen), self._groups.pop(chosen)
+        if group[size:]:
+            self._groups[chosen] = group[size:]
+        self.held -= len(group[:size])
+        return self._batch(chosen, group[:size])
+
+    def take_all(self, slots: int) -> list[Batch]:
+        """All that is left, the longest batches first, in batches of the size with which all slots
+        are done soonest."""
+        groups = [(s[0], len(group), self._size_of(s)) for s, group in self._groups.items()]
+        sizes = range(max((limit for _, _, limit in groups), default=0), 0, -1)
+        best = min(sizes, key=lambda size: _time(groups, size, slots), default=1)
+        batches = []
+        for shape, group in self._groups.items():
+            taken = 0
+            for part in _parts(len(group), min(self._size_of(shape), best)):
+                batches.append(self._batch(shape, group[taken : taken + part]))
+                taken += part
+        return sorted(batches, key=lambda b: _cost(b.scales, len(b.jobs)), reverse=True)
+
+    def _size_of(self, shape: tuple[Any, ...]) -> int:
+        last: Scale = shape[0][-1]
+        return max(1, self._limit(last.width, last.height))
+
+    def _batch(self, shape: tuple[Any, ...], jobs: Sequence[Job]) -> Batch:
+        batch = Batch(self._number, tuple(jobs), shape[0])
+        self._number += 1
+        return batch
+
+
 def pack(
     jobs: Iterable[Job],
     limit: Callable[[int, int], int],
     refuse: Callable[[Job, NstError], None],
     slots: int = 1,
 ) -> Iterator[Batch]:
-    """Groups jobs into batches.
-
-    Some hundred jobs are looked at before the first batch leaves. When the stream ends, what is
-    left goes out the longest batches first, in batches of the size with which all slots are done
-    soonest.
+    """Groups jobs into batches; some hundred jobs are looked at before the first one leaves.
 
     Args:
         limit: width, height in px -> how many jobs fit a batch.
         refuse: told of jobs that cannot be run at all, such as unreadable pictures.
         slots: how many batches can run at once.
     """
-    waiting: dict[tuple[Any, ...], list[Job]] = {}
-    held = number = 0
-
-    def batches(shape: tuple[Any, ...], group: list[Job], size: int) -> Iterator[Batch]:
-        nonlocal number
-        taken = 0
-        for part in _parts(len(group), size):
-            yield Batch(number, tuple(group[taken : taken + part]), shape[0])
-            taken += part
-            number += 1
-
-    def size_of(shape: tuple[Any, ...]) -> int:
-        last: Scale = shape[0][-1]
-        return max(1, limit(last.width, last.height))
-
+    waiting = _Waiting(limit)
     for job in jobs:
         try:
-            shape = _shape_of(job)
+            size = waiting.add(job)
         except NstError as error:
             refuse(job, error)
             continue
-        waiting.setdefault(shape, []).append(job)
-        held += 1
-        if held < LOOK_AHEAD + slots * size_of(shape):
-            continue
-        # The group that has waited longest of those that fill a batch, else the largest.
-        full = (s for s, group in waiting.items() if len(group) >= size_of(s))
-        chosen = next(full, None) or max(waiting, key=lambda s: len(waiting[s]))
-        size = size_of(chosen)
-        group, rest = waiting[chosen][:size], waiting.pop(chosen)[size:]
-        if rest:
-            waiting[chosen] = rest
-        held -= len(group)
-        yield from batches(chosen, group, size)
-    groups = [(s[0], len(group), size_of(s)) for s, group in waiting.items()]
-    sizes = range(max((limit for _, _, limit in groups), default=0), 0, -1)
-    best = min(sizes, key=lambda size: _time(groups, size, slots), default=1)
-    last = [b for s, group in waiting.items() for b in batches(s, group, min(size_of(s), best))]
-    yield from sorted(last, key=lambda b: _cost(b.scales, len(b.jobs)), reverse=True)
-
-
-ContentKey = tuple[Path, str, bool, "Path | None"]
-
-
-def content_key(job: Job) -> ContentKey:
-    """What decides how a job's content picture is read; jobs that share it share the picture."""
-    settings = job.settings
-    gray = settings.color == "preserve_luminance"
-    return job.content.path, settings.background, gray, job.content.mask
-
-
-def scales_of(job: Job) -> tuple[Scale, ...]:
-    """The schedule of a job, from its content's header alone.
-
-    Raises:
-        ImageError: the picture cannot be read, or would be too small for the deepest layer.
-    """
-    scales = schedule_scales(job.settings, *read_size(job.content.path))
-    least = smallest_side(job.settings.layers)
-    last = scales[-1]
-    if min(last.width, last.height) < least:
-        raise ImageError(
-            f"{job.content.path}: would be {last.width} x {last.height} px, but layer "
-            f"{job.settings.layers[-1]} needs sides of at least {least} px; raise `size` or leave "
-            f"the deepest layers out"
-        )
-    return scales
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Jobs optimized together as one tensor on one device.
-
-    Attributes:
-        jobs: they share canvas, scales, loss, optimizer and layers.
-        scales: the schedule, coarse to fine.
-        attempts: how often workers died over these jobs before.
-        ahead: content pictures that this slot will likely want next, decoded meanwhile.
-    """
-
-    number: int
-    jobs: tuple[Job, ...]
-    scales: tuple[Scale, ...]
-    attempts: int = 0
-    ahead: tuple[ContentKey, ...] = ()
-
-    def followed_by(self, other: Batch | None) -> Batch:
-        """This batch, with the other's content pictures to be read ahead."""
-        keys = dict.fromkeys(content_key(job) for job in other.jobs) if other else ()
-        return replace(self, ahead=tuple(keys))
+        if waiting.held >= LOOK_AHEAD + slots * size:
+            yield waiting.take_one()
+    yield from waiting.take_all(slots)

@@ -1,5 +1,17 @@
-"""TODO."""
+"""A run to look at.
+
+In: a run folder. Out: a page, a contact sheet, a ranking, TensorBoard's files. Must not know how
+pictures are made (but `best.py`, which measures them by the method), nor run anything.
+
+- `page.py`: the page, from `entries.py` (what there is), `axes.py`, `data.py`, `thumbnails.py`,
+  `drawings.py` and `details.py`; `web/` is its template, style and script
+- `sheet.py`: contact sheets
+- `best.py`: which of a grid's jobs is the best for each pair
+- `board.py`: TensorBoard
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since torch takes
+# seconds to load and only `best.py` needs it.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

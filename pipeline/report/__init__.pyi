@@ -1,3 +1,4 @@
+from .best import Scored as Scored
 from .best import by_pair as by_pair
 from .best import pairs_manifest as pairs_manifest
 from .best import score_pair as score_pair

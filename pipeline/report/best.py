@@ -25,7 +25,7 @@ from pipeline.method import (
     style_targets,
 )
 from pipeline.pictures import canvas_size, fit_image, read_image, to_tensor
-from pipeline.store import blend_targets
+from pipeline.store import Record, blend_targets
 
 SIZE_PX = 256
 
@@ -41,14 +41,14 @@ class Scored:
         style: mean over the five style layers of ||G - A|| / ||A||.
     """
 
-    record: Mapping[str, Any]
+    record: Record
     score: float
     content: float
     style: float
 
 
 def score_pair(
-    run: Path, records: Sequence[Mapping[str, Any]], backbone: Backbone, balance: float
+    run: Path, records: Sequence[Record], backbone: Backbone, balance: float
 ) -> list[Scored]:
     """Scores the jobs of one content and one style, the best first.
 
@@ -66,16 +66,16 @@ def score_pair(
     settings = Settings(tv_weight=0, content_weight=1, style_weight=balance)
     layers = tuple(settings.style_layers)
     parts = []
-    for part in records[0]["style"]["pictures"]:
-        image = read_image(Path(part["path"]))
+    for part in records[0].style.pictures:
+        image = read_image(Path(part.path))
         pixels = to_tensor(fit_image(image, *canvas_size(*image.size, SIZE_PX, "long")))
-        parts.append((style_targets(backbone, pixels, layers), part["weight"]))
+        parts.append((style_targets(backbone, pixels, layers), part.weight))
     targets = {layer: matrix[None] for layer, matrix in blend_targets(parts).items()}
-    content = read_image(Path(records[0]["content"]["path"]))
+    content = read_image(Path(records[0].content.path))
     weights = job_weights([settings], torch.device("cpu"))
     found = []
     for record in records:
-        picture = read_image(run / record["output"]["path"])
+        picture = read_image(run / record.output.path)
         size = canvas_size(*picture.size, SIZE_PX, "long")
         pixels = to_tensor(fit_image(picture, *size))[None]
         kept = features_of(
@@ -90,47 +90,53 @@ def score_pair(
     return sorted(found, key=lambda scored: scored.score)
 
 
-def by_pair(records: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+def by_pair(records: Sequence[Record]) -> list[list[Record]]:
     """Records grouped by content and style, in order of appearance."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        style = tuple((p["path"], p["weight"]) for p in record["style"]["pictures"])
-        groups.setdefault((record["content"]["path"], style), []).append(record)
+        style = tuple((p.path, p.weight) for p in record.style.pictures)
+        groups.setdefault((record.content.path, style), []).append(record)
     return list(groups.values())
 
 
-def pairs_manifest(
-    records: Sequence[Mapping[str, Any]], output: Path, backbone: Mapping[str, Any]
-) -> str:
+def pairs_manifest(records: Sequence[Record], output: Path, backbone: Mapping[str, Any]) -> str:
     """A manifest that makes just these jobs again, as YAML.
 
     Args:
         output: its run folder.
         backbone: `name`, and `weights` if they are a file.
     """
-    swept = {name for record in records for name in record["swept"]}
-    shared = {k: v for k, v in records[0]["settings"].items() if k not in swept}
-    pairs = []
-    for record in records:
-        pictures = record["style"]["pictures"]
-        style: Any = pictures[0]["path"]
-        if "region" in pictures[0]:
-            regions = {p["region"]: p["path"] for p in pictures}
-            style = {"name": record["style"]["name"], "regions": regions}
-        elif len(pictures) > 1:
-            # Where the weights were swept they may be 0, and the pair's settings have them.
-            swept_weights = "blend" in record["swept"]
-            blend = {p["path"]: 1.0 if swept_weights else p["weight"] for p in pictures}
-            style = {"name": record["style"]["name"], "blend": blend}
-        own = dict(record["swept"])
-        pair = {"content": record["content"]["path"], "style": style, "settings": own}
-        if "mask" in record["content"]:
-            pair["mask"] = record["content"]["mask"]
-        pairs.append(pair)
+    swept = {name for record in records for name in record.swept}
     whole = {
         "output": str(output),
         "backbone": {k: v for k, v in backbone.items() if k in ("name", "weights") and v},
-        "settings": shared,
-        "pairs": pairs,
+        "settings": {k: v for k, v in records[0].settings.items() if k not in swept},
+        "pairs": [_pair_of(record) for record in records],
     }
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+
+
+def _pair_of(record: Record) -> dict[str, Any]:
+    """One job as an entry of `pairs`."""
+    pair = {
+        "content": record.content.path,
+        "style": _style_of(record),
+        "settings": dict(record.swept),
+    }
+    return pair | ({"mask": record.content.mask} if record.content.mask is not None else {})
+
+
+def _style_of(record: Record) -> Any:
+    """A job's style as manifests have it: a path, a blend, or regions."""
+    pictures = record.style.pictures
+    regions = {p.region: p.path for p in pictures if p.region is not None}
+    if regions:
+        return {"name": record.style.name, "regions": regions}
+    if len(pictures) == 1:
+        return pictures[0].path
+    # Where the weights were swept they may be 0, and the pair's settings have them.
+    swept = "blend" in record.swept
+    return {
+        "name": record.style.name,
+        "blend": {p.path: 1.0 if swept else p.weight for p in pictures},
+    }

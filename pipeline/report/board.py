@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pipeline.errors import EngineError
+from pipeline.pictures import opened
 from pipeline.store import RunFolder
 
 
@@ -37,23 +37,28 @@ def write_board(store: RunFolder) -> int:
 
     Returns:
         how many were written.
+
+    Raises:
+        EngineError: as `summary_writer`.
+        ImageError: a picture is gone or damaged.
     """
     writer = summary_writer()
     root = store.path / "tensorboard"
     written = 0
     for record in store.records():
-        folder = root / record["name"]
-        mark = folder / f"key-{record['key'][:16]}"
+        folder = root / record.name
+        mark = folder / f"key-{record.key[:16]}"
         if mark.exists():
             continue
         shutil.rmtree(folder, ignore_errors=True)  # of an older picture of that name
         with writer(str(folder)) as events:
-            for point in record["losses"]:
-                for name in ("total", "content", "style", "tv"):
-                    events.add_scalar(f"loss/{name}", point[name], int(point["step"]))
-            with Image.open(store.path / record["output"]["path"]) as image:
+            for point in record.losses:
+                for name, value in point.items():
+                    if name != "step":
+                        events.add_scalar(f"loss/{name}", value, point["step"])
+            with opened(store.path / record.output.path) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            last = int(record["losses"][-1]["step"]) if record["losses"] else 0
+            last = record.losses[-1]["step"] if record.losses else 0
             events.add_image("picture", pixels, last, dataformats="HWC")
         Path(mark).touch()
         written += 1

@@ -16,6 +16,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from pipeline.errors import ManifestError
 from pipeline.files import write_atomic
+from pipeline.pictures import opened
 from pipeline.plan import value_label
 from pipeline.store import RunFolder
 
@@ -52,6 +53,7 @@ def make_sheet(
 
     Raises:
         ManifestError: an unknown axis, the same one twice, no pictures, an unknown suffix.
+        ImageError: a picture is gone or damaged.
         RunFolderError: the file cannot be written.
     """
     if output.suffix.lower() not in (".png", ".pdf"):
@@ -84,17 +86,17 @@ def _cells(run: Path, other: Path | None) -> list[_Cell]:
     found = []
     for record in store.records():
         values: dict[str, Any] = {
-            "content": Path(record["content"]["path"]).stem,
-            "style": record["style"]["name"],
-            **record["swept"],
+            "content": Path(record.content.path).stem,
+            "style": record.style.name,
+            **record.swept,
         }
-        match = RunFolder(other).record(record["name"]) if other else None
+        match = RunFolder(other).record(record.name) if other else None
         found.append(
             _Cell(
                 {name: _label(value) for name, value in values.items()},
                 {name: _rank(value) for name, value in values.items()},
-                run / record["output"]["path"],
-                other / match["output"]["path"] if other and match else None,
+                run / record.output.path,
+                other / match.output.path if other and match else None,
             )
         )
     axes = dict.fromkeys(name for cell in found for name in cell.labels)
@@ -147,7 +149,7 @@ def _section(
     font = ImageFont.load_default(pixels)
     across = sorted({(c.order[cols], c.labels[cols]) for c in cells})
     down = sorted({(c.order[rows], c.labels[rows]) for c in cells})
-    with Image.open(cells[0].path) as first:
+    with opened(cells[0].path) as first:
         height = max(1, round(tile * first.height / max(first.size)))
         width = max(1, round(tile * first.width / max(first.size)))
     wide = width * (3 if compares else 1) + _GAP
@@ -207,7 +209,7 @@ def _picture(cell: _Cell, size: tuple[int, int], compares: bool) -> Image.Image:
 
 
 def _load(path: Path, size: tuple[int, int]) -> Image.Image:
-    with Image.open(path) as image:
+    with opened(path) as image:
         fitted = image.convert("RGB")
     fitted.thumbnail(size, Image.Resampling.LANCZOS)
     framed = Image.new("RGB", size, _PAPER)

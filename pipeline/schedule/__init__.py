@@ -1,5 +1,21 @@
-"""TODO."""
+"""Plan -> batches -> slots: who runs what, what is tried again, when to stop.
+
+In: a plan, what workers need, options. Out: a `Summary`; everything else is in the run folder.
+Must not know how a picture is made, nor what a command prints.
+
+- `run.py`: the run in progress; `counts.py`: its summary; `stopping.py`: signals; `log.py`:
+  `run.log`
+- `feed.py`: what is to be run next
+- `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs
+- `local.py`, `cluster.py`: processes of this machine; Dask and Ray. A new engine is a file beside
+  these, a line in `engines.py` and a test
+- `slots.py`, `cores.py`, `tune.py`: devices and shares of them
+- `options.py`: how a run is carried out
+- `estimate.py`: a plan's time; `progress.py`: what a person sees
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since torch takes
+# seconds to load and options, progress and status need none.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,7 @@
-"""TODO."""
+"""The batches that are to be run next: what has to be tried again first, then the stream.
+
+In: batches. Out: one at a time. Must not load torch.
+"""
 
 from __future__ import annotations
 

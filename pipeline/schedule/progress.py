@@ -1,6 +1,7 @@
 """What a person sees while a run works: a live view, plain lines when piped, or JSON lines.
 
-In: outcomes from the scheduler and the slots' live state from the run folder. Out: text.
+In: outcomes from the scheduler and the slots' live state from the run folder. Out: text. Must not
+load torch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from pipeline.store import RunFolder
+from pipeline.store import RunFolder, SlotState
 
 _PLAIN_EVERY_S = 10.0
 
@@ -149,7 +150,7 @@ class LiveProgress(Progress):
 
         def watch() -> None:
             while not ended.wait(0.5):
-                self._show_slots(store.slots())
+                self._show_slots(store.live.slots())
 
         watcher = threading.Thread(target=watch, daemon=True)
         with self.bars:
@@ -160,23 +161,21 @@ class LiveProgress(Progress):
                 ended.set()
                 watcher.join()
 
-    def _show_slots(self, states: Sequence[dict[str, Any]]) -> None:
+    def _show_slots(self, states: Sequence[SlotState]) -> None:
         for state in states:
-            slot = str(state["slot"])
-            if slot not in self.slots:
-                self.slots[slot] = self.bars.add_task("", total=1, note="")
-            more = f" +{state['jobs'] - 1}" if state["jobs"] > 1 else ""
-            name = shorten(state["job"].rsplit("/", 1)[-1], max(12, self.console.width // 3 - 6))
-            loss = state.get("loss")
-            notes = [state["phase"] if loss is None else f"loss {loss:.3g}"]
-            ended = self._ended(slot, int(state.get("batch", 0)), int(state["jobs"]))
+            if state.slot not in self.slots:
+                self.slots[state.slot] = self.bars.add_task("", total=1, note="")
+            more = f" +{state.jobs - 1}" if state.jobs > 1 else ""
+            name = shorten(state.job.rsplit("/", 1)[-1], max(12, self.console.width // 3 - 6))
+            notes = [state.phase if state.loss is None else f"loss {state.loss:.3g}"]
+            ended = self._ended(state.slot, state.batch, state.jobs)
             if ended and self.console.width >= 100:
                 notes.append(f"{self.rate(ended):.0f}/h")
             self.bars.update(
-                self.slots[slot],
-                description=f"{state['device']} #{state.get('batch', 0)} {name}{more}",
-                completed=state.get("step", 0),
-                total=state.get("steps", 1),
+                self.slots[state.slot],
+                description=f"{state.device} #{state.batch} {name}{more}",
+                completed=state.step or 0,
+                total=state.steps or 1,
                 note=" ".join(notes),
             )
 
@@ -205,7 +204,11 @@ class LiveProgress(Progress):
 
 
 def shorten(text: str, width: int) -> str:
-    """The text with its middle left out where it is longer than `width` characters."""
+    """The text with its middle left out where it is longer than `width` characters.
+
+    >>> shorten("abcdefghij", 7)
+    'abc…hij'
+    """
     if len(text) <= width:
         return text
     return f"{text[: width // 2]}…{text[len(text) - (width - 1) // 2 :]}"
@@ -222,7 +225,11 @@ def make_progress(*, quiet: bool = False, as_json: bool = False) -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """`1:02:03`, or `?` for what is not known."""
+    """A time as people read it, or `?` for what is not known.
+
+    >>> duration(3723.4), duration(float("nan"))
+    ('1:02:03', '?')
+    """
     if seconds != seconds:
         return "?"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,5 +1,21 @@
-"""TODO."""
+"""What runs in a worker process: a batch, from files to files.
+
+In: a `RunContext` and a `Batch`. Out: a `Report`; pictures and records are in the run folder by
+then. Must not know other slots, engines or commands.
+
+- `messages.py`: all that crosses the process's border, with `plan`'s `Batch`
+- `session.py`: the batch's way through the slot; `trial.py`: a few steps, for estimates
+- `seat.py`, `precision.py`: where it runs; `process.py`: what the process keeps between batches
+- `contents.py`, `styles.py` (and `sizes.py`), `tensors.py`: what it needs, from files
+  to tensors
+- `fitting.py`, `memory.py`: how much at once
+- `loop.py`: the step loop; `way.py`, `checkpoint.py`, `frames.py`, `curves.py`, `timer.py`: what
+  is kept and told on the way
+- `outputs.py`: pictures and records
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since torch takes
+# seconds to load and whoever passes messages on needs none.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,3 @@
-from .inputs import style_sizes as style_sizes
 from .memory import PROCESS_BYTES as PROCESS_BYTES
 from .memory import SHARE as SHARE
 from .memory import budget as budget
@@ -9,7 +8,8 @@ from .messages import Report as Report
 from .messages import RunContext as RunContext
 from .messages import failed as failed
 from .outputs import versions as versions
-from .session import forget_all as forget_all
+from .precision import use_precision as use_precision
+from .process import forget_all as forget_all
 from .session import run_batch as run_batch
-from .session import time_job as time_job
-from .session import use_precision as use_precision
+from .sizes import style_sizes as style_sizes
+from .trial import time_job as time_job

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from pipeline.files import write_atomic
 from pipeline.method import State
+from pipeline.store import Point
 
-Curve = list[dict[str, float]]
+Curve = list[Point]
 
 
 @dataclass(frozen=True)

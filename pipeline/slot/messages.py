@@ -1,4 +1,4 @@
-"""TODO."""
+"""All that crosses the border of a worker process: small, picklable values. Must not load torch."""
 
 from __future__ import annotations
 

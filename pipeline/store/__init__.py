@@ -1,5 +1,19 @@
-"""TODO."""
+"""What stays on disk.
+
+In: values and bytes. Out: files, written once and whole, and what they say. Must not know how
+pictures are made, nor who runs what.
+
+- `run_folder.py`: a run's folder; `lock.py`: who holds it; `live.py`: what goes on while it runs
+- `records.py`: the type of all that is read back from JSON, of today's and older versions
+- `shards.py`, `mirror.py`: finished jobs as tar shards; a dataset's other files
+- `cache.py`: the cache folder; `tensor_cache.py`: tensors in it; `targets.py`: style targets;
+  `means.py`: the normalized variant
+
+Only the last three load torch.
+"""
 
 import lazy_loader
 
+# The names stand in `__init__.pyi`; each is loaded when it is first asked for, since torch takes
+# seconds to load and most who read a run folder need none.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,47 +1,51 @@
-"""The run folder: atomic writes, records, what is already done, the lock.
+"""The run folder: pictures, records, what is already done, summaries and failures.
 
-In: jobs and their results. Out: files. An image appears only whole, its record only after it, so a
-job is done exactly when its record is there, the record's key matches and its image is there.
-Knows nothing of how pictures are made.
+In: jobs and their results. Out: files, and what they say. An image appears only whole, its record
+only after it, so a job is done exactly when its record is there, the record's key matches and its
+image is there. Knows nothing of how pictures are made. Must not load torch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.manifest import Settings
+from pipeline.store.live import Live
+from pipeline.store.records import (
+    About,
+    Failure,
+    Output,
+    PlanHeader,
+    Record,
+    Summary,
+    parse,
+    to_json,
+    why_not,
+)
 from pipeline.version import RECORD_SCHEMA
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-
-
-def to_json(data: object) -> bytes:
-    """JSON as it is written to files: indented, UTF-8, with a newline at the end."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode(errors="backslashreplace")  # paths need not be UTF-8; JSON escapes them so
-
 
 # A record begins with what says whether its job is done, so that a resumed run reads only this.
 _HEAD = re.compile(rb'\{\s*"schema": \d+,\s*"key": "([^"]*)",\s*"output": \{\s*"bytes": (\d+)')
 _HEAD_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record that could not be read: its path below the run folder, and why."""
+
+    path: str
+    why: str
 
 
 class RunFolder:
@@ -62,9 +66,11 @@ class RunFolder:
         self.images = path / "images"
         self.frames = path / "frames"
         self.animations = path / "animations"
+        self.means = path / "normalisation.safetensors"  # spelled as older versions have it
         self.state = path / ".nst"
         self.temporary = self.state / f"tmp{self.suffix}"
         self.log = path / f"run{self.suffix}.log"
+        self.live = Live(self.state, self.temporary, self.suffix)
 
     # -- one job --
 
@@ -76,33 +82,22 @@ class RunFolder:
         """Where a job's record lies."""
         return self.images / f"{name}.json"
 
-    def record(self, name: str) -> dict[str, Any] | None:
-        """A job's record, or None if it is not there or not whole JSON."""
-        try:
-            data = json.loads(self.record_path(name).read_bytes())
-        except (
-            FileNotFoundError,
-            NotADirectoryError,
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-        ):
-            return None
-        return data if isinstance(data, dict) else None
+    def checkpoint_path(self, key: str) -> Path:
+        """Where the checkpoint of the job with this key lies."""
+        return self.state / "checkpoints" / f"{key}.safetensors"
+
+    def record(self, name: str) -> Record | None:
+        """A job's record, or None if it is not there or cannot be read."""
+        found = _read_record(self.record_path(name), self.path)
+        return found if isinstance(found, Record) else None
 
     def is_done(self, name: str, key: str, settings: Settings) -> bool:
         """Whether the record is there, its key is `key`, and its image is there in full length."""
         try:
-            with self.record_path(name).open("rb") as file:
-                head = _HEAD.match(file.read(_HEAD_BYTES))
-                if head is None or head[1].decode() != key:
-                    return False
-                file.seek(-2, os.SEEK_END)
-                if file.read() != b"}\n":
-                    return False
-            size = self.image_path(name, settings).stat().st_size
+            size = _promised_bytes(self.record_path(name), key)
+            return size == self.image_path(name, settings).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return size == int(head[2])
 
     def write_job(
         self,
@@ -111,7 +106,7 @@ class RunFolder:
         settings: Settings,
         image: bytes,
         size: tuple[int, int],
-        record: Mapping[str, Any],
+        about: About,
     ) -> None:
         """Writes a job's picture, then its record; an older record goes first, so that no record
         ever stands beside a picture that is not its own.
@@ -119,22 +114,27 @@ class RunFolder:
         Args:
             image: the encoded picture.
             size: its width and height in px.
-            record: all but schema, key and what is said of the output file.
+            about: how it was made.
 
         Raises:
             RunFolderError: no space or no rights; nothing half-written stays.
         """
         path = self.image_path(name, settings)
-        output = {
-            "bytes": len(image),
-            "sha256": hashlib.sha256(image).hexdigest(),
-            "size": list(size),
-            "path": path.relative_to(self.path).as_posix(),
-        }
-        whole = {"schema": RECORD_SCHEMA, "key": key, "output": output, **record}
-        self.record_path(name).unlink(missing_ok=True)
+        output = Output(
+            bytes=len(image),
+            sha256=hashlib.sha256(image).hexdigest(),
+            size=size,
+            path=path.relative_to(self.path).as_posix(),
+        )
+        first = {"schema": RECORD_SCHEMA, "key": key, "output": output.plain()}
+        try:
+            self.record_path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.record_path(name), error) from error
         write_atomic(path, image, self.temporary)
-        write_atomic(self.record_path(name), to_json(whole), self.temporary)
+        write_atomic(self.record_path(name), to_json(first | about.plain()), self.temporary)
+
+    # -- all jobs --
 
     def check_loose(self) -> None:
         """Whether pictures lie here as files.
@@ -148,60 +148,31 @@ class RunFolder:
                 f"part of the manifest with `format: files` for that"
             )
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """All records in the folder, in the order of their names.
+    def all_records(self) -> Iterator[Record | Unreadable]:
+        """All records in the folder, in the order of their paths, also those that are damaged.
 
         Raises:
             RunFolderError: they are in tar shards.
         """
         self.check_loose()
         for path in sorted(self.images.rglob("*.json")):
-            record = self.record(path.relative_to(self.images).with_suffix("").as_posix())
-            if record is not None:
-                yield record
+            yield _read_record(path, self.path)
 
-    # -- the run --
+    def records(self) -> Iterator[Record]:
+        """All records that can be read.
 
-    def begin(self, manifest: str, header: Mapping[str, Any]) -> None:
-        """Makes the folder, clears what a killed run left, writes `manifest.yaml`, `plan.json`.
-
-        Call it under the lock.
+        Raises:
+            RunFolderError: they are in tar shards.
         """
-        try:
-            shutil.rmtree(self.temporary, ignore_errors=True)
-            self.temporary.mkdir(parents=True, exist_ok=True)
-            self.images.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        self.clear_stop()
-        write_atomic(self.path / "manifest.yaml", manifest.encode(), self.temporary)
-        write_atomic(self.path / "plan.json", to_json(header), self.temporary)
+        return (found for found in self.all_records() if isinstance(found, Record))
 
-    def end(self) -> None:
-        """Removes temporary files and live state."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        self.clear_stop()
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Rewrites `run.json`."""
-        path = self.path / f"run{self.suffix}.json"
-        write_atomic(path, to_json(summary), self.temporary)
-
-    def summaries(self) -> dict[str, dict[str, Any]]:
-        """What `run.json` and those of all shards say, by the shard's name ('' for a whole run)."""
-        found = {}
-        for path in sorted([*self.path.glob("run.json"), *self.path.glob("run-*-of-*.json")]):
-            with contextlib.suppress(json.JSONDecodeError):  # not ours: we write whole files only
-                found[path.stem.removeprefix("run").lstrip("-")] = json.loads(path.read_bytes())
-        return found
-
-    def add_failure(self, failure: Mapping[str, Any]) -> None:
+    def add_failure(self, failure: Failure) -> None:
         """Appends one line to `failures.jsonl`, in one write.
 
         Raises:
             RunFolderError: no space or no rights.
         """
-        line = json.dumps(failure, ensure_ascii=False) + "\n"
+        line = json.dumps(failure.plain(), ensure_ascii=False) + "\n"
         path = self.path / f"failures{self.suffix}.jsonl"
         try:
             with path.open("ab", buffering=0) as file:
@@ -210,145 +181,78 @@ class RunFolder:
         except OSError as error:
             raise cannot_write(path, error) from error
 
-    def failures(self) -> dict[str, dict[str, Any]]:
+    def failures(self) -> dict[str, Failure]:
         """The last failure of each job that ever failed here, by the job's name."""
-        last: dict[str, dict[str, Any]] = {}
+        last: dict[str, Failure] = {}
         for path in sorted(self.path.glob("failures*.jsonl")):
             for line in path.read_bytes().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # a line cut short by a full disk
-                    failure = json.loads(line)
-                    last[str(failure["name"])] = failure
+                with contextlib.suppress(ValueError):  # a line cut short by a full disk
+                    failure = parse(Failure, line)
+                    last[failure.name] = failure
         return last
 
-    # -- checkpoints of long jobs --
+    # -- the run --
 
-    def checkpoint_path(self, key: str) -> Path:
-        """Where the checkpoint of the job with this key lies."""
-        return self.state / "checkpoints" / f"{key}.safetensors"
+    def begin(self, manifest: str, header: Mapping[str, Any]) -> None:
+        """Makes the folder, clears what a killed run left, writes `manifest.yaml`, `plan.json`.
 
-    # -- stopping: a file, so that workers in any process see it --
+        Call it under the lock.
 
-    @property
-    def _stop_file(self) -> Path:
-        return self.state / f"stop{self.suffix}"
-
-    def ask_to_stop(self) -> None:
-        """Asks all workers of this run to stop at their next step."""
-        self._stop_file.touch()
-
-    def stop_asked(self) -> bool:
-        """Whether this run was asked to stop."""
-        return self._stop_file.exists()
-
-    def clear_stop(self) -> None:
-        """Forgets an earlier request to stop."""
-        self._stop_file.unlink(missing_ok=True)
-
-    # -- live state of the slots --
-
-    def write_slot(self, slot: str, state: Mapping[str, Any]) -> None:
-        """What slot `slot` is doing, for whoever watches; not flushed, since it is news.
-
-        A full disk costs the news, not the job.
+        Raises:
+            RunFolderError: no space or no rights.
         """
-        path = self.temporary / f"slot-{slot}.json"
-        draft = path.with_suffix(".new")
-        with contextlib.suppress(OSError):
-            draft.write_text(json.dumps(state))
-            draft.replace(path)
-
-    def slot_state(self, slot: str) -> dict[str, Any] | None:
-        """What slot `slot` was last seen doing."""
         try:
-            state = json.loads((self.temporary / f"slot-{slot}.json").read_text())
-        except (OSError, json.JSONDecodeError):
-            return None  # nothing yet, or just being replaced; the next look sees it
-        return state if isinstance(state, dict) else None
-
-    def slots(self) -> list[dict[str, Any]]:
-        """What each slot of the run and of all its shards was last seen doing."""
-        states = []
-        for path in sorted(self.state.glob("tmp*/slot-*.json")):
-            folder = RunFolder(self.path, path.parent.name.removeprefix("tmp").lstrip("-"))
-            state = folder.slot_state(path.stem.removeprefix("slot-"))
-            if state is not None:
-                states.append(state)
-        return states
-
-
-class RunLock:
-    """Holds a run folder for this process; the system frees it when the process dies.
-
-    A shard holds its own lock, so shards run side by side; a whole run and shards shut each other
-    out.
-
-    Attributes:
-        taken_over: who held the folder before and died without letting go, or None.
-
-    Raises:
-        RunFolderError: another process holds it, or the folder cannot be written.
-    """
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        self.taken_over: str | None = None
-        self._lock = FileLock(folder.state / f"run{folder.suffix}.lock")
-
-    def _owner(self, suffix: str) -> Path:
-        return self.folder.state / f"owner{suffix}.json"
-
-    def __enter__(self) -> RunLock:
-        suffix = self.folder.suffix
-        try:
-            self.folder.state.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise self._in_use(suffix) from error
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            self.temporary.mkdir(parents=True, exist_ok=True)
+            self.images.mkdir(parents=True, exist_ok=True)
+            self.live.clear_stop()
         except OSError as error:
-            raise RunFolderError(
-                f"{self.folder.path}: cannot be made or written ({error.strerror}); check the path "
-                f"and your rights, or choose another `output`"
-            ) from error
+            raise cannot_write(self.path, error) from error
+        write_atomic(self.path / "manifest.yaml", manifest.encode(), self.temporary)
+        write_atomic(self.path / "plan.json", to_json(header), self.temporary)
+
+    def end(self) -> None:
+        """Removes temporary files and live state."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.live.clear_stop()
+
+    def header(self) -> PlanHeader | None:
+        """What `plan.json` says, or None if it is not there or cannot be read."""
         try:
-            self._check_others()
-        except RunFolderError:
-            self._lock.release()
-            raise
-        if self._owner(suffix).exists():
-            self.taken_over = self._describe_owner(suffix)
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": now()}
-        write_atomic(self._owner(suffix), to_json(owner))
-        return self
+            return parse(PlanHeader, (self.path / "plan.json").read_bytes())
+        except (OSError, ValueError):
+            return None  # readers then go by the records
 
-    def _check_others(self) -> None:
-        """A whole run looks for running shards, a shard for a whole run."""
-        pattern = "run.lock" if self.folder.part else "run-*.lock"
-        for path in self.folder.state.glob(pattern):
-            other = FileLock(path)
-            try:
-                other.acquire(timeout=0)
-            except Timeout as error:
-                raise self._in_use(path.stem.removeprefix("run")) from error
-            other.release()
+    def write_summary(self, summary: Summary) -> None:
+        """Rewrites `run.json`."""
+        path = self.path / f"run{self.suffix}.json"
+        write_atomic(path, to_json(summary.whole()), self.temporary)
 
-    def _in_use(self, suffix: str) -> RunFolderError:
-        return RunFolderError(
-            f"{self.folder.path}: in use by {self._describe_owner(suffix)}; wait until it ends, "
-            f"stop it, or choose another `output`"
-        )
+    def summaries(self) -> dict[str, Summary]:
+        """What `run.json` and those of all shards say, by the shard's name ('' for a whole run)."""
+        found = {}
+        for path in sorted([*self.path.glob("run.json"), *self.path.glob("run-*-of-*.json")]):
+            with contextlib.suppress(ValueError):  # not ours: we write whole files only
+                part = path.stem.removeprefix("run").lstrip("-")
+                found[part] = parse(Summary, path.read_bytes())
+        return found
 
-    def _describe_owner(self, suffix: str) -> str:
-        try:
-            owner = json.loads(self._owner(suffix).read_bytes())
-        except (OSError, json.JSONDecodeError):
-            return "another process"
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._owner(self.folder.suffix).unlink(missing_ok=True)
-        self._lock.release()
+def _read_record(path: Path, root: Path) -> Record | Unreadable:
+    """A record of the run folder `root`."""
+    try:
+        return parse(Record, path.read_bytes())
+    except (OSError, ValueError) as error:
+        why = str(error.strerror) if isinstance(error, OSError) else why_not(error)
+        return Unreadable(path.relative_to(root).as_posix(), why)
+
+
+def _promised_bytes(path: Path, key: str) -> int | None:
+    """The length of the picture that a record is of; None if the record is not whole, or its key is
+    not `key`."""
+    with path.open("rb") as file:
+        head = _HEAD.match(file.read(_HEAD_BYTES))
+        if head is None or head[1] != key.encode():
+            return None
+        file.seek(-2, os.SEEK_END)
+        return int(head[2]) if file.read() == b"}\n" else None

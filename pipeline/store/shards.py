@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.plan import Job
-from pipeline.store.run_folder import RunFolder, to_json
+from pipeline.store.records import Record, ShardIndex, parse, to_json, why_not
+from pipeline.store.run_folder import RunFolder
 
 
 class Shards:
@@ -107,10 +106,11 @@ class Shards:
             size = draft.stat().st_size
             draft.replace(path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
             raise cannot_write(path, error) from error
-        about = {"bytes": size, "jobs": held}
-        write_atomic(path.with_suffix(".json"), to_json(about), self.store.temporary)
+        finally:
+            draft.unlink(missing_ok=True)
+        index = ShardIndex(bytes=size, jobs=held)
+        write_atomic(path.with_suffix(".json"), to_json(index.plain()), self.store.temporary)
         for name, suffix in self._loose:
             self._remove(name, suffix)
         self._names |= {_short_name(name) for name in held}
@@ -124,19 +124,18 @@ class Shards:
         return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}.tar"
 
     def _pack(self, tar: tarfile.TarFile, name: str, suffix: str, held: dict[str, str]) -> None:
-        record = self.store.record(name)
-        if record is None:
-            raise RunFolderError(
-                f"{self.store.record_path(name)}: is gone; was it deleted while the run went on?"
-            )
-        key = sample_key(name)
         picture = self.store.images / f"{name}.{suffix}"
+        record = self.store.record(name)
+        if record is None or not picture.exists():
+            gone = self.store.record_path(name) if record is None else picture
+            raise RunFolderError(f"{gone}: is gone; was it deleted while the run went on?")
+        key = sample_key(name)
         for kind, path in ((suffix, picture), ("json", self.store.record_path(name))):
             data = path.read_bytes()
             info = tarfile.TarInfo(f"{key}.{kind}")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-        held[name] = record["key"]
+        held[name] = record.key
 
     def _remove(self, name: str, suffix: str) -> None:
         self.store.record_path(name).unlink(missing_ok=True)
@@ -157,7 +156,11 @@ class Shards:
 
 def sample_key(name: str) -> str:
     """A job's key in a shard. WebDataset ends keys at the first dot of the file's name, so there is
-    none; where there was one, a hash keeps keys apart."""
+    none; where there was one, a hash keeps keys apart.
+
+    >>> sample_key("town/a"), sample_key("town/a.v1")
+    ('town/a', 'town/a_v1-795e9359b35d092c')
+    """
     folder, slash, last = name.rpartition("/")
     if "." not in last:
         return name
@@ -175,15 +178,15 @@ def _short_name(name: str) -> int:
 def _index(path: Path) -> dict[str, str]:
     """Names and keys of the jobs in a shard; from the shard itself if its index is not there."""
     try:
-        index: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
-        if path.stat().st_size == index["bytes"]:
-            return dict(index["jobs"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        pass  # the run was killed between the two; the shard itself is whole
-    return {record["name"]: record["key"] for record in records_in(path)}
+        index = parse(ShardIndex, path.with_suffix(".json").read_bytes())
+        if path.stat().st_size == index.bytes:
+            return index.jobs
+    except (FileNotFoundError, ValueError):
+        pass  # the run was killed between the two, or it is not ours; the shard itself is whole
+    return {record.name: record.key for record in records_in(path)}
 
 
-def records_in(path: Path) -> Iterator[dict[str, Any]]:
+def records_in(path: Path) -> Iterator[Record]:
     """The records in a shard.
 
     Raises:
@@ -194,8 +197,9 @@ def records_in(path: Path) -> Iterator[dict[str, Any]]:
             for member in tar:
                 file = tar.extractfile(member) if member.name.endswith(".json") else None
                 if file is not None:
-                    yield json.loads(file.read())
-    except (tarfile.TarError, json.JSONDecodeError) as error:
+                    yield parse(Record, file.read())
+    except (tarfile.TarError, ValueError) as error:
+        why = why_not(error) if isinstance(error, ValueError) else error
         raise RunFolderError(
-            f"{path}: damaged shard ({error}); delete it, and its jobs are made again"
+            f"{path}: damaged shard ({why}); delete it, and its jobs are made again"
         ) from error

@@ -4,9 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ManifestError
-from pipeline.manifest import PRESETS, Settings, json_schema, load_manifest
-from pipeline.plan import Plan
-from pipeline.plan.jobs import safe_label
+from pipeline.manifest import load_manifest, parse_value
 
 GOOD = "output: run\ncontent: a.png\nstyle: s.png\nbackbone: lite\n"
 
@@ -59,6 +57,37 @@ BROKEN = [
     ("masks: {contnt: x}", "did you mean 'content'?"),
     ("pairs: nowhere.csv", "nowhere.csv: no such map of pairs"),
     ("pairs: a.png", "a map of pairs is a .csv or a .json file"),
+    ("settings: {style_layers: [conv1_1, conv1_1]}", "a layer is named twice"),
+    ("settings: {size: 640x4}", "each side must be between 16 and 32768 px"),
+    ("settings: {size: true}", "must be a number of pixels, or WxH"),
+    ("settings: {size: wide}", "must be a number of pixels, or WxH"),
+    ("settings: {size: 9.5}", "must be a whole number between 16 and 32768 px"),
+    ("settings: {steps: true}", "must be a whole number, or a list of them"),
+    ("settings: {steps: 2000000}", "must be at most 1,000,000"),
+    ("settings: {blend: often}", "must be a list of weights"),
+    ("settings: {blend: [a]}", "weights must be numbers of at least 0"),
+    ("settings: {depth: 16, profile: content}", "depth 16 with profile content does not go"),
+    ("settings: {depth: 16, format: tiff, exif: true}", "exif with depth 16 and format tiff"),
+    ("grid: {init: [content, nowhere.png]}", ":5: grid.init[1]: neither content, gray"),
+    ("settings: {blend: [1, 2]}", ":5: settings.blend: 2 weights, but style s has 1 picture"),
+    (
+        "pairs: [{content: a.png, style: s.png, settings: {blend: [1, 2]}}]",
+        ":5: pairs[0]: 2 weights, but style s has 1 picture",
+    ),
+    (
+        "pairs: [{content: a.png, style: s.png, settings: {init: nowhere.png}}]",
+        ":5: pairs[0].settings.init: neither content, gray",
+    ),
+    (
+        "pairs: [{content: a.png, style: s.png, settings: {depth: 16, format: jpg}}]",
+        ":5: pairs[0].settings: depth 16 with format jpg does not go",
+    ),
+    ("pairs: [{content: a.png, style: s.png, mask: no.png}]", ":5: pairs[0].mask: no.png: no such"),
+    ("pairs: [{content: '*.gif', style: s.png}]", "pairs[0].content: *.gif: no picture there"),
+    ("backbone: {name: lite, weights: gone.pth}", "key 'backbone' stands twice"),
+    ("settings: &a {size: 64}\ngrid: *a", ":5: grid.size: 64: a list is needed"),
+    ("pairs: [&a [*a]]", "an alias that contains itself"),
+    ("? [1]\n: 2", "not YAML"),
 ]
 STYLES = [
     ("[{name: x}]", "style[0]: {'name': 'x'}: one of blend and regions is needed"),
@@ -154,79 +183,43 @@ def test_numbers_in_all_spellings_are_one(folder: Path) -> None:
         assert manifest.axes["style_weight"] == (1000.0,)
 
 
-def plan_of(manifest, **options):  # type: ignore[no-untyped-def]
-    return Plan(manifest, lambda settings: "digest", 1, **options)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ":1: a mapping with output, content and style is needed, this is empty"),
+        ("- a\n", "this is a list"),
+        ("output: run\n", ":1: nothing to do: content and style, or pairs, are needed"),
+        ("output: run\ncontent: a.png\n", ":2: content: there is content but no style; add it"),
+        ("output: run\nstyle: s.png\n", ":2: style: there is style but no content; add it"),
+        (
+            "output: run\ncontent: [a.png, s.png]\nstyle: s.png\npairing: zip\n",
+            ":4: pairing: zip needs as many styles as contents, but 2 and 1 are there",
+        ),
+        (
+            "output: run\ncontent: a.png\nstyle: s.png\nbackbone: {name: lite, weights: no.pth}\n",
+            "no.pth: no such weight file",
+        ),
+        ("output: run\ncontent: nowhere/*.png\nstyle: s.png\n", "no picture there"),
+        ("output: run\ncontent: a.pgn\nstyle: s.png\n", "no such file or folder; did you mean"),
+    ],
+)
+def test_what_a_whole_manifest_lacks_is_said(folder: Path, text: str, message: str) -> None:
+    (folder / "m.yaml").write_text(text)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(folder / "m.yaml")
+    assert message in str(caught.value)
 
 
-def test_an_absurd_grid_is_refused_with_its_count(folder: Path) -> None:
-    values = ", ".join(map(str, range(1000)))
-    manifest = load(folder, GOOD + f"grid:\n  seed: [{values}]\n  steps: [{values[3:]}]\n")
-    with pytest.raises(ManifestError, match="999,000 jobs"):
-        plan_of(manifest, max_jobs=10_000)
+def test_a_manifest_that_cannot_be_read_is_said(folder: Path) -> None:
+    with pytest.raises(ManifestError, match=r"nowhere.yaml: no such manifest; check the path"):
+        load_manifest(str(folder / "nowhere.yaml"))
+    (folder / "m.yaml").write_bytes(b"output: \xff\n")
+    with pytest.raises(ManifestError, match="cannot be read as UTF-8 text"):
+        load_manifest(folder / "m.yaml")
+    with pytest.raises(ManifestError, match="cannot be read"):
+        load_manifest(folder)
 
 
-def test_names_never_collide(folder: Path, picture: Callable[..., Path]) -> None:
-    for name in ("c/x.png", "c/X.jpg", "c/x.jpg", "c/a__b.png", "c/a_b.png", "c/CON.png"):
-        picture(name)
-    manifest = load(folder, GOOD.replace("content: a.png", "content: [c, a.png]"))
-    names = [job.name.casefold() for job in plan_of(manifest).jobs()]
-    assert len(set(names)) == len(names) == 7
-    assert not any(name.split("__")[0] == "con" for name in names)
-
-
-@pytest.mark.parametrize("text", ["../x", "a:b", "x" * 300, "nul", " . ", "a__b", "ü\n"])
-def test_labels_are_safe_everywhere(text: str) -> None:
-    label = safe_label(text)
-    assert 0 < len(label.encode()) <= 80
-    assert not set(label) & set('<>:"/\\|?*\n')
-    assert "__" not in label
-
-
-def test_sampled_styles_are_the_same_every_time(folder: Path, picture: Callable[..., Path]) -> None:
-    for i in range(6):
-        picture(f"styles/{i}.png", i)
-    text = GOOD.replace("style: s.png", "style: styles") + "pairing: {sample: 3, seed: 1}\n"
-    first = [job.name for job in plan_of(load(folder, text)).jobs()]
-    assert len(first) == 3
-    assert first == [job.name for job in plan_of(load(folder, text)).jobs()]
-
-
-def test_explicit_pairs_are_not_made_twice(folder: Path) -> None:
-    assert len(plan_of(load(folder, GOOD + "pairs: [[a.png, s.png], [s.png, s.png]]\n"))) == 2
-
-
-def test_pairs_have_settings_of_their_own(folder: Path) -> None:
-    entries = [
-        "{content: a.png, style: s.png, settings: {style_weight: 7, seed: 3}}",
-        "{content: a.png, style: s.png, settings: {style_weight: 7.0000001, seed: 3}}",
-        "{content: a.png, style: {name: mix, blend: {a.png: 1, s.png: 3}}, settings: {steps: 9}}",
-    ]
-    text = f"settings: {{steps: 5}}\ngrid: {{tv_weight: [0, 2]}}\npairs: [{', '.join(entries)}]\n"
-    plan = plan_of(load(folder, GOOD + text))
-    jobs = list(plan.jobs())
-    assert len(plan) == len(jobs) == 8
-    assert len({job.name for job in jobs}) == len({job.key for job in jobs}) == 8
-    assert [job.settings.style_weight for job in jobs] == [3, 3, 7, 7, 7.0000001, 7.0000001, 3, 3]
-    assert [job.settings.tv_weight for job in jobs] == [0, 2] * 4
-    assert [job.settings.steps for job in jobs] == [5] * 6 + [9] * 2
-    assert jobs[2].point == {"style_weight": 7, "seed": 3, "tv_weight": 0}
-    assert [round(weight, 2) for _, weight in jobs[6].style.parts] == [0.25, 0.75]
-
-
-def test_keys_follow_settings_and_bytes(folder: Path, picture: Callable[..., Path]) -> None:
-    def key(text: str) -> str:
-        return next(iter(plan_of(load(folder, text)).jobs())).key
-
-    before = key(GOOD)
-    assert key(GOOD + "settings: {preset: default}\n") == before
-    assert key(GOOD + "settings: {seed: 1}\n") != before
-    picture("s.png", 9)
-    assert key(GOOD) != before
-
-
-def test_every_setting_has_help_and_presets_are_valid() -> None:
-    schema = json_schema()["$defs"]["Settings"]["properties"]
-    assert set(schema) == set(Settings.model_fields)
-    assert all(entry["description"] for entry in schema.values())
-    for name in PRESETS:
-        assert Settings.model_validate({"preset": name}).problem() is None
+def test_a_value_that_is_no_yaml_is_said() -> None:
+    with pytest.raises(ManifestError, match="not a value as in YAML"):
+        parse_value("[1")

@@ -68,6 +68,11 @@ def test_a_json_map_is_the_same(folder: Path) -> None:
         ("content,style,stepss\nc/cat/1.png,s/a.png,3\n", "did you mean 'steps'?"),
         ("content,style,steps\nc/cat/1.png,s/a.png,0\n", "map.csv:2: settings.steps: 0: must be"),
         ('content,style\nc/cat/1.png,"{x"\n', "map.csv:2: style is not JSON"),
+        ('content,style\nc/cat/1.png,"{""name"": ""x""}"\n', "one of blend and regions is needed"),
+        (
+            "content,style,mask\nc/cat/1.png,s/a.png,no.png\n",
+            "map.csv:2: mask: no.png: no such file",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_map_is_said_with_its_row(folder: Path, text: str, said: str) -> None:
@@ -96,3 +101,22 @@ def test_what_was_written_is_read_again(folder: Path) -> None:
     assert [p.label for p in manifest.contents] == ["cat/1", 'dog/"1"']
     assert [s.label for s in manifest.styles] == ["a", "x, y"]
     assert sorted(path.name for path in folder.iterdir()) == ["c", "m.yaml", "map.csv", "s"]
+
+
+def test_maps_that_are_no_text_or_no_json_are_said(folder: Path) -> None:
+    (folder / "map.csv").write_bytes(b"content,style\n\xff,\xfe\n")
+    with pytest.raises(ManifestError, match=r"map.csv: cannot be read as UTF-8 text"):
+        load(folder, "map.csv")
+    (folder / "map.json").write_text('[{"content": "a",\n]')
+    with pytest.raises(ManifestError, match=r"map.json:2: not JSON"):
+        load(folder, "map.json")
+    (folder / "map.json").write_text('[{"content": 3, "style": "s/a.png"}]')
+    with pytest.raises(ManifestError, match=r"map.json\[0\]: content: 3: must be text"):
+        load(folder, "map.json")
+
+
+def test_a_named_file_that_is_no_picture_is_said(folder: Path) -> None:
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "map.csv").write_text("content,style\nnotes.txt,s/a.png\n")
+    with pytest.raises(ManifestError, match=r"map.csv:2: content: .*notes.txt: not a picture"):
+        load(folder, "map.csv")

@@ -118,3 +118,58 @@ def test_the_readme_has_every_option() -> None:
     for options in TOOLS.values():
         for option in options:
             assert f"`{option}`" in text, option
+
+
+@pytest.mark.parametrize(
+    ("tool", "words", "message"),
+    [
+        ("neural", "-seed 1", "'neural': unknown; known are neural-style"),
+        ("neural-style", "-init dark", "-init 'dark' is none of random, image"),
+        ("neural-style", "-content_layers relu9_1", "'relu9_1' is no layer such as relu4_2"),
+        ("neural-style", "-optimizer sgd", "'sgd' is none of lbfgs, adam"),
+        ("neural-style", "-num_iterations many", "'many' is no number"),
+        ("neural-style", "-sede 1", "-sede: unknown option; did you mean -seed?"),
+        ("neural-style", "-zzzz 1", "-zzzz: unknown option"),
+        ("neural-style", "-seed", "-seed: needs a value"),
+        ("neural-style", "-num_iterations 0", "settings"),
+        (
+            "neural-style",
+            "-style_image a.jpg,b.jpg -style_blend_weights 1",
+            "2 styles, but 1 weights",
+        ),
+        ("style-transfer-pytorch", "a.jpg", "a content and at least one style picture are needed"),
+        ("style-transfer-pytorch", "a.jpg b.jpg --pooling mean", "'mean' is none of max, average"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_said(tool: str, words: str, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        import_command(tool, words.split())
+    assert message in str(caught.value) or message == "settings"
+
+
+def test_options_of_the_older_tool_become_settings() -> None:
+    words = (
+        "-init image -init_image first.png -normalize_gradients 0.5 -original_colors 1 "
+        "-model_file models/VGG.caffemodel -style_blend_weights nil -lbfgs_num_correction 0 "
+        "-save_iter 0 -seed -1 -content_layers conv4_2 -learning_rate 3 -output_image o.tif"
+    )
+    text = import_command("neural-style", words.split())
+    settings = yaml.safe_load(text)["settings"]
+    assert settings["init"] == "first.png" and settings["gradient_norm"] == 0.5
+    assert settings["color"] == "original_colors" and settings["format"] == "tiff"
+    assert settings["corrections"] == 100
+    assert not {"save_every", "seed", "learning_rate"} & settings.keys()
+    for note in (
+        "Caffe's own format is not read",
+        "taken after its ReLU",
+        "every picture has a seed",
+    ):
+        assert note in text
+
+
+def test_options_of_the_newer_tool_become_settings() -> None:
+    words = "c.jpg s.jpg t.jpg -sw 1 3 -ii 200 -i=100 --pooling l2 --devices cuda:0 cuda:1 --web"
+    data = yaml.safe_load(import_command("style-transfer-pytorch", words.split()))
+    assert data["settings"]["steps"] == [200, 100]
+    assert (data["settings"]["pooling"], data["settings"]["pooling_scale"]) == ("l2", 1.56)
+    assert data["style"] == [{"name": "blend", "blend": {"s.jpg": 1.0, "t.jpg": 3.0}}]

@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.errors import BackboneError, DeviceError, WeightsError
 from pipeline.method import VGG19_WIDTHS, Backbone, load_weights, mean_activations, normalize
-from pipeline.method.losses import gram_sum
+from pipeline.method.losses.gram import gram_sum
 from pipeline.slot import use_precision
 
 
@@ -165,3 +165,19 @@ def test_gram_of_bfloat16_features_is_that_of_double_precision() -> None:
     finally:
         use_precision("fp32", "cpu")
     torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-2)
+
+
+def test_a_picture_too_small_for_the_deepest_layer_is_refused() -> None:
+    network = Backbone(load_weights("lite"), ["conv1_1", "conv4_1"])
+    assert network.smallest_side == 16
+    with pytest.raises(BackboneError, match="a picture of 15 x 40 px is too small for conv4_1"):
+        network(torch.rand(1, 3, 40, 15))
+
+
+def test_what_a_compiler_sees_of_replicate_padding_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, image = Backbone(load_weights("lite"), ["conv2_1"]), torch.rand(1, 3, 20, 24)
+    plain = network(image)["conv2_1"]
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(network(image)["conv2_1"], plain)

@@ -13,14 +13,11 @@ from pipeline.method import (
     load_weights,
     style_targets,
 )
-from pipeline.method.losses import (
-    STATISTICS,
-    TV_LOSSES,
-    content_paper,
-    content_relative,
-    energy,
-    style_sums,
-)
+from pipeline.method.losses.content import content_paper, content_relative
+from pipeline.method.losses.sliced_wasserstein import _directions
+from pipeline.method.losses.squares import energy
+from pipeline.method.losses.style import STATISTICS, style_sums
+from pipeline.method.losses.total_variation import TV_LOSSES
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 5, 6, 7))
@@ -36,7 +33,7 @@ def style_loss(kind: str, x: torch.Tensor, style: torch.Tensor, name: str = "gra
     """The style loss of one layer's features, B values."""
     statistic = STATISTICS[name]
     found, wanted = ((s / c[..., None, None]) for s, c in (style_sums(name, v) for v in (x, style)))
-    value: torch.Tensor = getattr(statistic, kind)(found, statistic.prepare(wanted))
+    value: torch.Tensor = statistic.measures[kind](found, statistic.prepare(wanted))
     return value[:, 0]
 
 
@@ -174,7 +171,7 @@ def test_wasserstein_between_shifted_copies_is_the_shift() -> None:
 
 def test_sliced_wasserstein_compares_sorted_projections() -> None:
     other = RNG.normal(size=(2, 5, 6, 7)) * 1.5
-    directions = STATISTICS["sliced_wasserstein"]._directions(5).double().numpy()  # type: ignore[attr-defined]
+    directions = _directions(5).double().numpy()
     np.testing.assert_allclose(directions @ directions.T, np.eye(5), atol=1e-5)
     x, s = (np.sort(directions @ flat(v[0]), 1) for v in (X, other))
 

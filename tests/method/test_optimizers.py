@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.method.optimizers import LBFGS, Optimizer, make_optimizer
+from pipeline.method.optimizers.lbfgs import LBFGS
+from pipeline.method.optimizers.optimizer import Optimizer
+from pipeline.method.optimizers.table import OPTIMIZERS, OptimizerOptions, make_optimizer
 
 torch.manual_seed(0)
 CURVATURES = torch.rand(3, 12) * 4 + 0.5
@@ -43,7 +45,7 @@ def alone(make: Callable[[Tensor, int], torch.optim.Optimizer], index: int, step
 
 @pytest.mark.parametrize("decay", [0.99, 0.999])
 def test_adam_follows_torch(decay: float) -> None:
-    ours = run(make_optimizer("adam", 20, False, decay), 60, RATES)
+    ours = run(make_optimizer("adam", OptimizerOptions(20, False, decay)), 60, RATES)
     for i in range(3):
         theirs = alone(
             lambda x, i: torch.optim.Adam([x], lr=float(RATES[i]), betas=(0.9, decay)), i, 60
@@ -88,3 +90,28 @@ def test_carried_scaling_is_that_of_the_larger_picture() -> None:
     larger = torch.rand(1, 1, 8, 8)
     optimizer.step(larger, gradient(larger), torch.ones(1))
     torch.testing.assert_close(larger, torch.zeros_like(larger), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_before_the_first_step_there_is_no_memory(name: str) -> None:
+    optimizer = make_optimizer(name, OptimizerOptions())
+    assert optimizer.state() == {}
+    optimizer.load({})
+    optimizer.enlarge((8, 8))
+    assert optimizer.state() == {}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_memory_goes_out_and_back_in(name: str) -> None:
+    torch.manual_seed(0)
+    images, gradient = torch.rand(2, 3, 6, 6), torch.randn(2, 3, 6, 6)
+    rates = torch.full((2,), 0.01)
+    first = make_optimizer(name, OptimizerOptions(3))
+    for _ in range(2):
+        first.step(images, gradient * images, rates)
+    second = make_optimizer(name, OptimizerOptions(3))
+    second.load(first.state())
+    copies = [images.clone(), images.clone()]
+    first.step(copies[0], gradient, rates)
+    second.step(copies[1], gradient, rates)
+    assert torch.equal(copies[0], copies[1]) and not torch.equal(copies[0], images)

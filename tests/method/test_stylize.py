@@ -17,7 +17,7 @@ from pipeline.method import (
     schedule_scales,
     style_targets,
 )
-from pipeline.method.stylize import enlarge
+from pipeline.method.scale_run import enlarge
 from pipeline.slot.checkpoint import load_checkpoint, save_checkpoint, stack
 
 

@@ -8,13 +8,14 @@ from pipeline.manifest import Settings
 from pipeline.method import (
     Backbone,
     Kinds,
+    Padding,
+    Pooling,
     Regions,
     StyleTransferLoss,
     features_of,
     job_weights,
     load_weights,
 )
-from pipeline.method.backbone import Padding, Pooling
 from pipeline.method.tiles import cut_tiles, losses_and_gradient, style_targets_of
 from pipeline.slot import step_bytes
 from pipeline.slot.memory import tile_side

@@ -87,3 +87,11 @@ def test_each_mode_touches_what_it_should() -> None:
     for color in ("preserve_luminance", "original_colors"):
         kept = recolor_result(result * 0.2 + 0.4, CONTENT, color)
         np.testing.assert_allclose(yiq(kept)[1:], yiq(CONTENT)[1:], atol=1e-6)
+
+
+def test_each_mode_has_its_style() -> None:
+    for transfer in TRANSFERS:
+        own = recolor_style(STYLE, CONTENT, "preserve_histogram", transfer)
+        assert torch.equal(own, match_colors(STYLE, CONTENT, transfer))
+    gray = recolor_style(STYLE, CONTENT, "preserve_luminance", "cholesky")
+    assert torch.equal(gray, match_luminance(STYLE, CONTENT))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import ImageError
-from pipeline.pictures import read_mask, region_name, styled_regions
+from pipeline.pictures import guides_of, read_mask, region_name, styled_regions
 from pipeline.pictures.masks import BLACK, WHITE
 
 
@@ -22,7 +22,7 @@ def write(path: Path, values: list[list[object]]) -> Path:
 def test_a_gray_mask_has_two_regions_that_share_every_pixel(tmp_path: Path) -> None:
     mask = read_mask(write(tmp_path / "m.png", [[0, 64, 128, 255]]))
     assert mask.names == (WHITE, BLACK)
-    guides = mask.guides(40, 20)
+    guides = guides_of(mask, 40, 20)
     torch.testing.assert_close(guides.sum(0), torch.ones(20, 40))
     assert [round(float(guides[0, 10, x]) * 255) for x in (5, 15, 25, 35)] == [0, 64, 128, 255]
 
@@ -31,15 +31,15 @@ def test_a_color_map_has_one_region_a_color(tmp_path: Path) -> None:
     red, blue, black = [255, 0, 0], [0, 0, 255], [0, 0, 0]
     mask = read_mask(write(tmp_path / "m.png", [[red, blue], [black, blue]]))
     assert mask.names == (BLACK, "#0000ff", "#ff0000")
-    guides = mask.guides(4, 2)
+    guides = guides_of(mask, 4, 2)
     assert guides[:, 0, 0].tolist() == [0, 0, 1] and guides[:, 1, 0].tolist() == [1, 0, 0]
     assert guides.sum(0).round().eq(1).all()
 
 
 def test_masks_are_cropped_as_their_pictures_are(tmp_path: Path) -> None:
     mask = read_mask(write(tmp_path / "m.png", [[255, 0, 0, 255]]))
-    assert not mask.guides(20, 20)[0].any()  # exact: only the middle is left
-    assert mask.guides(20, 20, stretch=True)[0, :, 0].round().all()
+    assert not guides_of(mask, 20, 20)[0].any()  # exact: only the middle is left
+    assert guides_of(mask, 20, 20, stretch=True)[0, :, 0].round().all()
 
 
 def test_a_photograph_is_no_mask(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Properties of planning: names and labels that hold for any input."""
 
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.manifest import Manifest, Output, Picture, Sample, Style
+from pipeline.errors import ManifestError
+from pipeline.manifest import Manifest, Output, Picture, Sample, Style, load_manifest
 from pipeline.plan import Plan, value_label
-from pipeline.plan.jobs import safe_label, safe_path_label, unique_labels
+from pipeline.plan.names import safe_label, safe_path_label, unique_labels
 
 FORBIDDEN = set('<>:"/\\|?*') | {chr(i) for i in range(32)} | {"\x7f"}
 names = st.text(min_size=1, max_size=120)
@@ -108,3 +110,88 @@ def test_a_plan_counts_its_jobs_and_names_each_once(
     assert len({job.name.casefold() for job in jobs}) == len(jobs)
     assert [job.index for job in jobs] == list(range(len(jobs)))
     assert [job.name for job in jobs] == [job.name for job in plan.jobs()]
+
+
+GOOD = "output: run\ncontent: a.png\nstyle: s.png\nbackbone: lite\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    picture("a.png", 1)
+    picture("s.png", 2)
+    return tmp_path
+
+
+def load(folder: Path, text: str):  # type: ignore[no-untyped-def]
+    (folder / "m.yaml").write_text(text)
+    return load_manifest(folder / "m.yaml")
+
+
+def plan_of(manifest, **options):  # type: ignore[no-untyped-def]
+    return Plan(manifest, lambda settings: "digest", 1, **options)
+
+
+def test_an_absurd_grid_is_refused_with_its_count(folder: Path) -> None:
+    values = ", ".join(map(str, range(1000)))
+    manifest = load(folder, GOOD + f"grid:\n  seed: [{values}]\n  steps: [{values[3:]}]\n")
+    with pytest.raises(ManifestError, match="999,000 jobs"):
+        plan_of(manifest, max_jobs=10_000)
+
+
+def test_names_never_collide(folder: Path, picture: Callable[..., Path]) -> None:
+    for name in ("c/x.png", "c/X.jpg", "c/x.jpg", "c/a__b.png", "c/a_b.png", "c/CON.png"):
+        picture(name)
+    manifest = load(folder, GOOD.replace("content: a.png", "content: [c, a.png]"))
+    names = [job.name.casefold() for job in plan_of(manifest).jobs()]
+    assert len(set(names)) == len(names) == 7
+    assert not any(name.split("__")[0] == "con" for name in names)
+
+
+@pytest.mark.parametrize("text", ["../x", "a:b", "x" * 300, "nul", " . ", "a__b", "ü\n"])
+def test_labels_are_safe_everywhere(text: str) -> None:
+    label = safe_label(text)
+    assert 0 < len(label.encode()) <= 80
+    assert not set(label) & set('<>:"/\\|?*\n')
+    assert "__" not in label
+
+
+def test_sampled_styles_are_the_same_every_time(folder: Path, picture: Callable[..., Path]) -> None:
+    for i in range(6):
+        picture(f"styles/{i}.png", i)
+    text = GOOD.replace("style: s.png", "style: styles") + "pairing: {sample: 3, seed: 1}\n"
+    first = [job.name for job in plan_of(load(folder, text)).jobs()]
+    assert len(first) == 3
+    assert first == [job.name for job in plan_of(load(folder, text)).jobs()]
+
+
+def test_explicit_pairs_are_not_made_twice(folder: Path) -> None:
+    assert len(plan_of(load(folder, GOOD + "pairs: [[a.png, s.png], [s.png, s.png]]\n"))) == 2
+
+
+def test_pairs_have_settings_of_their_own(folder: Path) -> None:
+    entries = [
+        "{content: a.png, style: s.png, settings: {style_weight: 7, seed: 3}}",
+        "{content: a.png, style: s.png, settings: {style_weight: 7.0000001, seed: 3}}",
+        "{content: a.png, style: {name: mix, blend: {a.png: 1, s.png: 3}}, settings: {steps: 9}}",
+    ]
+    text = f"settings: {{steps: 5}}\ngrid: {{tv_weight: [0, 2]}}\npairs: [{', '.join(entries)}]\n"
+    plan = plan_of(load(folder, GOOD + text))
+    jobs = list(plan.jobs())
+    assert len(plan) == len(jobs) == 8
+    assert len({job.name for job in jobs}) == len({job.key for job in jobs}) == 8
+    assert [job.settings.style_weight for job in jobs] == [3, 3, 7, 7, 7.0000001, 7.0000001, 3, 3]
+    assert [job.settings.tv_weight for job in jobs] == [0, 2] * 4
+    assert [job.settings.steps for job in jobs] == [5] * 6 + [9] * 2
+    assert jobs[2].point == {"style_weight": 7, "seed": 3, "tv_weight": 0}
+    assert [round(weight, 2) for _, weight in jobs[6].style.parts] == [0.25, 0.75]
+
+
+def test_keys_follow_settings_and_bytes(folder: Path, picture: Callable[..., Path]) -> None:
+    def key(text: str) -> str:
+        return next(iter(plan_of(load(folder, text)).jobs())).key
+
+    before = key(GOOD)
+    assert key(GOOD + "settings: {preset: default}\n") == before
+    assert key(GOOD + "settings: {seed: 1}\n") != before
+    picture("s.png", 9)
+    assert key(GOOD) != before

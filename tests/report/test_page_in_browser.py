@@ -10,7 +10,7 @@ from fake_run import EVIL, add_job
 
 from pipeline.manifest import load_manifest
 from pipeline.report import build_report
-from pipeline.store import RunFolder
+from pipeline.store import Failure, RunFolder
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -43,10 +43,15 @@ class Page:
                 for weight in (2.0, 5.0, 10.0):
                     add_job(run, content, style, (90 * i, 90 * j, 9), style_weight=weight)
         RunFolder(run).add_failure(
-            {"name": "b__red__lost", "error": EVIL, "content": str(self.pictures[1]),
-             "style": "red", "style_parts": {str(self.pictures[2]): 1.0},
-             "swept": {"style_weight": 99.0}}
-        )  # fmt: skip
+            Failure(
+                name="b__red__lost",
+                error=EVIL,
+                content=str(self.pictures[1]),
+                style="red",
+                style_parts={str(self.pictures[2]): 1.0},
+                swept={"style_weight": 99.0},
+            )
+        )
         build_report(RunFolder(run))
         browser.get((run / "report.html").as_uri())
         browser.execute_script("localStorage.clear()")

@@ -1,69 +1,54 @@
-"""Dask and Ray: the same keys and pictures as on one machine, and lost workers."""
+"""The table of engines."""
 
-import hashlib
+import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from worlds import World
 
-from pipeline.commands import Options, batch_manifest
 from pipeline.errors import EngineError
-from pipeline.schedule import RunOptions
-from pipeline.store import RunFolder
-
-TEXT = (
-    "output: {}\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
-    "settings: {{size: 48, steps: 3, scale_start: 0}}\ngrid: {{seed: [0, 1, 2, 3]}}\n"
-)
+from pipeline.schedule import ENGINES
+from pipeline.schedule.engines import EngineKind
 
 
-def run(folder: Path, name: str, options: RunOptions) -> dict[str, tuple[str, np.ndarray]]:
-    """Key and pixels of every job of a run."""
-    (folder / "m.yaml").write_text(TEXT.format(name))
-    assert batch_manifest(folder / "m.yaml", Options("cpu", run=options), quiet=True) == 0
-    found = {}
-    for record in RunFolder(folder / name).records():
-        path = folder / name / record["output"]["path"]
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == record["output"]["sha256"]
-        found[record["name"]] = (record["key"], np.asarray(Image.open(path)).astype(int))
-    return found
+def test_an_engine_is_told_by_its_name_and_says_what_it_needs() -> None:
+    assert [name for name, kind in ENGINES.items() if kind.is_cluster] == ["dask", "ray"]
+    for kind in ENGINES.values():
+        assert callable(getattr(importlib.import_module(kind.module), kind.function))
+        assert bool(kind.package) == bool(kind.extra)
 
 
-@pytest.mark.parametrize("engine", ["dask", "ray"])
-def test_a_cluster_makes_the_same_pictures(
-    engine: str, tmp_path: Path, picture: Callable[..., Path]
+def test_an_extra_of_the_table_is_one_of_the_package() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extras = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    for kind in ENGINES.values():
+        if kind.extra:
+            (line,) = [line for line in extras.splitlines() if line.startswith(f"{kind.extra} =")]
+            assert f'"{kind.package}>=' in line
+
+
+def test_a_new_engine_is_a_line_in_the_table(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = {"dask": "distributed", "ray": "ray"}[engine]
-    pytest.importorskip(module, reason=f"pip install 'nst[{engine}]' to test it")
-    picture("c.png", 1)
-    picture("s.png", 2)
-    here = run(tmp_path, "here", RunOptions(engine="inline"))
-    there = run(tmp_path, "there", RunOptions(engine=engine, workers=2))
-    assert here.keys() == there.keys()
-    for name, (key, pixels) in here.items():
-        assert there[name][0] == key
-        assert np.abs(there[name][1] - pixels).max() <= 1
+    monkeypatch.setitem(ENGINES, "slurm", EngineKind("pipeline.schedule.local", "open_inline"))
+    assert world([1, 2]).run(engine="slurm").done == 2
 
 
-@pytest.mark.parametrize(("engine", "module"), [("dask", "distributed"), ("ray", "ray")])
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_missing_extra_says_what_to_install(
     engine: str,
-    module: str,
-    tmp_path: Path,
-    picture: Callable[..., Path],
+    package: str,
+    world: Callable[[list[int]], World],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    picture("c.png", 1)
-    picture("s.png", 2)
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == module else find(name)
+        importlib.util, "find_spec", lambda name: None if name == package else find(name)
     )
-    (tmp_path / "m.yaml").write_text(TEXT.format("run"))
-    with pytest.raises(EngineError, match=rf"pip install 'nst\[{engine}\]'"):
-        batch_manifest(
-            tmp_path / "m.yaml", Options("cpu", run=RunOptions(engine=engine)), quiet=True
-        )
+    with pytest.raises(EngineError) as raised:
+        world([1]).run(engine=engine)
+    assert str(raised.value) == (
+        f"--engine {engine} needs {package}, which is not installed: pip install 'nst[{engine}]'"
+    )

@@ -1,37 +1,187 @@
-"""What a person sees while it runs, at two widths of a terminal."""
+"""What a person sees while it runs: at two widths of a terminal, in a log, as JSON."""
 
+import json
+import sys
+from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
+from worlds import until
 
-from pipeline.schedule.progress import LiveProgress, shorten
+from pipeline.schedule import Progress, duration, make_progress
+from pipeline.schedule.progress import JsonProgress, LiveProgress, PlainProgress, shorten
+from pipeline.slot import Outcome
+from pipeline.store import RunFolder, SlotState
+
+DONE = Outcome("a", "k", "done", seconds=1.5)
+FAILED = Outcome("b", "k", "failed", error="no picture")
 
 
-def state(batch: int, **more: Any) -> dict[str, Any]:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The progress's clock, which stands still."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("pipeline.schedule.progress.time.monotonic", lambda: clock.now)
+    return clock
+
+
+def begin(make: Callable[[], Progress], total: int, clock: SimpleNamespace) -> Progress:
+    """A progress of so many jobs that began an hour ago."""
+    progress = make()
+    with progress.watching(RunFolder(Path("unused")), total):
+        clock.now += 3600
+        return progress
+
+
+def state(batch: int, **more: Any) -> SlotState:
     name = "town/a_rather_long_content__a_rather_long_style__style_weight-1000"
-    return {"slot": "0", "device": "cuda:0", "jobs": 4, "batch": batch, "job": name} | more
+    about = {"slot": "0", "device": "cuda:0", "jobs": 4, "batch": batch, "job": name} | more
+    return SlotState(time=0.0, pid=1, **about)
+
+
+def shown(progress: LiveProgress) -> list[str]:
+    """The lines of the live view."""
+    lines = progress.console.render_lines(progress.bars.get_renderable(), pad=False)
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+def live(width: int = 80) -> LiveProgress:
+    return LiveProgress(Console(width=width, file=StringIO(), force_terminal=True))
+
+
+# --- live -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_no_line_wraps_and_both_ends_of_a_name_are_there(width: int) -> None:
-    console = Console(width=width, file=StringIO(), force_terminal=True)
-    progress = LiveProgress(console)
+    progress = live(width)
     progress.total = 100
     progress.bars.update(progress.run, total=100)
     progress._show_slots([state(0, phase="optimize", step=3, steps=9, loss=0.123)])
     progress._show_slots([state(7, phase="optimize", step=4, steps=9, loss=0.122)])
     progress.update([], 4, 1)
-    lines = console.render_lines(progress.bars.get_renderable(), pad=False)
-    text = ["".join(segment.text for segment in line) for line in lines]
+    text = shown(progress)
     assert len(text) == 2 and all(len(line) <= width for line in text)
     assert "5/100" in text[0] and "1 failed" in text[0]
     assert "cuda:0 #7 a_rath" in text[1] and "-1000 +3" in text[1] and "loss 0.122" in text[1]
     assert ("/h" in text[1]) == (width == 160)  # the 4 jobs of the batch that it left behind
 
 
+def test_a_slot_without_a_loss_says_its_phase() -> None:
+    progress = live()
+    progress._show_slots([state(0, phase="targets", jobs=1, job="short")])
+    assert "cuda:0 #0 short " in shown(progress)[1] and "targets" in shown(progress)[1]
+
+
+def test_jobs_that_were_done_before_count_as_done() -> None:
+    progress = live()
+    progress.bars.update(progress.run, total=10)
+    progress.skipped(3)
+    assert "3/10" in shown(progress)[0]
+    progress.update([DONE], 1, 0)
+    assert "4/10" in shown(progress)[0]
+
+
+def test_the_slots_are_looked_at_while_the_run_works(tmp_path: Path) -> None:
+    store = RunFolder(tmp_path)
+    store.begin("", {})
+    store.live.write_slot(state(0, phase="read"))
+    progress = live()
+    with progress.watching(store, 7):
+        until(lambda: "0" in progress.slots)
+    assert "0/7" in shown(progress)[0]
+
+
+def test_warnings_stand_above_the_bars() -> None:
+    progress = live()
+    progress.update([FAILED], 0, 1)
+    file: Any = progress.console.file
+    assert "failed: b: no picture" in file.getvalue()
+
+
+# --- lines ----------------------------------------------------------------------------------------
+
+
+def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = begin(PlainProgress, 4, clock)
+    progress.skipped(1)
+    progress.update([DONE], 1, 0)
+    progress.update([DONE], 2, 0)  # too soon for another line
+    progress.update([], 2, 0)
+    assert capsys.readouterr().out == "2/4 jobs, 0 failed, 1 images/hour, 2:00:00 left\n"
+    progress.update([FAILED], 2, 1)
+    said = capsys.readouterr()
+    assert said.out == "4/4 jobs, 1 failed, 2 images/hour, 0:00:00 left\n"
+    assert said.err == "failed: b: no picture\n"
+    clock.now += 11
+    progress.update([DONE], 2, 1)
+    assert capsys.readouterr().out.startswith("4/4 jobs")
+
+
+def test_without_a_picture_yet_the_time_left_is_not_known(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(PlainProgress, 4, clock).update([FAILED], 0, 1)
+    assert capsys.readouterr().out == "1/4 jobs, 1 failed, 0 images/hour, ? left\n"
+
+
+def test_json_has_a_line_for_every_job_and_every_warning(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = begin(JsonProgress, 5, clock)
+    progress.skipped(2)
+    progress.update([DONE, FAILED], 1, 1)
+    progress.warn("smaller step")
+    said = capsys.readouterr()
+    about = {"finished": 4, "jobs": 5, "images_per_hour": 1.0}
+    assert [json.loads(line) for line in said.out.splitlines()] == [
+        {"event": "done", "name": "a", "seconds": 1.5, **about},
+        {"event": "failed", "name": "b", "seconds": 0.0, **about, "error": "no picture"},
+        {"event": "warning", "message": "smaller step"},
+    ]
+    assert said.err == ""
+
+
+def test_quiet_says_failures_only(capsys: pytest.CaptureFixture[str]) -> None:
+    Progress().update([DONE, FAILED], 1, 1)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "failed: b: no picture\n")
+
+
+# --- which one ------------------------------------------------------------------------------------
+
+
+def test_the_progress_fits_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    assert type(make_progress()) is PlainProgress
+    assert type(make_progress(quiet=True)) is Progress
+    assert type(make_progress(quiet=True, as_json=True)) is JsonProgress
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert type(make_progress()) is LiveProgress
+
+
 def test_names_are_shortened_in_the_middle() -> None:
     assert shorten("abc", 3) == "abc"
     assert shorten("abcdefghij", 7) == "abc…hij"
     assert all(len(shorten("x" * 50, width)) <= width for width in range(2, 50))
+
+
+def test_a_time_is_said_as_people_read_it() -> None:
+    assert [duration(s) for s in (0, 59.6, 3723.4)] == ["0:00:00", "0:01:00", "1:02:03"]
+    assert duration(float("nan")) == "?"
+
+
+def test_a_rate_is_of_this_run_alone(clock: SimpleNamespace) -> None:
+    progress = Progress()
+    assert progress.rate(0) == 0
+    clock.now += 1800
+    progress.skipped(100)
+    assert progress.rate(50) == 100

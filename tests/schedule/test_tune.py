@@ -1,16 +1,29 @@
 """Sharing out the CPU's cores by measuring."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+import torch
+
 from pipeline.schedule import (
-    available_cores,
     best_layout,
     keep_layout,
     kept_workers,
     measure_layouts,
     share_cpu,
+    tune,
 )
 from pipeline.schedule.tune import Layout
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """torch has as many threads afterwards as before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def test_the_quickest_layout_wins_and_of_equals_the_one_of_fewest_workers() -> None:
@@ -28,9 +41,39 @@ def test_what_was_measured_is_kept_for_this_machine_alone(tmp_path: Path) -> Non
     assert len(share_cpu(("cpu",), 100, 1e6, 1)) == 1
 
 
-def test_every_layout_uses_the_cores_there_are() -> None:
-    cores = min(2, available_cores())
-    layouts = list(measure_layouts(cores, side=48, seconds=0.2))
-    assert [layout.workers for layout in layouts] == [1, 2][:cores]
-    assert all(layout.workers * layout.threads <= cores for layout in layouts)
-    assert all(layout.steps > 0 for layout in layouts)
+def test_a_process_of_its_own_makes_the_steps() -> None:
+    (layout,) = measure_layouts(1, side=48, seconds=0.2)
+    assert (layout.workers, layout.threads) == (1, 1) and layout.steps > 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "layouts"),
+    [
+        (1, [(1, 1)]),
+        (2, [(1, 2), (2, 1)]),
+        (6, [(1, 6), (2, 3), (4, 1), (6, 1)]),
+        (8, [(1, 8), (2, 4), (4, 2), (8, 1)]),
+    ],
+)
+def test_every_layout_uses_the_cores_there_are(
+    cores: int, layouts: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = set()
+
+    def steps(threads: int, side: int, start: float, seconds: float) -> float:
+        starts.add(start)
+        return 10.0
+
+    monkeypatch.setattr(tune, "ProcessPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(tune, "_ready", lambda: None)
+    monkeypatch.setattr(tune, "_steps_per_second", steps)
+    found = list(measure_layouts(cores, side=48, seconds=0.2))
+    assert [(layout.workers, layout.threads) for layout in found] == layouts
+    assert [layout.steps for layout in found] == [10.0 * workers for workers, _ in layouts]
+    assert len(starts) == len(layouts)  # the workers of a layout begin together
+
+
+def test_steps_are_counted_with_as_many_threads_as_asked_for(threads: None) -> None:
+    assert tune._steps_per_second(1, 48, 0.0, 0.05) > 0
+    assert torch.get_num_threads() == 1
+    tune._ready()

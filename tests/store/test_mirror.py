@@ -1,11 +1,13 @@
 """A dataset's other files beside its pictures."""
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import RunFolderError
+from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.store import mirror_others
 
 
@@ -48,3 +50,33 @@ def test_two_files_of_one_name_are_told(tree: Path) -> None:
         mirror_others(
             [tree / "in", tree / "in/train/.."], tree / "out", "copy", tree / "tmp", tree / "in/run"
         )
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_where_links_do_not_go_files_are_copied(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tree / "tmp").mkdir()
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert mirror_others([tree / "in"], tree / "out", "link", tree / "tmp", tree / "in/run") == 2
+    copy = tree / "out/labels.csv"
+    assert copy.read_text() == "in/labels.csv" and copy.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_a_file_that_cannot_be_placed_is_named(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    (tree / "tmp").mkdir()
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(DiskFullError, match=r"out/labels.csv: cannot be written .*make room"):
+        mirror_others([tree / "in"], tree / "out", how, tree / "tmp", tree / "in/run")

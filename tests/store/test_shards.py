@@ -1,14 +1,17 @@
 """Tar shards: whole, never changed, read by the library they are for."""
 
+import errno
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import webdataset
+from fake_run import bare_record
 
-from pipeline.errors import RunFolderError
+from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.manifest import load_manifest
 from pipeline.plan import Job, Plan
 from pipeline.store import RunFolder, Shards
@@ -37,8 +40,7 @@ class Folder:
         return Shards(self.store, self.plan.shard_size)
 
     def do(self, job: Job) -> None:
-        record = {"name": job.name}
-        data = job.name.encode()
+        record, data = bare_record(job.name), job.name.encode()
         self.store.write_job(job.name, job.key, job.settings, data, (1, 1), record)
 
     def tars(self) -> list[str]:
@@ -133,3 +135,77 @@ def test_parts_of_a_run_write_shards_of_their_own(folder: Folder) -> None:
     with tarfile.open(folder.store.path / "shards" / folder.tars()[0]) as tar:
         assert len(tar.getnames()) == 2
     assert folder.shards().is_done(folder.jobs[0])
+
+
+def fill(folder: Folder) -> Shards:
+    """Three jobs done, two of them waiting for a shard."""
+    shards = folder.shards()
+    for job in folder.jobs[:3]:
+        folder.do(job)
+    for job in folder.jobs[:2]:
+        shards.add(job.name, "png")
+    return shards
+
+
+@pytest.mark.parametrize("suffix", ["json", "png"])
+def test_what_was_deleted_before_its_shard_is_named(folder: Folder, suffix: str) -> None:
+    shards, gone = fill(folder), folder.jobs[1]
+    (folder.store.images / f"{gone.name}.{suffix}").unlink()
+    with pytest.raises(RunFolderError, match=rf"{gone.name}.{suffix}: is gone; was it deleted"):
+        shards.add(folder.jobs[2].name, "png")
+    assert folder.tars() == [] and list(folder.store.temporary.iterdir()) == []
+    assert folder.store.is_done(folder.jobs[0].name, folder.jobs[0].key, folder.jobs[0].settings)
+
+
+def test_a_full_disk_costs_the_shard_but_no_job(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = fill(folder)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFullError, match=r"000000.tar: cannot be written"):
+            shards.add(folder.jobs[2].name, "png")
+    assert folder.tars() == [] and list(folder.store.temporary.iterdir()) == []
+    shards.flush()
+    assert len(folder.samples()) == 3
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"bytes": 1, "jobs": {}}'])
+def test_an_index_that_is_not_the_shards_own_is_not_believed(folder: Folder, text: str) -> None:
+    fill(folder).add(folder.jobs[2].name, "png")
+    (folder.store.path / "shards/000000.json").write_text(text)
+    assert all(folder.shards().is_done(job) for job in folder.jobs[:3])
+
+
+def test_a_record_in_a_shard_that_is_none_is_told(folder: Folder) -> None:
+    fill(folder).add(folder.jobs[2].name, "png")
+    tar, index = (folder.store.path / f"shards/000000.{kind}" for kind in ("tar", "json"))
+    index.unlink()
+    tar.write_bytes(tar.read_bytes().replace(b'"key"', b'"kez"'))
+    with pytest.raises(RunFolderError, match=r"000000.tar: damaged shard \(key: Field required"):
+        folder.shards()
+
+
+def test_the_end_writes_what_waits_and_leaves_no_empty_folder(folder: Folder) -> None:
+    shards = folder.shards()
+    for job in (folder.jobs[0], folder.jobs[-1]):
+        folder.do(job)
+    shards.add(folder.jobs[0].name, "png")
+    shards.end()
+    assert folder.tars() == ["000000.tar"] and len(folder.samples()) == 1
+    left = [path for path in folder.store.images.rglob("*") if path.is_dir()]
+    assert [path.name for path in left] == ["y"]  # the last job's, which is in no shard
+
+
+def test_loose_files_stay_where_no_shards_are_asked_for(folder: Folder) -> None:
+    shards = Shards(folder.store, 0)
+    folder.do(folder.jobs[0])
+    assert shards.settle(folder.jobs[0])
+    shards.flush()
+    shards.end()
+    assert folder.tars() == []
+    assert (folder.store.images / f"{folder.jobs[0].name}.png").exists()

@@ -8,8 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.store import TargetsKey, blend_targets, cache_folder, split_scales
-from pipeline.store.targets import TensorCache
+from pipeline.errors import DiskFullError
+from pipeline.store import (
+    TargetsKey,
+    blend_targets,
+    cache_folder,
+    cached_files,
+    clear_cached,
+    split_scales,
+)
+from pipeline.store.tensor_cache import TensorCache
 
 
 def key(**changes: object) -> str:
@@ -103,8 +111,8 @@ def test_many_at_once_compute_once(tmp_path: Path) -> None:
 def test_clearing_leaves_nothing(tmp_path: Path) -> None:
     cache = TensorCache(tmp_path)
     cache.get(key(), Maker(), {})
-    assert cache.clear()[0] == 1
-    assert cache.files() == []
+    assert clear_cached(tmp_path)[0] == 1
+    assert cached_files(tmp_path) == []
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
@@ -128,3 +136,24 @@ def test_blends_are_weighted_means_of_grams() -> None:
 def test_scales_are_told_apart_beyond_ten() -> None:
     tensors = {f"{i}.conv1_1": torch.tensor(float(i)) for i in range(12)}
     assert [float(s["conv1_1"]) for s in split_scales(tensors, 12)] == list(range(12))
+
+
+def test_what_was_computed_is_kept_where_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Maker()
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise DiskFullError(f"{path}: cannot be written")
+
+    monkeypatch.setattr("pipeline.store.tensor_cache.write_atomic", refuse)
+    found = TensorCache(tmp_path).get(key(), make, {})
+    assert (make.calls, found.hit, len(found.warnings)) == (1, False, 1)
+    assert torch.equal(found.tensors["0.conv1_1"], Maker()()["0.conv1_1"])
+
+
+def test_clearing_keeps_what_is_not_the_caches_own(tmp_path: Path) -> None:
+    TensorCache(tmp_path).get(key(), Maker(), {})
+    (tmp_path / key()[:2] / "note.txt").write_text("mine")
+    assert clear_cached(tmp_path)[0] == 1
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["note.txt"]

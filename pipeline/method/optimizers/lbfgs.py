@@ -1,107 +1,15 @@
-"""Batched Adam and batched L-BFGS: every picture of a batch is its own problem.
+"""Batched L-BFGS: a history a picture, all scalars of the method tensors over the batch.
 
-In: pictures and their gradients. Out: the pictures, moved in place. No picture's step depends on
-another's: all scalars of the methods are tensors over the batch.
+In: pictures, gradients, a learning rate a picture. Out: the pictures, moved in place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-
-# Root mean square of an L-BFGS step's changes, where pixels span 0 to 1.
-_LONGEST = 0.05
-
-
-class Optimizer(Protocol):
-    """Moves a batch of pictures, given their gradients; its state can be kept and put back."""
-
-    def state(self) -> dict[str, Tensor]:
-        """All that the next step depends on, each tensor B x ...; empty before the first step."""
-        ...
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what `state` gave."""
-        ...
-
-    def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
-        """Moves `images` (B x ...) in place; `rates` are B learning rates."""
-        ...
-
-    def clamp(self, images: Tensor) -> None:
-        """Brings the pixels back into [0, 1] after a step."""
-        ...
-
-    def enlarge(self, size: tuple[int, int]) -> None:
-        """Carries the memory to pictures of another height and width (B x 3 x H x W)."""
-        ...
-
-
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(images, size, mode="bilinear", align_corners=False)
-
-
-def _per_image(values: Tensor, like: Tensor) -> Tensor:
-    """B values, shaped to multiply B x ... ."""
-    return values.view(-1, *[1] * (like.dim() - 1))
-
-
-class Adam:
-    """Adam (Kingma and Ba 2015) with bias correction, as `torch.optim.Adam` has it.
-
-    Adam works on each pixel alone, so a batch needs no more than a learning rate a picture. The
-    second moment's decay is 0.99, not 0.999: a few hundred steps are all that a picture gets.
-    """
-
-    def __init__(self, betas: tuple[float, float] = (0.9, 0.99), epsilon: float = 1e-8) -> None:
-        self.betas, self.epsilon = betas, epsilon
-        self.count: Tensor | None = None  # steps so far, of each picture
-        self.first: Tensor | None = None
-        self.second: Tensor | None = None
-
-    def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
-        """Moves `images` (B x ...) in place; `rates` are B learning rates."""
-        if self.first is None or self.second is None or self.count is None:
-            self.first, self.second = torch.zeros_like(images), torch.zeros_like(images)
-            self.count = images.new_zeros(len(images))
-        self.count = self.count + 1
-        beta1, beta2 = self.betas
-        self.first.lerp_(gradients, 1 - beta1)
-        self.second.mul_(beta2).addcmul_(gradients, gradients, value=1 - beta2)
-        root = (self.second / _per_image(1 - beta2**self.count, images)).sqrt_().add_(self.epsilon)
-        step = _per_image(rates / (1 - beta1**self.count), images) * self.first
-        images.sub_(step.div_(root))
-
-    def clamp(self, images: Tensor) -> None:
-        """See `Optimizer`."""
-        images.clamp_(0, 1)
-
-    def enlarge(self, size: tuple[int, int]) -> None:
-        """See `Optimizer`. All losses are means or are balanced against each other, so a pixel of
-        a picture k times as large has a k-th of the gradient."""
-        if self.first is None or self.second is None:
-            return
-        ratio = self.first.shape[-2:].numel() / (size[0] * size[1])
-        self.first = _resized(self.first, size) * ratio
-        self.second = (_resized(self.second.sqrt(), size) * ratio).square()
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Optimizer`."""
-        if self.first is None or self.second is None or self.count is None:
-            return {}
-        return {"first": self.first, "second": self.second, "count": self.count}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """See `Optimizer`."""
-        if not state:
-            return
-        self.count = state["count"].clone()
-        self.first, self.second = state["first"].clone(), state["second"].clone()
 
 
 class LBFGS:
@@ -244,17 +152,3 @@ class LBFGS:
             index = int(slot[0])
             return self.s[index], self.y[index], self.rho[index]
         return self.s[slot, everyone], self.y[slot, everyone], self.rho[slot, everyone]
-
-
-def make_optimizer(name: str, corrections: int, clamp: bool, decay: float = 0.99) -> Optimizer:
-    """An optimizer by its name in the settings.
-
-    Args:
-        clamp: pixels are kept within [0, 1], so no step need be longer than a part of that.
-        decay: of Adam's second moment.
-    """
-    makers: dict[str, Callable[[], Optimizer]] = {
-        "adam": lambda: Adam((0.9, decay)),
-        "lbfgs": lambda: LBFGS(corrections, _LONGEST if clamp else math.inf),
-    }
-    return makers[name]()

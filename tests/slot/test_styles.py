@@ -10,10 +10,11 @@ from PIL import Image
 
 from pipeline.manifest import INITS, Settings, load_manifest
 from pipeline.method import Backbone, load_weights, schedule_scales
-from pipeline.method.stylize import first_images
+from pipeline.method.first_images import first_images
 from pipeline.plan import Plan
 from pipeline.slot import style_sizes
-from pipeline.slot.inputs import StyleReader, compute_targets, read_content
+from pipeline.slot.contents import read_content
+from pipeline.slot.styles import StyleReader, compute_targets
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
@@ -29,6 +30,12 @@ def test_stretched_styles_have_the_canvas_shape() -> None:
     settings = Settings(size="200x100", fit="stretch", scale_start=0)
     scales = schedule_scales(settings, 300, 300)
     assert style_sizes((50, 80), settings, scales) == ((200, 100),)
+
+
+def test_exact_sizes_fit_the_styles_long_side() -> None:
+    settings = Settings(size="200x100", fit="exact", scale_start=0, style_scale=0.5)
+    scales = schedule_scales(settings, 300, 300)
+    assert style_sizes((1000, 500), settings, scales) == ((100, 50),)
 
 
 def test_no_style_is_too_small_for_the_deepest_layer() -> None:

@@ -1,28 +1,27 @@
-"""What a batch of jobs needs, from files: content pictures, style targets, regions, checkpoints.
+"""Style targets of a batch's jobs: found in the cache or computed, blended, region by region.
 
-In: jobs and a network. Out: a `Prepared` job each, and the tensors of each scale. Style targets
-come from the cache where they are there. Knows nothing of the step loop or of what is written.
+In: jobs, their content pictures, a network. Out: a `Prepared` job each. Knows nothing of the step
+loop or of what is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pipeline.layers import LAYERS
-from pipeline.manifest import INITS, Settings
-from pipeline.method import Backbone, Regions, Scale, ScaleInputs, smallest_side, style_targets
+from pipeline.manifest import Settings
+from pipeline.method import Backbone, Scale, style_targets
 from pipeline.pictures import (
     Mask,
-    canvas_size,
     file_sha256,
     fit_image,
+    guides_of,
     read_image,
     read_mask,
     read_size,
@@ -32,29 +31,9 @@ from pipeline.pictures import (
 )
 from pipeline.plan import Job
 from pipeline.slot.checkpoint import Checkpoint
+from pipeline.slot.contents import Content
+from pipeline.slot.sizes import style_sizes
 from pipeline.store import TargetsKey, blend_targets, split_scales, targets_cache
-
-
-@dataclass(frozen=True)
-class Content:
-    """A content picture, read.
-
-    Attributes:
-        image: in its own colors, upright, sRGB.
-        working: what is optimized from and compared with: `image`, or its luminance.
-        sha256: of the file.
-    """
-
-    image: Image.Image
-    working: Image.Image
-    sha256: str
-    mask: Mask | None = None
-
-    @cached_property
-    def sample(self) -> Tensor:
-        """The picture at 256 px, for its colors' statistics; 3 x h x w."""
-        size = canvas_size(*self.image.size, 256, "long")
-        return to_tensor(fit_image(self.image, *size))
 
 
 @dataclass(frozen=True)
@@ -81,42 +60,6 @@ class Prepared:
     def position(self) -> tuple[int, int]:
         """Scale and step at which the job goes on."""
         return (self.checkpoint.scale, self.checkpoint.step) if self.checkpoint else (0, 0)
-
-
-def read_content(path: Path, background: str, gray: bool, mask: Path | None) -> Content:
-    """Reads a content picture; the arguments are those of `content_key`.
-
-    Raises:
-        ImageError: it, or its mask, cannot be read.
-    """
-    image = read_image(path, background)
-    working = image.convert("L").convert("RGB") if gray else image
-    return Content(image, working, file_sha256(path), read_mask(mask) if mask else None)
-
-
-def style_sizes(
-    size: tuple[int, int], settings: Settings, scales: Sequence[Scale]
-) -> tuple[tuple[int, int], ...]:
-    """A style picture's width and height at each scale.
-
-    The style is fitted as the content is, times `style_scale`, so strokes keep their share of the
-    picture; for `fit: exact` its long side is the canvas's, for `fit: stretch` its sides are. No
-    side is shorter than the deepest layer needs.
-    """
-    least = smallest_side(settings.layers)
-    sizes = []
-    for scale in scales:
-        if settings.fit == "stretch":
-            width, height = (round(s * settings.style_scale) for s in (scale.width, scale.height))
-        elif settings.fit == "exact":
-            side = round(max(scale.width, scale.height) * settings.style_scale)
-            width, height = canvas_size(*size, side, "long")
-        else:
-            shrink = scale.shrink * settings.style_scale
-            width, height = canvas_size(*size, settings.size, settings.fit, shrink=shrink)
-        grow = max(1.0, least / min(width, height))
-        sizes.append((round(width * grow), round(height * grow)))
-    return tuple(sizes)
 
 
 # A style picture's targets: all sizes at once, by name `scale.layer`, through the float32 network.
@@ -295,61 +238,8 @@ def compute_targets(
         height, width = image.shape[1:]
         guides = None
         if mask is not None:
-            guides = mask.guides(width, height, settings.fit == "stretch").to(image.device)
+            guides = guides_of(mask, width, height, settings.fit == "stretch").to(image.device)
         side = tile(width, height)
         found = style_targets(network, image, layers, settings.style_loss, side, guides)
         tensors |= {f"{index}.{layer}": values for layer, values in found.items()}
     return tensors
-
-
-def scale_inputs(
-    scale: Scale, index: int, ready: Sequence[Prepared], device: str, tile: int
-) -> ScaleInputs:
-    """The tensors of one scale; each content picture is there once."""
-    stretch = ready[0].job.settings.fit == "stretch"
-    by_identity: dict[int, Tensor] = {}
-    for prepared in ready:
-        image = prepared.content.working
-        if id(image) not in by_identity:
-            by_identity[id(image)] = to_tensor(fit_image(image, scale.width, scale.height, stretch))
-    order = list(by_identity)
-    rows = torch.tensor([order.index(id(p.content.working)) for p in ready], device=device)
-    contents = torch.stack(list(by_identity.values())).to(device)
-    styles = {
-        layer: torch.stack([p.targets[index][layer] for p in ready]).to(device)
-        for layer in ready[0].targets[index]
-    }
-    contents = contents.contiguous(memory_format=torch.channels_last)
-    regions = None
-    if ready[0].content.mask is not None:
-        guides = [
-            p.content.mask.guides(scale.width, scale.height, stretch)
-            for p in ready
-            if p.content.mask is not None
-        ]
-        shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
-        regions = Regions(torch.stack(guides).to(device), shares)
-    return ScaleInputs(contents, rows, styles, tile, regions)
-
-
-def init_pictures(jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
-    """The pictures that jobs begin with where `init` names a file, at the first scale."""
-    files = {s.init for s in jobs if s.init not in INITS}
-    return {
-        name: to_tensor(fit_image(read_image(Path(name)), scale.width, scale.height))
-        for name in files
-    }
-
-
-def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[list[Tensor]]:
-    """The style pictures of jobs that begin with `style_noise`; empty lists for the others."""
-    side = max(scale.width, scale.height)
-    return [
-        [
-            to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
-            for image in (read_image(path) for path, _ in prepared.job.style.parts)
-        ]
-        if prepared.job.settings.init == "style_noise"
-        else []
-        for prepared in ready
-    ]

@@ -1,0 +1,53 @@
+"""`nst plan --measure`: how long a plan would take here, and how much memory.
+
+In: a plan. Out: two lines. Runs some steps of a few jobs in a folder that is thrown away.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.commands.options import Options
+from pipeline.commands.prepare import pictures_to_normalize_by
+from pipeline.commands.run import job_bytes, make_context
+from pipeline.manifest import Manifest
+from pipeline.method import load_weights
+from pipeline.plan import Plan
+from pipeline.schedule import duration, measure
+from pipeline.slot import PROCESS_BYTES, RunContext, budget
+from pipeline.store import RunFolder, find_means, save_means
+
+
+def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
+    """Prints the time and the memory that what is left of a plan would take.
+
+    Raises:
+        DeviceError: a device that is not there.
+    """
+    manifest = planned.manifest
+    context = make_context(manifest, planned, options, store)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = measure(planned, store, _scratch(context, manifest, Path(folder)))
+    if seconds is None:
+        print("nothing to do")
+    else:
+        slots = ", ".join(context.slots)
+        print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+    if "cpu" in context.slots:
+        job, allowed = job_bytes(manifest), budget("cpu", len(context.slots))
+        tiles = ", in tiles" if job > allowed else ""
+        peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
+        print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
+
+
+def _scratch(context: RunContext, manifest: Manifest, folder: Path) -> RunContext:
+    """The same run in another folder, which leaves the run's own as it is."""
+    scratch = replace(context, run=folder)
+    if context.means is None or context.means.exists():
+        return scratch
+    weights = load_weights(manifest.backbone, manifest.weights)
+    means = find_means(weights, pictures_to_normalize_by(manifest), context.cache)
+    save_means(folder / "means.safetensors", means)
+    return replace(scratch, means=folder / "means.safetensors")

@@ -1,0 +1,42 @@
+"""What commands print in the same way, and the run folder that several are given.
+
+In: values. Out: text on standard output. Must not load torch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline.errors import RunFolderError
+from pipeline.store import RunFolder
+
+
+def print_json(data: object) -> None:
+    """One value as one line of JSON, at once."""
+    print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """One line each, on standard error."""
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+
+
+def layer_text(weights: Mapping[str, float]) -> str:
+    """Weights of layers as people read them: `conv1_1: 0.2, conv2_1: 0.2`."""
+    return ", ".join(f"{layer}: {weight:g}" for layer, weight in weights.items())
+
+
+def existing_run(run: Path) -> RunFolder:
+    """The run in a folder.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    store = RunFolder(run)
+    if not store.summaries():
+        raise RunFolderError(f"{run}: no run.json there; name the `output` folder of a manifest")
+    return store

@@ -1,0 +1,187 @@
+"""Runs a valid manifest into its run folder: what `nst batch`, `nst run` and Python share.
+
+In: a manifest and options. Out: a summary; pictures and records are in the run folder. Prints
+nothing itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.options import Options
+from pipeline.commands.prepare import find_digests, needs_normalized, plan_jobs
+from pipeline.errors import ManifestError
+from pipeline.manifest import NOT_FOR_LITE, Manifest, Sample, Settings, Style, write_map
+from pipeline.method import Backbone, load_weights
+from pipeline.pictures import check_depth
+from pipeline.plan import Plan
+from pipeline.schedule import (
+    Progress,
+    available_cores,
+    find_slots,
+    kept_workers,
+    run_plan,
+    share_cpu,
+    threads_per_slot,
+)
+from pipeline.slot import RunContext, step_bytes, versions
+from pipeline.store import (
+    BackboneHeader,
+    PlanHeader,
+    RunFolder,
+    RunLock,
+    Summary,
+    cache_folder,
+    mirror_others,
+)
+from pipeline.version import ALGORITHM
+
+
+def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Summary:
+    """Runs a valid manifest into its run folder, under the folder's lock.
+
+    Raises:
+        NstError: what keeps the whole run from beginning; a job's own error is in the summary.
+    """
+    store = RunFolder(manifest.output, options.run.part)
+    plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
+    for warning in (*manifest.warnings, *_warnings_of_weights(manifest)):
+        progress.warn(warning)
+    with RunLock(store) as lock:
+        if lock.taken_over:
+            progress.warn(f"going on where {lock.taken_over} ended without notice")
+        plan, context, digest = prepare_run(manifest, options, store)
+        _check_settings_here(manifest)
+        store.begin(manifest.text, _header(manifest, plan, context, digest).plain())
+        _write_beside(manifest, plan, store)
+        return run_plan(plan, context, progress, options.run)
+
+
+def prepare_run(
+    manifest: Manifest, options: Options, store: RunFolder
+) -> tuple[Plan, RunContext, str]:
+    """The jobs of a run, what its workers need, and the digest of the weights.
+
+    Raises:
+        NstError: no such device, no weights.
+    """
+    digests = find_digests(manifest, options, store, keep=True)
+    plan = plan_jobs(manifest, options, digests)
+    return plan, make_context(manifest, plan, options, store), digests[False]
+
+
+def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFolder) -> RunContext:
+    """What workers need to know, with the slots that this machine has for the plan.
+
+    Raises:
+        DeviceError: a device that is not there.
+        WeightsError: the weights are missing or damaged.
+    """
+    cache = cache_folder(options.cache).resolve()
+    slots = find_slots(options.devices)
+    if options.devices == "auto" and options.run.engine == "local":
+        workers = kept_workers(cache, available_cores())
+        slots = share_cpu(slots, len(plan), job_bytes(manifest), workers)
+    return RunContext(
+        run=store.path,
+        cache=cache,
+        backbone=manifest.backbone,
+        weights=manifest.weights,
+        means=store.means if needs_normalized(manifest) else None,
+        part=store.part,
+        slots=slots,
+        threads=threads_per_slot(slots),
+        devices=options.devices,
+        checkpoint_every_s=options.checkpoint_every_s,
+        compiles=options.compiles,
+    )
+
+
+def job_bytes(manifest: Manifest) -> float:
+    """Memory that a step of the largest job takes, counted: square, in float32."""
+    weights = load_weights(manifest.backbone, manifest.weights)
+    settings = Settings.model_validate(manifest.settings)
+    sizes = manifest.axes.get("size") or (settings.size,)
+    side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
+    layers = [layer for layer in settings.layers if layer in weights.convs]
+    if not layers:
+        return 0.0  # told as an error when the network is made
+    return step_bytes(Backbone(weights, layers), side * side)
+
+
+def _header(manifest: Manifest, plan: Plan, context: RunContext, digest: str) -> PlanHeader:
+    """What `plan.json` says of the run."""
+    weights = str(manifest.weights) if manifest.weights else None
+    return PlanHeader(
+        manifest=str(manifest.path),
+        jobs=len(plan),
+        pairs=len(plan.pairing),
+        contents=len(manifest.contents),
+        styles=len(manifest.styles),
+        grid={name: list(values) for name, values in manifest.axes.items()},
+        settings=dict(manifest.settings),
+        backbone=BackboneHeader(name=manifest.backbone, weights=weights, weights_sha256=digest),
+        algorithm=ALGORITHM,
+        versions=versions(),
+        devices=list(context.slots),
+    )
+
+
+def _check_settings_here(manifest: Manifest) -> None:
+    """Whether what the manifest asks for can be had on this machine.
+
+    Raises:
+        MissingPackageError: with the command that installs it.
+    """
+    own = [{}, *(pair.settings for pair in manifest.pairs)]
+    depths = [s["depth"] for s in (manifest.settings, *own) if "depth" in s]
+    if 16 in (*depths, *manifest.axes.get("depth", ())):
+        formats = [s["format"] for s in (manifest.settings, *own) if "format" in s]
+        for format in {*formats, *manifest.axes.get("format", ())} or {"png"}:
+            if format in ("png", "tiff"):
+                check_depth(format)
+
+
+def _warnings_of_weights(manifest: Manifest) -> list[str]:
+    """Says so where a preset's weights are for another network."""
+    given = {*manifest.settings, *manifest.axes}
+    if manifest.backbone != "lite" or given & {"content_weight", "style_weight", "tv_weight"}:
+        return []
+    return [
+        f"preset {preset} has weights for VGG-19; with lite set {NOT_FOR_LITE[preset]}"
+        for preset in manifest.axes.get("preset", (manifest.settings.get("preset"),))
+        if preset in NOT_FOR_LITE
+    ]
+
+
+def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
+    """The map of a draw, and the dataset's other files; of a run in parts the first one's work."""
+    if store.part and not store.part.startswith("1-of-"):
+        return
+    if isinstance(manifest.pairing, Sample):
+        pairs = (
+            (content.path, _as_written(style), content.label, content.mask)
+            for content, style in plan.pairing.drawn()
+        )
+        write_map(store.path / "pairs.csv", pairs, store.temporary)
+    how = manifest.form.others
+    if how != "none":
+        _mirror(manifest, store, how)
+
+
+def _mirror(manifest: Manifest, store: RunFolder, how: str) -> None:
+    if not manifest.folders:
+        raise ManifestError([f"{manifest.path}:1: output.others: {how}: `content` names no folder"])
+    mirror_others(manifest.folders, store.images, how, store.temporary, store.path)
+
+
+def _as_written(style: Style) -> Any:
+    """A style as a map of pairs has it: a path, or a blend."""
+    paths: list[Path] = [path for path, _ in style.parts]
+    if style.regions:
+        named = dict(zip(style.regions, map(str, paths), strict=True))
+        return {"name": style.label, "regions": named}
+    if len(paths) == 1:
+        return str(paths[0])
+    return {"name": style.label, "blend": {str(path): weight for path, weight in style.parts}}

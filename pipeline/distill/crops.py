@@ -1,0 +1,102 @@
+"""The pictures to train on, and crops of them.
+
+In: a folder, a seed, a step. Out: the same crops for the same step, B x 3 x H x W in [0, 1]. A new
+way to make crops odd goes into `_augment`. Must not know the networks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+from torch import Tensor
+
+from pipeline.distill.recipe import Recipe
+from pipeline.errors import ImageError
+from pipeline.pictures import is_image_name, read_image
+
+_LONGEST_SIDE = 480
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """All picture files below `folder`, sorted.
+
+    Raises:
+        ImageError: no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{folder}: no such folder; name a folder of pictures to train on")
+    pictures = sorted(path for path in folder.rglob("*") if is_image_name(path))
+    if len(pictures) < 2:
+        raise ImageError(
+            f"{folder}: {len(pictures)} pictures found, at least 2 are needed (one is held out); "
+            f"put JPEG or PNG files there"
+        )
+    return pictures
+
+
+def split_pictures(pictures: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
+    """(training, held out): about a thirtieth, 1 to 48 pictures, is held out by a seeded draw."""
+    order = list(pictures)
+    random.Random(seed).shuffle(order)
+    held_out = min(48, max(1, len(order) // 30))
+    return order[held_out:], order[:held_out]
+
+
+@lru_cache(maxsize=2048)
+def _pixels(path: Path) -> Tensor:
+    """The picture as uint8 3 x H x W, its long side at most `_LONGEST_SIDE`."""
+    image = read_image(path)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def _crop(path: Path, side: int, draw: random.Random) -> Tensor:
+    """A random crop at a random scale, perhaps mirrored, 3 x side x side in [0, 1]."""
+    pixels = _pixels(path)
+    shortest = min(pixels.shape[1:])
+    span = max(8, round(min(shortest, side * draw.uniform(0.7, 2.2))))
+    top, left = (draw.randint(0, n - span) for n in pixels.shape[1:])
+    cut = pixels[:, top : top + span, left : left + span].float()[None] / 255
+    cut = F.interpolate(cut, (side, side), mode="bilinear", antialias=True)[0]
+    return cut.flip(2) if draw.random() < 0.5 else cut
+
+
+def _augment(crop: Tensor, other: Tensor, draw: random.Random, noise: torch.Generator) -> Tensor:
+    """Makes some crops odd, since optimization passes through odd pictures: recolored, mixed,
+    noisy, posterized or turned on their side."""
+    if draw.random() < 0.3:  # recolor: a gamma and a gain for each channel, perhaps swapped
+        gains = torch.tensor([draw.uniform(0.5, 1.4) for _ in range(3)])[:, None, None]
+        gammas = torch.tensor([draw.uniform(0.6, 1.8) for _ in range(3)])[:, None, None]
+        crop = (crop.clamp_min(1e-3) ** gammas * gains)[draw.sample(range(3), 3)]
+    if draw.random() < 0.15:  # a picture over another
+        crop = crop.lerp(other, draw.uniform(0.2, 0.6))
+    if draw.random() < 0.2:  # stronger contrast and color than photographs have
+        crop = (crop - 0.5) * draw.uniform(1.2, 2.5) + 0.5
+    if draw.random() < 0.25:
+        grain = torch.randn(crop.shape, generator=noise)
+        coarse = draw.choice((1, 1, 2, 4))
+        grain = F.avg_pool2d(grain[None], coarse, ceil_mode=True)
+        grain = F.interpolate(grain, crop.shape[1:], mode="nearest")[0] * coarse
+        crop = crop + grain * draw.uniform(0.02, 0.25)
+    if draw.random() < 0.1:
+        levels = draw.choice((2, 3, 5))
+        crop = (crop * levels).round() / levels
+    if draw.random() < 0.25:
+        crop = crop.transpose(1, 2)
+    return crop.clamp(0, 1)
+
+
+def draw_batch(pictures: Sequence[Path], recipe: Recipe, step: int) -> Tensor:
+    """The fresh crops of one step, batch x 3 x crop x crop; the same for the same step."""
+    draw = random.Random(f"{recipe.seed}/{step}")
+    noise = torch.Generator().manual_seed(draw.getrandbits(60))
+    crops = [_crop(draw.choice(pictures), recipe.crop, draw) for _ in range(recipe.batch)]
+    pairs = zip(crops, crops[1:] + crops[:1], strict=True)
+    return torch.stack([_augment(crop, other, draw, noise) for crop, other in pairs])

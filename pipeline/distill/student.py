@@ -1,0 +1,134 @@
+"""Teacher and student: the teacher's leading directions, and the small network that learns them.
+
+Each tap (a layer in `TAPS`) has a 1x1 head that maps the student's few channels to the teacher's
+leading principal directions (of the uncentered second moment). Dropping the rest is an isometry of
+what is kept, so distances between the student's Grams are distances between the teacher's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from pipeline.distill.recipe import HINTS, TAPS
+from pipeline.layers import LAYERS
+from pipeline.method import Backbone, Weights, gram
+
+
+@torch.no_grad()
+def reduce_teacher(teacher: Weights, crops: Sequence[Tensor], widths: Mapping[str, int]) -> Weights:
+    """The teacher with each tap turned into its leading principal directions.
+
+    For features f of C channels with second moment E[f f^T] = U diag(s) U^T, the new head hands out
+    the leading K rows of U^T f, where K is the student's width or fewer, if fewer hold all but
+    a 10,000th of the energy.
+
+    Args:
+        crops: batches B x 3 x H x W of training crops.
+        widths: the student's channels per tap.
+    """
+    moments: dict[str, Tensor] = {}
+    network = Backbone(teacher, HINTS)
+    for batch in crops:
+        for tap, features in network(batch).items():
+            moments[tap] = moments.get(tap, torch.zeros(())) + gram(features).double().mean(0)
+    heads = {}
+    for tap, moment in moments.items():
+        values, vectors = torch.linalg.eigh(moment)
+        values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+        kept = int((values.cumsum(0) / values.sum() < 1 - 1e-4).sum()) + 1
+        basis = vectors[:, : min(kept, widths[tap])].T.float()
+        weight, bias = teacher.heads.get(
+            tap, (torch.eye(len(moment))[:, :, None, None], torch.zeros(len(moment)))
+        )
+        heads[tap] = ((basis @ weight[:, :, 0, 0])[:, :, None, None], basis @ bias)
+    return replace(teacher, heads=heads).with_digest()
+
+
+class Student(nn.Module):
+    """The trainable network: 3x3 convolutions, ReLU, average pooling, and a 1x1 head a tap."""
+
+    def __init__(self, widths: Sequence[int], outputs: Mapping[str, int], seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.convs, self.heads = nn.ModuleDict(), nn.ModuleDict()
+        channels = 3
+        for layer, width in zip(LAYERS, widths, strict=False):
+            self.convs[layer] = self._init(nn.Conv2d(channels, width, 3), 2.0, generator)
+            channels = width
+            if layer in outputs:
+                head = nn.Conv2d(width, outputs[layer], 1)
+                self.heads[layer] = self._init(head, 1.0, generator)
+
+    @staticmethod
+    def _init(conv: nn.Conv2d, gain: float, generator: torch.Generator) -> nn.Conv2d:
+        deviation = (gain / conv.weight[0].numel()) ** 0.5
+        with torch.no_grad():
+            conv.weight.copy_(torch.randn(conv.weight.shape, generator=generator) * deviation)
+            assert conv.bias is not None
+            conv.bias.zero_()
+        return conv
+
+    def trunk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Each tap's activations before its head. Images are B x 3 x H x W in [0, 1]."""
+        x = (images - 0.45) / 0.225
+        for layer, conv in self.convs.items():
+            if layer.endswith("_1") and layer != "conv1_1":
+                x = F.avg_pool2d(x, 2)
+            x = F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="replicate")))
+            if layer in self.heads:
+                yield layer, x
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Per tap the head's output, B x K x h x w, float32."""
+        return {layer: self.heads[layer](x).float() for layer, x in self.trunk(images)}
+
+    def weights(self, scales: Mapping[str, float]) -> Weights:
+        """The network as backbone weights; head outputs multiplied by the teacher's scales."""
+
+        def pair(conv: nn.Module, factor: float = 1.0) -> tuple[Tensor, Tensor]:
+            weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
+            return weight.detach().cpu() * factor, bias.detach().cpu() * factor
+
+        return Weights(
+            name="lite",
+            convs={layer: pair(conv) for layer, conv in self.convs.items()},
+            heads={
+                layer: pair(head, scales[layer])
+                for layer, head in self.heads.items()
+                if layer in TAPS
+            },
+            input=(
+                torch.eye(3)[:, :, None, None] / 0.225,
+                torch.full((3,), -0.45 / 0.225),
+            ),
+            source="distilled",
+        )
+
+
+@torch.no_grad()
+def fit_heads(student: Student, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:
+    """Sets the heads by ridge regression: the best ones for the trunk as it stands.
+
+    Args:
+        batches: images B x 3 x H x W in [0, 1], and per tap the target B x K x h x w.
+    """
+    sums: dict[str, tuple[Tensor, Tensor]] = {}
+    for images, targets in batches:
+        for tap, x in student.trunk(images):
+            rows = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0).movedim(1, -1).flatten(0, 2)
+            wanted = targets[tap].movedim(1, -1).flatten(0, 2)
+            left, right = (rows.T @ rows).double(), (rows.T @ wanted).double()
+            if tap in sums:
+                left, right = sums[tap][0] + left, sums[tap][1] + right
+            sums[tap] = (left, right)
+    for tap, (left, right) in sums.items():
+        ridge = 1e-6 * left.diagonal().mean() * torch.eye(len(left), device=left.device)
+        solution = torch.linalg.solve(left + ridge, right).float().T
+        head = student.heads[tap]
+        head.get_parameter("weight").copy_(solution[:, :-1, None, None])
+        head.get_parameter("bias").copy_(solution[:, -1])

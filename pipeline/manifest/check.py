@@ -1,0 +1,101 @@
+"""Settings and the grid: what is wrong with each value, and with values that do not go together.
+
+In: a document. Out: the settings and axes that are right; the rest is reported.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.manifest.document import Document, Position
+from pipeline.manifest.explain import explain, nearest, shown
+from pipeline.manifest.presets import PRESETS
+from pipeline.manifest.settings import Settings
+
+
+def settings_problems(values: Mapping[str, Any]) -> list[tuple[Position, str]]:
+    """What is wrong with settings, as (position, message); empty when all is right."""
+    problems: list[tuple[Position, str]] = []
+    preset = values.get("preset", "default")
+    if preset not in PRESETS:
+        names = list(PRESETS)
+        return [
+            (
+                ("preset",),
+                f"{shown(preset)} is not a preset" + nearest(str(preset), names),
+            )
+        ]
+    try:
+        Settings.model_validate(values)
+    except ValidationError as error:
+        for problem in error.errors():
+            parts = [p for p in problem["loc"] if p != "[key]" and not str(p).startswith("func")]
+            position = tuple(parts)
+            problems.append((position, explain(problem, ("settings", *position))))
+    return problems
+
+
+def check_settings(document: Document) -> dict[str, Any]:
+    """The settings of every job that are right; the others are reported."""
+    settings = document.data.get("settings")
+    if not isinstance(settings, dict):
+        return {}
+    wrong = set()
+    for position, message in settings_problems(settings):
+        document.report(("settings", *position), message)
+        wrong.add(str(position[0]) if position else "")
+    return {key: value for key, value in settings.items() if str(key) not in wrong}
+
+
+def check_grid(document: Document, settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """The grid's values that are right; the others are reported."""
+    grid = document.data.get("grid")
+    axes: dict[str, tuple[Any, ...]] = {}
+    for name, values in grid.items() if isinstance(grid, dict) else ():
+        if name not in Settings.model_fields:
+            known = list(Settings.model_fields)
+            document.report(("grid", name), "unknown setting" + nearest(str(name), known))
+        elif isinstance(values, list):  # what is no list has been reported
+            axes[name] = tuple(_check_axis(document, settings, name, values))
+    _check_combinations(document, settings, axes)
+    return axes
+
+
+def _check_axis(
+    document: Document, settings: Mapping[str, Any], name: str, values: Sequence[Any]
+) -> Iterator[Any]:
+    """The axis's values as validated (`1e3` and `1000` are one), each at most once."""
+    seen: dict[str, int] = {}
+    for index, value in enumerate(values):
+        problems = settings_problems({**settings, name: value})
+        for position, message in problems:
+            document.report(("grid", name, index, *position[1:]), message)
+        if problems:
+            continue
+        valid = getattr(Settings.model_validate({**settings, name: value}), name)
+        text = repr(valid)
+        if text in seen:
+            document.report(
+                ("grid", name, index),
+                f"{shown(value)} stands twice, also at [{seen[text]}]",
+            )
+        seen.setdefault(text, index)
+        yield valid
+
+
+def _check_combinations(
+    document: Document, settings: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]
+) -> None:
+    """Settings that have to go together do so at every point of the grid."""
+    names = [n for n in ("size", "fit", "format", "depth", "profile", "exif") if n in axes]
+    for point in itertools.product(*(axes[name] for name in names)):
+        values = {**settings, **dict(zip(names, point, strict=True))}
+        if settings_problems(values):
+            continue
+        problem = Settings.model_validate(values).problem()
+        if problem:
+            document.report(("grid",) if names else ("settings",), problem)

@@ -1,0 +1,107 @@
+"""The types of settings whose values are more than a number or a word.
+
+In: values as people write them. Out: values of one form. Knows no defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from PIL import ImageColor
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from pipeline.layers import LAYERS
+
+LayerName = Literal[
+    "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
+    "conv4_1", "conv4_2", "conv4_3", "conv4_4", "conv5_1", "conv5_2", "conv5_3", "conv5_4",
+]  # fmt: skip
+
+
+def _layer_weights(value: object) -> object:
+    """A list of layers means equal weights that sum to 1; a mapping is taken as it is."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, (list, tuple)):
+        if len(set(map(str, value))) != len(value):
+            raise ValueError("a layer is named twice")
+        return {layer: 1 / len(value) for layer in value}
+    return value
+
+
+def _in_layer_order(value: dict[str, float]) -> dict[str, float]:
+    return {layer: float(value[layer]) for layer in LAYERS if layer in value}
+
+
+LayerWeights = Annotated[
+    dict[LayerName, Annotated[float, Field(ge=0, allow_inf_nan=False)]],
+    BeforeValidator(_layer_weights),
+    Field(min_length=1),
+    PlainSerializer(_in_layer_order),
+]
+
+
+def _size(value: object) -> object:
+    """`512`, or `640x480` for `fit: exact`; range checked for both."""
+    if isinstance(value, str) and re.fullmatch(r"\d+[xX]\d+", value.strip()):
+        sides = [int(side) for side in value.strip().lower().split("x")]
+        if all(16 <= side <= 32768 for side in sides):
+            return f"{sides[0]}x{sides[1]}"
+        raise ValueError("each side must be between 16 and 32768 px")
+    if isinstance(value, bool):
+        raise ValueError("must be a number of pixels, or WxH")
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError("must be a number of pixels, or WxH") from None
+    if not number.is_integer() or not 16 <= number <= 32768:
+        raise ValueError("must be a whole number between 16 and 32768 px")
+    return int(number)
+
+
+def _steps(value: object) -> object:
+    """`300`, or a list of each scale's own."""
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("a list of steps needs at least one number")
+        return tuple(_one_count(item) for item in value)
+    return _one_count(value)
+
+
+def _one_count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or int(value) != value:
+        raise ValueError("must be a whole number, or a list of them")
+    if not 1 <= value <= 1_000_000:
+        raise ValueError("must be at least 1" if value < 1 else "must be at most 1,000,000")
+    return int(value)
+
+
+def _shares(value: object) -> object:
+    """Weights of a blend's pictures; they are divided by their sum."""
+    if value is None:
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = [value]
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError("must be a list of weights, one for each of the blend's pictures")
+    for weight in value:
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
+            raise ValueError("weights must be numbers of at least 0")
+    if not 0 < sum(value) < float("inf"):
+        raise ValueError("weights must sum to more than 0")
+    return tuple(float(weight) for weight in value)
+
+
+def _color_name(value: str) -> str:
+    try:
+        ImageColor.getrgb(value)
+    except ValueError:
+        raise ValueError("must be a CSS color name, such as white, or #rrggbb") from None
+    return value
+
+
+Size = Annotated[int | str, BeforeValidator(_size)]
+Steps = Annotated[int | tuple[int, ...], BeforeValidator(_steps)]
+Shares = Annotated[tuple[float, ...] | None, BeforeValidator(_shares)]
+ColorName = Annotated[str, AfterValidator(_color_name)]

@@ -1,0 +1,112 @@
+"""A valid manifest, as the stages after this one take it.
+
+In: what `load.py` found. Out: frozen values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import ManifestError
+from pipeline.manifest.schema import Output, Sample
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file and the label that it has in output names (its path below its root).
+
+    Attributes:
+        mask: its regions, or None.
+    """
+
+    path: Path
+    label: str
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style: pictures with weights that sum to 1, under one name.
+
+    Attributes:
+        masks: of each picture, or empty where there are none.
+        regions: the region `#rrggbb` that each picture is for, or empty where they are blended.
+    """
+
+    label: str
+    parts: tuple[tuple[Path, float], ...]
+    masks: tuple[Path | None, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    def _shape(self) -> str:
+        count = len(self.parts)
+        what = "regions" if self.regions else f"{count} picture{'s' * (count != 1)}"
+        return f"{self.label} has {what}"
+
+    def weighted(self, weights: Sequence[float] | None) -> Style:
+        """The same blend with other weights; None leaves it as it is.
+
+        Raises:
+            ManifestError: not as many weights as pictures.
+        """
+        if weights is None:
+            return self
+        if self.regions or len(weights) != len(self.parts):
+            raise ManifestError([f"blend: {len(weights)} weights, but style {self._shape()}"])
+        shares = [weight / sum(weights) for weight in weights]
+        parts = zip(self.parts, shares, strict=True)
+        return replace(self, parts=tuple((path, share) for (path, _), share in parts))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An explicit pair.
+
+    Attributes:
+        content, style: indices into the manifest's contents and styles.
+        settings: its own, beside those of every job.
+    """
+
+    content: int
+    style: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A valid manifest, with its pictures found and its settings checked.
+
+    Attributes:
+        path: the manifest's file.
+        text: the file as read.
+        output: the run folder, absolute.
+        pairs: explicit pairs.
+        paired: how many of `contents` and `styles` take part in `pairing`; the rest are only in
+            `pairs`.
+        axes: the grid, in the manifest's order, each value as validated.
+        folders: those whose content pictures were taken, for the other files in them.
+        form: how the output is stored.
+        spelled: today's name of a setting -> an older one by which the manifest sweeps it; names of
+            pictures are spelled so.
+        warnings: what a person should know, a line each.
+    """
+
+    path: Path
+    text: str
+    output: Path
+    contents: tuple[Picture, ...]
+    styles: tuple[Style, ...]
+    pairing: Literal["product", "zip"] | Sample
+    pairs: tuple[Pair, ...]
+    paired: tuple[int, int]
+    backbone: str
+    weights: Path | None
+    settings: Mapping[str, Any]
+    axes: Mapping[str, tuple[Any, ...]]
+    folders: tuple[Path, ...]
+    form: Output
+    spelled: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

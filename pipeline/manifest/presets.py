@@ -1,0 +1,132 @@
+"""The presets: choices of settings under a name. A new one is an entry in both tables here.
+
+In: nothing. Out: plain values, which settings start from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+# One optimizer run at one size and rate, as the older tools do.
+_PLAIN: dict[str, Any] = {
+    "scale_start": 0,
+    "detail": 0.0,
+    "warmup": 0,
+    "learning_rate_falloff": 1.0,
+    "learning_rate_end": 1.0,
+    "clamp": False,
+    "average": 0.0,
+    "padding": "zeros",
+    "precision": "fp32",  # differences of gradients are what L-BFGS learns from
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "preview": {
+        "size": 256,
+        "steps": 150,
+        "scale_start": 96,
+    },
+    # Gatys, Ecker, Bethge, CVPR 2016: sections 2 and 3. Its L-BFGS is scipy's or Torch's by
+    # implementation; number of steps and corrections are not in the paper.
+    "gatys2016": _PLAIN
+    | {
+        "steps": 1000,
+        "init": "noise",
+        "loss": "paper",
+        "content_weight": 1e-3,
+        "style_weight": 1.0,
+        "tv_weight": 0.0,
+        "optimizer": "lbfgs",
+        "learning_rate": 1.0,
+        "corrections": 100,
+        "normalized": True,
+    },
+    # neural_style.lua of github.com/jcjohnson/neural-style at 053a6e3 (options, ContentLoss,
+    # GramMatrix, StyleLoss, TVLoss, `init == 'random'`); neural-style-pt has the same but for total
+    # variation's absolute differences. Pixels there span 0 to 255: its TVLoss, half the sum of
+    # squares, weighs 255^2 / 2 as much here.
+    "neural-style": _PLAIN
+    | {
+        "size": 512,
+        "steps": 1000,
+        "init": "mean",
+        "loss": "mean",
+        "content_weight": 5.0,
+        "style_weight": 100.0,
+        "tv_weight": 1e-3 * 255**2 / 2,
+        "tv_loss": "sum_squares",
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 1.0),
+        "optimizer": "lbfgs",
+        "learning_rate": 1.0,
+        "corrections": 100,
+        "pooling": "max",
+    },
+    # style_transfer.py of github.com/crowsonkb/style-transfer-pytorch: the defaults of `stylize`,
+    # StyleLossW2, ContentLossMSE, TVLoss, `gen_scales`, `scale_adam`.
+    "style-transfer-pytorch": {
+        "size": 512,
+        "scale_start": 128,
+        "scale_factor": 2**0.5,
+        "steps": (1000, 500),
+        "detail": 0.0,
+        "carry": True,
+        "loss": "mean",
+        "style_loss": "wasserstein",
+        "content_weight": 0.015,
+        "style_weight": 1.0,
+        "tv_weight": 2.0,
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": {
+            layer: weight / 341
+            for layer, weight in zip(STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
+        },
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "learning_rate_falloff": 1.0,
+        "learning_rate_end": 1.0,
+        "warmup": 0,
+        "average": 0.99,
+        "pooling": "max",
+        "padding": "replicate_first",
+        "precision": "fp32",
+    },
+    # What the common PyTorch tutorials share: Adam on pixels of 0 to 255 with learning rate 1 (so
+    # 1/255 here), both pictures squeezed to a square, Gram matrices over c h w, alpha 1, beta 1e6.
+    "tutorial": _PLAIN
+    | {
+        "size": "512x512",
+        "fit": "stretch",
+        "steps": 500,
+        "init": "content",
+        "loss": "mean",
+        "content_weight": 1.0,
+        "style_weight": 1e6,
+        "tv_weight": 0.0,
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 1.0),
+        "optimizer": "adam",
+        "learning_rate": 1 / 255,
+        "adam_decay": 0.999,
+        "pooling": "max",
+    },
+}
+PRESET_HELP = {
+    "default": "strong strokes and colors, the content still plain to see; any backbone",
+    "preview": "a small, quick look at the same",
+    "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): normalized network, average pooling, L-BFGS "
+    "from white noise, alpha/beta 1e-3 (for VGG-19; with lite, content_weight 1e-5 is its like)",
+    "neural-style": "the defaults of neural-style and neural-style-pt: L-BFGS from gray, max "
+    "pooling, mean squared errors, 1000 steps (for Caffe's VGG-19 weights; with lite, style_weight "
+    "1e4 and tv_weight 1e-3 are their like)",
+    "style-transfer-pytorch": "the defaults of style-transfer-pytorch, for torchvision's VGG-19: "
+    "Wasserstein style loss, Adam over scales of sqrt(2)",
+    "tutorial": "the common PyTorch tutorial: Adam at one size from the content picture, 512 x 512 "
+    "whatever its shape",
+}
+# Presets whose weights are for the features of one network, which lite's are far smaller than.
+NOT_FOR_LITE = {
+    "gatys2016": "content_weight 1e-5",
+    "neural-style": "style_weight 1e4 and tv_weight 1e-3",
+}

@@ -1,0 +1,86 @@
+"""A manifest while it is read: what has been found so far, and where problems go.
+
+In: a document and its valid parts. Out: what the steps of `load.py` share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.manifest.document import Document, Report, report_at
+from pipeline.manifest.model import Picture, Style
+from pipeline.manifest.schema import Blend, ManifestFile
+from pipeline.manifest.table import INITS
+
+
+class Gathered:
+    """Pictures or styles in order, each once, with their index by identity."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.index: dict[object, int] = {}
+
+    def add(self, item: Picture | Style) -> int:
+        """Adds what is new; its index."""
+        key = item.path if isinstance(item, Picture) else (item.parts, item.regions)
+        if key not in self.index:
+            self.index[key] = len(self.items)
+            self.items.append(item)
+        return self.index[key]
+
+    def keep(self, wanted: Callable[[Any], bool]) -> None:
+        """Lets go of what is not wanted."""
+        items, self.items, self.index = self.items, [], {}
+        for item in filter(wanted, items):
+            self.add(item)
+
+
+@dataclass
+class Reading:
+    """What the steps of reading a manifest share.
+
+    Attributes:
+        file: the manifest as written, each part of the right type.
+        settings: those of every job that are right.
+        axes: the grid's values that are right.
+        spelled: today's name of a setting -> an older one that the manifest sweeps it by.
+        folders: those whose content pictures were taken.
+    """
+
+    document: Document
+    file: ManifestFile
+    settings: Mapping[str, Any]
+    axes: Mapping[str, tuple[Any, ...]]
+    spelled: dict[str, str]
+    contents: Gathered = field(default_factory=Gathered)
+    styles: Gathered = field(default_factory=Gathered)
+    folders: list[Path] = field(default_factory=list)
+
+    @property
+    def base(self) -> Path:
+        """The manifest's folder, to which its paths are relative."""
+        return self.document.path.resolve().parent
+
+    @property
+    def named(self) -> set[str]:
+        """Names of blends and regions, which pairs may use."""
+        return {entry.name for entry in self.file.style if isinstance(entry, Blend)}
+
+    def at(self, *position: str | int) -> Report:
+        """Reports problems below a position of the manifest."""
+        return report_at(self.document, *position)
+
+
+def init_path(base: Path, value: Any) -> Any:
+    """What `init` stands for: a word of `INITS`, or a picture's file."""
+    return value if value in INITS else str(base / Path(str(value)).expanduser())
+
+
+def with_init_path(base: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with `init` as a path where it is one."""
+    if "init" not in settings:
+        return dict(settings)
+    return {**settings, "init": init_path(base, settings["init"])}

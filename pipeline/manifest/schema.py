@@ -1,0 +1,141 @@
+"""The manifest as written: its keys, their types, a line of help each.
+
+In: plain values. Out: models; the JSON Schema is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+
+class Frozen(BaseModel):
+    """Values that stay as they are, without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Blend(Frozen):
+    """Several style pictures that count as one style: blended, or each for a region of its own."""
+
+    name: str = Field(min_length=1, max_length=100, description="the style's name")
+    blend: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description="style picture: weight; weights are divided by their sum",
+    )
+    regions: dict[str, str] = Field(
+        default_factory=dict,
+        description="color of a region in the content's mask: the style picture that it takes",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Blend:
+        if bool(self.blend) == bool(self.regions):
+            raise ValueError("one of blend and regions is needed, with at least one picture")
+        return self
+
+
+class Masks(Frozen):
+    """Where masks lie: patterns with {stem}, {name} or {suffix}, beside each picture."""
+
+    content: str = Field(min_length=1, description="of content pictures, such as {stem}_mask.png")
+    style: str | None = Field(None, description="of style pictures; regions match by color")
+
+
+class Output(Frozen):
+    """The run folder, and what goes there beside pictures and records."""
+
+    path: str = Field(min_length=1, description="the run folder")
+    format: Literal["files", "webdataset"] = Field(
+        "files", description="files, or webdataset: tar shards of pictures and records"
+    )
+    shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a tar shard")
+    others: Literal["none", "copy", "link"] = Field(
+        "none", description="what to do with files of the content folders that are no pictures"
+    )
+
+
+class Sample(Frozen):
+    """Some random styles for each content picture."""
+
+    sample: int = Field(ge=1, description="styles for each content picture")
+    seed: int = Field(0, ge=0, description="of the draw")
+
+
+class BackboneChoice(Frozen):
+    """Which network, and where its weights come from."""
+
+    name: Literal["vgg19", "lite"] = Field("vgg19", description="the network")
+    weights: str | None = Field(None, description="a local .pth or .safetensors file")
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, (str, Mapping)) else value
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class PairEntry(Frozen):
+    """One content picture with one style, and settings of their own if wanted."""
+
+    content: str = Field(description="content picture: a file, folder or glob")
+    style: str | Blend = Field(description="style picture, a blend, or a blend's name")
+    label: str | None = Field(None, description="of the content, in output names")
+    mask: str | None = Field(None, description="the content's mask, instead of one by `masks`")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="settings of this pair, beside those of every job"
+    )
+
+
+def _path_alone(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _pair(value: object) -> object:
+    """`[content, style]` is the short form."""
+    if isinstance(value, (list, tuple)):
+        if len(value) != 2 or not all(isinstance(part, str) for part in value):
+            raise ValueError("must be [content, style]")
+        return {"content": value[0], "style": value[1]}
+    return value
+
+
+class ManifestFile(Frozen):
+    """The manifest as written, each part of the right type."""
+
+    output: Annotated[Output, BeforeValidator(_path_alone)] = Field(description="the run folder")
+    content: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        default_factory=list, description="content pictures: files, folders, globs"
+    )
+    style: Annotated[list[str | Blend], BeforeValidator(_listed)] = Field(
+        default_factory=list,
+        description="style pictures: files, folders, globs, or blends",
+    )
+    pairing: Literal["product", "zip"] | Sample = Field(
+        "product", description="which styles go with which contents"
+    )
+    pairs: list[Annotated[PairEntry, BeforeValidator(_pair)]] = Field(
+        default_factory=list,
+        description="explicit pairs, beside the above: [content, style], or "
+        "{content, style, settings}; or a CSV or JSON file of them",
+    )
+    masks: Masks | None = Field(None, description="which part of a picture takes which style")
+    backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
+        default_factory=lambda: BackboneChoice(name="vgg19", weights=None),
+        description="the feature network",
+    )
+    settings: dict[str, Any] = Field(default_factory=dict, description="settings of every job")
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="setting: list of values; every combination is one job",
+    )

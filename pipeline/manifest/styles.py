@@ -1,0 +1,52 @@
+"""Styles of several pictures: blends, and a picture for each region.
+
+In: an entry of `style`. Out: one style; pictures that cannot be found are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.manifest.document import Position, Report
+from pipeline.manifest.model import Style
+from pipeline.manifest.pictures import nearby, one_file
+from pipeline.manifest.schema import Blend
+from pipeline.pictures import region_name
+
+
+def several_pictures(report: Report, base: Path, entry: Blend) -> Style:
+    """A blend, or a style of several regions."""
+    if entry.regions:
+        return _by_regions(report, base, entry)
+    total = sum(entry.blend.values())
+    parts = []
+    for name, weight in entry.blend.items():
+        for path in _part_file(report, ("blend", name), base, name):
+            parts.append((path, weight / total))
+    return Style(entry.name, tuple(parts))
+
+
+def _by_regions(report: Report, base: Path, entry: Blend) -> Style:
+    found: dict[str, Path] = {}
+    for color, name in entry.regions.items():
+        try:
+            region = region_name(color)
+        except ValueError:
+            report(("regions", color), "must be a CSS color name, such as white, or #rrggbb")
+            continue
+        if region in found:
+            report(("regions", color), f"{region} stands twice")
+        for path in _part_file(report, ("regions", color), base, name):
+            found[region] = path
+    parts = tuple((path, 1.0) for path in found.values())
+    return Style(entry.name, parts, regions=tuple(found))
+
+
+def _part_file(report: Report, position: Position, base: Path, name: str) -> Iterator[Path]:
+    path = base / Path(name).expanduser()
+    if not path.is_file():
+        report(position, f"{name}: no such file" + nearby(path))
+        return
+    for picture in one_file(lambda below, message: report((*position, *below), message), path):
+        yield picture.path

@@ -1,0 +1,93 @@
+"""The squared 2-Wasserstein distance of Gaussians with the features' means and covariances.
+
+d^2 = ||mu - mu'||^2 + tr(S + S' - 2 (S'^(1/2) S S'^(1/2))^(1/2)). Kept as second raw moments and
+means, which blend and add up; C x (C + 1). To both covariances 1e-4 is added on the diagonal, as
+style-transfer-pytorch does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.method.losses.gram import gram_sum
+from pipeline.method.losses.squares import TINY
+from pipeline.method.losses.statistic import StyleStatistic
+
+
+class _TraceOfRoot(torch.autograd.Function):
+    """tr M^(1/2) of symmetric positive matrices ... x C x C -> ..., with gradient 1/2 M^(-1/2).
+
+    Eigenvectors' own derivatives, which are infinite where eigenvalues meet, never come up.
+    """
+
+    @staticmethod
+    def forward(context: Any, matrices: Tensor) -> Tensor:
+        # A picture that has diverged must not take its batch along: eigh refuses NaN, so it gets
+        # none, and the NaN goes on as the loss.
+        finite = torch.isfinite(matrices).all(-1).all(-1)
+        values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, 0.0, 0.0, 0.0))
+        roots: Tensor = values.clamp_min(1e-16).sqrt()
+        context.save_for_backward(vectors, roots)
+        return torch.where(finite, roots.sum(-1), torch.nan)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        vectors, roots = context.saved_tensors
+        slope: Tensor = (vectors / roots[..., None, :]) @ vectors.mT
+        half: Tensor = 0.5 * gradient[..., None, None] * slope
+        return half
+
+
+def _sums(features: Tensor) -> Tensor:
+    """Sums of F F^T and F: B x (C + 1) x h x w, the last channel ones -> B x C x (C + 1)."""
+    return gram_sum(features)[:, :-1]
+
+
+def _moments(target: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance, ... x C and ... x C x C, of second raw moments and means."""
+    # The smallest eigenvalues of a product of covariances are lost in float32, and the gradient is
+    # steepest there.
+    precise = target if target.device.type == "mps" else target.double()
+    second, mean = precise[..., :-1], precise[..., -1]
+    small = 1e-4 * torch.eye(second.shape[-1], device=second.device, dtype=second.dtype)
+    return mean, second - mean[..., :, None] * mean[..., None, :] + small
+
+
+def _prepare(target: Tensor) -> Tensor:
+    """B x R x C x (2 C + 1): the targets, and the root of their covariance."""
+    values, vectors = torch.linalg.eigh(_moments(target)[1])
+    root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
+    return torch.cat((target.to(root.dtype), root), -1)
+
+
+def _distance(found: Tensor, target: Tensor) -> Tensor:
+    """d^2, B x R."""
+    wanted, root = torch.split(target, [found.shape[-1], found.shape[-2]], -1)
+    (mean, covariance), (other, its) = _moments(found), _moments(wanted)
+    traces = (covariance + its).diagonal(dim1=-2, dim2=-1).sum(-1)
+    both: Tensor = _TraceOfRoot.apply(root @ covariance @ root)
+    distance: Tensor = (mean - other).square().sum(-1) + (traces - 2 * both)
+    return distance.to(found.dtype)
+
+
+def _mean(found: Tensor, target: Tensor) -> Tensor:
+    """d^2 / C, as style-transfer-pytorch has it; B x R."""
+    return _distance(found, target) / found.shape[-2]
+
+
+def _relative(found: Tensor, target: Tensor) -> Tensor:
+    """d over the root of the target's mean square, ||mu'||^2 + tr S'; B x R."""
+    second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1).to(found.dtype)
+    share = _distance(found, target) / second.clamp_min(TINY)  # 0 where there is no style
+    return (share.clamp_min(0) + TINY).sqrt()
+
+
+WASSERSTEIN = StyleStatistic(
+    sums=_sums,
+    measures={"paper": _mean, "mean": _mean, "relative": _relative},
+    prepare=_prepare,
+    with_ones=True,
+)

@@ -1,0 +1,245 @@
+"""The steps of one scale: losses, gradient, optimizer, average, and jobs that settle.
+
+In: pictures to begin with, contents and style targets at this scale. Out: the pictures after each
+step, and all the state that it takes to go on. No files, no console, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from pipeline.manifest import Settings
+from pipeline.method.backbone import Backbone
+from pipeline.method.batch_weights import job_weights
+from pipeline.method.losses.guides import Regions
+from pipeline.method.losses.objective import Kinds, Losses, StyleTransferLoss
+from pipeline.method.optimizers.table import OptimizerOptions, make_optimizer
+from pipeline.method.scales import Scale
+from pipeline.method.tiles import features_of, losses_and_gradient
+
+
+@dataclass(frozen=True)
+class ScaleInputs:
+    """What one scale of a batch needs.
+
+    Attributes:
+        contents: U x 3 x H x W in [0, 1], each content picture once.
+        rows: which of them each of the B jobs has, B whole numbers.
+        styles: per style layer the targets, B x C x K, or B x R x C x K with regions.
+        tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
+        regions: which part of the canvas takes which target; None for one region of all.
+    """
+
+    contents: Tensor
+    rows: Tensor
+    styles: Mapping[str, Tensor]
+    tile: int = 0
+    regions: Regions | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the optimization of a batch stands: all that it takes to go on to the same pictures.
+
+    Attributes:
+        scale: index of the scale.
+        step: steps done at this scale.
+        tensors: pictures, their average, the optimizer's memory and the rest, each B x ... .
+    """
+
+    scale: int
+    step: int
+    tensors: Mapping[str, Tensor]
+
+
+def enlarge(images: Tensor, before: Tensor, after: Tensor, detail: Tensor) -> Tensor:
+    """Carries the result of a scale to the next: bicubic, and what detail the content has there.
+
+    A coarse scale has no room for fine detail; x' = up(x) + d (p' - up(p)) with the content
+    pictures p and p' of both scales puts it back, so that steps need not find it again.
+
+    Args:
+        images: B x 3 x h x w.
+        before, after: the content pictures, B x 3 x h x w and B x 3 x H x W.
+        detail: d, B values.
+
+    Returns:
+        B x 3 x H x W, clipped to [0, 1].
+    """
+    size = after.shape[-2:]
+
+    def up(values: Tensor) -> Tensor:
+        return F.interpolate(values, size, mode="bicubic", antialias=True)
+
+    grown = up(images) + detail.view(-1, 1, 1, 1) * (after - up(before))
+    return grown.clamp(0, 1)
+
+
+# Steps over which losses are averaged before `tolerance` compares them.
+_WINDOW = 10
+
+
+class ScaleRun:
+    """The steps of one scale: the pictures that move, and the average of the iterates.
+
+    Jobs that have settled leave the tensors; `rows` are the places in the batch of the others.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        jobs: Sequence[Settings],
+        scales: Sequence[Scale],
+        index: int,
+        given: ScaleInputs,
+        images: Tensor,
+        moves: Tensor | None = None,
+    ) -> None:
+        shared, device = jobs[0], given.contents.device
+        self.backbone, self.jobs, self.scales, self.given = backbone, jobs, scales, given
+        self.scale, self.done = scales[index], 0
+        self.begun = sum(s.steps for s in scales[:index])
+        targets = features_of(backbone, given.contents, tuple(shared.content_layers), given.tile)
+        self.loss = StyleTransferLoss(
+            Kinds(shared.loss, shared.style_loss, shared.tv_loss),
+            {layer: values[given.rows] for layer, values in targets.items()},
+            given.styles,
+            job_weights(jobs, device),
+            given.regions,
+        )
+        self.clamps = shared.clamp
+        self.optimizer = make_optimizer(
+            shared.optimizer,
+            OptimizerOptions(shared.corrections, shared.clamp, shared.adam_decay),
+        )
+
+        def column(name: str) -> Tensor:
+            return torch.tensor([float(getattr(s, name)) for s in jobs], device=device)
+
+        self.rates = column("learning_rate") * self.scale.rate
+        self.ends, self.warmups = column("learning_rate_end"), column("warmup")
+        self.decay = column("average").view(-1, 1, 1, 1)
+        self.tolerances = column("tolerance")
+        self.watches = bool((self.tolerances > 0).any())
+        self.rows = torch.arange(len(jobs), device=device)
+        self.moving = torch.ones(len(jobs), dtype=torch.bool)
+        self.pixels = images.detach().clone()
+        self.average = images.detach().clone()
+        self.kept = self.average
+        self.memory: dict[str, Tensor] = {}
+        self.moves = torch.zeros(len(jobs), dtype=torch.long) if moves is None else moves
+        self.window = torch.zeros(len(jobs), device=device)
+        self.before = torch.full_like(self.window, torch.inf)
+        self.losses = torch.zeros(4, len(jobs), device=device)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no job has a step left at this scale."""
+        return self.done >= self.scale.steps or len(self.rows) == 0
+
+    def step(self) -> Losses:
+        """One step of all jobs that have not settled; the losses are those before it."""
+        losses, gradient = losses_and_gradient(
+            self.backbone, self.loss, self.pixels, self.given.tile
+        )
+        share = self.done / self.scale.steps
+        rates = self.rates * (1 - (1 - self.ends) * share)
+        ramp = (self.begun + self.done + 1) / self.warmups.clamp_min(1)
+        self.optimizer.step(self.pixels, gradient, rates * ramp.clamp_max(1))
+        if self.clamps:
+            self.optimizer.clamp(self.pixels)
+        self.average.mul_(self.decay).add_(self.pixels * (1 - self.decay))
+        self.done += 1
+        self.moves = self.moves + self.moving
+        parts = torch.stack((losses.content, losses.style, losses.tv, losses.total))
+        alone = len(self.rows) < len(self.jobs)
+        self.losses = self.losses.index_copy(1, self.rows, parts) if alone else parts
+        if self.watches:
+            self._settle(losses.total)
+        return Losses(*self.losses)
+
+    def _settle(self, totals: Tensor) -> None:
+        """Lets go of the jobs whose loss no longer falls."""
+        self.window += totals
+        if self.done % _WINDOW:
+            return
+        mean = self.window / _WINDOW
+        stay = ~(self.before - mean < self.tolerances * self.before.abs()) | (self.tolerances == 0)
+        self.before, self.window = mean, torch.zeros_like(mean)
+        if not bool(stay.all()):
+            self._keep(stay.nonzero().flatten())
+
+    def _keep(self, stay: Tensor) -> None:
+        """Goes on with some of the jobs, by their places among those that still move."""
+        self.kept, self.memory = self.images(), self._memories()
+        self.optimizer.load({k: values[stay] for k, values in self.optimizer.state().items()})
+        self.loss = self.loss.select(stay)
+        for name in ("rows", "pixels", "average", "rates", "ends", "warmups", "decay"):
+            setattr(self, name, getattr(self, name)[stay])
+        for name in ("tolerances", "window", "before"):
+            setattr(self, name, getattr(self, name)[stay])
+        self.moving = torch.zeros(len(self.jobs), dtype=torch.bool)
+        self.moving[self.rows.cpu()] = True
+
+    def images(self) -> Tensor:
+        """The averages of all jobs, B x 3 x h x w."""
+        return self._whole(self.average, self.kept)
+
+    def _memories(self) -> dict[str, Tensor]:
+        """The optimizer's memory of all jobs; of those that have settled, as it was then."""
+        device = self.rows.device
+        state = {k: values.to(device) for k, values in self.optimizer.state().items()}
+        return {k: self._whole(values, self.memory.get(k)) for k, values in state.items()}
+
+    def _whole(self, values: Tensor, others: Tensor | None = None) -> Tensor:
+        """Values of the jobs that still move among those of all jobs (0 without `others`)."""
+        if len(self.rows) == len(self.jobs):
+            return values
+        if others is None:
+            others = values.new_zeros(len(self.jobs), *values.shape[1:])
+        return others.index_copy(0, self.rows, values)
+
+    def grown(self, index: int, given: ScaleInputs) -> ScaleRun:
+        """The next scale, from where this one ended."""
+        jobs = self.jobs
+        detail = torch.tensor([s.detail for s in jobs], device=self.average.device)
+        before = self.given.contents[self.given.rows]
+        images = enlarge(self.images(), before, given.contents[given.rows], detail)
+        run = ScaleRun(self.backbone, jobs, self.scales, index, given, images, self.moves)
+        if jobs[0].carry:
+            run.optimizer.load(self._memories())
+            run.optimizer.enlarge((images.shape[-2], images.shape[-1]))
+        return run
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state; see `State`."""
+        own = {"pixels": self.pixels, "window": self.window, "before": self.before}
+        return {
+            **{name: self._whole(values) for name, values in own.items()},
+            **{f"optimizer.{name}": values for name, values in self._memories().items()},
+            "average": self.images(),
+            "moving": self.moving,
+            "moves": self.moves,
+            "losses": self.losses.transpose(0, 1),
+        }
+
+    def load(self, state: State) -> None:
+        """Puts `tensors()` back."""
+        tensors = state.tensors
+        self.done = state.step
+        self.pixels, self.average = tensors["pixels"].clone(), tensors["average"].clone()
+        self.kept = self.average
+        self.window, self.before = tensors["window"].clone(), tensors["before"].clone()
+        self.moves = tensors["moves"].cpu()
+        self.losses = tensors["losses"].transpose(0, 1).contiguous()
+        prefix = "optimizer."
+        self.optimizer.load(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        if not bool(tensors["moving"].all()):
+            self._keep(tensors["moving"].nonzero().flatten())

@@ -1,0 +1,62 @@
+"""Sizes: what a picture is scaled and cropped to.
+
+In: sizes and pictures. Out: the same, fitted. Must not load torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PIL import (
+    Image,
+    ImageOps,
+)
+
+Fit = Literal["long", "short", "exact", "stretch"]
+
+
+def parse_exact(size: str) -> tuple[int, int]:
+    """Width and height of a size written `640x480`."""
+    width, height = size.lower().split("x")
+    return int(width), int(height)
+
+
+def canvas_size(
+    width: int, height: int, size: int | str, fit: Fit, *, shrink: float = 1.0
+) -> tuple[int, int]:
+    """Width and height in pixels of a `width` x `height` picture after fitting.
+
+    Args:
+        size: pixels of the long or short side, or `WxH` for `exact` and `stretch`.
+        fit: which side `size` speaks of.
+        shrink: factor on the result, for the smaller scales of a coarse-to-fine schedule.
+
+    >>> canvas_size(3000, 2000, 512, "long"), canvas_size(3000, 2000, 512, "short")
+    ((512, 341), (768, 512))
+    >>> canvas_size(3000, 2000, "640x480", "exact", shrink=0.5)
+    (320, 240)
+    """
+    if fit in ("exact", "stretch"):
+        exact_width, exact_height = parse_exact(str(size))
+        return max(1, round(exact_width * shrink)), max(1, round(exact_height * shrink))
+    side = max(width, height) if fit == "long" else min(width, height)
+    factor = int(size) / side * shrink
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def fit_image(
+    image: Image.Image,
+    width: int,
+    height: int,
+    stretch: bool = False,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
+    """Resizes to exactly `width` x `height`.
+
+    Args:
+        stretch: whether to change the aspect ratio; else what it leaves over is cropped equally
+            from both sides.
+    """
+    if stretch:
+        return image.resize((width, height), resampling)
+    return ImageOps.fit(image, (width, height), resampling)

@@ -1,0 +1,93 @@
+"""What a picture file says of itself without its pixels: size, profile, EXIF.
+
+In: paths. Out: values. Must not load torch.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import ExifTags, Image, ImageCms
+
+from pipeline.errors import ImageError
+from pipeline.pictures.formats import DAMAGED, open_file, opened
+
+_LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
+_TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
+
+
+def read_profile(path: Path) -> bytes | None:
+    """The RGB color profile embedded in a picture file; None if there is none of RGB.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    with opened(path) as file:
+        profile = file.info.get("icc_profile")
+    if not profile:
+        return None
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    except (ImageCms.PyCMSError, OSError):
+        return None  # told as a warning when the picture was read
+    return bytes(profile) if space.strip() == "RGB" else None
+
+
+def read_exif(path: Path) -> bytes:
+    """A picture file's EXIF data, its orientation set to upright; empty if there is none.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    with opened(path) as file:
+        exif = file.getexif()
+        if not exif:
+            return b""
+        for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
+            exif.pop(tag, None)
+        if ExifTags.Base.Orientation in exif:
+            exif[ExifTags.Base.Orientation] = 1
+        data = exif.tobytes()
+    if len(data) > _LONGEST_EXIF:
+        raise ImageError(
+            f"{path}: has {len(data):,} bytes of EXIF data, and a picture holds {_LONGEST_EXIF:,}; "
+            f"leave `exif` out for it"
+        )
+    return data
+
+
+def check_header(path: Path) -> None:
+    """Reads only a picture's header.
+
+    Raises:
+        ImageError: no such file, or not a picture that can be read.
+    """
+    try:
+        with open_file(path):
+            return
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except Image.DecompressionBombError:
+        return  # a picture, and one that only its own job should fail for
+    except DAMAGED as error:
+        raise ImageError(f"{path}: not a picture that can be read; use a PNG or JPEG") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height in px of the upright picture, from its header alone.
+
+    Raises:
+        ImageError: no such file, or not a picture that can be read.
+    """
+    check_header(path)
+    try:
+        with open_file(path) as file:
+            width, height = file.size
+            turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too many pixels; scale it down") from error
+    except DAMAGED as error:
+        # A PNG's orientation may stand behind its pixels, so a truncated one fails here.
+        raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
+    return (height, width) if turned else (width, height)

@@ -1,0 +1,161 @@
+"""Pictures -> encoded bytes: formats, depth, profile, EXIF, text, animations.
+
+In: float tensors 3 x H x W in [0, 1], sRGB. Out: bytes of a file. A new format that is written is a
+line in `_WRITERS`, and one in `_DEEP` if it holds 16 bits. Loads torch only to encode.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from pipeline.errors import MissingPackageError
+from pipeline.pictures.formats import opened
+from pipeline.pictures.profiles import srgb_profile_bytes, to_profile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a picture is written.
+
+    Attributes:
+        format: `png`, `jpg`, `webp` or `tiff`.
+        quality: 1..100 for jpg and webp; ignored otherwise.
+        depth: bits a channel; 16 for png and tiff.
+        profile: the color profile to convert to and embed; None for sRGB.
+        exif: EXIF data to embed.
+        text: written as JSON into the PNG's text chunk `nst`; ignored by the other formats.
+    """
+
+    format: str = "png"
+    quality: int = 95
+    depth: int = 8
+    profile: bytes | None = None
+    exif: bytes = b""
+    text: Mapping[str, object] = field(default_factory=dict)
+
+
+def _text_chunk(how: Encoding) -> PngImagePlugin.PngInfo:
+    chunk = PngImagePlugin.PngInfo()
+    if how.text:
+        chunk.add_itxt("nst", json.dumps(how.text, sort_keys=True))
+    return chunk
+
+
+# By the setting's name: what Pillow calls the format, and its options.
+_WRITERS: dict[str, tuple[str, Callable[[Encoding], dict[str, object]]]] = {
+    "png": ("PNG", lambda how: {"pnginfo": _text_chunk(how)}),
+    "jpg": ("JPEG", lambda how: {"quality": how.quality, "subsampling": 0, "optimize": True}),
+    "webp": ("WEBP", lambda how: {"quality": how.quality, "method": 4}),
+    "tiff": ("TIFF", lambda how: {"compression": "tiff_deflate"}),
+}
+
+
+def encode(pixels: Tensor, how: Encoding) -> bytes:
+    """Encodes a picture, 3 x H x W in [0, 1] and sRGB, with its profile.
+
+    Raises:
+        MissingPackageError: 16 bits, without the packages that write them.
+    """
+    # Here, since torch takes seconds to load, and `check_depth` needs none.
+    from pipeline.pictures.tensors import to_image, to_levels
+
+    if how.depth == 16:
+        return _DEEP[how.format][1](to_levels(pixels, 16), how)
+    image, profile = to_image(pixels), srgb_profile_bytes()
+    if how.profile is not None:
+        image, profile = to_profile(image, how.profile), how.profile
+    name, options_of = _WRITERS[how.format]
+    options = options_of(how) | {"icc_profile": profile}
+    if how.exif:
+        options["exif"] = how.exif
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def check_depth(format: str) -> None:
+    """Whether 16-bit pictures of a format can be written here.
+
+    Raises:
+        MissingPackageError: with the command that installs what is missing.
+    """
+    _deep_writer(format)
+
+
+def _deep_writer(format: str) -> Any:
+    """The package that writes 16 bits a channel, which Pillow does not."""
+    try:
+        return importlib.import_module(_DEEP[format][0])
+    except ImportError as error:
+        raise MissingPackageError(
+            f"depth 16 as {format} needs a package more: pip install 'nst[deep]'"
+        ) from error
+
+
+def _png_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
+    png = _deep_writer("png")
+    height, width = levels.shape[:2]
+    plain = io.BytesIO()
+    writer = png.Writer(width, height, greyscale=False, bitdepth=16)
+    writer.write(plain, levels.reshape(height, -1))
+    first, *rest = png.Reader(bytes=plain.getvalue()).chunks()
+    own = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile_bytes()))]
+    if how.exif:
+        own.append((b"eXIf", how.exif.removeprefix(b"Exif\0\0")))
+    if how.text:
+        text = json.dumps(how.text, sort_keys=True).encode()
+        own.append((b"iTXt", b"nst" + bytes(5) + text))
+    whole = io.BytesIO()
+    png.write_chunks(whole, [first, *own, *rest])
+    return whole.getvalue()
+
+
+def _tiff_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
+    tifffile = _deep_writer("tiff")
+    buffer = io.BytesIO()
+    options = {"photometric": "rgb", "compression": "zlib", "metadata": None}
+    tifffile.imwrite(buffer, levels, iccprofile=srgb_profile_bytes(), **options)
+    return buffer.getvalue()
+
+
+# Formats that hold 16 bits a channel: the package that writes them, and how.
+_DEEP: dict[str, tuple[str, Callable[[np.ndarray[Any, Any], Encoding], bytes]]] = {
+    "png": ("png", _png_16),
+    "tiff": ("tifffile", _tiff_16),
+}
+
+
+def animate(frames: Sequence[Path], size: tuple[int, int], format: str) -> bytes:
+    """An animation of picture files, each resized to `size`; the last one stays for 2 s.
+
+    Args:
+        format: `webp` or `gif`.
+
+    Raises:
+        ImageError: a frame cannot be read.
+    """
+    images = []
+    for path in frames:
+        with opened(path) as file:
+            images.append(file.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    buffer = io.BytesIO()
+    times = [80] * (len(images) - 1) + [2000]
+    options: dict[str, Any] = {"quality": 80, "method": 2} if format == "webp" else {}
+    images[0].save(
+        buffer, format.upper(), save_all=True, append_images=images[1:], duration=times, loop=0,
+        **options,
+    )  # fmt: skip
+    return buffer.getvalue()

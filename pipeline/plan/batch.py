@@ -1,0 +1,64 @@
+"""A batch: jobs that go through their steps as one tensor, and what they are read by.
+
+In: jobs. Out: values that cross the border of a worker process. Must not load torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.errors import ImageError
+from pipeline.method import Scale, schedule_scales, smallest_side
+from pipeline.pictures import read_size
+from pipeline.plan.jobs import Job
+
+ContentKey = tuple[Path, str, bool, "Path | None"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs optimized together as one tensor on one device.
+
+    Attributes:
+        jobs: they share canvas, scales, loss, optimizer and layers.
+        scales: the schedule, coarse to fine.
+        attempts: how often workers died over these jobs before.
+        ahead: content pictures that this slot will likely want next, decoded meanwhile.
+    """
+
+    number: int
+    jobs: tuple[Job, ...]
+    scales: tuple[Scale, ...]
+    attempts: int = 0
+    ahead: tuple[ContentKey, ...] = ()
+
+    def followed_by(self, other: Batch | None) -> Batch:
+        """This batch, with the other's content pictures to be read ahead."""
+        keys = dict.fromkeys(content_key(job) for job in other.jobs) if other else ()
+        return replace(self, ahead=tuple(keys))
+
+
+def content_key(job: Job) -> ContentKey:
+    """What decides how a job's content picture is read; jobs that share it share the picture."""
+    settings = job.settings
+    gray = settings.color == "preserve_luminance"
+    return job.content.path, settings.background, gray, job.content.mask
+
+
+def scales_of(job: Job) -> tuple[Scale, ...]:
+    """The schedule of a job, from its content's header alone.
+
+    Raises:
+        ImageError: the picture cannot be read, or would be too small for the deepest layer.
+    """
+    scales = schedule_scales(job.settings, *read_size(job.content.path))
+    least = smallest_side(job.settings.layers)
+    last = scales[-1]
+    if min(last.width, last.height) < least:
+        raise ImageError(
+            f"{job.content.path}: would be {last.width} x {last.height} px, but layer "
+            f"{job.settings.layers[-1]} needs sides of at least {least} px; raise `size` or leave "
+            f"the deepest layers out"
+        )
+    return scales

@@ -1,0 +1,31 @@
+"""Jobs counted by content, style and each swept setting.
+
+In: jobs, each with whether it is done. Out: a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.plan.jobs import Job
+from pipeline.plan.names import value_label
+
+
+def count_by(jobs: Iterable[tuple[Job, bool]]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Counts of jobs and of done jobs by content, style and each swept setting's value.
+
+    Args:
+        jobs: each job with whether it is done.
+
+    Returns:
+        axis -> value -> (jobs, done).
+    """
+    table: dict[str, dict[str, tuple[int, int]]] = {}
+    for job, done in jobs:
+        values = {"content": job.content.label, "style": job.style.label}
+        values |= {name: value_label("", value) for name, value in job.point.items()}
+        for axis, value in values.items():
+            row = table.setdefault(axis, {})
+            total, finished = row.get(value, (0, 0))
+            row[value] = (total + 1, finished + done)
+    return table

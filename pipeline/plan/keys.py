@@ -1,0 +1,61 @@
+"""What a job's key is made of: all that decides the output's pixels, and nothing else.
+
+In: input files, settings, the weights' digest, the algorithm's version. Out: SHA-256 over them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.manifest import INITS, Picture, Settings, Style
+from pipeline.pictures import file_sha256
+
+
+class Keys:
+    """Makes keys; each input file is read once.
+
+    Args:
+        digest: of the backbone's weights, for given settings (they decide normalization).
+        algorithm: version of the code that decides pixels.
+    """
+
+    def __init__(self, digest: Callable[[Settings], str], algorithm: int) -> None:
+        self._digest, self._algorithm = digest, algorithm
+        self._sha256: Callable[[Path], str] = lru_cache(maxsize=1_000_000)(file_sha256)
+
+    def canonical(self, settings: Settings) -> str:
+        """The settings that decide pixels, as text that is the same for the same ones.
+
+        Raises:
+            ImageError: the file that `init` names cannot be read.
+        """
+        deciding = settings.deciding_pixels()
+        if settings.init not in INITS:
+            deciding["init"] = self._sha256(Path(settings.init))
+        return json.dumps(deciding, sort_keys=True)
+
+    def key(self, content: Picture, style: Style, settings: Settings, canonical: str) -> str:
+        """A job's key; 64 hex digits.
+
+        Args:
+            canonical: of `settings`, which many jobs share.
+
+        Raises:
+            ImageError: an input file has vanished or cannot be read.
+        """
+        parts = [
+            str(self._algorithm),
+            self._digest(settings),
+            self._sha256(content.path),
+            json.dumps([[self._sha256(path), weight] for path, weight in style.parts]),
+            canonical,
+        ]
+        masks = [content.mask, *style.masks]
+        if any(masks):
+            parts.append(json.dumps([mask and self._sha256(mask) for mask in masks]))
+            parts.append(json.dumps(style.regions))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,107 @@
+"""Which contents go with which styles: pairing, draws, explicit pairs.
+
+In: a manifest. Out: pairs in a stable order, one by one; the list is never held whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pipeline.manifest import Manifest, Picture, Sample, Style
+from pipeline.plan.names import short_hash, unique_labels, value_label
+
+
+class PairIndex(NamedTuple):
+    """Content and style as indices into the manifest's, and which of the pairs' own settings."""
+
+    content: int
+    style: int
+    own: int
+
+
+class Pairing:
+    """The pairs of a manifest."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+
+    def __len__(self) -> int:
+        return self._main_count() + len(self._extra)
+
+    def __iter__(self) -> Iterator[PairIndex]:
+        contents, styles = self.manifest.paired
+        if self.manifest.pairing == "zip":
+            yield from (PairIndex(i, i, 0) for i in range(min(contents, styles)))
+        elif isinstance(self.manifest.pairing, Sample):
+            for content in range(contents if styles else 0):
+                yield from (PairIndex(content, style, 0) for style in self._sampled(content))
+        else:
+            for content, style in itertools.product(range(contents), range(styles)):
+                yield PairIndex(content, style, 0)
+        yield from self._extra
+
+    def drawn(self) -> Iterator[tuple[Picture, Style]]:
+        """Content and style of every pair that the pairing makes, without the explicit ones."""
+        for pair in itertools.islice(self, self._main_count()):
+            yield self.manifest.contents[pair.content], self.manifest.styles[pair.style]
+
+    def _main_count(self) -> int:
+        contents, styles = self.manifest.paired
+        if self.manifest.pairing == "zip":
+            return min(contents, styles)
+        if isinstance(self.manifest.pairing, Sample):
+            return contents * min(self.manifest.pairing.sample, styles)
+        return contents * styles
+
+    @cached_property
+    def _extra(self) -> list[PairIndex]:
+        """Explicit pairs that the pairing does not already make."""
+        pairs = [
+            PairIndex(pair.content, pair.style, self._own_index[self._shown(pair.settings)])
+            for pair in self.manifest.pairs
+        ]
+        return [pair for pair in dict.fromkeys(pairs) if pair.own or not self._is_made(pair)]
+
+    @cached_property
+    def own_settings(self) -> list[tuple[Mapping[str, Any], str]]:
+        """The settings that explicit pairs have of their own, each with its label; first none."""
+        distinct = {self._shown(p.settings): p.settings for p in self.manifest.pairs if p.settings}
+        rows = []
+        for shown, settings in distinct.items():
+            spelled = self._spelled(settings)
+            label = "__".join(value_label(name, value) for name, value in spelled.items())
+            rows.append([label, f"{label}-{short_hash(shown)}"])
+        return [({}, ""), *zip(distinct.values(), unique_labels(rows), strict=True)]
+
+    @cached_property
+    def _own_index(self) -> dict[str, int]:
+        return {self._shown(own): i for i, (own, _) in enumerate(self.own_settings)}
+
+    def _spelled(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings under the names that the manifest gives them."""
+        return {self.manifest.spelled.get(name, name): v for name, v in settings.items()}
+
+    def _shown(self, settings: Mapping[str, Any]) -> str:
+        return repr(self._spelled(settings))
+
+    def _is_made(self, pair: PairIndex) -> bool:
+        contents, styles = self.manifest.paired
+        if pair.content >= contents or pair.style >= styles:
+            return False
+        if self.manifest.pairing == "zip":
+            return pair.content == pair.style
+        if isinstance(self.manifest.pairing, Sample):
+            return pair.style in self._sampled(pair.content)
+        return True
+
+    def _sampled(self, content: int) -> list[int]:
+        """The styles drawn for one content; other contents have no say in it."""
+        pairing = self.manifest.pairing
+        assert isinstance(pairing, Sample)
+        draw = random.Random(f"{pairing.seed}/{self.manifest.contents[content].label}")
+        styles = self.manifest.paired[1]
+        return sorted(draw.sample(range(styles), min(pairing.sample, styles)))

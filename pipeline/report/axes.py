@@ -1,0 +1,90 @@
+"""The axes of a run's grid: content, style, and each swept setting.
+
+In: entries. Out: axes, their values in order, and each entry's place on them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.plan import value_label
+from pipeline.report.entries import Entry
+
+
+@dataclass
+class Axis:
+    """One axis of the grid: its values in order of appearance, and each job's among them."""
+
+    name: str
+    index: dict[str, int] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    pictures: list[Path | None] = field(default_factory=list)
+    column: list[int] = field(default_factory=list)
+
+    def add(self, key: str, label: str, value: Any, picture: Path | None) -> None:
+        """The next job's value."""
+        if key not in self.index:
+            self.index[key] = len(self.labels)
+            self.labels.append(label)
+            self.values.append(value)
+            self.pictures.append(picture)
+        self.column.append(self.index[key])
+
+
+def make_axes(entries: Sequence[Entry]) -> list[Axis]:
+    """content, style and each swept setting."""
+    swept = list(dict.fromkeys(name for entry in entries for name in entry.swept))
+    contents, styles = Axis("content"), Axis("style")
+    axes = {name: Axis(name) for name in swept}
+    labels = _short_names(sorted({entry.content for entry in entries}))
+    for entry in entries:
+        contents.add(entry.content, labels[entry.content], entry.content, Path(entry.content))
+        first = next(iter(entry.parts), None)
+        blend = {"name": entry.style, "parts": entry.parts, "regions": entry.regions}
+        styles.add(
+            json.dumps([entry.style, sorted(entry.parts.items())]),
+            entry.style,
+            blend,
+            Path(first) if first else None,
+        )
+        for name, axis in axes.items():
+            value = entry.swept.get(name)
+            label = value_label("", value).lstrip("-") if name in entry.swept else "as set"
+            axis.add(json.dumps(value, sort_keys=True), label, value, None)
+    ordered = [contents, styles, *axes.values()]
+    for axis in ordered:
+        _in_order(axis)
+    return ordered
+
+
+def _short_names(paths: Sequence[str]) -> dict[str, str]:
+    """File names without their suffix; with the folder where two are the same."""
+    counts: dict[str, int] = {}
+    for path in paths:
+        counts[Path(path).stem] = counts.get(Path(path).stem, 0) + 1
+    return {
+        path: Path(path).stem
+        if counts[Path(path).stem] == 1
+        else f"{Path(path).parent.name}/{Path(path).stem}"
+        for path in paths
+    }
+
+
+def _in_order(axis: Axis) -> None:
+    """Numbers by size, all else by name."""
+
+    def rank(place: int) -> tuple[int, float, str]:
+        value = axis.values[place]
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return (0, float(value), "") if is_number else (1, 0.0, axis.labels[place])
+
+    order = sorted(range(len(axis.labels)), key=rank)
+    new = {old: place for place, old in enumerate(order)}
+    for name in ("labels", "values", "pictures"):
+        setattr(axis, name, [getattr(axis, name)[old] for old in order])
+    axis.column = [new[old] for old in axis.column]

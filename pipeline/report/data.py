@@ -1,0 +1,122 @@
+"""The page's data and figures.
+
+In: entries, axes, the run's summaries. Out: plain values for the template and the script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.report.axes import Axis
+from pipeline.report.details import CHUNK
+from pipeline.report.entries import LOSSES, Entry
+from pipeline.report.thumbnails import input_thumbnail
+from pipeline.store import RunFolder
+
+
+def page_data(
+    store: RunFolder,
+    entries: Sequence[Entry],
+    axes: Sequence[Axis],
+    thumbnails: set[str],
+    folder: Path,
+) -> dict[str, Any]:
+    """What the page works on, a list a column."""
+    errors = list(dict.fromkeys(entry.error for entry in entries if entry.error is not None))
+    first = next((entry.record for entry in entries if entry.image), {})
+    swept = {axis.name for axis in axes}
+    settings = {k: v for k, v in dict(first.get("settings") or {}).items() if k not in swept}
+    sizes = [entry.size for entry in entries]
+    return {
+        "run": str(store.path.resolve()),
+        "chunk": CHUNK,
+        "axes": [
+            {
+                "name": axis.name,
+                "labels": axis.labels,
+                "values": axis.values,
+                "thumbs": [input_thumbnail(folder, p) if p else None for p in axis.pictures]
+                if axis.name in ("content", "style")
+                else [],
+                "column": axis.column,
+            }
+            for axis in axes
+        ],
+        "names": [entry.name for entry in entries],
+        "suffixes": [_suffix(entry) for entry in entries],
+        "thumbs": [
+            entry.sha256[:20] if entry.sha256[:20] in thumbnails else 0 for entry in entries
+        ],
+        "errors": errors,
+        "error": [errors.index(e.error) if e.error is not None else -1 for e in entries],
+        "losses": {
+            name: [_rounded(entry.losses[i]) for entry in entries]
+            for i, name in enumerate(LOSSES[:3])
+        },
+        "seconds": [round(entry.seconds, 2) for entry in entries],
+        "sizes": sizes[0] if len(set(sizes)) == 1 else sizes,
+        "settings": settings,
+        "backbone": _backbone(store),
+        "masks": {entry.content: entry.mask for entry in entries if entry.mask},
+    }
+
+
+def _suffix(entry: Entry) -> str | int:
+    """The picture's suffix, its name being the job's; 0 for none."""
+    return Path(entry.image).suffix if entry.image else 0
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or value != value else float(f"{value:.4g}")
+
+
+def _backbone(store: RunFolder) -> dict[str, Any]:
+    """What an exported manifest says of the network."""
+    header = store.header()
+    if header is None:
+        return {"name": "lite"}
+    return {k: v for k, v in header.backbone.plain().items() if k in ("name", "weights") and v}
+
+
+def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Figures of the run, each with its name."""
+    runs = store.summaries()
+    done = sum(entry.image is not None for entry in entries)
+    failed = len(entries) - done
+    jobs = sum(run.jobs for run in runs.values())
+    rows = [("done", f"{done:,} of {max(jobs, len(entries)):,}"), ("failed", f"{failed:,}")]
+    spent = [part for run in runs.values() for part in (*run.earlier, run) if part.done]
+    seconds = sum(part.seconds for part in spent)
+    if seconds:
+        made = sum(part.done for part in spent)
+        rows.append(("images per hour", f"{3600 * made / seconds:,.0f}"))
+        rows.append(("time", _duration(seconds)))
+        busy = sum(part.utilization * part.seconds for part in spent) / seconds
+        rows.append(("slots busy", f"{100 * busy:.0f}%"))
+    targets = [dict(e.record.get("targets") or {}) for e in entries if e.image]
+    hits, computed = (sum(t.get(k, 0) for t in targets) for k in ("hits", "computed"))
+    rows.append(("style targets", f"{computed:,} computed, {hits:,} from the cache"))
+    devices: dict[str, int] = {}
+    for entry in entries:
+        if entry.image:
+            where = f"{entry.record.get('device', '?')}, {entry.record.get('precision', '?')}"
+            devices[where] = devices.get(where, 0) + 1
+    rows += [("device", f"{where}: {count:,} pictures") for where, count in devices.items()]
+    return rows
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def failure_reasons(entries: Iterable[Entry]) -> list[tuple[str, list[str]]]:
+    """Reasons, the most frequent first, each with the names of its jobs."""
+    reasons: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.error is not None:
+            reasons.setdefault(entry.error, []).append(entry.name)
+    return sorted(reasons.items(), key=lambda item: -len(item[1]))

@@ -1,0 +1,43 @@
+"""Records and curves in small files that a page opened from disk may load: scripts, not JSON.
+
+In: entries. Out: a file for each `CHUNK` of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import write_atomic
+from pipeline.report.drawings import curves_svg
+from pipeline.report.entries import Entry
+
+CHUNK = 50  # records in one file of details
+
+
+def script_json(data: Any) -> str:
+    """JSON that may stand in a <script> element: whatever a name holds, it cannot end it."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def write_details(folder: Path, entries: Sequence[Entry]) -> None:
+    """Records and curves in files that a page opened from disk may load: scripts, not JSON."""
+    for number, start in enumerate(range(0, len(entries), CHUNK)):
+        rows = [
+            {"record": _shortened(entry.record), "curves": curves_svg(entry.record)}
+            for entry in entries[start : start + CHUNK]
+        ]
+        text = f"nstDetail({number},{script_json(rows)});\n"
+        path = folder / f"{number:05}.js"
+        if not path.exists() or path.read_bytes() != text.encode():
+            write_atomic(path, text.encode())
+    for path in folder.glob("*.js"):
+        if not path.stem.isdigit() or int(path.stem) * CHUNK >= len(entries):
+            path.unlink(missing_ok=True)
+
+
+def _shortened(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "losses"}

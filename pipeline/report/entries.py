@@ -1,0 +1,103 @@
+"""What there is to show of a run: every job with a record or a failure.
+
+In: a run folder. Out: entries, and what could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.store import Failure, Record, RunFolder, Unreadable
+
+LOSSES = ("total", "content", "style", "tv")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job as the page shows it: a record, or a failure without one.
+
+    Attributes:
+        image: the picture's path below the run folder; None for a failure.
+        losses: the last of each of `LOSSES`, or None.
+        error: why it failed; None for a record.
+        record: the whole record or failure, as JSON has it.
+    """
+
+    name: str
+    content: str
+    style: str
+    parts: Mapping[str, float]
+    regions: Mapping[str, str]
+    mask: str
+    swept: Mapping[str, Any]
+    image: str | None
+    sha256: str
+    losses: tuple[float | None, ...]
+    seconds: float
+    size: tuple[int, int]
+    finished: str
+    error: str | None
+    record: Mapping[str, Any]
+
+
+def find_entries(store: RunFolder) -> tuple[list[Entry], list[str]]:
+    """All jobs with a record or a failure, by name; and what could not be read.
+
+    Raises:
+        RunFolderError: the pictures are in tar shards.
+    """
+    found: dict[str, Entry] = {}
+    left_out = []
+    for record in store.all_records():
+        if isinstance(record, Unreadable):
+            left_out.append(f"{record.path}: {record.why}")
+        else:
+            found[record.name] = _from_record(record)
+    for name, failure in store.failures().items():
+        if name not in found:
+            found[name] = _from_failure(failure)
+    return [found[name] for name in sorted(found)], left_out
+
+
+def _from_record(record: Record) -> Entry:
+    last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
+    pictures = record.style.pictures
+    return Entry(
+        name=record.name,
+        content=record.content.path,
+        style=record.style.name,
+        parts={picture.path: picture.weight for picture in pictures},
+        regions={picture.region: picture.path for picture in pictures if picture.region},
+        mask=record.content.mask or "",
+        swept=record.swept,
+        image=record.output.path,
+        sha256=record.output.sha256,
+        losses=tuple(last.get(name) for name in LOSSES),
+        seconds=sum(record.seconds.values()),
+        size=record.output.size,
+        finished=record.finished,
+        error=None,
+        record=record.plain(),
+    )
+
+
+def _from_failure(failure: Failure) -> Entry:
+    return Entry(
+        name=failure.name,
+        content=failure.content,
+        style=failure.style,
+        parts=failure.style_parts,
+        regions={},
+        mask="",
+        swept=failure.swept,
+        image=None,
+        sha256="",
+        losses=(None,) * len(LOSSES),
+        seconds=0.0,
+        size=(0, 0),
+        finished=failure.time,
+        error=failure.error,
+        record=failure.plain(),
+    )

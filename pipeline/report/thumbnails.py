@@ -1,0 +1,67 @@
+"""Thumbnails of a run's pictures and of what they were made of.
+
+In: entries. Out: small WebP files beside the page; those that are there are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.errors import ImageError
+from pipeline.files import write_atomic
+from pipeline.pictures import opened, read_image
+from pipeline.report.entries import Entry
+from pipeline.store import RunFolder
+
+THUMBNAIL_PX = 192
+
+
+def make_thumbnails(store: RunFolder, folder: Path, entries: Iterable[Entry]) -> set[str]:
+    """Makes the thumbnails that are missing; the names of all that there are."""
+    wanted = {entry.sha256[:20]: entry for entry in entries if entry.image}
+    there = {path.stem for path in folder.glob("*.webp")}
+    for name in there - set(wanted):
+        if not name.startswith("in-"):
+            (folder / f"{name}.webp").unlink(missing_ok=True)
+
+    def make(item: tuple[str, Entry]) -> str | None:
+        name, entry = item
+        assert entry.image is not None
+        try:
+            with opened(store.path / entry.image) as image:
+                image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
+                _write_thumbnail(folder / f"{name}.webp", image.convert("RGB"))
+        except ImageError:
+            return None  # the page shows the full picture instead, or that it is gone
+        return name
+
+    missing = [(name, entry) for name, entry in wanted.items() if name not in there]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        made = {name for name in pool.map(make, missing) if name}
+    return made | (there & set(wanted))
+
+
+def _write_thumbnail(path: Path, image: Image.Image) -> None:
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", quality=78, method=2)
+    write_atomic(path, buffer.getvalue())
+
+
+def input_thumbnail(folder: Path, path: Path) -> str | None:
+    """The thumbnail of a content or style picture, by its path and time; None if it is gone."""
+    try:
+        stamp = f"{path}\n{path.stat().st_mtime_ns}"
+        name = "in-" + hashlib.sha256(stamp.encode(errors="surrogateescape")).hexdigest()[:17]
+        if not (folder / f"{name}.webp").exists():
+            _write_thumbnail(folder / f"{name}.webp", read_image(path))
+    except (OSError, ImageError):
+        return None
+    return name

@@ -1,0 +1,152 @@
+"""Batches on a Dask or Ray cluster, through joblib's backends.
+
+In: a feed of batches. Out: how each ended; lost batches that cannot be told apart are run again one
+by one. Workers see the same storage and find their own devices. Must not load torch, nor Dask or
+Ray before they are asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+
+from pipeline.errors import EngineError
+from pipeline.plan import Batch
+from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
+from pipeline.schedule.feed import Feed
+from pipeline.schedule.options import RunOptions
+from pipeline.slot import RunContext
+
+
+@dataclass
+class ClusterEngine:
+    """Runs batches through a joblib backend, `dask` or `ray`, whose workers find their devices."""
+
+    context: RunContext
+    work: Work
+    backend: str
+    options: dict[str, Any]
+    lazy: bool
+
+    def run(self, feed: Feed) -> Iterator[Ended]:
+        """See `Engine`."""
+        with joblib.parallel_config(self.backend, **self.options):
+            while (first := feed.next()) is not None:
+                feed.put_back(first)
+                suspects: list[Batch] = []
+                yield from self._round(feed, suspects)
+                for batch in suspects:  # alone, so that the one to blame is known
+                    yield from self._round(Feed(iter([batch])), [])
+
+    def _round(self, feed: Feed, suspects: list[Batch]) -> Iterator[Ended]:
+        """One `Parallel` call: as long as the feed lasts, or a window where the backend wants a
+        plain list. Several batches that are lost together become suspects."""
+        taken: dict[int, Batch] = {}
+        numbers = itertools.count()
+        jobs = joblib.effective_n_jobs(-1)
+
+        def tasks() -> Iterator[Any]:
+            while (batch := feed.next()) is not None:
+                number = next(numbers)
+                taken[number] = batch
+                yield joblib.delayed(_numbered)(self.work, self.context, number, batch)
+                if not self.lazy and len(taken) >= 4 * jobs:
+                    return
+
+        try:
+            for number, came_back in self._results(tasks()):
+                yield Ended(taken.pop(number), *came_back)
+        except Exception as error:  # noqa: BLE001 (each engine has its own; all mean lost batches)
+            if len(taken) > 1:
+                suspects += taken.values()
+                return
+            why = (str(error).strip().splitlines() or [""])[0]
+            for batch in taken.values():
+                yield Ended(batch, None, f"{type(error).__name__}: {why}")
+
+    def _results(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Guarded]]:
+        if not self.lazy:
+            yield from joblib.Parallel(n_jobs=-1, batch_size=1)(list(tasks))
+            return
+        yield from joblib.Parallel(
+            n_jobs=-1, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+        )(tasks)
+
+    def kill(self) -> None:
+        """Workers stop at their next step; the engine's own processes are not ours to end."""
+
+
+def _numbered(work: Work, context: RunContext, number: int, batch: Batch) -> tuple[int, Guarded]:
+    return number, guarded(work, context, None, batch)
+
+
+@contextlib.contextmanager
+def open_dask(context: RunContext, work: Work, options: RunOptions) -> Iterator[Engine]:
+    """A cluster at `address`, or a new one of `workers` processes on this machine.
+
+    Where the cluster's workers offer the resource GPU, each batch takes one.
+
+    Raises:
+        EngineError: the cluster does not answer.
+    """
+    import distributed  # an extra
+
+    with contextlib.ExitStack() as opened:
+        try:
+            scheduler = options.address or opened.enter_context(
+                distributed.LocalCluster(
+                    n_workers=options.workers or len(context.slots),
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                )
+            )
+            client = distributed.Client(scheduler, timeout=20)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise _no_cluster("Dask scheduler", options, error) from error
+        opened.callback(client.close)
+        workers = client.scheduler_info()["workers"].values()
+        gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
+        backend = {"resources": {"GPU": 1}} if gpus else {}
+        yield ClusterEngine(context, work, "dask", backend, lazy=True)
+
+
+@contextlib.contextmanager
+def open_ray(context: RunContext, work: Work, options: RunOptions) -> Iterator[Engine]:
+    """A cluster at `address`, or a new one on this machine; one GPU a batch where there are GPUs.
+
+    Raises:
+        EngineError: the cluster does not answer.
+    """
+    import ray  # an extra
+    from ray.util.joblib import register_ray
+
+    try:
+        ray.init(
+            address=options.address,
+            num_cpus=None if options.address else options.workers or len(context.slots),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+        )
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise _no_cluster("Ray cluster", options, error) from error
+    register_ray()
+    gpus = ray.cluster_resources().get("GPU", 0)
+    backend = {"ray_remote_args": {"num_gpus": 1}} if gpus else {}
+    try:
+        yield ClusterEngine(context, work, "ray", backend, lazy=False)
+    finally:
+        ray.shutdown()
+
+
+def _no_cluster(what: str, options: RunOptions, error: Exception) -> EngineError:
+    if options.address:
+        return EngineError(
+            f"--address {options.address}: no {what} answers ({error}); check address and firewall"
+        )
+    return EngineError(f"--engine {options.engine}: no {what} starts on this machine ({error})")

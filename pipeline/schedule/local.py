@@ -1,0 +1,205 @@
+"""Batches in processes of this machine, one a slot; or in this process.
+
+In: a feed of batches. Out: how each ended. Must not load torch: a worker loads what its work needs.
+
+Each slot is a loky executor of one process. joblib's own pool is shared by all slots, and when one
+of its processes dies the others' batches are lost with it; one pool a slot costs that slot's batch
+only, and names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from pipeline.plan import Batch
+from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
+from pipeline.schedule.feed import Feed
+from pipeline.schedule.options import Patience, RunOptions
+from pipeline.slot import RunContext
+
+_START_S = 300.0  # for a process to start and import torch, also from a slow network disk
+
+
+class InlineEngine:
+    """Runs batches in this process, one after another: for one short run, and for debuggers."""
+
+    def __init__(self, context: RunContext, work: Work) -> None:
+        self.context, self.work = context, work
+
+    def run(self, feed: Feed) -> Iterator[Ended]:
+        """See `Engine`."""
+        from pipeline.slot import forget_all  # loads torch
+
+        forget_all()
+        while (batch := feed.next()) is not None:
+            given = batch.followed_by(feed.after(1))
+            yield Ended(batch, *guarded(self.work, self.context, 0, given))
+
+    def kill(self) -> None:
+        """Nothing to end."""
+
+
+def _begin_worker(parent: int) -> None:
+    """In a new worker: stopping is the parent's to order, and without it there is no more to do."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # Loky takes 300 MB more than at first for a leak and begins a new process, which has to load
+    # everything again; here those are networks and pictures, and memory has checks of its own.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _warm_up(work: Work) -> None:
+    """Nothing: to get here, a worker has imported the module of its work, and torch with it."""
+
+
+@dataclass
+class _Slot:
+    """One slot: its process, and the batch that runs there."""
+
+    number: int
+    executor: ProcessPoolExecutor | None = None
+    batch: Batch | None = None
+    future: Future[Guarded] | None = None
+    began: float = 0.0
+    started: float = 0.0
+    killed: str = ""
+
+    def start(self, work: Work) -> None:
+        """Has the process start, so that it imports its libraries while batches are packed."""
+        if self.executor is None:
+            self.executor = ProcessPoolExecutor(
+                max_workers=1, initializer=_begin_worker, initargs=(os.getpid(),)
+            )
+            self.executor.submit(_warm_up, work)
+
+    def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
+        self.start(work)
+        assert self.executor is not None
+        self.batch, self.began, self.started, self.killed = batch, time.time(), 0.0, ""
+        given = batch.followed_by(upcoming)
+        self.future = self.executor.submit(guarded, work, context, self.number, given)
+
+    def pids(self) -> list[int]:
+        return list(self.executor._processes) if self.executor else []
+
+    def kill(self, why: str = "") -> None:
+        self.killed = why
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # the latter on Windows
+
+    def close(self) -> None:
+        if self.executor is not None:
+            self.executor.shutdown(wait=True, kill_workers=True)
+            self.executor = None
+
+
+@dataclass
+class LocalEngine:
+    """One process a slot, kept for the whole run."""
+
+    context: RunContext
+    work: Work
+    patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        self.slots = [_Slot(number) for number in range(len(self.context.slots))]
+
+    def run(self, feed: Feed) -> Iterator[Ended]:
+        """See `Engine`."""
+        for slot in self.slots:
+            slot.start(self.work)
+        try:
+            while True:
+                for slot in self.slots:
+                    if slot.future is None and (batch := feed.next()) is not None:
+                        upcoming = feed.after(len(self.slots))
+                        slot.submit(self.work, self.context, batch, upcoming)
+                futures = [slot.future for slot in self.slots if slot.future is not None]
+                if not futures:
+                    return
+                wait(futures, timeout=1.0, return_when=FIRST_COMPLETED)
+                for slot in self.slots:
+                    if slot.future is not None and slot.future.done():
+                        yield self._end(slot)
+                self._check_patience()
+        finally:
+            for slot in self.slots:
+                slot.close()
+
+    def _end(self, slot: _Slot) -> Ended:
+        future, batch = slot.future, slot.batch
+        assert future is not None and batch is not None
+        slot.future = slot.batch = None
+        error = future.exception()
+        if error is None:
+            return Ended(batch, *future.result())
+        if isinstance(error, BrokenProcessPool):
+            slot.close()
+            return Ended(batch, None, slot.killed or _cause_of_death(str(error)))
+        return Ended(batch, None, f"{type(error).__name__}: {error}")
+
+    def _check_patience(self) -> None:
+        store, moment = self.context.store, time.time()
+        for slot in self.slots:
+            if slot.future is None or slot.future.done() or slot.killed:
+                continue
+            state = store.live.slot(str(slot.number))
+            seen = state.time if state else 0.0
+            if seen < slot.began:  # the process is still starting
+                if self.patience.stall_s > 0 and moment - slot.began > _START_S:
+                    slot.kill(f"the worker did not start within {_START_S:g} s")
+                continue
+            slot.started = slot.started or moment
+            if 0 < self.patience.batch_s < moment - slot.started:
+                slot.kill(f"the batch took more than the {self.patience.batch_s:g} s of --timeout")
+            elif 0 < self.patience.stall_s < moment - seen:
+                slot.kill(f"the worker got nowhere for {self.patience.stall_s:g} s (--stall)")
+
+    def kill(self) -> None:
+        """See `Engine`."""
+        for slot in self.slots:
+            slot.kill("stopped")
+            slot.close()
+
+
+def _cause_of_death(message: str) -> str:
+    """A dead worker's exit code or signal, out of loky's message."""
+    codes = re.search(r"exit codes of the workers are \{(.*?)\}", message)
+    if codes:
+        hint = ", as when memory runs out" if "SIGKILL" in codes[1] else ""
+        return f"its worker process died with {codes[1]}{hint}"
+    return "its worker process died"
+
+
+def open_local(
+    context: RunContext, work: Work, options: RunOptions
+) -> contextlib.AbstractContextManager[Engine]:
+    """Processes of this machine, one a slot."""
+    return contextlib.nullcontext(LocalEngine(context, work, options.patience))
+
+
+def open_inline(
+    context: RunContext, work: Work, options: RunOptions
+) -> contextlib.AbstractContextManager[Engine]:
+    """This process."""
+    return contextlib.nullcontext(InlineEngine(context, work))

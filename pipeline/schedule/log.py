@@ -1,0 +1,28 @@
+"""`run.log`: what happened when, for whoever looks in the morning.
+
+In: a run folder. Out: a logger that writes there, or nowhere when the disk is full. Must not load
+torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from pipeline.store import RunFolder
+
+
+@contextlib.contextmanager
+def open_log(store: RunFolder) -> Iterator[logging.Logger]:
+    """The run's log file, with times and levels; later runs of the folder are added to it."""
+    log = logging.Logger(f"nst {store.path}")
+    handler = logging.FileHandler(store.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk
+    log.addHandler(handler)
+    try:
+        yield log
+    finally:
+        with contextlib.suppress(OSError):  # a full disk
+            handler.close()

@@ -1,0 +1,59 @@
+"""How a run is carried out; nothing of it decides pixels.
+
+In: a person's choices. Out: values that the run and its engine read. A new choice goes here, and
+into the command's words. Must not load torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a worker.
+
+    Attributes:
+        batch_s: for a whole batch; 0 for ever.
+        stall_s: from one step, or phase, to the next; 0 for ever.
+    """
+
+    batch_s: float = 0.0
+    stall_s: float = 900.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out; nothing of it decides pixels.
+
+    Attributes:
+        engine: one of `ENGINES`.
+        address: of a Dask or Ray cluster; None makes one on this machine.
+        workers: processes of such a cluster made here.
+        retries: how often a job is tried again that stands alone when its worker dies.
+        patience: with workers.
+        fail_fast: stop at the first failed job.
+        failed_only: run only jobs that failed before.
+        shard: (i, n): only the i-th of n parts of the plan, from 1.
+    """
+
+    engine: str = "local"
+    address: str | None = None
+    workers: int | None = None
+    retries: int = 2
+    patience: Patience = field(default_factory=Patience)
+    fail_fast: bool = False
+    failed_only: bool = False
+    shard: tuple[int, int] | None = None
+
+    @property
+    def part(self) -> str:
+        """The shard's name in the run folder, or empty."""
+        return f"{self.shard[0]}-of-{self.shard[1]}" if self.shard else ""
+
+    def takes(self, key: str) -> bool:
+        """Whether a job is of this shard; keys are random, so shards are of about one size."""
+        if self.shard is None:
+            return True
+        number, count = self.shard
+        return int(key[:12], 16) % count == number - 1

@@ -1,0 +1,50 @@
+"""The losses of some steps, for records.
+
+In: steps of a batch. Out: a curve a job; losses stay on the device until they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.method import Step
+from pipeline.slot.checkpoint import Curve
+from pipeline.store import Point
+
+_POINTS = 50
+_LOSSES = ("content", "style", "tv", "total")
+
+
+class Curves:
+    """The losses of about `_POINTS` steps of each job of a batch.
+
+    Args:
+        before: each job's curve up to the checkpoint that it goes on from.
+    """
+
+    def __init__(self, before: Sequence[Curve]) -> None:
+        self.before = before
+        self.rows: list[tuple[int, Tensor]] = []
+
+    def add(self, step: Step) -> None:
+        """Keeps a step's losses if it is one of those to keep."""
+        every = max(1, step.total // _POINTS)
+        if step.number % every == 0 or step.number in (1, step.total):
+            parts = [getattr(step.losses, name) for name in _LOSSES]
+            self.rows.append((step.number, torch.stack(parts)))
+
+    def values(self) -> list[Curve]:
+        """Per job: step, content, style, tv and total loss."""
+        rows = [(number, part.T.cpu().tolist()) for number, part in self.rows]
+        return [
+            [*before, *(_point(number, losses[i]) for number, losses in rows)]
+            for i, before in enumerate(self.before)
+        ]
+
+
+def _point(step: int, losses: Sequence[float]) -> Point:
+    content, style, tv, total = losses
+    return {"step": step, "content": content, "style": style, "tv": tv, "total": total}

@@ -1,0 +1,131 @@
+"""Fitting a batch into memory: how many pictures at once, tiles of which size, and smaller when it
+runs out.
+
+In: a seat, a network, a batch. Out: numbers. What fitted is remembered by the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from pipeline.errors import WorkerError
+from pipeline.method import Backbone, Scale
+from pipeline.plan import Batch
+from pipeline.slot.memory import SMALLEST_TILE, step_bytes, tile_side
+from pipeline.slot.seat import Seat
+
+
+class Fitting:
+    """What of a batch goes through its network at once.
+
+    Attributes:
+        fits: how many jobs fitted at once after memory ran out, or None if it did not.
+    """
+
+    def __init__(self, seat: Seat, network: Backbone, batch: Batch) -> None:
+        self.seat, self.network = seat, network
+        self.last = batch.scales[-1]
+        self.statistic = batch.jobs[0].settings.style_loss
+        self.fits: int | None = None
+
+    @property
+    def _place(self) -> tuple[str, int]:
+        return self.seat.device, self.last.pixels
+
+    def together(self, count: int, one_step: Callable[[], None]) -> int:
+        """How many of `count` pictures to take at once: as fitted before, else as memory allows.
+
+        Args:
+            one_step: takes one step with one picture, so that its memory can be measured.
+        """
+        known = self.seat.process.fits.get(self._place)
+        if known is not None:
+            return known
+        each = step_bytes(self.network, self.last.pixels, self._factor(one_step))
+        return max(1, min(count, int(self.seat.budget() / each)))
+
+    def _factor(self, one_step: Callable[[], None]) -> float:
+        """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""
+        device = self.seat.device
+        if not device.startswith("cuda"):
+            # Sorted projections are as much again as the features that they are of.
+            return 2.0 if self.statistic == "sliced_wasserstein" else 1.0
+        factors, place = self.seat.process.factors, (device, self._network_name)
+        if place not in factors:
+            if self._side(self.last, 1.0) != 0:
+                return 1.0  # too large to be taken whole: the count has to do
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            one_step()
+            peak = torch.cuda.max_memory_allocated(device) - before
+            factors[place] = max(0.1, peak / step_bytes(self.network, self.last.pixels))
+        return factors[place]
+
+    @property
+    def _network_name(self) -> str:
+        network = self.network
+        kind = (network.digest, str(network.dtype), network.padding, network.pooling)
+        return " ".join((*kind, self.statistic, *network.layers))
+
+    def _side(self, scale: Scale, factor: float) -> int | None:
+        return tile_side(self.network, scale.width, scale.height, self.seat.budget(), factor)
+
+    def tile(self, scale: Scale) -> int:
+        """Side of the tiles for one picture at a scale; 0 for none.
+
+        Raises:
+            WorkerError: not even the smallest tiles fit.
+        """
+        known = self.seat.process.tiles.get((self.seat.device, scale.pixels))
+        if known is not None:
+            return known
+        factor = self.seat.process.factors.get((self.seat.device, self._network_name), 1.0)
+        side = self._side(scale, factor)
+        if side is None:
+            raise self._too_large(scale.width, scale.height)
+        return side
+
+    def target_tile(self, network: Backbone, width: int, height: int) -> int:
+        """The same for a style picture of this size through another network.
+
+        Raises:
+            WorkerError: not even the smallest tiles fit.
+        """
+        side = tile_side(network, width, height, self.seat.budget())
+        if side is None:
+            raise self._too_large(width, height)
+        return side
+
+    def shrink(self, count: int) -> None:
+        """Memory ran out with `count` pictures at once: half of them, or smaller tiles for one.
+
+        Raises:
+            WorkerError: not even the smallest tiles of one picture fit.
+        """
+        if self.seat.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        if count > 1:
+            self.fits = count // 2
+            self.seat.process.fits[self._place] = self.fits
+            return
+        tiles = self.seat.process.tiles
+        side = tiles.get(self._place) or max(self.last.width, self.last.height)
+        if side < 2 * SMALLEST_TILE:
+            raise self._too_large(self.last.width, self.last.height)
+        tiles[self._place] = side // 2
+
+    def _too_large(self, width: int, height: int) -> WorkerError:
+        return WorkerError(
+            f"{self.seat.device} has too little memory for one picture of {width} x {height} px, "
+            f"even in tiles; choose a smaller `size`, fewer workers (--devices) or another device"
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, whoever raised it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return "out of memory" in text or "not enough memory" in text

@@ -1,0 +1,79 @@
+"""Pictures of the way there, and animations of them.
+
+In: a prepared job and tensors of the step loop. Out: files in the run folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from torch import Tensor
+
+from pipeline.files import write_atomic
+from pipeline.manifest import Settings
+from pipeline.pictures import Encoding, animate, encode, fit_image, recolor_result, to_tensor
+from pipeline.plan import Job
+from pipeline.slot.contents import Content
+from pipeline.slot.styles import Prepared
+from pipeline.store import RunFolder
+
+# Pictures of an animation, about, where `save_every` does not say.
+_FRAMES = 50
+
+
+_FRAME_NAME = "{:06}.jpg"
+
+
+def finished(image: Tensor, content: Content, settings: Settings) -> Tensor:
+    """A picture of the step loop with the colors that the setting `color` wants, on the CPU."""
+    pixels = image.detach().float().cpu().clamp(0, 1)
+    if settings.color in ("style", "preserve_histogram"):
+        return pixels
+    height, width = pixels.shape[1:]
+    own = fit_image(content.image, width, height, settings.fit == "stretch")
+    return recolor_result(pixels, to_tensor(own), settings.color)
+
+
+def frame_every(settings: Settings, total: int) -> int:
+    """Steps between the pictures of the way there that are kept; 0 for none.
+
+    Args:
+        total: steps of the whole schedule.
+    """
+    if settings.save_every:
+        return settings.save_every
+    return max(1, total // _FRAMES) if settings.animation != "none" else 0
+
+
+def write_frame(store: RunFolder, prepared: Prepared, step: int, image: Tensor) -> None:
+    """Writes a picture of the way there: `frames/<job>/<step>.jpg`.
+
+    Raises:
+        RunFolderError: no space or no rights.
+    """
+    pixels = finished(image, prepared.content, prepared.job.settings)
+    path = store.frames / prepared.job.name / _FRAME_NAME.format(step)
+    write_atomic(path, encode(pixels, Encoding("jpg", 92)), store.temporary)
+
+
+def drop_frames(store: RunFolder, job: Job) -> None:
+    """Removes what an earlier attempt kept of its way."""
+    shutil.rmtree(store.frames / job.name, ignore_errors=True)
+
+
+def write_animation(store: RunFolder, job: Job, pixels: Tensor, size: tuple[int, int]) -> str:
+    """Makes a job's animation of its frames and its result; the path below the run folder."""
+    folder, settings = store.frames / job.name, job.settings
+    last = folder / _FRAME_NAME.format(999_999_999)  # after all steps, by name
+    write_atomic(last, encode(pixels, Encoding("jpg", 92)), store.temporary)
+    path = store.animations / f"{job.name}.{settings.animation}"
+    write_atomic(path, animate(_frames_in(folder), size, settings.animation), store.temporary)
+    last.unlink()
+    if not settings.save_every:
+        shutil.rmtree(folder)
+    return path.relative_to(store.path).as_posix()
+
+
+def _frames_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jpg"), key=lambda path: int(path.stem))

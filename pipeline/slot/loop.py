@@ -1,0 +1,121 @@
+"""The step loop of a batch: through which network, what becomes of jobs that diverge.
+
+In: prepared jobs. Out: a `Result` each, or why there is none. Reads and writes no files itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from pipeline.errors import DivergedError
+from pipeline.method import Backbone, ScaleInputs, Step, optimize
+from pipeline.plan import Batch
+from pipeline.slot.checkpoint import stack
+from pipeline.slot.curves import Curves
+from pipeline.slot.fitting import Fitting, is_out_of_memory
+from pipeline.slot.outputs import Result
+from pipeline.slot.seat import Seat
+from pipeline.slot.styles import Prepared
+from pipeline.slot.tensors import init_pictures, init_styles, scale_inputs
+from pipeline.slot.timer import Timer
+from pipeline.slot.way import Way
+
+_SAFER_RATE = 0.25
+
+
+class Loop:
+    """Runs the step loop of one batch."""
+
+    def __init__(
+        self, seat: Seat, network: Backbone, batch: Batch, fitting: Fitting, way: Way, timer: Timer
+    ) -> None:
+        self.seat, self.network, self.batch = seat, network, batch
+        self.fitting, self.way, self.timer = fitting, way, timer
+
+    def run(self, ready: Sequence[Prepared]) -> list[Result | DivergedError]:
+        """Optimizes jobs together; each ends as its own.
+
+        Raises:
+            Stopped: the run was asked to stop.
+        """
+        with self.timer.phase("optimize"):
+            results = self._drive_compiled(ready) if self._compiles else self._drive(ready)
+            problem = self.seat.process.not_compiled
+            if self.seat.context.compiles and problem:
+                said = f"not compiled, torch could not: {problem}"
+                results = [replace(result, warnings=(said,)) for result in results]
+            return [
+                result if result.is_finite else self._again_safer(prepared)
+                for prepared, result in zip(ready, results, strict=True)
+            ]
+
+    def one_step(self, prepared: Prepared) -> None:
+        """One step of one job at the largest scale, whose result nobody wants."""
+        scale = replace(self.batch.scales[-1], steps=1)
+        inputs = self._inputs(len(self.batch.scales) - 1, [prepared])
+        jobs = [prepared.job.settings]
+        pictures, styles = init_pictures(jobs, scale), init_styles([prepared], scale)
+        for _ in optimize(self.network, jobs, (scale,), lambda _: inputs, pictures, styles=styles):
+            pass
+
+    @property
+    def _compiles(self) -> bool:
+        return self.seat.context.compiles and not self.seat.process.not_compiled
+
+    def _drive_compiled(self, ready: Sequence[Prepared]) -> list[Result]:
+        """The step loop with a compiled network; without, if that fails."""
+        try:
+            return self._drive(ready)
+        except (RuntimeError, AssertionError) as error:  # what torch's compiler raises, also late
+            if is_out_of_memory(error):
+                raise
+            lines = str(error).strip().splitlines()
+            problem = f"{type(error).__name__}: {lines[0] if lines else ''}"
+            self.seat.process.not_compiled = problem
+        torch._dynamo.reset()
+        return self._drive(ready)
+
+    def _again_safer(self, prepared: Prepared) -> Result | DivergedError:
+        """A job whose loss became NaN or infinite, once more with a smaller learning rate."""
+        rate = prepared.job.settings.learning_rate * _SAFER_RATE
+        safer = prepared.job.settings.model_copy(update={"learning_rate": rate})
+        job = replace(prepared.job, settings=safer)
+        (result,) = self._drive([replace(prepared, job=job, checkpoint=None)])
+        if result.is_finite:
+            said = f"the loss became NaN or infinite; made again with learning_rate {rate:g}"
+            return replace(result, warnings=(said,))
+        return DivergedError(
+            f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "
+            f"smaller learning_rate or style_weight"
+        )
+
+    def _drive(self, ready: Sequence[Prepared]) -> list[Result]:
+        """Runs the step loop once."""
+        kept = [p.checkpoint for p in ready if p.checkpoint]
+        curves = Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
+        jobs = [p.job.settings for p in ready]
+        networks = self.seat.process.networks
+        step: Step | None = None
+        self.way.begin(ready)
+        for step in optimize(
+            networks.compiled(self.network) if self._compiles else self.network,
+            jobs,
+            self.batch.scales,
+            lambda index: self._inputs(index, ready),
+            init_pictures(jobs, self.batch.scales[0]),
+            stack(kept, self.seat.device) if kept else None,
+            init_styles(ready, self.batch.scales[0]),
+        ):
+            curves.add(step)
+            self.way.after(step, ready, curves)
+        assert step is not None  # a checkpoint is never of the last step
+        ends = zip(step.images, curves.values(), step.steps.tolist(), strict=True)
+        return [Result(image, curve, steps) for image, curve, steps in ends]
+
+    def _inputs(self, index: int, ready: Sequence[Prepared]) -> ScaleInputs:
+        scale = self.batch.scales[index]
+        tile = self.fitting.tile(scale) if len(ready) == 1 else 0
+        return scale_inputs(scale, index, ready, self.seat.device, tile)

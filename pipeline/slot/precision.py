@@ -1,0 +1,36 @@
+"""Precision: what `auto` stands for on a device, and setting this process to it.
+
+In: a word of the settings and a device. Out: the precision that is used.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.errors import DeviceError
+
+
+def use_precision(precision: str, device: str) -> str:
+    """Sets this process to a precision of the settings; what `auto` stands for on this device.
+
+    Raises:
+        DeviceError: tf32 on a device that does not have it.
+    """
+    if precision == "auto":
+        precision = "bf16" if _is_fast_with_bf16(device) else "fp32"
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise DeviceError(f"precision tf32 is a GPU's; on {device} choose auto, bf16 or fp32")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    # Features of bfloat16 convolutions are exact in bfloat16, and so in tf32: a product of two of
+    # them loses nothing, and sums are kept in float32. CPUs take "medium" for bfloat16 factors.
+    product = {"tf32": "high", "bf16": "medium"}.get(precision, "highest")
+    torch.set_float32_matmul_precision(product)
+    return precision
+
+
+def _is_fast_with_bf16(device: str) -> bool:
+    """Whether convolutions are faster in bfloat16 than in float32."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)

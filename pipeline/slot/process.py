@@ -1,0 +1,168 @@
+"""What a worker process keeps between batches: networks, what fitted its memory, pictures read
+ahead.
+
+In: what batches ask for. Out: the same object as before, where there is one. `PROCESS` is the one
+that this process owns; whoever wants a fresh start makes another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from filelock import FileLock, Timeout
+
+from pipeline.manifest import Settings
+from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
+from pipeline.plan import ContentKey
+from pipeline.slot.contents import Content, read_content
+from pipeline.slot.messages import RunContext
+from pipeline.store import load_means, normalized
+
+FILE_THREADS = 8  # that decode and encode a batch's pictures, at most
+
+
+class NetworkKey(NamedTuple):
+    """All that a network is made of."""
+
+    name: str
+    file: Path | None
+    means: Path | None
+    layers: tuple[str, ...]
+    pooling: Pooling
+    pooling_scale: float
+    padding: Padding
+    dtype: torch.dtype
+    device: str
+
+
+class Networks:
+    """Weights and networks, the last few of each."""
+
+    def __init__(self) -> None:
+        self._weights = lru_cache(maxsize=4)(_load)
+        self._made = lru_cache(maxsize=8)(self._make)
+        self._compiled = lru_cache(maxsize=8)(_compile)
+
+    def get(
+        self, context: RunContext, settings: Settings, dtype: torch.dtype, device: str
+    ) -> Backbone:
+        """The network that a run's jobs with these settings go through.
+
+        Raises:
+            BackboneError: a layer that it does not have.
+            WeightsError: its weights are missing or damaged.
+        """
+        key = NetworkKey(
+            context.backbone,
+            context.weights,
+            context.means if settings.normalized else None,
+            settings.layers,
+            settings.pooling,
+            settings.pooling_scale,
+            settings.padding,
+            dtype,
+            device,
+        )
+        return self._made(key)
+
+    def _make(self, key: NetworkKey) -> Backbone:
+        weights = self._weights(key.name, key.file, key.means)
+        network = Backbone(
+            weights, key.layers, key.pooling, key.padding, key.dtype, key.pooling_scale
+        )
+        return network.to(key.device)
+
+    def compiled(self, network: Backbone) -> Backbone:
+        """The same network, compiled by torch when it first sees a size: a minute, once a size."""
+        return self._compiled(network)
+
+
+def _load(name: str, file: Path | None, means: Path | None) -> Weights:
+    weights = load_weights(name, file)
+    return normalized(weights, load_means(means)) if means else weights
+
+
+def _compile(network: Backbone) -> Backbone:
+    compiled: Backbone = torch.compile(network, dynamic=False)  # type: ignore[assignment]
+    return compiled
+
+
+class ReadAhead:
+    """Content pictures that are being read for the batch after this one."""
+
+    def __init__(self) -> None:
+        self._reading: dict[ContentKey, Future[Content]] = {}
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(FILE_THREADS)
+
+    def begin(self, keys: Sequence[ContentKey]) -> None:
+        """Begins to read what the next batch will want; lets go of what nobody asked for."""
+        for key in [key for key in self._reading if key not in keys]:
+            self._reading.pop(key).cancel()
+        for key in keys:
+            if key not in self._reading:
+                self._reading[key] = self._pool.submit(read_content, *key)
+
+    def take(self, key: ContentKey) -> Future[Content] | None:
+        """A picture that is being read, or None."""
+        return self._reading.pop(key, None)
+
+
+@dataclass
+class Process:
+    """What one process keeps.
+
+    Attributes:
+        fits: how many pictures of so many pixels fitted a device, where memory ran out before.
+        tiles: likewise the side of tiles in px.
+        factors: memory that a step was measured to take on a GPU over what was counted, by device
+            and network.
+        not_compiled: why torch could not compile here, once it was tried; empty before.
+        held: locks of the GPU that an engine's worker took; the system frees them when it ends.
+    """
+
+    networks: Networks = field(default_factory=Networks)
+    ahead: ReadAhead = field(default_factory=ReadAhead)
+    fits: dict[tuple[str, int], int] = field(default_factory=dict)
+    tiles: dict[tuple[str, int], int] = field(default_factory=dict)
+    factors: dict[tuple[str, str], float] = field(default_factory=dict)
+    not_compiled: str = ""
+    held: list[FileLock] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
+        self.ahead.begin(())
+        self.networks = Networks()
+        self.fits, self.tiles, self.factors = {}, {}, {}
+        self.not_compiled = ""
+
+    @cached_property
+    def own_device(self) -> str:
+        """The device of an engine's worker: the first GPU that no other worker of this host holds,
+        held until the process ends; the CPU where there is none."""
+        for index in range(torch.cuda.device_count()):
+            name = torch.cuda.get_device_properties(index).uuid
+            lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{name}.lock")
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=0)
+                self.held.append(lock)
+                return f"cuda:{index}"
+        return "cpu"
+
+
+PROCESS = Process()
+
+
+def forget_all() -> None:
+    """Lets go of what this process keeps."""
+    PROCESS.forget()

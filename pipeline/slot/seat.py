@@ -1,0 +1,63 @@
+"""Where a batch runs: a slot's device, and the networks and the memory that it has there.
+
+In: a run's context and a slot's number. Out: a `Seat`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.manifest import Settings
+from pipeline.method import Backbone
+from pipeline.slot.memory import budget
+from pipeline.slot.messages import RunContext
+from pipeline.slot.process import FILE_THREADS, Process
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A slot, seen from within its process.
+
+    Attributes:
+        name: the slot's, in records of what it did.
+        device: such as `cuda:0`.
+    """
+
+    context: RunContext
+    process: Process
+    name: str
+    device: str
+
+    def network(self, settings: Settings, dtype: torch.dtype) -> Backbone:
+        """The network for these settings, on this device; see `Networks.get`."""
+        return self.process.networks.get(self.context, settings, dtype, self.device)
+
+    def budget(self) -> float:
+        """Bytes that a step may take here."""
+        return budget(self.device, sum(slot == "cpu" for slot in self.context.slots))
+
+    @property
+    def file_threads(self) -> int:
+        """Threads that decode and encode pictures beside the step loop."""
+        if self.context.threads:
+            return min(FILE_THREADS, self.context.threads)
+        share = (os.cpu_count() or 1) // max(1, len(self.context.slots))
+        return max(1, min(FILE_THREADS, share))
+
+
+def take_seat(context: RunContext, slot: int | None, process: Process) -> Seat:
+    """The seat of a slot.
+
+    Args:
+        slot: the slot's number in `context.slots`, or None for an engine's own worker, which takes
+            what `context.devices` says.
+    """
+    if slot is not None:
+        return Seat(context, process, str(slot), context.slots[slot])
+    chosen = context.devices.split(",")[0].strip()
+    device = process.own_device if chosen == "auto" else chosen
+    return Seat(context, process, f"{socket.gethostname()}-{os.getpid()}", device)

@@ -1,0 +1,70 @@
+"""The tensors of one scale of a batch, and of the pictures that it begins with.
+
+In: prepared jobs. Out: tensors on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.manifest import INITS, Settings
+from pipeline.method import Regions, Scale, ScaleInputs
+from pipeline.pictures import canvas_size, fit_image, guides_of, read_image, to_tensor
+from pipeline.slot.styles import Prepared
+
+
+def scale_inputs(
+    scale: Scale, index: int, ready: Sequence[Prepared], device: str, tile: int
+) -> ScaleInputs:
+    """The tensors of one scale; each content picture is there once."""
+    stretch = ready[0].job.settings.fit == "stretch"
+    by_identity: dict[int, Tensor] = {}
+    for prepared in ready:
+        image = prepared.content.working
+        if id(image) not in by_identity:
+            by_identity[id(image)] = to_tensor(fit_image(image, scale.width, scale.height, stretch))
+    order = list(by_identity)
+    rows = torch.tensor([order.index(id(p.content.working)) for p in ready], device=device)
+    contents = torch.stack(list(by_identity.values())).to(device)
+    styles = {
+        layer: torch.stack([p.targets[index][layer] for p in ready]).to(device)
+        for layer in ready[0].targets[index]
+    }
+    contents = contents.contiguous(memory_format=torch.channels_last)
+    regions = None
+    if ready[0].content.mask is not None:
+        guides = [
+            guides_of(p.content.mask, scale.width, scale.height, stretch)
+            for p in ready
+            if p.content.mask is not None
+        ]
+        shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
+        regions = Regions(torch.stack(guides).to(device), shares)
+    return ScaleInputs(contents, rows, styles, tile, regions)
+
+
+def init_pictures(jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
+    """The pictures that jobs begin with where `init` names a file, at the first scale."""
+    files = {s.init for s in jobs if s.init not in INITS}
+    return {
+        name: to_tensor(fit_image(read_image(Path(name)), scale.width, scale.height))
+        for name in files
+    }
+
+
+def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[list[Tensor]]:
+    """The style pictures of jobs that begin with `style_noise`; empty lists for the others."""
+    side = max(scale.width, scale.height)
+    return [
+        [
+            to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
+            for image in (read_image(path) for path, _ in prepared.job.style.parts)
+        ]
+        if prepared.job.settings.init == "style_noise"
+        else []
+        for prepared in ready
+    ]

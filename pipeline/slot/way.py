@@ -1,0 +1,124 @@
+"""What a batch keeps and tells along the way: checkpoints, frames, news; and whether to stop.
+
+In: steps. Out: files in the run folder; a `Stopped` when the run was asked to stop.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pipeline.method import State, Step
+from pipeline.plan import Batch
+from pipeline.slot.checkpoint import save_checkpoint
+from pipeline.slot.curves import Curves
+from pipeline.slot.frames import drop_frames, frame_every, write_frame
+from pipeline.slot.seat import Seat
+from pipeline.slot.styles import Prepared
+from pipeline.slot.timer import Timer
+from pipeline.store import RunFolder, SlotState
+
+_NEWS_EVERY_S = 0.25
+_WORTH_KEEPING_S = 5.0
+
+
+class Stopped(Exception):  # noqa: N818 (a request, not an error)
+    """The run was asked to stop."""
+
+
+def tell(store: RunFolder, seat: Seat, batch: Batch, state: SlotState | None = None) -> None:
+    """Writes what a slot is doing, and when it last got somewhere; at first, that it reads."""
+    store.live.write_slot(state or slot_state(seat, batch, batch.jobs[0].name, len(batch.jobs)))
+
+
+def slot_state(seat: Seat, batch: Batch, job: str, jobs: int, phase: str = "read") -> SlotState:
+    """What a slot is doing now."""
+    return SlotState(
+        slot=seat.name,
+        device=seat.device,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        time=time.time(),
+        batch=batch.number,
+        jobs=jobs,
+        job=job,
+        phase=phase,
+    )
+
+
+class Way:
+    """The way of one batch through its steps.
+
+    Args:
+        pool: in whose threads frames are written.
+    """
+
+    def __init__(
+        self, store: RunFolder, seat: Seat, batch: Batch, pool: ThreadPoolExecutor, timer: Timer
+    ) -> None:
+        self.store, self.seat, self.batch, self.pool, self.timer = store, seat, batch, pool, timer
+        self.frames: dict[str, list[Future[None]]] = {}
+        self.last_news = 0.0
+        self.kept_at = time.monotonic()
+
+    def begin(self, ready: Sequence[Prepared]) -> None:
+        """Removes frames of earlier attempts, where a job begins anew."""
+        for prepared in ready:
+            if prepared.checkpoint is None and frame_every(prepared.job.settings, 1):
+                for frame in self.frames_of(prepared):
+                    frame.result()
+                drop_frames(self.store, prepared.job)
+
+    def frames_of(self, prepared: Prepared) -> list[Future[None]]:
+        """The frames of a job that are being written; nobody else is given them."""
+        return self.frames.pop(prepared.job.key, [])
+
+    def after(self, step: Step, ready: Sequence[Prepared], curves: Curves) -> None:
+        """Keeps frames, tells who watches, keeps checkpoints.
+
+        Raises:
+            Stopped: the run was asked to stop.
+        """
+        self._keep_frames(step, ready)
+        moment = time.monotonic()
+        if moment - self.last_news < _NEWS_EVERY_S or step.number == step.total:
+            return
+        self.last_news = moment
+        every = self.seat.context.checkpoint_every_s
+        stopping = self.store.live.stop_asked()
+        if every and moment - self.kept_at > (_WORTH_KEEPING_S if stopping else every):
+            self._keep(step.state, ready, curves)
+        if stopping:
+            raise Stopped
+        self._tell(step, ready)
+
+    def _tell(self, step: Step, ready: Sequence[Prepared]) -> None:
+        loss = float(step.losses.total.mean())
+        state = slot_state(self.seat, self.batch, ready[0].job.name, len(ready), "optimize")
+        state.step, state.steps = step.number, step.total
+        state.loss = loss if math.isfinite(loss) else None
+        tell(self.store, self.seat, self.batch, state)
+
+    def _keep(self, state: State, ready: Sequence[Prepared], curves: Curves) -> None:
+        """Writes a checkpoint of each job."""
+        self.kept_at = time.monotonic()
+        with self.timer.phase("checkpoint"):
+            for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
+                path = self.store.checkpoint_path(prepared.job.key)
+                save_checkpoint(path, state, index, curve, self.store.temporary)
+
+    def _keep_frames(self, step: Step, ready: Sequence[Prepared]) -> None:
+        """Has pictures of the way there written, of the jobs that want one at this step."""
+        everies = [frame_every(p.job.settings, step.total) for p in ready]
+        due = [bool(every) and step.number % every == 0 for every in everies]
+        if not any(due):
+            return
+        images = step.images.cpu()
+        for prepared, image, wanted in zip(ready, images, due, strict=True):
+            if wanted:
+                saved = self.pool.submit(write_frame, self.store, prepared, step.number, image)
+                self.frames.setdefault(prepared.job.key, []).append(saved)

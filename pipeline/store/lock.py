@@ -1,0 +1,96 @@
+"""The run folder's lock: one process at a time, or shards side by side.
+
+In: a run folder. Out: a block in which nobody else writes there. Must not load torch.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import RunFolderError
+from pipeline.files import write_atomic
+from pipeline.store.records import Owner, now, parse, to_json
+from pipeline.store.run_folder import RunFolder
+
+
+class RunLock:
+    """Holds a run folder for this process; the system frees it when the process dies.
+
+    A shard holds its own lock, so shards run side by side; a whole run and shards shut each other
+    out.
+
+    Attributes:
+        taken_over: who held the folder before and died without letting go, or None.
+
+    Raises:
+        RunFolderError: another process holds it, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.taken_over: str | None = None
+        self._lock = FileLock(folder.state / f"run{folder.suffix}.lock")
+
+    def _owner(self, suffix: str) -> Path:
+        return self.folder.state / f"owner{suffix}.json"
+
+    def __enter__(self) -> RunLock:
+        suffix = self.folder.suffix
+        try:
+            self.folder.state.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise self._in_use(suffix) from error
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.folder.path}: cannot be made or written ({error.strerror}); check the path "
+                f"and your rights, or choose another `output`"
+            ) from error
+        try:
+            self._check_others()
+            if self._owner(suffix).exists():
+                self.taken_over = self._describe_owner(suffix)
+            owner = Owner(host=socket.gethostname(), pid=os.getpid(), since=now())
+            write_atomic(self._owner(suffix), to_json(owner.plain()))
+        except RunFolderError:
+            self._lock.release()
+            raise
+        return self
+
+    def _check_others(self) -> None:
+        """A whole run looks for running shards, a shard for a whole run."""
+        pattern = "run.lock" if self.folder.part else "run-*.lock"
+        for path in self.folder.state.glob(pattern):
+            other = FileLock(path)
+            try:
+                other.acquire(timeout=0)
+            except Timeout as error:
+                raise self._in_use(path.stem.removeprefix("run")) from error
+            other.release()
+
+    def _in_use(self, suffix: str) -> RunFolderError:
+        return RunFolderError(
+            f"{self.folder.path}: in use by {self._describe_owner(suffix)}; wait until it ends, "
+            f"stop it, or choose another `output`"
+        )
+
+    def _describe_owner(self, suffix: str) -> str:
+        try:
+            owner = parse(Owner, self._owner(suffix).read_bytes())
+        except (OSError, ValueError):
+            return "another process"
+        return f"process {owner.pid} on {owner.host} since {owner.since}"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._owner(self.folder.suffix).unlink(missing_ok=True)
+        self._lock.release()

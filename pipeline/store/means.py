@@ -1,0 +1,77 @@
+"""Mean activations, for the normalized variant of a network: found once, kept in cache and run
+folder.
+
+In: weights and pictures. Out: a vector a layer, and the weights brought to a mean of 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pipeline.errors import WeightsError
+from pipeline.files import write_atomic
+from pipeline.method import Weights, mean_activations, normalize
+from pipeline.pictures import file_sha256, fit_image, read_image, to_tensor
+from pipeline.store.cache import CACHES
+from pipeline.store.tensor_cache import TensorCache
+from pipeline.version import PREPROCESSING
+
+_MEANS_PICTURES = 64
+_MEANS_SIDE = 256
+
+
+def normalization_cache(folder: Path) -> TensorCache:
+    """The vectors of mean activations below a cache folder."""
+    return TensorCache(folder / CACHES["normalization"])
+
+
+def find_means(weights: Weights, pictures: Sequence[Path], cache: Path) -> dict[str, Tensor]:
+    """Mean activations of `weights` over the first 64 pictures at 256 px, perhaps from the cache.
+
+    Args:
+        pictures: picture files; sorted by digest, so their order and names do not matter.
+    """
+    hashes = sorted({file_sha256(path): path for path in pictures[:_MEANS_PICTURES]}.items())
+    name = "\n".join([weights.digest, str(PREPROCESSING), *(sha256 for sha256, _ in hashes)])
+
+    def compute() -> dict[str, Tensor]:
+        return mean_activations(weights, (_square(path) for _, path in hashes))
+
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    about = {"backbone": weights.name, "pictures": len(hashes)}
+    return normalization_cache(cache).get(digest, compute, about).tensors
+
+
+def _square(path: Path) -> Tensor:
+    return to_tensor(fit_image(read_image(path), _MEANS_SIDE, _MEANS_SIDE))
+
+
+def save_means(path: Path, means: Mapping[str, Tensor]) -> None:
+    """Stores a vector of mean activations, so that a run keeps the one that it began with."""
+    write_atomic(path, save(dict(means)))
+
+
+def load_means(path: Path) -> dict[str, Tensor]:
+    """Reads what `save_means` wrote.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path}: damaged normalization file ({error}); delete it to have it made again"
+        ) from error
+
+
+def normalized(weights: Weights, means: Mapping[str, Tensor]) -> Weights:
+    """`weights` with each filter's mean activation brought to 1."""
+    return normalize(weights, means)

@@ -1,0 +1,397 @@
+"""What is read back from a run folder's JSON, each with its type and the version of its form.
+
+In: parsed JSON of this version or an older one. Out: frozen values; what is not of the form is a
+`ValidationError`. Knows no paths. Must not load torch.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import TypedDict
+
+from pipeline.manifest import OLD_NAMES
+from pipeline.version import RECORD_SCHEMA
+
+# Words of older files -> today's, beside the settings' own (`OLD_NAMES`).
+_OLD_WORDS = {"optimise": "optimize", "utilisation": "utilization"}
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def to_json(data: object) -> bytes:
+    """JSON as it is written to files: indented, UTF-8, with a newline at the end."""
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # paths need not be UTF-8; JSON escapes them so
+
+
+def _renamed(values: object, names: Mapping[str, str]) -> object:
+    if not isinstance(values, Mapping):
+        return values
+    return {names.get(key, key): value for key, value in values.items()}
+
+
+class _Read(BaseModel):
+    """Keys that a newer version may have are kept; they are nobody's business here."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in the file, with today's names."""
+        version = getattr(self, "schema_version", None)
+        first = {} if version is None else {"schema": version}
+        return first | self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+# --- one job --------------------------------------------------------------------------------------
+
+
+class Output(_Read):
+    """The picture of a job; `path` is below the run folder, `size` width and height in px."""
+
+    bytes: int
+    sha256: str
+    size: tuple[int, int]
+    path: str
+
+
+class ContentInput(_Read):
+    """The content picture of a job."""
+
+    path: str
+    sha256: str = ""
+    size: tuple[int, int] = (0, 0)
+    mask: str | None = None
+
+
+class StylePicture(_Read):
+    """One picture of a style; `region` is a color `#rrggbb` of the content's mask."""
+
+    path: str
+    weight: float
+    sha256: str = ""
+    size: tuple[int, int] = (0, 0)
+    mask: str | None = None
+    region: str | None = None
+
+
+class StyleInput(_Read):
+    """The style of a job."""
+
+    name: str
+    pictures: list[StylePicture]
+
+
+class TargetCounts(_Read):
+    """Style targets that were in the cache, and that were computed."""
+
+    hits: int = 0
+    computed: int = 0
+
+
+class Point(TypedDict):
+    """The losses before a step, counted from 1."""
+
+    step: int
+    content: float
+    style: float
+    tv: float
+    total: float
+
+
+class About(_Read):
+    """How a picture was made: a record without what is said of the output file.
+
+    Attributes:
+        settings: all of them, resolved.
+        swept: those that the grid or the pair chose.
+        backbone: `name` and `weights_sha256`.
+        seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
+        scales: width, height and steps of each.
+        losses: of some steps.
+        animation: its path below the run folder.
+    """
+
+    name: str
+    content: ContentInput
+    style: StyleInput
+    settings: dict[str, Any]
+    swept: dict[str, Any]
+    backbone: dict[str, Any] = Field(default_factory=dict)
+    algorithm: int = 0
+    seed: int = 0
+    device: str = "?"
+    precision: str = "?"
+    versions: dict[str, str] = Field(default_factory=dict)
+    finished: str = ""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    targets: TargetCounts = Field(default_factory=TargetCounts)
+    scales: list[tuple[int, int, int]] = Field(default_factory=list)
+    steps: int = 0
+    losses: list[Point] = Field(default_factory=list)
+    batch: dict[str, int] = Field(default_factory=dict)
+    attempts: int = 1
+    warnings: list[str] = Field(default_factory=list)
+    animation: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        found = dict(data)
+        for name, names in (("settings", OLD_NAMES), ("swept", OLD_NAMES), ("seconds", _OLD_WORDS)):
+            if name in found:
+                found[name] = _renamed(found[name], names)
+        return found
+
+
+class Record(About):
+    """The JSON file beside a picture.
+
+    Attributes:
+        key: SHA-256 over all that decides the output; 64 hex digits.
+    """
+
+    schema_version: int = Field(default=RECORD_SCHEMA, alias="schema")
+    key: str
+    output: Output
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in the file: it begins with what says whether the job is done."""
+        whole = super().plain()
+        first = {name: whole[name] for name in ("schema", "key", "output")}
+        return first | whole
+
+
+class Failure(_Read):
+    """One line of `failures.jsonl`: an attempt at a job that failed.
+
+    Attributes:
+        type: the error's class.
+        content, style, style_parts, swept: what the job was to be made of.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    name: str
+    time: str = ""
+    key: str = ""
+    type: str = ""
+    error: str = ""
+    content: str = "?"
+    style: str = "?"
+    style_parts: dict[str, float] = Field(default_factory=dict)
+    swept: dict[str, Any] = Field(default_factory=dict)
+
+
+# --- the run --------------------------------------------------------------------------------------
+
+
+class SlotUse(_Read):
+    """What one slot did.
+
+    Attributes:
+        busy_s: time in batches; the rest of the run's time it was idle.
+        phases_s: the same by phase: read, targets, optimize, write.
+        sizes: batch size -> number of batches.
+    """
+
+    device: str
+    batches: int = 0
+    jobs: int = 0
+    busy_s: float = 0.0
+    busy_share: float = 0.0
+    phases_s: dict[str, float] = Field(default_factory=dict)
+    sizes: dict[int, int] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "phases_s" in data:
+            return {**data, "phases_s": _renamed(data["phases_s"], _OLD_WORDS)}
+        return data
+
+
+class PastRun(_Read):
+    """What a run of the folder did, in short.
+
+    Attributes:
+        done, failed: jobs in this run.
+        retries: batches that were tried again after their worker died, hung or ran out of time.
+        utilization: busy time of all slots over their whole time.
+    """
+
+    started: str = Field(default_factory=now)
+    done: int = 0
+    failed: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    images_per_hour: float = 0.0
+    utilization: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, data: Any) -> Any:
+        return _renamed(data, _OLD_WORDS)
+
+
+class FailureNote(TypedDict):
+    """A failure as the summary has it."""
+
+    name: str
+    type: str
+    error: str
+
+
+class Tally(TypedDict):
+    """Jobs of one class or style: seen so far, done and failed."""
+
+    jobs: int
+    done: int
+    failed: int
+
+
+class Summary(PastRun):
+    """Counts of a run; `run.json` is this, rewritten as it goes.
+
+    Attributes:
+        jobs: of the plan, or of this shard where it has been counted to its end.
+        already_done: found done at the start.
+        out_of_memory: batches that had to be made smaller.
+        stopped: whether the run was asked to stop before its end.
+        problem: what ended the run early, or empty.
+        targets_hits, targets_computed: style targets from the cache, and computed.
+        next: names of some jobs that would be run next.
+        classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
+        earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
+            are left out.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    jobs: int
+    already_done: int = 0
+    out_of_memory: int = 0
+    stopped: bool = False
+    problem: str = ""
+    targets_hits: int = 0
+    targets_computed: int = 0
+    devices: list[str] = Field(default_factory=list)
+    slots: dict[str, SlotUse] = Field(default_factory=dict)
+    updated: str = ""
+    ended: bool = False
+    failures: list[FailureNote] = Field(default_factory=list)
+    next: list[str] = Field(default_factory=list)
+    earlier: list[PastRun] = Field(default_factory=list)
+    classes: dict[str, Tally] = Field(default_factory=dict)
+    styles: dict[str, Tally] = Field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some failed, 130 stopped."""
+        return 130 if self.stopped else int(self.failed > 0 or bool(self.problem))
+
+    def whole(self) -> dict[str, Any]:
+        """All of it, as `run.json` has it."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class SlotState(_Read):
+    """What a slot was last seen doing; news, not kept.
+
+    Attributes:
+        time: when, in seconds since 1970.
+        jobs: of the batch, `job` the first of them.
+        step, steps: done, and of the whole schedule; None before the first.
+        loss: mean total loss, or None if it is not finite.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    slot: str
+    time: float
+    pid: int
+    device: str = "?"
+    host: str = ""
+    phase: str = ""
+    batch: int = 0
+    jobs: int = 0
+    job: str = ""
+    step: int | None = None
+    steps: int | None = None
+    loss: float | None = None
+
+
+class Owner(_Read):
+    """Who holds a run folder."""
+
+    host: str
+    pid: int
+    since: str
+
+
+class BackboneHeader(_Read):
+    """The network of a run: its name, a weight file of the user's or None, and a digest."""
+
+    name: str
+    weights: str | None = None
+    weights_sha256: str = ""
+
+
+class PlanHeader(_Read):
+    """`plan.json`: what the run was planned to be.
+
+    Attributes:
+        jobs, pairs, contents, styles: how many.
+        grid: the swept settings' values.
+        settings: those of every job, as the manifest has them.
+        devices: of the slots.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    backbone: BackboneHeader
+    manifest: str = ""
+    jobs: int = 0
+    pairs: int = 0
+    contents: int = 0
+    styles: int = 0
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    algorithm: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    devices: list[str] = Field(default_factory=list)
+
+
+class ShardIndex(_Read):
+    """What is in a tar shard of so many bytes: the jobs' names and keys."""
+
+    bytes: int
+    jobs: dict[str, str]
+
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
+def parse(form: type[Form], data: bytes) -> Form:
+    """JSON of a file as a value of its type.
+
+    Not by pydantic's own reader of JSON: paths that are not UTF-8 stand there as lone surrogates.
+
+    Raises:
+        ValueError: not JSON, or not of this form; `why_not` says why.
+    """
+    return form.model_validate(json.loads(data))
+
+
+def why_not(error: ValueError) -> str:
+    """Why something read is not of its form, in one line: where, and what."""
+    if not isinstance(error, ValidationError):
+        return f"not JSON ({error})"
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

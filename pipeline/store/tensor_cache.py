@@ -1,0 +1,88 @@
+"""Tensors on disk, computed at most once.
+
+In: a digest, and how to compute what it stands for. Out: the tensors. Safe for many processes at
+once: each file is computed under a lock, written to a temporary file and renamed. No pickle
+anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pipeline.errors import RunFolderError
+from pipeline.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Cached:
+    """Tensors from the cache.
+
+    Attributes:
+        hit: whether they were there already.
+        warnings: what went wrong without harm, such as a damaged file that was computed anew.
+    """
+
+    tensors: dict[str, Tensor]
+    hit: bool
+    warnings: tuple[str, ...] = ()
+
+
+class TensorCache:
+    """A folder of safetensors files, each named by what decides its content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the file of this digest lies."""
+        return self.folder / digest[:2] / f"{digest}.safetensors"
+
+    def get(
+        self,
+        digest: str,
+        compute: Callable[[], Mapping[str, Tensor]],
+        about: Mapping[str, object],
+    ) -> Cached:
+        """The tensors of `digest`, computed only if they are not there whole.
+
+        A folder that cannot be written costs the cache, not the job: the warning says so.
+
+        Args:
+            compute: gives the tensors.
+            about: what the file is of, kept in its header.
+        """
+        path = self.path(digest)
+        warnings: list[str] = []
+        computed: dict[str, Tensor] | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                found = self._read(path, warnings)
+                if found is not None:
+                    return Cached(found, True, tuple(warnings))
+                computed = {key: t.detach().cpu().contiguous() for key, t in compute().items()}
+                header = {"about": json.dumps(about, sort_keys=True)}
+                write_atomic(path, save(computed, header))
+        except (RunFolderError, OSError) as error:
+            warnings.append(f"the cache could not be used: {error}")
+            if computed is None:
+                computed = {key: t.detach().cpu() for key, t in compute().items()}
+        return Cached(computed, False, tuple(warnings))
+
+    def _read(self, path: Path, warnings: list[str]) -> dict[str, Tensor] | None:
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            warnings.append(f"{path}: damaged cache file ({error}), computed anew")
+            return None

@@ -1,0 +1,114 @@
+"""Runs that are killed, interrupted and resumed, in real processes."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from batches import INLINE, assert_whole, records
+from PIL import Image
+
+from pipeline.commands import batch_manifest
+
+MANIFEST = """
+output: run
+content: content
+style: style
+backbone: lite
+settings: {size: 48, steps: 6, scale_start: 0}
+grid:
+  style_weight: [1e0, 1_0]
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    picture("content/a.png", 1)
+    picture("content/deep/b.jpg", 2)
+    picture("style/s.png", 3)
+    picture("style/t.png", 4)
+    path = tmp_path / "manifest.yaml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def test_killed_at_random_moments_it_ends_whole(manifest: Path) -> None:
+    command = [sys.executable, "-m", "cli", "batch", str(manifest), "--quiet", "--devices", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    manifest.write_text(MANIFEST.replace("steps: 6", "steps: 40"))
+    run = manifest.parent / "run"
+    draw = random.Random(0)
+    times: dict[str, int] = {}
+    for _ in range(3):
+        process = subprocess.Popen(command, env=environment)
+        before = len(records(run)) if run.exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if run.exists() and len(list(run.rglob("*.json"))) > before + 1:
+                break
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path in (run / "images").rglob("*.json"):
+            times.setdefault(str(path), path.stat().st_mtime_ns)
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
+    assert_whole(run, 8)
+    for path, moment in times.items():
+        assert Path(path).stat().st_mtime_ns == moment, "a finished job was done again"
+
+
+def test_an_interrupt_stops_in_order_and_says_so(manifest: Path) -> None:
+    manifest.write_text(MANIFEST.replace("steps: 6", "steps: 100000"))
+    command = [sys.executable, "-m", "cli", "batch", str(manifest), "--devices", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    slot = manifest.parent / "run/.nst/tmp/slot-0.json"
+    deadline = time.monotonic() + 60
+    while not slot.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "go on with: nst batch" in out
+    assert not (manifest.parent / "run/.nst/tmp").exists()
+
+
+def test_a_stopped_long_job_goes_on_from_its_checkpoint(manifest: Path) -> None:
+    manifest.write_text(
+        MANIFEST.replace("steps: 6", "steps: 400")
+        .replace("content: content", "content: content/a.png")
+        .replace("style: style", "style: style/s.png")
+        .replace("[1e0, 1_0]", "[1, 10]")
+    )
+    run = manifest.parent / "run"
+    often = dataclasses.replace(INLINE, checkpoint_every_s=0.3)
+    command = [sys.executable, "-m", "cli", "batch", str(manifest), "--quiet", "--devices", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([*command, "--checkpoint-every", "0.3"], env=environment)
+    deadline = time.monotonic() + 60
+    while not list(run.glob(".nst/checkpoints/*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert len(records(run)) == 0
+    assert batch_manifest(manifest, often, quiet=True) == 0
+    resumed = records(run)
+    assert not list(run.glob(".nst/checkpoints/*"))
+    manifest.write_text(manifest.read_text().replace("output: run", "output: straight"))
+    assert batch_manifest(manifest, INLINE, quiet=True) == 0
+    for name, record in records(manifest.parent / "straight").items():
+        paths = [manifest.parent / "straight", run]
+        images = [np.asarray(Image.open(p / record["output"]["path"])).astype(int) for p in paths]
+        assert np.abs(images[0] - images[1]).max() <= 1
+        steps = [point["step"] for point in resumed[name]["losses"]]
+        assert steps == [point["step"] for point in record["losses"]]

@@ -1,0 +1,239 @@
+"""What a run is told before it begins, and what keeps it from beginning."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from batches import INLINE, records, summary
+from PIL import Image
+
+from pipeline.commands import (
+    Options,
+    batch_manifest,
+    clean_run,
+    prepare_run,
+    run_manifest,
+    show_plan,
+    write_report,
+)
+from pipeline.commands.run import job_bytes
+from pipeline.errors import ManifestError, MissingPackageError, RunFolderError, WeightsError
+from pipeline.manifest import load_manifest
+from pipeline.schedule import Progress, RunOptions
+from pipeline.store import RunFolder
+
+HEAD = "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+Capture = pytest.CaptureFixture[str]
+
+
+class Said(Progress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Callable[[str], Path]:
+    picture("c.png", 1)
+    picture("s.png", 2)
+
+    def write(text: str) -> Path:
+        path = tmp_path / "m.yaml"
+        path.write_text(HEAD + text)
+        return path
+
+    return write
+
+
+Write = Callable[[str], Path]
+
+
+def test_a_preset_for_another_network_is_warned_of(manifest: Write) -> None:
+    said = Said()
+    path = manifest("settings: {preset: neural-style, size: 48, steps: 1}\n")
+    run_manifest(load_manifest(path), INLINE, said)
+    assert said.lines == [
+        "preset neural-style has weights for VGG-19; with lite set style_weight 1e4 and "
+        "tv_weight 1e-3"
+    ]
+
+
+def test_old_names_are_warned_of_by_runs_and_plans(manifest: Write, capsys: Capture) -> None:
+    path = manifest("settings: {size: 48, steps: 1, optimiser: adam}\n")
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    assert "optimiser is spelled optimizer now" in capsys.readouterr().err
+    show_plan(path, Options("cpu"), as_json=True, measured=False)
+    printed = capsys.readouterr()
+    assert "optimiser is spelled optimizer now" in printed.err
+    assert printed.out.count("\n") == 1  # lines of JSON stay such
+
+
+def test_a_folder_whose_run_died_is_taken_over(manifest: Write) -> None:
+    path = manifest("settings: {size: 48, steps: 1}\n")
+    store = RunFolder(path.parent / "run")
+    store.state.mkdir(parents=True)
+    (store.state / "owner.json").write_text('{"host": "h", "pid": 1, "since": "then"}')
+    said = Said()
+    run_manifest(load_manifest(path), INLINE, said)
+    assert said.lines == ["going on where process 1 on h since then ended without notice"]
+
+
+def test_16_bits_without_their_package_are_told_first(
+    manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.import_module
+
+    def import_module(name: str, package: str | None = None):  # type: ignore[no-untyped-def]
+        if name == "tifffile":
+            raise ImportError
+        return real(name, package)
+
+    monkeypatch.setattr("pipeline.pictures.write.importlib.import_module", import_module)
+    path = manifest("settings: {size: 48, depth: 16}\ngrid: {format: [png, tiff]}\n")
+    with pytest.raises(MissingPackageError, match=r"depth 16 as tiff .* 'nst\[deep\]'"):
+        batch_manifest(path, INLINE, quiet=True)
+    assert not (path.parent / "run/images").exists()
+
+
+def test_other_files_want_a_folder_to_come_from(manifest: Write) -> None:
+    path = manifest("")
+    path.write_text(HEAD.replace("output: run", "output: {path: run, others: copy}"))
+    with pytest.raises(ManifestError, match=r"others: copy: `content` names no folder"):
+        batch_manifest(path, INLINE, quiet=True)
+
+
+def test_parts_but_the_first_leave_what_is_written_once(manifest: Write) -> None:
+    path = manifest("pairing: {sample: 1}\nsettings: {size: 48, steps: 1}\n")
+    second = Options("cpu", run=RunOptions(engine="inline", shard=(2, 2)))
+    batch_manifest(path, second, quiet=True, with_report=False)
+    assert not (path.parent / "run/pairs.csv").exists()
+
+
+def test_a_plan_over_the_limit_is_refused_before_anything_is_made(manifest: Write) -> None:
+    path = manifest("grid: {seed: [0, 1, 2]}\n")
+    with pytest.raises(ManifestError, match=r"3 jobs .* are more than --max-jobs 2"):
+        batch_manifest(path, Options("cpu", max_jobs=2, run=INLINE.run), quiet=True)
+    assert not (path.parent / "run").exists()
+
+
+def test_the_normalized_network_is_planned_estimated_and_kept(
+    manifest: Write, capsys: Capture
+) -> None:
+    path = manifest("settings: {size: 48, steps: 2}\ngrid: {normalized: [false, true]}\n")
+    show_plan(path, Options("cpu"), as_json=False, measured=True)
+    said = capsys.readouterr().out
+    assert "2 jobs, 0 done, 2 to run" in said and "of memory a worker" in said
+    store = RunFolder(path.parent / "run")
+    assert not store.path.exists()
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    assert store.means.exists()
+    digests = {r["backbone"]["weights_sha256"] for r in records(store.path).values()}
+    assert len(digests) == 2
+    batch_manifest(path, INLINE, quiet=True, with_report=False)
+    assert summary(store.path)["already_done"] == 2
+    capsys.readouterr()
+    show_plan(path, Options("cpu"), as_json=False, measured=True)
+    assert "nothing to do" in capsys.readouterr().out
+    store.means.write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="damaged normalization file"):
+        batch_manifest(path, INLINE, quiet=True)
+
+
+def test_what_was_done_is_said_in_words(manifest: Write, capsys: Capture) -> None:
+    path = manifest("settings: {size: 48, steps: 1}\ngrid: {seed: [0, 1]}\n")
+    run = path.parent / "run"
+    assert batch_manifest(path, INLINE) == 0
+    said = capsys.readouterr().out
+    assert (
+        "2 done, 0 failed, of 2 jobs in" in said and f"pictures and records: {run}/images" in said
+    )
+    assert f"all at a glance: {run}/report.html" in said
+    assert batch_manifest(path, INLINE) == 0
+    assert f"nothing to do: 2 of 2 jobs are done in {run}" in capsys.readouterr().out
+    text = path.read_text().replace("output: run", "output: {path: run2, format: webdataset}")
+    path.write_text(text.replace("c.png", "[c.png, d.png]"))
+    (path.parent / "d.png").write_bytes((path.parent / "c.png").read_bytes()[:-200])
+    assert batch_manifest(path, INLINE) == 1
+    said = capsys.readouterr().out
+    assert "1 shards in" in said and "reasons of failures: nst status" in said
+    assert not (path.parent / "run2/report.html").exists()
+
+
+def test_a_page_that_cannot_be_made_does_not_fail_the_run(
+    manifest: Write, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def fails(store: RunFolder) -> None:
+        raise RunFolderError("no room for the page")
+
+    monkeypatch.setattr("pipeline.commands.batch.build_report", fails)
+    path = manifest("settings: {size: 48, steps: 1}\n")
+    assert batch_manifest(path, INLINE, quiet=True) == 0
+    assert "no report: no room for the page" in capsys.readouterr().err
+
+
+def test_what_a_page_leaves_out_is_said(manifest: Write, capsys: Capture) -> None:
+    path = manifest("settings: {size: 48, steps: 1}\n")
+    batch_manifest(path, INLINE, quiet=True, with_report=False)
+    (path.parent / "run/images/zz.json").write_text("{")
+    write_report(path.parent / "run")
+    assert "left out: images/zz.json: not JSON" in capsys.readouterr().out
+
+
+def test_only_run_folders_are_cleaned(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"no run folder \(no plan.json in it\)"):
+        clean_run(tmp_path)
+
+
+def test_a_draw_of_blends_and_regions_is_written_as_it_is_read(
+    manifest: Write,
+) -> None:
+    path = manifest("")
+    folder = path.parent
+    path.write_text(
+        "output: run\ncontent: c.png\nbackbone: lite\npairing: {sample: 3}\n"
+        "masks: {content: '{stem}_mask.png'}\nsettings: {size: 48, steps: 1}\nstyle:\n"
+        "  - s.png\n  - {name: mix, blend: {s.png: 3, c.png: 1}}\n"
+        "  - {name: two, regions: {white: s.png, black: c.png}}\n"
+    )
+    Image.new("L", (72, 56), 200).save(folder / "c_mask.png")
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    path.write_text(
+        "output: run\npairs: run/pairs.csv\nbackbone: lite\nsettings: {size: 48, steps: 1}\n"
+    )
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    assert summary(folder / "run")["already_done"] == 3
+
+
+def test_labels_go_along_with_a_dataset(manifest: Write, picture: Callable[..., Path]) -> None:
+    path = manifest("settings: {size: 48, steps: 1}\n")
+    picture("data/cat/1.png")
+    (path.parent / "data/labels.csv").write_text("1,cat")
+    text = path.read_text().replace("output: run", "output: {path: run, others: copy}")
+    path.write_text(text.replace("content: c.png", "content: data"))
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    assert (path.parent / "run/images/labels.csv").read_text() == "1,cat"
+
+
+def test_memory_is_counted_only_of_layers_that_the_network_has(manifest: Write) -> None:
+    whole = load_manifest(manifest("settings: {size: 48}\ngrid: {size: [64, 1024]}\n"))
+    small = load_manifest(manifest("settings: {size: 512}\n"))
+    none = load_manifest(
+        manifest("settings: {size: 96, style_layers: [conv5_4], content_layers: [conv5_3]}\n")
+    )
+    assert job_bytes(whole) == pytest.approx(4 * job_bytes(small)) and job_bytes(none) == 0
+
+
+def test_the_cpu_is_shared_out_among_the_jobs(manifest: Write) -> None:
+    read = load_manifest(manifest("settings: {size: 48}\ngrid: {seed: [0, 1, 2, 3]}\n"))
+    store = RunFolder(read.output)
+    plan, context, digest = prepare_run(read, Options("auto"), store)
+    assert len(plan) == 4 and len(digest) == 64
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        assert 1 <= len(context.slots) <= 4 and set(context.slots) == {"cpu"}

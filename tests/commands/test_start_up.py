@@ -1,0 +1,98 @@
+"""What commands load before they answer, and how `nst` is started."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.version import __version__
+
+ROOT = Path(__file__).parents[2]
+CODE = """
+import sys
+from pathlib import Path
+sys.argv = ["nst", *sys.argv[1:]]
+import cli
+try:
+    cli.main()
+except SystemExit as ended:
+    print("exit", ended.code, file=sys.stderr)
+print("loaded", len([name for name in sys.modules if name.split(".")[0] == "torch"]),
+      file=sys.stderr)
+"""
+
+
+def start(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", CODE, *map(str, words)],
+        capture_output=True, text=True, cwd=folder, env=environment, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    picture("c.png", 1)
+    picture("s.png", 2)
+    path = tmp_path / "m.yaml"
+    path.write_text("output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"], ["--version"], ["presets"], ["presets", "gatys2016"], ["schema"], ["weights"],
+        ["cache", "info"], ["cache", "clear"], ["plan", "m.yaml"], ["plan", "m.yaml", "--json"],
+        ["import", "neural-style", "--", "-content_image", "a.jpg"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_needs_no_torch_does_not_load_it(words: list[str], manifest: Path) -> None:
+    ran = start(*words, folder=manifest.parent)
+    assert ran.returncode == 0 and ran.stdout, ran.stderr
+    assert "loaded 0" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["batch", "wrong.yaml"], "unknown key; did you mean 'content'?"),
+        (["batch", "m.yaml", "--engine", "slurm"], "--engine slurm: unknown"),
+        (["batch", "m.yaml", "--shard", "5/4"], "write i/n"),
+        (["batch", "m.yaml", "--workers", "2"], "--workers goes with --engine dask or ray"),
+        (["status", "nowhere"], "no run.json there"),
+        (["run", "c.png", "s.png", "-o", "x.bmp"], "suffix must be one of"),
+        (["presets", "defualt"], "is not a preset"),
+    ],
+)
+def test_errors_are_told_before_torch_is_loaded(
+    words: list[str], message: str, manifest: Path
+) -> None:
+    (manifest.parent / "wrong.yaml").write_text("contnt: c.png\noutput: run\nstyle: s.png\n")
+    ran = start(*words, folder=manifest.parent)
+    assert "exit 2" in ran.stderr and message in ran.stderr
+    assert "loaded 0" in ran.stderr
+
+
+def test_status_of_a_run_needs_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text('{"jobs": 3, "done": 2, "started": "now"}')
+    ran = start("status", "run", folder=tmp_path)
+    assert "2 of 3 jobs done" in ran.stdout and "loaded 0" in ran.stderr
+
+
+@pytest.mark.parametrize("words", [["--version"], ["-m", "pipeline", "--version"]])
+def test_the_version_is_said(words: list[str]) -> None:
+    command = [sys.executable, "cli.py", *words] if words[0] != "-m" else [sys.executable, *words]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ran.stdout == f"nst {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["-h"], ["batch", "-h"], ["cache", "-h"], ["weights", "-h"]])
+def test_h_is_help(words: list[str], tmp_path: Path) -> None:
+    ran = start(*words, folder=tmp_path)
+    assert ran.returncode == 0 and "Usage" in ran.stdout

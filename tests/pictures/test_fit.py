@@ -1,0 +1,34 @@
+"""Sizes after fitting."""
+
+import numpy as np
+from PIL import Image
+
+from pipeline.pictures import canvas_size, fit_image
+
+RED, GREEN = (255, 0, 0), (0, 128, 0)
+
+
+def two_halves(left: object = RED, right: object = GREEN, mode: str = "RGB") -> Image.Image:
+    image = Image.new(mode, (40, 20), left)  # type: ignore[arg-type]
+    image.paste(right, (20, 0, 40, 20))  # type: ignore[arg-type]
+    return image
+
+
+def test_fit_names_the_side() -> None:
+    assert canvas_size(400, 200, 100, "long") == (100, 50)
+    assert canvas_size(400, 200, 100, "short") == (200, 100)
+    assert canvas_size(400, 200, "64x48", "exact") == (64, 48)
+    assert canvas_size(400, 200, 100, "long", shrink=0.5) == (50, 25)
+    assert canvas_size(1000, 2, 100, "long") == (100, 1)
+
+
+def test_fitting_crops_to_the_middle() -> None:
+    wide = Image.new("RGB", (60, 20), RED)
+    wide.paste(GREEN, (20, 0, 40, 20))
+    assert set(np.asarray(fit_image(wide, 20, 20)).reshape(-1, 3)[:, 0]) == {0}
+
+
+def test_stretched_pictures_are_not_cropped() -> None:
+    stretched = fit_image(two_halves(), 10, 10, stretch=True)
+    assert stretched.size == (10, 10)
+    assert stretched.getpixel((0, 5)) == RED and stretched.getpixel((9, 5)) == GREEN

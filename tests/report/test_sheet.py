@@ -1,0 +1,96 @@
+"""Contact sheets: each picture in its place, and what keeps one from being made."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_run import add_job
+from PIL import Image, ImageFont
+
+from pipeline.errors import ImageError, ManifestError
+from pipeline.report import make_sheet
+from pipeline.report.sheet import _fitting
+from pipeline.store import RunFolder
+
+
+def test_a_sheet_has_each_picture_in_its_place(run: Path, tmp_path: Path) -> None:
+    path = make_sheet(run, "style", "style_weight", tmp_path / "sheet.png", 64)
+    colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
+    made = {(100 * i, 100 * j, w) for i in (0, 1) for j in (0, 1) for w in (20, 100)}
+    assert colors >= made - {(100, 100, 100)} and (100, 100, 100) not in colors
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+
+    def place(color: tuple[int, int, int]) -> tuple[int, int]:
+        row, column = np.argwhere((sheet == color).all(2))[0]
+        return int(column), int(row)
+
+    assert place((0, 0, 20))[0] < place((0, 0, 100))[0]  # columns are weights
+    assert place((0, 100, 20))[1] < place((0, 0, 20))[1]  # rows are styles: blue, then red
+    assert place((0, 0, 20))[1] < place((100, 0, 20))[1]  # a section for each content
+
+
+def test_a_difference_of_runs_is_shown_amplified(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    contents = sorted({Path(r.content.path) for r in RunFolder(run).records()})
+    styles = {Path(r.style.pictures[0].path).stem: r for r in RunFolder(run).records()}
+    red = Path(styles["red"].style.pictures[0].path)
+    add_job(other, contents[0], red, (10, 0, 25), style_weight=2.0)
+    path = make_sheet(run, "style", "style_weight", tmp_path / "d.png", 64, other)
+    colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
+    assert (10, 0, 25) in colors and (40, 0, 20) in colors
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"rows": "seed"}, "not an axis; there are content, style, style_weight"),
+        ({"rows": "style", "cols": "style"}, "choose two axes"),
+        ({"output": Path("x.bmp")}, ".png or a .pdf"),
+        ({"tile": 20_000}, "choose --tile"),
+    ],
+)
+def test_a_wrong_sheet_says_why(run: Path, change: dict[str, Any], message: str) -> None:
+    given = {"rows": "content", "cols": "style", "output": run / "s.png", "tile": 64} | change
+    with pytest.raises(ManifestError, match=message):
+        make_sheet(run, **given)
+
+
+def test_a_sheet_as_pdf_has_a_page_a_section(run: Path, tmp_path: Path) -> None:
+    path = make_sheet(run, "content", "style", tmp_path / "s.pdf", 64)
+    data = path.read_bytes()
+    assert data.startswith(b"%PDF") and data.count(b"/Type /Page\n") == 2
+
+
+def test_a_run_without_pictures_has_no_sheet(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="no pictures there; run the manifest first"):
+        make_sheet(tmp_path, "content", "style", tmp_path / "s.png")
+
+
+def test_a_picture_that_is_gone_is_named(run: Path, tmp_path: Path) -> None:
+    for record in RunFolder(run).records():
+        (run / record.output.path).unlink()
+        with pytest.raises(ImageError, match=rf"{record.output.path}: cannot be read"):
+            make_sheet(run, "content", "style", tmp_path / "s.png")
+        break
+
+
+def test_of_two_jobs_for_one_place_the_first_is_shown(run: Path, tmp_path: Path) -> None:
+    store = RunFolder(run)
+    twin = next(r for r in store.records() if r.name == "a__red__style_weight-2.0")
+    content, style = Path(twin.content.path), Path(twin.style.pictures[0].path)
+    name = add_job(run, content, style, (1, 2, 3), style_weight=2.0, seed=0)
+    record = store.record_path(name)
+    record.write_text(record.read_text().replace('"seed": 0', '"style_weight": 2.0'))
+    path = make_sheet(run, "style", "style_weight", tmp_path / "s.png", 64)
+    colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
+    assert (0, 0, 20) in colors and (1, 2, 3) not in colors
+
+
+def test_labels_are_shortened_in_the_middle_until_they_fit() -> None:
+    font = ImageFont.load_default(11)
+    assert _fitting("short", font, 1000) == "short"
+    text = _fitting("a_very_long_name_of_a_style", font, 80)
+    assert font.getlength(text) <= 80 and text.startswith("a_") and text.endswith("e")
+    assert "…" in text
+    assert _fitting("abc", font, 0) == "a…c"

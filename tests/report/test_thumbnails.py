@@ -1,0 +1,62 @@
+"""Thumbnails: made once, gone with their picture, missing where a picture is."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.report import build_report
+from pipeline.report.entries import find_entries
+from pipeline.report.thumbnails import input_thumbnail, make_thumbnails
+from pipeline.store import RunFolder
+
+
+def test_thumbnails_are_made_once_and_go_with_their_picture(run: Path) -> None:
+    build_report(RunFolder(run))
+    thumbs = {p: p.stat().st_mtime_ns for p in (run / "report/thumbs").glob("[!i]*.webp")}
+    assert len(thumbs) == 7
+    with Image.open(next(iter(thumbs))) as image:
+        assert image.format == "WEBP" and max(image.size) <= 192
+    record = next(RunFolder(run).records())
+    (run / "images" / f"{record.name}.json").unlink()
+    build_report(RunFolder(run))
+    after = {p: p.stat().st_mtime_ns for p in (run / "report/thumbs").glob("[!i]*.webp")}
+    assert len(after) == 6 and after.items() <= thumbs.items()
+
+
+def _over_the_limit(path: Path) -> None:
+    """A PNG whose header says 60,000 x 60,000 px."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(chunk[4:])))
+
+
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda path: path.write_bytes(b"no picture"), _over_the_limit]
+)
+def test_a_picture_without_a_thumbnail_costs_nothing_else(
+    run: Path, spoil: Callable[[Path], object]
+) -> None:
+    store = RunFolder(run)
+    record = next(store.records())
+    spoil(run / record.output.path)
+    made = make_thumbnails(store, run / "thumbs", find_entries(store)[0])
+    assert len(made) == 6 and record.output.sha256[:20] not in made
+    assert build_report(store).jobs == 8
+
+
+def test_an_inputs_thumbnail_is_none_where_it_is_gone_or_no_picture(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    path, folder = picture("a.png"), tmp_path / "thumbs"
+    name = input_thumbnail(folder, path)
+    made = folder / f"{name}.webp"
+    before = made.stat().st_mtime_ns
+    assert input_thumbnail(folder, path) == name and made.stat().st_mtime_ns == before
+    path.write_text("no picture")
+    assert input_thumbnail(folder, path) is None
+    path.unlink()
+    assert input_thumbnail(folder, path) is None

@@ -1,0 +1,219 @@
+"""Dask and Ray: the same keys and pictures as on one machine, lost workers, and GPUs."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from fake_work import KILLED, fake_work
+from PIL import Image
+from worlds import World
+
+from pipeline.commands import Options, batch_manifest
+from pipeline.errors import EngineError
+from pipeline.plan import Batch, scales_of
+from pipeline.schedule import RunOptions
+from pipeline.schedule.cluster import ClusterEngine, open_dask, open_ray
+from pipeline.schedule.feed import Feed
+from pipeline.store import RunFolder
+
+TEXT = (
+    "output: {}\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+    "settings: {{size: 48, steps: 3, scale_start: 0}}\ngrid: {{seed: [0, 1, 2, 3]}}\n"
+)
+MODULES = {"dask": "distributed", "ray": "ray"}
+
+
+def run(folder: Path, name: str, options: RunOptions) -> dict[str, tuple[str, np.ndarray]]:
+    """Key and pixels of every job of a run."""
+    (folder / "m.yaml").write_text(TEXT.format(name))
+    assert batch_manifest(folder / "m.yaml", Options("cpu", run=options), quiet=True) == 0
+    found = {}
+    for record in RunFolder(folder / name).records():
+        path = folder / name / record.output.path
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == record.output.sha256
+        found[record.name] = (record.key, np.asarray(Image.open(path)).astype(int))
+    return found
+
+
+@pytest.mark.parametrize(("engine", "workers"), [("dask", 2), ("ray", 1)])
+def test_a_cluster_makes_the_same_pictures(
+    engine: str, workers: int, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    pytest.importorskip(MODULES[engine], reason=f"pip install 'nst[{engine}]' to test it")
+    picture("c.png", 1)
+    picture("s.png", 2)
+    here = run(tmp_path, "here", RunOptions(engine="inline"))
+    there = run(tmp_path, "there", RunOptions(engine=engine, workers=workers))
+    assert here.keys() == there.keys()
+    for name, (key, pixels) in here.items():
+        assert there[name][0] == key
+        assert np.abs(there[name][1] - pixels).max() <= 1
+
+
+# --- clusters that are not there ------------------------------------------------------------------
+
+
+def refuse(*given: object, **more: object) -> None:
+    raise ConnectionError("refused")
+
+
+@pytest.mark.parametrize(
+    ("engine", "answer"), [("dask", "no Dask scheduler answers"), ("ray", "no Ray cluster answers")]
+)
+def test_a_cluster_that_is_not_there_is_told(
+    engine: str, answer: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = pytest.importorskip(MODULES[engine])
+    monkeypatch.setattr(module, {"dask": "Client", "ray": "init"}[engine], refuse)
+    with pytest.raises(EngineError, match=f"--address 127.0.0.1:1: {answer} .refused.*firewall"):
+        world([1]).run(engine=engine, address="127.0.0.1:1")
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_cluster_that_cannot_start_here_is_told_without_an_address(
+    engine: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = pytest.importorskip(MODULES[engine])
+    monkeypatch.setattr(module, {"dask": "LocalCluster", "ray": "init"}[engine], refuse)
+    with pytest.raises(EngineError, match=f"--engine {engine}: no .* starts on this machine"):
+        world([1]).run(engine=engine)
+
+
+def test_a_cluster_started_here_is_closed_when_nobody_can_reach_it(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    closed = []
+    cluster = contextlib.ExitStack()
+    cluster.callback(lambda: closed.append(True))
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **options: cluster)
+    monkeypatch.setattr(distributed, "Client", refuse)
+    with pytest.raises(EngineError):
+        world([1]).run(engine="dask")
+    assert closed == [True]
+
+
+# --- GPUs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("resources", "options"),
+    [([{}, {"GPU": 1}], {"resources": {"GPU": 1}}), ([{}, {"MEMORY": 9}], {})],
+)
+def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
+    resources: list[dict[str, int]],
+    options: dict[str, Any],
+    world: Callable[[list[int]], World],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    closed: list[str] = []
+
+    def connect(scheduler: str, timeout: float) -> SimpleNamespace:
+        workers = {str(i): {"resources": found} for i, found in enumerate(resources)}
+        info = {"workers": workers}
+        close = lambda: closed.append(scheduler)  # noqa: E731
+        return SimpleNamespace(scheduler_info=lambda: info, close=close)
+
+    monkeypatch.setattr(distributed, "Client", connect)
+    given = RunOptions(engine="dask", address="tcp://there:1")
+    with open_dask(world([1]).context(), fake_work, given) as engine:
+        assert isinstance(engine, ClusterEngine)
+        assert (engine.backend, engine.options, engine.lazy) == ("dask", options, True)
+        assert not closed
+    assert closed == ["tcp://there:1"]
+
+
+@pytest.mark.parametrize(("gpus", "options"), [(4, {"ray_remote_args": {"num_gpus": 1}}), (0, {})])
+def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
+    gpus: int,
+    options: dict[str, Any],
+    world: Callable[[list[int]], World],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray")
+    told: list[Any] = []
+    monkeypatch.setattr(ray, "init", lambda **given: told.append(given))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8, "GPU": gpus})
+    monkeypatch.setattr(ray, "shutdown", lambda: told.append("down"))
+    given = RunOptions(engine="ray", address="auto", workers=3)
+    with open_ray(world([1]).context(), fake_work, given) as engine:
+        assert isinstance(engine, ClusterEngine)
+        assert (engine.backend, engine.options, engine.lazy) == ("ray", options, False)
+    assert told[0]["address"] == "auto" and told[0]["num_cpus"] is None
+    assert told[1:] == ["down"]
+
+
+# --- lost batches ---------------------------------------------------------------------------------
+
+
+class FakeParallel:
+    """joblib's `Parallel`, in this process; dies with the tasks whose seeds are told."""
+
+    def __init__(self, dies: set[int]) -> None:
+        self.dies, self.calls = dies, 0
+
+    def __call__(self, **options: object) -> Callable[[Any], Any]:
+        self.calls += 1
+
+        def run(tasks: Any) -> Iterator[Any]:
+            for function, given, _ in tasks:
+                batch = given[-1]
+                if {job.settings.seed for job in batch.jobs} & self.dies:
+                    raise RuntimeError("a worker died\nin detail")
+                yield function(*given)
+
+        return run if options.get("return_as") else lambda tasks: list(run(tasks))
+
+
+@pytest.fixture
+def parallel(monkeypatch: pytest.MonkeyPatch) -> FakeParallel:
+    fake = FakeParallel({KILLED})
+    monkeypatch.setattr(joblib, "Parallel", fake)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda n: 2)
+    monkeypatch.setattr(joblib, "parallel_config", lambda *given, **more: contextlib.nullcontext())
+    return fake
+
+
+def ended(here: World, *, lazy: bool) -> dict[int, str]:
+    """Number of every batch of one job that ended, and why it was lost if it was."""
+    here.store.begin("", {})
+    batches = [Batch(i, (job,), scales_of(job)) for i, job in enumerate(here.plan.jobs())]
+    engine = ClusterEngine(here.context(), fake_work, "none", {}, lazy=lazy)
+    found = {e.batch.number: e.lost for e in engine.run(Feed(iter(batches))) if e.report or e.lost}
+    engine.kill()  # nothing of the cluster's is ended
+    return found
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_batches_that_a_cluster_lost_together_are_run_one_by_one(
+    lazy: bool, world: Callable[[list[int]], World], parallel: FakeParallel
+) -> None:
+    found = ended(world([1, 2, KILLED, 3]), lazy=lazy)
+    assert found == {0: "", 1: "", 2: "RuntimeError: a worker died", 3: ""}
+
+
+@pytest.mark.parametrize(("lazy", "calls"), [(True, 1), (False, 3)])
+def test_a_backend_that_wants_a_list_gets_four_batches_a_worker(
+    lazy: bool, calls: int, world: Callable[[list[int]], World], parallel: FakeParallel
+) -> None:
+    found = ended(world(list(range(20))), lazy=lazy)
+    assert found == dict.fromkeys(range(20), "") and parallel.calls == calls
+
+
+def test_an_error_that_says_nothing_is_named(
+    world: Callable[[list[int]], World], parallel: FakeParallel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: ClusterEngine, tasks: Iterator[Any]) -> Iterator[Any]:
+        list(tasks)
+        raise TimeoutError
+        yield
+
+    monkeypatch.setattr(ClusterEngine, "_results", die)
+    assert ended(world([1]), lazy=True) == {0: "TimeoutError: "}

@@ -1,0 +1,181 @@
+"""Processes of this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_work import SLOW, fake_work
+from joblib.externals.loky import process_executor
+from PIL import Image
+from worlds import World, until
+
+from pipeline.commands import Options, batch_manifest
+from pipeline.plan import Batch
+from pipeline.schedule import Patience, RunOptions, local
+from pipeline.schedule.engine import Ended
+from pipeline.store import RunFolder, SlotState
+
+
+def test_two_processes_make_the_same_pictures_as_one(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("c.png", 1)
+    picture("s.png", 2)
+    text = (
+        "output: {}\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+        "settings: {{size: 48, steps: 3, scale_start: 0}}\ngrid: {{seed: [0, 1, 2, 3]}}\n"
+    )
+    for name, options in (
+        ("one", Options("cpu", run=RunOptions(engine="inline"))),
+        ("two", Options("cpu,cpu")),
+    ):
+        (tmp_path / "m.yaml").write_text(text.format(name))
+        assert batch_manifest(tmp_path / "m.yaml", options, quiet=True) == 0
+    for path in sorted((tmp_path / "one/images").glob("*.png")):
+        pair = [np.asarray(Image.open(tmp_path / n / "images" / path.name)) for n in ("one", "two")]
+        assert np.abs(pair[0].astype(int) - pair[1].astype(int)).max() <= 1
+
+
+def test_workers_end_when_their_driver_is_killed(
+    tmp_path: Path, world: Callable[[list[int]], World]
+) -> None:
+    world([SLOW])  # its pictures
+    code = f"import pathlib, worlds; worlds.World(pathlib.Path({str(tmp_path)!r}), [{SLOW}]).run()"
+    root = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(root), str(root / "tests")])
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    live = RunFolder(tmp_path / "run").live
+    until(lambda: live.slot("0") is not None)
+    state = live.slot("0")
+    assert state is not None and state.pid != driver.pid
+    driver.kill()
+    driver.wait()
+    until(lambda: not is_alive(state.pid))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_worker_leaves_signals_to_its_driver_and_ends_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ignored: list[int] = []
+    ended, codes = threading.Event(), list[int]()
+    monkeypatch.setattr(process_executor, "_MAX_MEMORY_LEAK_SIZE", 1)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    parents = iter([7, 7, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(os, "_exit", lambda code: (codes.append(code), ended.set()))
+    local._begin_worker(7)
+    assert ended.wait(10) and codes == [1]
+    assert ignored == [signal.SIGINT, signal.SIGTERM]
+    assert sys.maxsize == process_executor._MAX_MEMORY_LEAK_SIZE
+
+
+# --- one slot -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(world: Callable[[list[int]], World]) -> local.LocalEngine:
+    """An engine whose slot has a batch, and no process."""
+    here = world([1])
+    here.store.begin("", {})
+    engine = local.LocalEngine(here.context(), fake_work, Patience(batch_s=50, stall_s=20))
+    slot = engine.slots[0]
+    slot.batch, slot.future, slot.began = Batch(0, (), ()), Future(), time.time() - 100
+    return engine
+
+
+def see(engine: local.LocalEngine, seconds_ago: float) -> None:
+    """The slot's worker was last seen then."""
+    state = SlotState(slot="0", time=time.time() - seconds_ago, pid=1)
+    engine.context.store.live.write_slot(state)
+
+
+def test_a_worker_may_take_its_time_to_start_but_not_for_ever(
+    engine: local.LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine._check_patience()
+    assert engine.slots[0].killed == ""
+    see(engine, 101)  # what an earlier batch wrote does not count
+    monkeypatch.setattr(local, "_START_S", 99.0)
+    engine._check_patience()
+    assert engine.slots[0].killed == "the worker did not start within 99 s"
+
+
+def test_a_batch_is_ended_when_its_worker_got_nowhere_or_its_time_is_over(
+    engine: local.LocalEngine,
+) -> None:
+    slot = engine.slots[0]
+    see(engine, 19)
+    engine._check_patience()
+    assert slot.killed == "" and slot.started > 0
+    see(engine, 21)
+    engine._check_patience()
+    assert slot.killed == "the worker got nowhere for 20 s (--stall)"
+    slot.killed, slot.started = "", time.time() - 51
+    see(engine, 1)
+    engine._check_patience()
+    assert slot.killed == "the batch took more than the 50 s of --timeout"
+
+
+def test_without_limits_a_worker_is_never_ended(engine: local.LocalEngine) -> None:
+    engine.patience = Patience(batch_s=0, stall_s=0)
+    engine.slots[0].began -= 10_000
+    engine._check_patience()
+    see(engine, 5_000)
+    engine.slots[0].started = time.time() - 9_000
+    engine._check_patience()
+    assert engine.slots[0].killed == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (OSError("no pipe"), "OSError: no pipe"),
+        (
+            process_executor.TerminatedWorkerError(
+                "... The exit codes of the workers are {SIGKILL(-9)}"
+            ),
+            "its worker process died with SIGKILL(-9), as when memory runs out",
+        ),
+        (
+            process_executor.TerminatedWorkerError("The exit codes of the workers are {EXIT(1)}"),
+            "its worker process died with EXIT(1)",
+        ),
+        (process_executor.BrokenProcessPool("broken"), "its worker process died"),
+    ],
+)
+def test_why_a_batch_was_lost_is_said(engine: local.LocalEngine, error: Any, lost: str) -> None:
+    slot = engine.slots[0]
+    batch, future = slot.batch, slot.future
+    assert batch is not None and future is not None
+    future.set_exception(error)
+    assert engine._end(slot) == Ended(batch, None, lost)
+    assert slot.future is None and slot.batch is None
+
+
+def test_a_worker_that_was_ended_is_lost_for_that_reason(engine: local.LocalEngine) -> None:
+    slot = engine.slots[0]
+    assert slot.future is not None
+    slot.kill("too slow")
+    slot.future.set_exception(process_executor.BrokenProcessPool("broken"))
+    assert engine._end(slot).lost == "too slow"

@@ -1,0 +1,34 @@
+"""Signals while a run works."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from pipeline.schedule.stopping import heard_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_stops_in_order_the_second_at_once(number: signal.Signals) -> None:
+    before, heard = signal.getsignal(number), list[str]()
+    with pytest.raises(KeyboardInterrupt), heard_signals(heard.append):
+        os.kill(os.getpid(), number)
+        assert heard == [number.name]
+        os.kill(os.getpid(), number)
+    assert heard == [number.name]
+    assert signal.getsignal(number) is before
+
+
+def test_in_a_helper_thread_signals_are_left_alone() -> None:
+    ran = []
+
+    def body() -> None:
+        with heard_signals(lambda name: None):
+            ran.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert ran == [before]

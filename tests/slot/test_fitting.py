@@ -1,0 +1,180 @@
+"""Fitting a batch into memory: what is taken at once, and what happens when it runs out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import WorkerError
+from pipeline.manifest import load_manifest
+from pipeline.method import Backbone, load_weights
+from pipeline.plan import Batch, Plan, scales_of
+from pipeline.slot import RunContext, run_batch, step_bytes
+from pipeline.slot.fitting import Fitting, is_out_of_memory
+from pipeline.slot.process import Process
+from pipeline.slot.seat import Seat
+from pipeline.store import RunFolder
+
+LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
+
+
+class Where:
+    """A batch of 4 jobs, a fresh process, and a device with as much memory as a test says."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, style_loss: str) -> None:
+        (folder / "m.yaml").write_text(
+            "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+            f"settings: {{size: 64, steps: 2, scale_start: 0, style_loss: {style_loss}}}\n"
+            "grid: {seed: [0, 1, 2, 3]}\n"
+        )
+        jobs = tuple(Plan(load_manifest(folder / "m.yaml"), lambda s: "", 1).jobs())
+        self.store = RunFolder(folder / "run")
+        self.store.begin("", {})
+        self.batch = Batch(0, jobs, scales_of(jobs[0]))
+        self.context = RunContext(self.store.path, folder / "cache", "lite", None, None)
+        self.process = Process()
+        self.network = Backbone(load_weights("lite"), LAYERS)
+        self.monkeypatch = monkeypatch
+
+    def fitting(self, device: str = "cpu", steps: float = 1e9) -> Fitting:
+        """On a device with memory for so many steps of one picture."""
+        each = step_bytes(self.network, self.batch.scales[-1].pixels)
+        self.monkeypatch.setattr("pipeline.slot.seat.budget", lambda device, slots: steps * each)
+        return Fitting(Seat(self.context, self.process, "0", device), self.network, self.batch)
+
+
+@pytest.fixture
+def where(
+    tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Where:  # fmt: skip
+    picture("c.png", 1, (64, 64))
+    picture("s.png", 2, (64, 64))
+    return Where(tmp_path, monkeypatch, getattr(request, "param", "gram"))
+
+
+def never() -> None:
+    raise AssertionError("nothing is measured on a CPU")
+
+
+@pytest.mark.parametrize(("steps", "together"), [(100, 4), (2.5, 2), (1.0, 1), (0.1, 1)])
+def test_as_many_go_together_as_memory_allows(where: Where, steps: float, together: int) -> None:
+    assert where.fitting(steps=steps).together(4, never) == together
+
+
+@pytest.mark.parametrize("where", ["sliced_wasserstein"], indirect=True)
+def test_sorted_projections_take_twice_as_much(where: Where) -> None:
+    assert where.fitting(steps=4.5).together(4, never) == 2
+
+
+def test_on_a_gpu_a_step_is_measured_once(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = step_bytes(where.network, where.batch.scales[-1].pixels)
+    calls: list[str] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1000)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 1000 + 2 * each)
+    fitting = where.fitting("cuda:0", steps=5)
+    assert fitting.together(4, lambda: calls.append("step")) == 2  # twice the count each
+    assert fitting.together(4, lambda: calls.append("step")) == 2
+    assert calls == ["step"]
+
+
+def test_a_picture_too_large_to_be_taken_whole_is_not_measured(where: Where) -> None:
+    assert where.fitting("cuda:0", steps=0.5).together(1, never) == 1
+
+
+def test_memory_that_ran_out_is_remembered_by_the_process(where: Where) -> None:
+    fitting = where.fitting()
+    fitting.shrink(4)
+    assert fitting.fits == 2
+    assert where.fitting().together(4, never) == 2
+    where.process.forget()
+    assert where.fitting().together(4, never) == 4
+
+
+def test_one_picture_goes_in_smaller_and_smaller_tiles(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emptied: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append("once"))
+    fitting = where.fitting("cuda:0")
+    scale = where.batch.scales[-1]
+    monkeypatch.setattr("pipeline.slot.fitting.SMALLEST_TILE", 16)
+    assert fitting.tile(scale) == 0
+    fitting.shrink(1)
+    assert fitting.tile(scale) == 32
+    fitting.shrink(1)
+    assert fitting.tile(scale) == 16
+    with pytest.raises(WorkerError, match="too little memory for one picture of 64 x 64 px"):
+        fitting.shrink(1)
+    assert len(emptied) == 3
+
+
+def test_where_not_even_the_smallest_tiles_fit_it_says_so(where: Where) -> None:
+    fitting = where.fitting(steps=0.01)
+    with pytest.raises(WorkerError, match="even in tiles; choose a smaller `size`"):
+        fitting.tile(where.batch.scales[-1])
+    with pytest.raises(WorkerError, match="too little memory"):
+        fitting.target_tile(where.network, 64, 64)
+    assert where.fitting().target_tile(where.network, 64, 64) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "runs_out"),
+    [
+        (torch.OutOfMemoryError("CUDA"), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("an illegal memory access was encountered"), False),
+    ],
+)
+def test_what_memory_that_ran_out_looks_like(error: Exception, runs_out: bool) -> None:
+    assert is_out_of_memory(error) is runs_out
+
+
+def test_a_batch_that_runs_out_is_done_in_parts(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory for 2 pictures at most: 4 do not go, 2 and 2 do."""
+    from pipeline.slot import loop
+
+    sizes: list[int] = []
+    real = loop.optimize
+
+    def optimize(network, jobs, *given, **more):  # type: ignore[no-untyped-def]
+        sizes.append(len(jobs))
+        if len(jobs) > 2:
+            raise torch.OutOfMemoryError("injected")
+        yield from real(network, jobs, *given, **more)
+
+    monkeypatch.setattr(loop, "optimize", optimize)
+    report = run_batch(where.context, 0, where.batch, where.process)
+    assert [outcome.status for outcome in report.outcomes] == ["done"] * 4
+    assert sizes == [4, 2, 2] and report.fits == 2
+
+
+def test_one_job_that_never_fits_fails_with_the_reason(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def optimize(*given, **more):  # type: ignore[no-untyped-def]
+        raise MemoryError
+        yield
+
+    monkeypatch.setattr("pipeline.slot.loop.optimize", optimize)
+    report = run_batch(where.context, 0, where.batch, where.process)
+    assert [outcome.status for outcome in report.outcomes] == ["failed"] * 4
+    assert "too little memory for one picture" in (report.outcomes[0].error or "")
+
+
+def test_another_error_of_the_runtime_is_not_taken_for_memory(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def optimize(*given, **more):  # type: ignore[no-untyped-def]
+        raise RuntimeError("an illegal memory access was encountered")
+        yield
+
+    monkeypatch.setattr("pipeline.slot.loop.optimize", optimize)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        run_batch(where.context, 0, where.batch, where.process)

@@ -1,0 +1,227 @@
+"""A batch in its slot: whose fault an error is, what is kept, what is read ahead."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from batches import INLINE, assert_whole, records
+
+from pipeline.commands import batch_manifest
+from pipeline.errors import RunFolderError
+from pipeline.manifest import load_manifest
+from pipeline.plan import Batch, Plan, scales_of
+from pipeline.slot import RunContext, forget_all, loop, run_batch
+from pipeline.slot.process import Process
+from pipeline.slot.seat import take_seat
+from pipeline.slot.session import Session
+from pipeline.store import RunFolder
+
+MANIFEST = """
+output: run
+content: content
+style: style
+backbone: lite
+settings: {size: 48, steps: 6, scale_start: 0}
+grid:
+  style_weight: [1e0, 1_0]
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    picture("content/a.png", 1)
+    picture("content/deep/b.jpg", 2)
+    picture("style/s.png", 3)
+    picture("style/t.png", 4)
+    path = tmp_path / "manifest.yaml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def test_a_job_that_diverges_fails_alone(manifest: Path) -> None:
+    text = MANIFEST.replace("scale_start: 0", "scale_start: 0, optimizer: lbfgs, loss: paper")
+    text = text.replace("loss: paper", "loss: paper, clamp: false, warmup: 0")
+    text = text.replace("style_weight: [1e0, 1_0]", "learning_rate: [1e-3, 100]")
+    manifest.write_text(text.replace("steps: 6", "steps: 60"))
+    assert batch_manifest(manifest, INLINE, quiet=True) == 1
+    run = manifest.parent / "run"
+    assert_whole(run, 4)
+    assert all("learning_rate-0.001" in name for name in records(run))
+    failures = [json.loads(line) for line in (run / "failures.jsonl").read_text().splitlines()]
+    assert {failure["type"] for failure in failures} == {"DivergedError"}
+
+
+def test_contents_are_read_while_the_batch_before_runs(manifest: Path) -> None:
+    """The second batch's picture is gone by the time it runs, and is not missed."""
+    folder = manifest.parent
+    loaded = load_manifest(manifest)
+    plan = Plan(loaded, lambda s: "", 1)
+    jobs = [job for job in plan.jobs() if job.style.label == "s"][::2]
+    assert [job.content.path.name for job in jobs] == ["a.png", "b.jpg"]
+    store = RunFolder(folder / "run")
+    store.begin("", {})
+    context = RunContext(store.path, folder / "cache", "lite", None, None)
+    first, second = (Batch(i, (job,), scales_of(job)) for i, job in enumerate(jobs))
+    forget_all()
+    assert run_batch(context, 0, first.followed_by(second)).outcomes[0].status == "done"
+    (folder / "content/deep/b.jpg").unlink()
+    assert run_batch(context, 0, second).outcomes[0].status == "done"
+    again = Batch(2, (jobs[1],), second.scales)
+    assert "no such file" in (run_batch(context, 0, again).outcomes[0].error or "")
+
+
+def test_where_torch_cannot_compile_it_says_so_and_goes_on(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails:
+        """A compiled network whose code fails an assertion when it is run."""
+
+        def __init__(self, network: object) -> None:
+            self.network = network
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.network, name)
+
+        def __call__(self, images: object) -> object:
+            raise AssertionError("assert_size_stride\nand more")
+
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: Fails(network))
+    options = dataclasses.replace(INLINE, compiles=True)
+    assert batch_manifest(manifest, options, quiet=True, with_report=False) == 0
+    for record in records(manifest.parent / "run").values():
+        assert record["warnings"] == [
+            "not compiled, torch could not: AssertionError: assert_size_stride"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("precision: tf32", "precision tf32 is a GPU's; on cpu choose auto, bf16 or fp32"),
+        ("style_layers: [conv5_4]", "backbone lite"),
+    ],
+)
+def test_an_error_of_a_whole_batch_is_each_jobs_own_once(
+    settings: str, message: str, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = MANIFEST.replace("scale_start: 0", f"scale_start: 0, {settings}")
+    manifest.write_text(text.replace("size: 48", "size: 96"))
+    assert batch_manifest(manifest, INLINE, quiet=True) == 1
+    run = manifest.parent / "run"
+    lines = [json.loads(line) for line in (run / "failures.jsonl").read_text().splitlines()]
+    assert len(lines) == len({line["name"] for line in lines}) == 8
+    assert all(message in line["error"] for line in lines)
+    summary = json.loads((run / "run.json").read_text())
+    assert (summary["failed"], summary["retries"]) == (8, 0)
+    printed = capsys.readouterr().err
+    assert message in printed and "NameError" not in printed and "trying again" not in printed
+
+
+def test_what_a_stopped_run_still_gives_its_slots_is_not_run(manifest: Path) -> None:
+    jobs = tuple(Plan(load_manifest(manifest), lambda s: "", 1).jobs())[:2]
+    store = RunFolder(manifest.parent / "run")
+    store.begin("", {})
+    store.live.ask_to_stop()
+    context = RunContext(store.path, manifest.parent / "cache", "lite", None, None)
+    report = run_batch(context, 0, Batch(0, jobs, scales_of(jobs[0])))
+    assert [outcome.status for outcome in report.outcomes] == ["stopped", "stopped"]
+
+
+def one_job(manifest: Path, **settings: object) -> tuple[RunContext, Batch]:
+    """A batch of the manifest's first job, with settings of its own."""
+    job = next(Plan(load_manifest(manifest), lambda s: "", 1).jobs())
+    job = dataclasses.replace(job, settings=job.settings.model_copy(update=settings))
+    store = RunFolder(manifest.parent / "run")
+    store.begin("", {})
+    context = RunContext(store.path, manifest.parent / "cache", "lite", None, None, threads=1)
+    return context, Batch(0, (job,), scales_of(job))
+
+
+def test_a_run_that_is_to_stop_stops_at_the_next_step(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, batch = one_job(manifest, steps=50)
+    monkeypatch.setattr("pipeline.slot.way._NEWS_EVERY_S", 0.0)
+    real = loop.optimize
+
+    def optimize(*given, **more):  # type: ignore[no-untyped-def]
+        for step in real(*given, **more):
+            if step.number == 3:
+                context.store.live.ask_to_stop()
+            yield step
+
+    monkeypatch.setattr(loop, "optimize", optimize)
+    (outcome,) = run_batch(context, 0, batch).outcomes
+    assert outcome.status == "stopped" and not list(context.store.images.rglob("*"))
+
+
+def test_what_cannot_be_written_fails_its_job(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: object) -> None:
+        raise RunFolderError("no rights")
+
+    context, batch = one_job(manifest)
+    monkeypatch.setattr("pipeline.slot.session.write_result", fails)
+    (outcome,) = run_batch(context, 0, batch).outcomes
+    assert (outcome.status, outcome.error) == ("failed", "no rights")
+
+
+def test_a_job_that_diverged_is_made_again_with_a_smaller_step(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, batch = one_job(manifest, animation="gif", steps=4)
+    rates: list[float] = []
+    real = loop.optimize
+
+    def optimize(network, jobs, *given, **more):  # type: ignore[no-untyped-def]
+        rates.append(jobs[0].learning_rate)
+        for step in real(network, jobs, *given, **more):
+            if len(rates) == 1:
+                step.losses.total.fill_(float("nan"))
+            yield step
+
+    monkeypatch.setattr(loop, "optimize", optimize)
+    (outcome,) = run_batch(context, 0, batch).outcomes
+    assert outcome.status == "done" and rates == [0.05, 0.0125]
+    (record,) = context.store.records()
+    assert record.warnings == [
+        "the loss became NaN or infinite; made again with learning_rate 0.0125"
+    ]
+    assert all(point["total"] > 0 for point in record.losses)
+
+
+def test_memory_that_runs_out_while_compiled_is_no_fault_of_the_compiler(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, batch = one_job(manifest)
+
+    def optimize(*given, **more):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("injected")
+        yield
+
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: network)
+    monkeypatch.setattr(loop, "optimize", optimize)
+    process = Process()
+    context = dataclasses.replace(context, compiles=True)
+    (outcome,) = run_batch(context, 0, batch, process).outcomes
+    assert "too little memory" in (outcome.error or "") and not process.not_compiled
+
+
+def test_one_step_leaves_nothing_behind(manifest: Path) -> None:
+    context, batch = one_job(manifest)
+    with ThreadPoolExecutor(1) as pool:
+        session = Session(take_seat(context, 0, Process()), batch, pool)
+        (prepared,) = session._prepare_all()
+        session.loop.one_step(prepared)
+    assert not list(context.store.images.rglob("*.png"))
+
+
+def test_a_first_picture_that_is_gone_fails_the_jobs_that_begin_with_it(manifest: Path) -> None:
+    context, batch = one_job(manifest, init=str(manifest.parent / "gone.png"))
+    (outcome,) = run_batch(context, 0, batch).outcomes
+    assert outcome.status == "failed" and "gone.png: no such file" in (outcome.error or "")

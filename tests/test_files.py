@@ -1,0 +1,40 @@
+"""Files written once and whole."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DiskFullError, RunFolderError
+from pipeline.files import write_atomic
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        write_atomic(tmp_path / "taken", b"data")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_no_space_is_told_from_no_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+
+    def full(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFullError, match="make room"):
+        write_atomic(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_folders_are_made_and_rights_are_those_of_any_file(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "deep/a", b"data", tmp_path / "temporary")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "deep/a").read_bytes() == b"data"
+    assert (tmp_path / "deep/a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert not list((tmp_path / "temporary").iterdir())
