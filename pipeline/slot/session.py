@@ -142,35 +142,35 @@ class Session:
         What was optimized is encoded and written in threads while the next part is optimized.
         """
         while ready:
-            limit = self.fitting.together(len(ready), partial(self.loop.one_step, ready[0]))
-            size = len(ready) // math.ceil(len(ready) / limit)
-            self._run_together(ready[:size])
-            ready = ready[size:]
+            ready = ready[self._run_some(ready) :]
 
-    def _run_together(self, part: Sequence[Prepared]) -> None:
-        """One run of the step loop; out of memory it is done again, smaller."""
+    def _run_some(self, ready: Sequence[Prepared]) -> int:
+        """One run of the step loop: how many it settled; 0 if memory ran out, for fewer next."""
+        part = ready  # all are at stake while it is measured how many fit
         try:
+            limit = self.fitting.together(len(ready), partial(self.loop.one_step, ready[0]))
+            part = ready[: len(ready) // math.ceil(len(ready) / limit)]
             results = self.loop.run(part)
         except Stopped:
             self.ended += [Outcome(p.job.name, p.job.key, "stopped") for p in part]
-            return
+            return len(part)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
         except NstError as error:
             self._fail(part, error)
-            return
+            return len(part)
         else:
             for prepared, result in zip(part, results, strict=True):
                 self._finish(prepared, result, len(part))
-            return
+            return len(part)
         # Outside of the handler, so that the error no longer holds on to the batch's tensors.
         try:
             self.fitting.shrink(len(part))
         except NstError as error:
             self._fail(part, error)
-        else:
-            self._run_ready(part)
+            return len(part)
+        return 0
 
     def _fail(self, part: Sequence[Prepared], error: NstError) -> None:
         self.ended += [failed(p.job, error) for p in part]

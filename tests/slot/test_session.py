@@ -15,6 +15,7 @@ from pipeline.errors import RunFolderError
 from pipeline.manifest import load_manifest
 from pipeline.plan import Batch, Plan, scales_of
 from pipeline.slot import RunContext, forget_all, loop, run_batch
+from pipeline.slot.fitting import Fitting
 from pipeline.slot.process import Process
 from pipeline.slot.seat import take_seat
 from pipeline.slot.session import Session
@@ -210,6 +211,53 @@ def test_memory_that_runs_out_while_compiled_is_no_fault_of_the_compiler(
     context = dataclasses.replace(context, compiles=True)
     (outcome,) = run_batch(context, 0, batch, process).outcomes
     assert "too little memory" in (outcome.error or "") and not process.not_compiled
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: before the first part, one step of one picture is taken to measure it."""
+
+    def factor(fitting: Fitting, one_step: Callable[[], None]) -> float:
+        one_step()
+        return 1.0
+
+    monkeypatch.setattr(Fitting, "_factor", factor)
+
+
+def test_memory_that_runs_out_while_it_is_measured_makes_tiles_of_one_picture(
+    manifest: Path, measured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, batch = one_job(manifest, size=600, steps=2)
+    process, optimize = Process(), loop.optimize
+
+    def until_tiled(*given, **more):  # type: ignore[no-untyped-def]
+        if not process.tiles:
+            raise torch.OutOfMemoryError("injected")
+        return optimize(*given, **more)
+
+    monkeypatch.setattr(loop, "optimize", until_tiled)
+    (outcome,) = run_batch(context, 0, batch, process).outcomes
+    assert (outcome.status, outcome.error) == ("done", None) and len(process.tiles) == 1
+
+
+def test_memory_that_runs_out_while_it_is_measured_halves_a_batch(
+    manifest: Path, measured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, batch = one_job(manifest)
+    planned = Plan(load_manifest(manifest), lambda s: "", 1).jobs()
+    jobs = tuple(job for job in planned if scales_of(job) == batch.scales)
+    assert len(jobs) > 1
+    optimize, failures = loop.optimize, [torch.OutOfMemoryError("injected")]
+
+    def once(*given, **more):  # type: ignore[no-untyped-def]
+        if failures:
+            raise failures.pop()
+        return optimize(*given, **more)
+
+    monkeypatch.setattr(loop, "optimize", once)
+    report = run_batch(context, 0, dataclasses.replace(batch, jobs=jobs), Process())
+    assert [outcome.status for outcome in report.outcomes] == ["done"] * len(jobs)
+    assert report.fits == len(jobs) // 2 and not failures
 
 
 def test_one_step_leaves_nothing_behind(manifest: Path) -> None:
