@@ -10,7 +10,8 @@ must not load torch.
 - `table.py`: every setting, one table; `fields.py`, `presets.py`, `settings.py`: types, presets,
   a job's settings; `old_names.py`
 - `check.py`: settings and grid; `consistency.py`: what has to go together
-- `pictures.py`, `styles.py`, `masks.py`: files, blends and regions, masks
+- `paths.py`: what paths mean; `pictures.py`, `styles.py`, `masks.py`: files, blends and regions,
+  masks
 - `pairs.py`, `maps.py`: explicit pairs; maps of them as files
 - `model.py`: what comes out
 - `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests

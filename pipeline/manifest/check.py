@@ -14,14 +14,17 @@ from pydantic import ValidationError
 from pipeline.manifest.document import Document, Position
 from pipeline.manifest.explain import explain, nearest, shown
 from pipeline.manifest.presets import PRESETS
-from pipeline.manifest.settings import Settings
+from pipeline.manifest.settings import Settings, both_names
 
 
 def settings_problems(values: Mapping[str, Any]) -> list[tuple[Position, str]]:
     """What is wrong with settings, as (position, message); empty when all is right."""
     problems: list[tuple[Position, str]] = []
+    twice = both_names(values)
+    if twice:
+        return [((twice[0],), twice[1])]
     preset = values.get("preset", "default")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         names = list(PRESETS)
         return [
             (

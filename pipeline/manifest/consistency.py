@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest.document import Position
 from pipeline.manifest.model import Pair, Style
+from pipeline.manifest.paths import is_file, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.schema import Sample
 from pipeline.manifest.settings import Settings
@@ -91,7 +92,7 @@ def init_problem(base: Path, value: Any) -> str:
     if value in INITS:
         return ""
     try:
-        check_header(base / Path(str(value)).expanduser())
+        check_header(path_in(base, str(value)))
     except ImageError as error:
         return f"neither {', '.join(INITS)} nor a picture: {error}"
     return ""
@@ -102,7 +103,7 @@ def check_weights(reading: Reading) -> Path | None:
     named = reading.file.backbone.weights
     if not named:
         return None
-    weights = reading.base / named
-    if not weights.is_file():
+    weights = path_in(reading.base, named)
+    if not is_file(weights):
         reading.document.report(("backbone", "weights"), f"{weights}: no such weight file")
     return weights

@@ -70,7 +70,7 @@ def _steps(value: object) -> object:
 
 
 def _one_count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or int(value) != value:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1 != 0:
         raise ValueError("must be a whole number, or a list of them")
     if not 1 <= value <= 1_000_000:
         raise ValueError("must be at least 1" if value < 1 else "must be at most 1,000,000")

@@ -16,6 +16,7 @@ from pipeline.manifest.masks import add_masks, without_masks, without_style_mask
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
+from pipeline.manifest.paths import path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
 from pipeline.manifest.structure import check_structure
@@ -83,7 +84,7 @@ def _manifest(
     return Manifest(
         path=document.path,
         text=document.text,
-        output=(base / Path(file.output.path).expanduser()).resolve(),
+        output=path_in(base, file.output.path).resolve(),
         contents=tuple(reading.contents.items),
         styles=tuple(reading.styles.items),
         pairing=file.pairing,

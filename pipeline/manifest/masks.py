@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.manifest.paths import is_file, path_in
 from pipeline.manifest.reading import Gathered, Reading
 
 
 def mask_of(path: Path, pattern: str) -> Path:
     """Where a picture's mask lies."""
     named = pattern.replace("{stem}", path.stem).replace("{name}", path.name)
-    return path.parent / Path(named.replace("{suffix}", path.suffix)).expanduser()
+    return path_in(path.parent, named.replace("{suffix}", path.suffix))
 
 
 def without_masks(contents: Gathered, pattern: str) -> None:
@@ -40,7 +41,7 @@ def add_masks(reading: Reading) -> None:
         picture if picture.mask else replace(picture, mask=mask_of(picture.path, masks.content))
         for picture in contents.items
     ]
-    missing = [p.mask for p in contents.items if not p.mask.is_file()]
+    missing = [p.mask for p in contents.items if not is_file(p.mask)]
     if masks.style is not None:
         pattern = masks.style
         styles.items = [
@@ -49,7 +50,7 @@ def add_masks(reading: Reading) -> None:
             else replace(style, masks=tuple(mask_of(path, pattern) for path, _ in style.parts))
             for style in styles.items
         ]
-        missing += [m for s in styles.items for m in s.masks if not m.is_file()]
+        missing += [m for s in styles.items for m in s.masks if not is_file(m)]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         names = ", ".join(map(str, missing[:3]))

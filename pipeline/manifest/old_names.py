@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.manifest.document import Document, Position
-from pipeline.manifest.settings import OLD_NAMES, with_new_names
+from pipeline.manifest.settings import OLD_NAMES, both_names, with_new_names
 
 Spelled = dict[str, str]
 
@@ -41,10 +41,12 @@ def _rename(document: Document, holder: dict[str, Any], position: Position) -> S
     for new, old in used.items():
         warn_of_old_name(document, document.at(document.line_of((*position, old)), ""), old)
         _move_lines(document, (*position, old), (*position, new))
-    try:
-        holder[key] = with_new_names(values)
-    except ValueError as error:
-        document.report(position, str(error))
+    twice = both_names(values)
+    if twice:
+        document.report((*position, twice[0]), twice[1])
+        # Without the old names, so that nothing more is said of them.
+        values = {name: value for name, value in values.items() if name not in OLD_NAMES}
+    holder[key] = with_new_names(values)
     return used
 
 

@@ -21,7 +21,8 @@ from pipeline.manifest.explain import explain, is_of_the_form_meant
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.old_names import renamed_row
-from pipeline.manifest.pictures import find_pictures, nearby
+from pipeline.manifest.paths import is_file, nearby, path_in
+from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_init_path
 from pipeline.manifest.schema import Blend, PairEntry
 from pipeline.manifest.settings import Settings
@@ -39,7 +40,7 @@ class Row:
 
 def map_rows(reading: Reading, name: str) -> list[Row]:
     """The rows of the map that `pairs` names; what is wrong with them is reported."""
-    path = reading.base / Path(name).expanduser()
+    path = path_in(reading.base, name)
     rows: list[Row] = []
     try:
         for at, values in read_map(path, parse_value):
@@ -127,8 +128,8 @@ def _contents_of(row: Row) -> list[Picture]:
     if entry.label is not None:
         found = [replace(picture, label=entry.label) for picture in found]
     if entry.mask is not None:
-        mask = row.base / Path(entry.mask).expanduser()
-        if not mask.is_file():
+        mask = path_in(row.base, entry.mask)
+        if not is_file(mask):
             row.report(("mask",), f"{entry.mask}: no such file" + nearby(mask))
         found = [replace(picture, mask=mask) for picture in found]
     return found

@@ -7,6 +7,7 @@ option that has no place in a manifest. Runs nothing and reads no picture.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,9 @@ def _number(text: str) -> float | int:
     try:
         value = float(text)
     except ValueError:
-        raise ManifestError([f"{text!r} is no number"]) from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise ManifestError([f"{text!r} is no number"])
     return int(value) if value.is_integer() and "e" not in text.lower() else value
 
 

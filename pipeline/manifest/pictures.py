@@ -5,14 +5,14 @@ In: a pattern. Out: pictures with labels; what cannot be found is reported.
 
 from __future__ import annotations
 
-import difflib
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import ImageError
 from pipeline.manifest.document import Report
 from pipeline.manifest.model import Picture
+from pipeline.manifest.paths import is_file, is_folder, nearby, path_in
 from pipeline.pictures import check_header, is_image_name
 
 
@@ -24,20 +24,23 @@ def find_pictures(
     Args:
         folders: the folder or the glob's root is added.
     """
-    expanded = Path(pattern).expanduser()
-    whole = base / expanded
-    if whole.is_dir():
-        root = whole
-        found = sorted(p for p in root.rglob("*") if p.is_file() and is_image_name(p))
-    elif whole.is_file():
+    whole = path_in(base, pattern)
+    names: Iterable[Path]
+    if is_folder(whole):
+        root, names = whole, whole.rglob("*")
+    elif is_file(whole):
         yield from one_file(report, whole)
         return
     elif glob.has_magic(pattern):
-        root = _glob_root(whole)
-        names = glob.iglob(str(whole), recursive=True)
-        found = sorted({Path(n) for n in names if is_image_name(Path(n)) and Path(n).is_file()})
+        root, names = _glob_root(whole), map(Path, glob.iglob(str(whole), recursive=True))
     else:
         report((), f"{pattern}: no such file or folder" + nearby(whole))
+        return
+    try:
+        found = sorted({path for path in names if is_image_name(path) and path.is_file()})
+    except OSError as error:
+        where = error.filename or root
+        report((), f"{where}: cannot be read ({error.strerror}); check the rights")
         return
     if not found:
         report((), f"{pattern}: no picture there; check the pattern")
@@ -62,10 +65,3 @@ def _glob_root(pattern: Path) -> Path:
     parts = pattern.parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:fixed])
-
-
-def nearby(path: Path) -> str:
-    """`; did you mean 'x'?` for the nearest name in the path's folder, or what to do else."""
-    names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else "; check the path"

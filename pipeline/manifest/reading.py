@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.manifest.document import Document, Report, report_at
 from pipeline.manifest.model import Picture, Style
+from pipeline.manifest.paths import path_in
 from pipeline.manifest.schema import Blend, ManifestFile
 from pipeline.manifest.table import INITS
 
@@ -76,7 +77,7 @@ class Reading:
 
 def init_path(base: Path, value: Any) -> Any:
     """What `init` stands for: a word of `INITS`, or a picture's file."""
-    return value if value in INITS else str(base / Path(str(value)).expanduser())
+    return value if value in INITS else str(path_in(base, str(value)))
 
 
 def with_init_path(base: Path, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,14 @@ OLD_NAMES = {"optimiser": "optimizer", "normalised": "normalized"}
 _NAMES_IN_KEYS = {new: old for old, new in OLD_NAMES.items()}
 
 
+def both_names(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The old name of a setting that stands there under both, and what is said of it; or None."""
+    for old, new in OLD_NAMES.items():
+        if old in values and new in values:
+            return old, f"{old} and {new} are one setting; leave one out"
+    return None
+
+
 def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same settings, old names replaced by today's.
 
@@ -31,9 +39,9 @@ def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
     >>> with_new_names({"optimiser": "lbfgs", "seed": 1})
     {'optimizer': 'lbfgs', 'seed': 1}
     """
-    both = [old for old, new in OLD_NAMES.items() if old in values and new in values]
-    if both:
-        raise ValueError(f"{both[0]} and {OLD_NAMES[both[0]]} are one setting; leave one out")
+    twice = both_names(values)
+    if twice:
+        raise ValueError(twice[1])
     return {OLD_NAMES.get(name, name): value for name, value in values.items()}
 
 

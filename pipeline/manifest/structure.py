@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from pipeline.manifest.document import Document, Position
 from pipeline.manifest.explain import explain, is_of_the_form_meant
@@ -41,21 +39,16 @@ def _invalid(key: str, value: object) -> bool:
     return False
 
 
+# What pydantic calls members of a union in locations, beside those with brackets.
+_UNION_MEMBERS = ("str", "Blend", "Masks", "Sample", "literal")
+
+
 def _document_position(location: Sequence[str | int], document: Document) -> Position:
     """Pydantic's location without the names of union members, which are not in the file."""
     position: Position = ()
     for part in location:
-        candidate = (*position, part)
-        if candidate in document.lines or (isinstance(part, str) and "[" not in part and part):
-            if candidate not in document.lines and part in (
-                "str",
-                "Blend",
-                "Masks",
-                "Sample",
-                "literal",
-            ):
-                continue
-            if isinstance(part, str) and part.startswith(("literal", "function", "constrained")):
-                continue
-            position = candidate
+        written = (*position, part) in document.lines
+        missing = isinstance(part, str) and part and "[" not in part and part not in _UNION_MEMBERS
+        if written or missing:
+            position = (*position, part)
     return position

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipeline.manifest.document import Position, Report
 from pipeline.manifest.model import Style
-from pipeline.manifest.pictures import nearby, one_file
+from pipeline.manifest.paths import is_file, nearby, path_in
+from pipeline.manifest.pictures import one_file
 from pipeline.manifest.schema import Blend
 from pipeline.pictures import region_name
 
@@ -44,8 +45,8 @@ def _by_regions(report: Report, base: Path, entry: Blend) -> Style:
 
 
 def _part_file(report: Report, position: Position, base: Path, name: str) -> Iterator[Path]:
-    path = base / Path(name).expanduser()
-    if not path.is_file():
+    path = path_in(base, name)
+    if not is_file(path):
         report(position, f"{name}: no such file" + nearby(path))
         return
     for picture in one_file(lambda below, message: report((*position, *below), message), path):

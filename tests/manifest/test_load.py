@@ -27,6 +27,9 @@ BROKEN = [
     ("grid: {seed: 3}", ":5: grid.seed: 3: a list is needed"),
     ("grid: {style_weight: [1000, 1e3]}", "stands twice"),
     ("grid: {sed: [1]}", "did you mean 'seed'?"),
+    ("grid: {seed: [1, -1]}", ":5: grid.seed[1]: -1: must be at least 0"),
+    ("settings: {seed: \x01}", "not YAML: "),
+    ("settings: &a {seed: *a}", ":5: an alias that contains itself"),
     ("output: again", "key 'output' stands twice, first in line 1"),
     ("pairs: [[a.png, nowhere.png]]", ":5: pairs[0][1]: nowhere.png: no such file"),
     ("pairs: [{content: a.png, style: no.png}]", ":5: pairs[0].style: no.png: no such file"),
@@ -223,3 +226,83 @@ def test_a_manifest_that_cannot_be_read_is_said(folder: Path) -> None:
 def test_a_value_that_is_no_yaml_is_said() -> None:
     with pytest.raises(ManifestError, match="not a value as in YAML"):
         parse_value("[1")
+
+
+def test_values_of_other_settings_are_checked_beside_a_wrong_one(folder: Path) -> None:
+    text = "settings: {preset: nowhere}\ngrid: {size: [64, 640x480]}\n"
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD + text)
+    assert [p for p in caught.value.problems if "fit: exact" in p] == [
+        f"{folder}/m.yaml:6: grid: size 640x480 with fit long does not go; fit: exact is needed"
+    ]
+
+
+def test_a_backbone_has_the_weight_file_that_is_named(folder: Path) -> None:
+    (folder / "own.safetensors").write_bytes(b"")
+    own = GOOD.replace("backbone: lite", "backbone: {name: lite, weights: own.safetensors}")
+    assert load(folder, own).weights == folder / "own.safetensors"
+
+
+def test_blends_of_settings_have_the_styles_number_of_weights(folder: Path) -> None:
+    blend = "style: [{name: mix, blend: {a.png: 1, s.png: 1}}]"
+    good = GOOD.replace("style: s.png", blend)
+    assert load(folder, good + "settings: {blend: [1, 2]}\n").settings["blend"] == [1, 2]
+    with pytest.raises(ManifestError, match=r"settings.blend: 3 weights, but style mix has 2 pic"):
+        load(folder, good + "settings: {blend: [1, 2, 3]}\n")
+
+
+def test_weights_are_shared_out(folder: Path) -> None:
+    text = GOOD.replace("style: s.png", "style: [{name: mix, blend: {a.png: 1, s.png: 1}}]")
+    (style,) = load(folder, text).styles
+    assert style.weighted(None) is style
+    assert [share for _, share in style.weighted((1, 3)).parts] == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("key", ["functions", "literal", "constrained_size", "Blend"])
+def test_any_unknown_key_is_said_to_be_one(folder: Path, key: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(folder, GOOD + f"{key}: 1\n")
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{folder}/m.yaml:5: {key}: unknown key; ")
+
+
+@pytest.mark.parametrize("preset", ["[1]", "{a: 1}", "3"])
+@pytest.mark.parametrize("place", ["settings: {preset: %s}", "grid: {preset: [%s]}"])
+def test_a_preset_of_any_kind_that_is_none_is_said(folder: Path, place: str, preset: str) -> None:
+    with pytest.raises(ManifestError, match="is not a preset; known are default, preview"):
+        load(folder, GOOD + place % preset + "\n")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 300])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "output: run\ncontent: {}\nstyle: s.png\n",
+        "output: run\ncontent: a.png\nstyle: [{{name: x, blend: {{{}: 1}}}}]\n",
+        "output: run\ncontent: a.png\nstyle: s.png\nmasks: {{content: {}}}\n",
+        "output: run\ncontent: a.png\nstyle: s.png\nsettings: {{init: {}}}\n",
+        "output: run\ncontent: a.png\nstyle: s.png\nbackbone: {{name: lite, weights: {}}}\n",
+        "output: run\npairs: [{{content: a.png, style: s.png, mask: {}}}]\n",
+        "output: run\npairs: {}.csv\n",
+    ],
+)
+def test_a_path_that_no_file_can_have_is_said(folder: Path, text: str, path: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(folder, text.format(path))
+    assert path in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", [".", "'*.png'"])
+def test_pictures_that_may_not_be_looked_at_are_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    allowed = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if path.name == "s.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    with pytest.raises(ManifestError, match=r":2: content\[0\]: .*s.png: cannot be read \(Perm"):
+        load(folder, f"output: run\ncontent: {pattern}\nstyle: a.png\n")

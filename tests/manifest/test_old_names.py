@@ -42,9 +42,30 @@ def test_settings_take_old_names() -> None:
     )
 
 
-def test_both_names_at_once_are_refused(load: Load) -> None:
-    with pytest.raises(ManifestError, match=r"m.yaml:5: .*optimiser and optimizer are one setting"):
-        load("settings: {optimiser: adam, optimizer: lbfgs}\n")
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("settings:\n  optimiser: adam\n  optimizer: lbfgs\n", "6: settings.optimiser"),
+        ("grid:\n  optimizer: [lbfgs]\n  optimiser: [adam]\n", "7: grid.optimiser"),
+        (
+            "pairs: [{content: c.ppm, style: s.ppm, settings: {optimiser: adam, optimizer: adam}}]",
+            "5: pairs[0].settings.optimiser",
+        ),
+    ],
+)
+def test_both_names_at_once_are_one_problem(load: Load, text: str, where: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(text)
+    (problem,) = caught.value.problems
+    assert problem.endswith(f":{where}: optimiser and optimizer are one setting; leave one out")
+
+
+def test_both_names_on_the_command_line_are_one_problem() -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse_settings(["optimiser=adam", "optimizer=lbfgs"])
+    assert caught.value.problems == [
+        "--set optimiser: optimiser and optimizer are one setting; leave one out"
+    ]
 
 
 @pytest.mark.parametrize("place", ["settings: {%s}", "grid: {%s}"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, RunFolderError
 from pipeline.manifest import Manifest, load_manifest, write_map
 from pipeline.plan import Plan
 
@@ -120,3 +120,9 @@ def test_a_named_file_that_is_no_picture_is_said(folder: Path) -> None:
     (folder / "map.csv").write_text("content,style\nnotes.txt,s/a.png\n")
     with pytest.raises(ManifestError, match=r"map.csv:2: content: .*notes.txt: not a picture"):
         load(folder, "map.csv")
+
+
+def test_a_map_that_cannot_be_written_is_said(folder: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"map.csv: cannot be written"):
+        write_map(folder / "map.csv", [], folder / "nowhere")
+    assert not (folder / "map.csv").exists()

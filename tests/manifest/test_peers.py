@@ -128,6 +128,8 @@ def test_the_readme_has_every_option() -> None:
         ("neural-style", "-content_layers relu9_1", "'relu9_1' is no layer such as relu4_2"),
         ("neural-style", "-optimizer sgd", "'sgd' is none of lbfgs, adam"),
         ("neural-style", "-num_iterations many", "'many' is no number"),
+        ("neural-style", "-num_iterations inf", "'inf' is no number"),
+        ("style-transfer-pytorch", "a.jpg b.jpg -i nan", "'nan' is no number"),
         ("neural-style", "-sede 1", "-sede: unknown option; did you mean -seed?"),
         ("neural-style", "-zzzz 1", "-zzzz: unknown option"),
         ("neural-style", "-seed", "-seed: needs a value"),
@@ -173,3 +175,10 @@ def test_options_of_the_newer_tool_become_settings() -> None:
     assert data["settings"]["steps"] == [200, 100]
     assert (data["settings"]["pooling"], data["settings"]["pooling_scale"]) == ("l2", 1.56)
     assert data["style"] == [{"name": "blend", "blend": {"s.jpg": 1.0, "t.jpg": 3.0}}]
+
+
+def test_a_weight_file_that_is_read_is_taken_and_an_empty_picture_is_not() -> None:
+    words = ["-model_file", "models/own.pth", "-init_image", ""]
+    data = yaml.safe_load(import_command("neural-style", words))
+    assert data["backbone"] == {"name": "vgg19", "weights": "models/own.pth"}
+    assert "init" not in data["settings"]
