@@ -2,10 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from worlds import World
 
-from pipeline.plan import Batch, Job, pack
+from pipeline.errors import ImageError, NstError
+from pipeline.plan import Batch, Job, pack, scales_of
 
 
 def packed(jobs: list[Job], limit: int, slots: int) -> list[Batch]:
@@ -43,3 +46,52 @@ def test_packing_is_lazy(world: Callable[[list[int]], World]) -> None:
     stream = iter(jobs)
     next(pack(stream, lambda w, h: 4, lambda job, error: None, 2))
     assert 1500 < len(list(stream)) < 2000
+
+
+def test_a_group_that_is_not_emptied_waits_on(world: Callable[[list[int]], World]) -> None:
+    jobs = list(world(list(range(300))).plan.jobs())
+    batches = packed(jobs, 200, 1)
+    assert [len(b.jobs) for b in batches] == [150, 150]
+    stream = [len(b.jobs) for b in packed([*jobs, *jobs], 200, 1)]
+    assert stream[0] == 200 and sum(stream) == 600
+
+
+def test_a_full_group_leaves_nobody_waiting(world: Callable[[list[int]], World]) -> None:
+    jobs = list(world(list(range(257))).plan.jobs())
+    assert [len(b.jobs) for b in packed(jobs, 1, 1)] == [1] * 257
+
+
+def test_jobs_that_share_nothing_leave_one_by_one(world: Callable[[list[int]], World]) -> None:
+    jobs = [
+        dataclasses.replace(
+            job, settings=job.settings.model_copy(update={"corrections": 1 + job.index})
+        )
+        for job in world(list(range(300))).plan.jobs()
+    ]
+    batches = packed(jobs, 4, 1)
+    assert [len(b.jobs) for b in batches] == [1] * 300
+    assert [b.jobs[0].index for b in batches[:40]] == list(range(40))
+
+
+def test_jobs_that_cannot_be_run_are_refused_and_the_others_packed(
+    world: Callable[[list[int]], World], tmp_path: Path
+) -> None:
+    jobs = list(world([1, 2, 3]).plan.jobs())
+    gone = dataclasses.replace(jobs[1].content, path=tmp_path / "gone.png")
+    jobs[1] = dataclasses.replace(jobs[1], content=gone)
+    refused: list[tuple[int, NstError]] = []
+    batches = list(
+        pack(jobs, lambda w, h: 8, lambda job, error: refused.append((job.index, error)))
+    )
+    assert [job.index for b in batches for job in b.jobs] == [0, 2]
+    ((index, error),) = refused
+    assert index == 1 and "gone.png" in str(error)
+
+
+def test_a_picture_too_small_for_the_deepest_layer_is_said(
+    world: Callable[[list[int]], World],
+) -> None:
+    (job,) = world([1]).plan.jobs()
+    small = job.settings.model_copy(update={"size": 16})
+    with pytest.raises(ImageError, match=r"needs sides of at least 32 px; raise `size` or leave"):
+        scales_of(dataclasses.replace(job, settings=small))

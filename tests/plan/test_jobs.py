@@ -195,3 +195,33 @@ def test_keys_follow_settings_and_bytes(folder: Path, picture: Callable[..., Pat
     assert key(GOOD + "settings: {seed: 1}\n") != before
     picture("s.png", 9)
     assert key(GOOD) != before
+
+
+def test_a_key_has_the_bytes_of_the_first_picture_and_not_its_name(
+    folder: Path, picture: Callable[..., Path]
+) -> None:
+    def key(name: str) -> str:
+        (job,) = plan_of(load(folder, GOOD + f"settings: {{init: {name}}}\n")).jobs()
+        return job.key
+
+    picture("first.png", 3), picture("same.png", 3), picture("other.png", 4)
+    assert key("first.png") == key("same.png") != key("other.png")
+
+
+def test_a_key_has_masks_and_regions(folder: Path, picture: Callable[..., Path]) -> None:
+    def key(mask: str) -> str:
+        pair = f"pairs: [{{content: a.png, style: s.png, mask: {mask}}}]\n"
+        (job,) = plan_of(load(folder, f"output: run\nbackbone: lite\n{pair}")).jobs()
+        return job.key
+
+    picture("m1.png", 5), picture("m2.png", 6)
+    keys = {key("m1.png"), key("m2.png"), next(iter(plan_of(load(folder, GOOD)).jobs())).key}
+    assert len(keys) == 3
+
+
+def test_layers_and_lists_are_named_by_their_parts() -> None:
+    assert value_label("style_layers", {"conv1_1": 1.0, "conv2_1": 2.0}) == (
+        "style_layers-conv1_1=1+conv2_1=2"
+    )
+    assert value_label("blend", (1.0, 2.5)) == "blend-1+2.5"
+    assert value_label("init", "/some/where/first.png") == "init-first"
