@@ -21,13 +21,13 @@ def take_old_names(document: Document) -> Spelled:
         today's name -> as written, of the swept settings and those of pairs: the names of their
         pictures are spelled so.
     """
-    spelled: Spelled = {}
-    _rename(document, document.data, ("settings",))
-    spelled |= _rename(document, document.data, ("grid",))
+    spelled = _rename(document, document.data, ("grid",))
     pairs = document.data.get("pairs")
     for index, entry in enumerate(pairs if isinstance(pairs, list) else ()):
         if isinstance(entry, dict):
             spelled |= _rename(document, entry, ("pairs", index, "settings"))
+    # Last, for the warnings of the others say more; these name no picture.
+    _rename(document, document.data, ("settings",))
     return spelled
 
 
@@ -39,7 +39,8 @@ def _rename(document: Document, holder: dict[str, Any], position: Position) -> S
         return {}
     used = {OLD_NAMES[name]: name for name in values if name in OLD_NAMES}
     for new, old in used.items():
-        warn_of_old_name(document, document.at(document.line_of((*position, old)), ""), old)
+        where = document.at(document.line_of((*position, old)), "")
+        warn_of_old_name(document, where, old, position != ("settings",))
         _move_lines(document, (*position, old), (*position, new))
     twice = both_names(values)
     if twice:
@@ -70,7 +71,7 @@ def renamed_row(document: Document, at: str, row: Mapping[str, Any], spelled: Sp
     if not isinstance(values, dict):
         return row
     for old in OLD_NAMES.keys() & values.keys():
-        warn_of_old_name(document, f"{at}: ", old)
+        warn_of_old_name(document, f"{at}: ", old, True)
         spelled[OLD_NAMES[old]] = old
     return {**row, "settings": with_new_names(values)}
 
@@ -80,8 +81,13 @@ def old_name_warning(old: str) -> str:
     return f"{old} is spelled {OLD_NAMES[old]} now; the old spelling goes on working"
 
 
-def warn_of_old_name(document: Document, where: str, old: str) -> None:
-    """Says so once a document."""
+def warn_of_old_name(document: Document, where: str, old: str, names_pictures: bool) -> None:
+    """Says so once a document.
+
+    Args:
+        names_pictures: the setting is part of the pictures' names, which a new spelling changes.
+    """
     said = old_name_warning(old)
     if not any(said in warning for warning in document.warnings):
-        document.warnings.append(f"{where}{said}")
+        more = ", and keeps the names of pictures made so" if names_pictures else ""
+        document.warnings.append(f"{where}{said}{more}")

@@ -18,7 +18,7 @@ from pipeline.manifest.table import Written
 # Settings that once had another name -> today's. The old ones go on working wherever settings are
 # given.
 OLD_NAMES = {"optimiser": "optimizer", "normalised": "normalized"}
-# Job keys are made of the names that settings had at first, so that a new name redoes no job.
+# Job keys are made of the names that settings had at first, so that a new name changes no key.
 _NAMES_IN_KEYS = {new: old for old, new in OLD_NAMES.items()}
 
 

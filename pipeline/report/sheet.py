@@ -16,6 +16,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from pipeline.errors import ManifestError
 from pipeline.files import write_atomic
+from pipeline.manifest import OLD_NAMES
 from pipeline.pictures import opened
 from pipeline.plan import value_label
 from pipeline.store import RunFolder
@@ -42,7 +43,7 @@ def make_sheet(
     """Writes the contact sheet of a run.
 
     Args:
-        rows, cols: axes, such as `content`, `style`, or a swept setting.
+        rows, cols: axes, such as `content`, `style`, or a swept setting (by an old name, too).
         output: a .png or .pdf file; a PDF has a page for each section.
         tile: long side of a picture in px.
         other: another run; each cell then shows both runs' pictures of the job's name, and how
@@ -62,6 +63,7 @@ def make_sheet(
     if not cells:
         raise ManifestError([f"{run}: no pictures there; run the manifest first"])
     known = list(cells[0].labels)
+    rows, cols = OLD_NAMES.get(rows, rows), OLD_NAMES.get(cols, cols)
     for option, axis in (("--rows", rows), ("--cols", cols)):
         if axis not in known:
             raise ManifestError([f"{option} {axis}: not an axis; there are {', '.join(known)}"])

@@ -56,6 +56,16 @@ def test_a_wrong_sheet_says_why(run: Path, change: dict[str, Any], message: str)
         make_sheet(run, **given)
 
 
+def test_an_axis_goes_by_its_old_name_too(run: Path, tmp_path: Path) -> None:
+    contents = sorted({Path(r.content.path) for r in RunFolder(run).records()})
+    style = Path(next(iter(RunFolder(run).records())).style.pictures[0].path)
+    for number, optimizer in enumerate(("adam", "lbfgs")):
+        add_job(tmp_path / "swept", contents[0], style, (9, number, 9), optimizer=optimizer)
+    path = make_sheet(tmp_path / "swept", "content", "optimiser", tmp_path / "s.png", 64)
+    colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
+    assert {(9, 0, 9), (9, 1, 9)} <= colors
+
+
 def test_a_sheet_as_pdf_has_a_page_a_section(run: Path, tmp_path: Path) -> None:
     path = make_sheet(run, "content", "style", tmp_path / "s.pdf", 64)
     data = path.read_bytes()
