@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pipeline.layers import LAYERS
+from pipeline.layers import LAYERS, shrink_of
 from pipeline.method import VGG19_WIDTHS, Weights, load_weights
 
 
@@ -60,7 +60,7 @@ def multiply_adds(weights: Weights, layers: Mapping[str, int], width: int, heigh
     """
     total = 0
     for layer in LAYERS[: max(map(LAYERS.index, layers)) + 1]:
-        shrink = 2 ** (int(layer[4]) - 1)
+        shrink = shrink_of(layer)
         positions = (width // shrink) * (height // shrink)
         weight = weights.convs[layer][0]
         total += 2 * positions * weight.numel()

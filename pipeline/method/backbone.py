@@ -161,6 +161,3 @@ class Backbone(nn.Module):
                 handed_out = self._conv(f"head_{layer}", x) if layer in self.heads else x
                 features[layer] = handed_out.float()
         return features
-
-
-# --- normalization ------------------------------------------------------------------------------

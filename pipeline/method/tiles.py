@@ -20,6 +20,7 @@ from pipeline.layers import shrink_of
 from pipeline.method.backbone import Backbone
 from pipeline.method.losses.guides import guides_at
 from pipeline.method.losses.objective import Losses, Statistics, StyleTransferLoss
+from pipeline.method.losses.squares import TINY
 from pipeline.method.losses.style import STATISTICS, style_sums
 
 
@@ -134,11 +135,19 @@ def losses_and_gradient(
         (gradient,) = torch.autograd.grad(losses.total.sum(), pixels)
         return _detached(losses), gradient
     if not loss.divisible:
+        whole = ", ".join(name for name, one in STATISTICS.items() if not one.additive)
         raise DeviceError(
             f"a picture of {images.shape[-1]} x {images.shape[-2]} px is too large to be taken "
-            f"whole, and style_loss sliced_wasserstein and gradient_norm cannot go by tiles; "
+            f"whole, and style_loss {whole} and gradient_norm cannot go by tiles; "
             f"choose a smaller `size`, or leave them out"
         )
+    return _by_tiles(backbone, loss, images, side)
+
+
+def _by_tiles(
+    backbone: Backbone, loss: StyleTransferLoss, images: Tensor, side: int
+) -> tuple[Losses, Tensor]:
+    """The same in two passes over the tiles."""
     cut = list(_tiles_of(backbone, images, side))
     with torch.no_grad():
         found = _statistics(backbone, loss, cut[0].read(images), cut[0])
@@ -219,9 +228,7 @@ def style_targets_of(
             found, count = style_sums(statistic, features[layer][:, :, rows, columns], own)
             sums[layer] = sums.get(layer, 0) + found
             counts[layer] = counts.get(layer, 0) + count
-    return {
-        layer: sums[layer] / counts[layer].clamp_min(1e-12)[..., None, None] for layer in layers
-    }
+    return {layer: sums[layer] / counts[layer].clamp_min(TINY)[..., None, None] for layer in layers}
 
 
 def _detached(losses: Losses) -> Losses:

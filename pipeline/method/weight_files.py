@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import urllib.error
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,8 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 LITE_FILE = Path(__file__).parent / "lite.safetensors"
 NAMES = ("vgg19", "lite")
+# Types in safetensors files that numpy has too; it lacks bfloat16 and the floats of 8 bits.
+_NUMPY_KINDS = {"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"}
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,8 @@ def read_weights(name: str, file: Path | None = None) -> Arrays:
 
 def vgg19_path() -> Path:
     """Where torchvision keeps VGG-19's weights on this machine, as torch's hub has it."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", f"{cache}/torch")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    home = os.environ.get("TORCH_HOME", cache / "torch")
     return Path(home).expanduser() / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
 
 
@@ -151,11 +155,11 @@ def _from_file(name: str, file: Path) -> Arrays:
 def _read_safetensors(file: Path) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         with safe_open(file, framework="numpy") as reader:
-            # numpy has no bfloat16; torch has, and then reads all.
-            kinds = {reader.get_slice(key).get_dtype() for key in reader.keys()}  # noqa: SIM118
-            framework = "pt" if "BF16" in kinds else "numpy"
+            keys = [key for key in reader.keys() if _is_used(key)]  # noqa: SIM118
+            kinds = {reader.get_slice(key).get_dtype() for key in keys}
+        framework = "numpy" if kinds <= _NUMPY_KINDS else "pt"  # torch has all types
         with safe_open(file, framework=framework) as reader:
-            state = {key: reader.get_tensor(key) for key in reader.keys()}  # noqa: SIM118
+            state = {key: reader.get_tensor(key) for key in keys}
             return _as_arrays(state), dict(reader.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise WeightsError(
@@ -164,9 +168,6 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def _read_pickle(file: Path) -> dict[str, Array]:
-    import pickle
-    import zipfile
-
     import torch  # for what torch pickled alone: it takes seconds to load
 
     try:
@@ -195,10 +196,20 @@ def _read_pickle(file: Path) -> dict[str, Array]:
 def _as_arrays(state: Mapping[str, Any]) -> dict[str, Array]:
     """Those of a state dict's tensors that are a network's, as float32 arrays."""
     return {
-        key: value.astype(np.float32) if isinstance(value, np.ndarray) else value.float().numpy()
+        key: value.astype(np.float32) if isinstance(value, np.ndarray) else _array_of(value)
         for key, value in state.items()
-        if _canonical(key) or key.partition(".")[0] in ("input", "conv0")
+        if _is_used(key)
     }
+
+
+def _array_of(tensor: Any) -> Array:
+    found: Array = tensor.detach().float().numpy()  # a saved parameter still asks for gradients
+    return found
+
+
+def _is_used(key: str) -> bool:
+    """Whether a state dict's entry is a part of a network as it is used here."""
+    return _canonical(key) is not None or key.partition(".")[0] in ("input", "conv0")
 
 
 # --- one form -------------------------------------------------------------------------------------
@@ -277,9 +288,11 @@ def _chain(
 def _input_transform(state: Mapping[str, Array], preprocessing: str, source: str) -> Pair:
     for key in ("input", "conv0"):
         if f"{key}.weight" in state:
-            weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
+            weight, bias = state[f"{key}.weight"], state.get(f"{key}.bias")
             if weight.shape != (3, 3, 1, 1):
                 raise WeightsError(f"{source}: {key}.weight must be (3, 3, 1, 1)")
+            if bias is None or bias.shape != (3,):
+                raise WeightsError(f"{source}: {key}.bias must be (3,)")
             return weight, bias
     if preprocessing == "imagenet":
         std = np.array(_IMAGENET_STD, np.float32)

@@ -49,6 +49,10 @@ def test_gram_matches_paper_per_position() -> None:
         )
 
 
+def test_gram_beside_a_cpu_is_one_batched_product() -> None:
+    assert gram(torch.empty(2, 5, 6, 7, device="meta")).shape == (2, 5, 5)
+
+
 def test_gram_gradient_keeps_channels_last_order() -> None:
     x = tensor(X).contiguous(memory_format=torch.channels_last).requires_grad_()
     weight = RNG.normal(size=(2, 5, 5))
@@ -183,6 +187,16 @@ def test_sliced_wasserstein_compares_sorted_projections() -> None:
     expected = ((quantiles(x) - quantiles(s)) ** 2).mean()
     found = style_loss("mean", tensor(X), tensor(other), "sliced_wasserstein")
     assert float(found[0]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_quantiles_of_many_positions_are_means_of_equal_shares() -> None:
+    values = RNG.normal(size=(1, 1, 16, 32))
+    sums, count = style_sums("sliced_wasserstein", tensor(values))
+    found = (sums / count[..., None, None])[0, 0, 0]
+    shares = np.sort(values.ravel()).reshape(256, 2).mean(1)
+    # One channel has one direction, which may point either way.
+    expected = shares if float(found[-1]) > 0 and found[0] < found[-1] else -shares[::-1]
+    np.testing.assert_allclose(found, np.sort(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_sliced_wasserstein_does_not_see_where_features_are() -> None:

@@ -172,6 +172,14 @@ def test_detail_puts_back_what_a_coarse_scale_cannot_hold() -> None:
     assert float((plain - content).abs().max()) > 0.01
 
 
+def test_without_clamp_pixels_may_leave_their_range_and_the_result_does_not() -> None:
+    world = World(size=64, scale_start=0, steps=10, clamp=False, learning_rate=0.5, average=0.0)
+    for step in optimize(world.backbone, world.jobs, world.scales, world.inputs):
+        pixels, images = step.state.tensors["pixels"], step.images
+    assert float(pixels.min()) < 0 or float(pixels.max()) > 1
+    assert float(images.min()) >= 0 and float(images.max()) <= 1
+
+
 def test_the_learning_rate_rises_over_the_warm_up() -> None:
     moved = {}
     for warmup in (0, 10):

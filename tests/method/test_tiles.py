@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.errors import DeviceError
 from pipeline.manifest import Settings
 from pipeline.method import (
     Backbone,
@@ -80,6 +81,23 @@ def test_targets_are_those_of_the_whole_picture() -> None:
         flat = whole[layer][0].flatten(1).double()
         gram = style_targets_of(backbone, picture, (layer,), "gram", 80)[layer][0, 0].double()
         torch.testing.assert_close(gram, flat @ flat.T / flat.shape[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind, power", [("sliced_wasserstein", 0.0), ("gram", 0.5)])
+def test_what_does_not_add_up_over_tiles_is_refused(kind: str, power: float) -> None:
+    layers = {"conv1_1": 1.0}
+    job = Settings(style_layers=layers, content_layers=layers, gradient_norm=power)
+    backbone, picture = Backbone(load_weights("lite"), job.layers), random_pictures(1, 48, 64)
+    targets = style_targets_of(backbone, picture, ("conv1_1",), kind, 32)
+    contents = features_of(backbone, picture, ("conv1_1",))
+    weights = job_weights([job], torch.device("cpu"))
+    loss = StyleTransferLoss(Kinds("relative", kind), contents, targets, weights)
+    message = (
+        "64 x 48 px is too large to be taken whole, and style_loss sliced_wasserstein and "
+        "gradient_norm cannot go by tiles"
+    )
+    with pytest.raises(DeviceError, match=message):
+        losses_and_gradient(backbone, loss, picture, 32)
 
 
 @pytest.mark.parametrize("height, width, side", [(64, 64, 64), (211, 294, 64), (37, 500, 48)])

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import BackboneError, WeightsError
+from pipeline.layers import LAYERS
 from pipeline.method import Backbone, load_weights, vgg19_path, weights_digest
 from pipeline.method.weight_files import read_weights
 
@@ -50,6 +51,38 @@ def test_a_digest_is_of_the_numbers_not_of_the_file(tmp_path: Path, dtype: torch
     assert torch.equal(loaded.convs["conv1_1"][0], kept["conv1_1.weight"].float())
 
 
+def test_saved_parameters_are_read_as_their_numbers(tmp_path: Path) -> None:
+    torch.save({k: torch.nn.Parameter(v) for k, v in state().items()}, tmp_path / "p.pth")
+    torch.save(state(), tmp_path / "w.pth")
+    loaded = load_weights("lite", tmp_path / "p.pth")
+    assert loaded.digest == weights_digest("lite", tmp_path / "w.pth")
+    assert not loaded.convs["conv1_1"][0].requires_grad
+
+
+def test_types_that_numpy_lacks_are_read_and_unused_layers_left_alone(tmp_path: Path) -> None:
+    small = {k: v.to(torch.float8_e4m3fn) for k, v in state().items()}
+    save_file(small, tmp_path / "small.safetensors")
+    loaded = load_weights("lite", tmp_path / "small.safetensors")
+    assert torch.equal(loaded.convs["conv1_2"][0], small["conv1_2.weight"].float())
+    save_file(state(), tmp_path / "plain.safetensors")
+    unused = {"classifier.0.weight": torch.ones(3).to(torch.float8_e4m3fn)}
+    save_file(state() | unused, tmp_path / "more.safetensors")
+    digests = {weights_digest("lite", tmp_path / f"{n}.safetensors") for n in ("plain", "more")}
+    assert len(digests) == 1
+
+
+def test_a_network_of_all_layers_is_read_to_its_end(tmp_path: Path) -> None:
+    full, channels = {}, 3
+    for layer in LAYERS:
+        full[f"{layer}.weight"], full[f"{layer}.bias"] = (
+            torch.ones(1, channels, 3, 3),
+            torch.ones(1),
+        )
+        channels = 1
+    save_file(full, tmp_path / "w.safetensors")
+    assert tuple(read_weights("lite", tmp_path / "w.safetensors").convs) == LAYERS
+
+
 def test_a_digest_of_safetensors_needs_no_torch(tmp_path: Path) -> None:
     save_file(state(), tmp_path / "w.safetensors")
     code = (
@@ -65,7 +98,15 @@ def test_a_digest_of_safetensors_needs_no_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "variables", [{}, {"TORCH_HOME": "/somewhere/torch"}, {"XDG_CACHE_HOME": "/elsewhere"}]
+    "variables",
+    [
+        {},
+        {"TORCH_HOME": "/somewhere/torch"},
+        {"TORCH_HOME": "~/torch"},
+        {"TORCH_HOME": ""},
+        {"XDG_CACHE_HOME": "/elsewhere"},
+        {"XDG_CACHE_HOME": ""},
+    ],
 )
 def test_vgg19_lies_where_torch_keeps_it(variables: dict[str, str]) -> None:
     code = (
@@ -127,6 +168,10 @@ def broken(change: Callable[[State], object], **metadata: str) -> tuple[State, d
                 lambda s: s.update({"input.weight": torch.ones(1), "input.bias": torch.ones(1)})
             ),
             r"input.weight must be \(3, 3, 1, 1\)",
+        ),
+        (
+            broken(lambda s: s.update({"input.weight": torch.ones(3, 3, 1, 1)})),
+            r"input.bias must be \(3,\)",
         ),
     ],
 )
