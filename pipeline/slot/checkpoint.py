@@ -64,9 +64,9 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["about"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError):
+        return Checkpoint(about["scale"], about["step"], tensors, about["curve"])
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError):
         return None  # the job begins anew, which costs time and nothing else
-    return Checkpoint(about["scale"], about["step"], tensors, about["curve"])
 
 
 def stack(checkpoints: Sequence[Checkpoint], device: str) -> State:

@@ -42,14 +42,9 @@ class Loop:
             Stopped: the run was asked to stop.
         """
         with self.timer.phase("optimize"):
-            results = self._drive_compiled(ready) if self._compiles else self._drive(ready)
-            problem = self.seat.process.not_compiled
-            if self.seat.context.compiles and problem:
-                said = f"not compiled, torch could not: {problem}"
-                results = [replace(result, warnings=(said,)) for result in results]
             return [
                 result if result.is_finite else self._again_safer(prepared)
-                for prepared, result in zip(ready, results, strict=True)
+                for prepared, result in zip(ready, self._drive(ready), strict=True)
             ]
 
     def one_step(self, prepared: Prepared) -> None:
@@ -65,10 +60,19 @@ class Loop:
     def _compiles(self) -> bool:
         return self.seat.context.compiles and not self.seat.process.not_compiled
 
+    def _drive(self, ready: Sequence[Prepared]) -> list[Result]:
+        """Runs the step loop, compiled where that is wanted and torch can; else it says so."""
+        results = self._drive_compiled(ready) if self._compiles else self._drive_once(ready)
+        problem = self.seat.process.not_compiled
+        if self.seat.context.compiles and problem:
+            said = f"not compiled, torch could not: {problem}"
+            results = [replace(result, warnings=(said,)) for result in results]
+        return results
+
     def _drive_compiled(self, ready: Sequence[Prepared]) -> list[Result]:
         """The step loop with a compiled network; without, if that fails."""
         try:
-            return self._drive(ready)
+            return self._drive_once(ready)
         except (RuntimeError, AssertionError) as error:  # what torch's compiler raises, also late
             if is_out_of_memory(error):
                 raise
@@ -76,7 +80,7 @@ class Loop:
             problem = f"{type(error).__name__}: {lines[0] if lines else ''}"
             self.seat.process.not_compiled = problem
         torch._dynamo.reset()
-        return self._drive(ready)
+        return self._drive_once(ready)
 
     def _again_safer(self, prepared: Prepared) -> Result | DivergedError:
         """A job whose loss became NaN or infinite, once more with a smaller learning rate."""
@@ -86,13 +90,13 @@ class Loop:
         (result,) = self._drive([replace(prepared, job=job, checkpoint=None)])
         if result.is_finite:
             said = f"the loss became NaN or infinite; made again with learning_rate {rate:g}"
-            return replace(result, warnings=(said,))
+            return replace(result, warnings=(*result.warnings, said))
         return DivergedError(
             f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "
             f"smaller learning_rate or style_weight"
         )
 
-    def _drive(self, ready: Sequence[Prepared]) -> list[Result]:
+    def _drive_once(self, ready: Sequence[Prepared]) -> list[Result]:
         """Runs the step loop once."""
         kept = [p.checkpoint for p in ready if p.checkpoint]
         curves = Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])

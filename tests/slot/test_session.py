@@ -196,6 +196,34 @@ def test_a_job_that_diverged_is_made_again_with_a_smaller_step(
     assert all(point["total"] > 0 for point in record.losses)
 
 
+def test_a_compiler_that_fails_at_the_safer_try_does_not_cost_the_job(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The safer try has a size of its own, for which torch compiles anew."""
+    context, batch = one_job(manifest, steps=4)
+    rates: list[float] = []
+    real = loop.optimize
+
+    def optimize(network, jobs, *given, **more):  # type: ignore[no-untyped-def]
+        rates.append(jobs[0].learning_rate)
+        if len(rates) == 2:
+            raise AssertionError("assert_size_stride")
+        for step in real(network, jobs, *given, **more):
+            if len(rates) == 1:
+                step.losses.total.fill_(float("nan"))
+            yield step
+
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: network)
+    monkeypatch.setattr(loop, "optimize", optimize)
+    context = dataclasses.replace(context, compiles=True)
+    (outcome,) = run_batch(context, 0, batch, Process()).outcomes
+    assert outcome.status == "done" and rates == [0.05, 0.0125, 0.0125]
+    assert outcome.warnings == (
+        "not compiled, torch could not: AssertionError: assert_size_stride",
+        "the loss became NaN or infinite; made again with learning_rate 0.0125",
+    )
+
+
 def test_memory_that_runs_out_while_compiled_is_no_fault_of_the_compiler(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
