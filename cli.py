@@ -227,10 +227,10 @@ def run(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", help="A setting, key=value; may be repeated.", show_default=False),
     ] = None,
-    backbone: Annotated[str, typer.Option(help="vgg19 or lite.")] = "vgg19",
+    backbone: Annotated[str, typer.Option(help="vgg19, vgg16 or lite.")] = "vgg19",
     weights: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="A local weight file.", show_default=False),
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A local weight file, caffe or torchvision.", show_default=False),
     ] = None,
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
@@ -238,7 +238,8 @@ def run(
 ) -> None:
     """Stylize one pair of pictures."""
     values = commands.parse_settings(settings or [])
-    request = commands.PairRequest(content, style, output, values, backbone, weights)
+    source = commands.parse_weights(weights)
+    request = commands.PairRequest(content, style, output, values, backbone, source)
     options = commands.Options(devices, cache_dir)
     raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 
@@ -331,24 +332,31 @@ def doctor(
 @app.command(epilog="Example: nst distill --teacher vgg19 --images photos --out lite.safetensors")
 def distill(
     teacher: Annotated[str, typer.Option(help="vgg19, or a weight file.")],
-    images: Annotated[Path, typer.Option(help="Folder of pictures to train on.")],
+    images: Annotated[
+        list[Path],
+        typer.Option(help="Folder of pictures to train on; several count the same, each."),
+    ],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 26_000,
     seed: Annotated[int, typer.Option(help="Of weights and crops.", min=0)] = 0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0, ...")] = "auto",
-    batch_size: Annotated[int, typer.Option("--batch", help="Crops a step.", min=2)] = 6,
+    batch_size: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=2)] = 8,
     crop: Annotated[int, typer.Option(help="Side of a crop in px.", min=32)] = 112,
     widths: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Channels of conv1_1 to conv5_1, by commas.", show_default=False),
+    ] = None,
+    start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A small network's file to begin with.", show_default=False),
     ] = None,
     checkpoint_every: Annotated[float, typer.Option(help="Seconds.", min=0)] = 30.0,
     quiet: Quiet = False,
 ) -> None:
     """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
     options = commands.DistillOptions(
-        steps, seed, precision, device, batch_size, crop, widths, checkpoint_every
+        steps, seed, precision, device, batch_size, crop, widths, checkpoint_every, start
     )
     code = commands.train_student(teacher, images, out, options, quiet=quiet)
     raise typer.Exit(code)

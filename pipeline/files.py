@@ -1,4 +1,4 @@
-"""Files written once and whole."""
+"""Files written once and whole; the folder for what can be made again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import os
 import tempfile
 from pathlib import Path
 
+import platformdirs
+
 from pipeline.errors import DiskFullError, RunFolderError
 
 TEMPORARY_PREFIX = ".tmp-"
+
+
+def cache_folder(chosen: Path | None = None) -> Path:
+    """The cache folder: `chosen`, else `NST_CACHE_DIR`, else the user's cache folder."""
+    if chosen is not None:
+        return chosen
+    named = os.environ.get("NST_CACHE_DIR")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("nst", appauthor=False))
 
 
 def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:

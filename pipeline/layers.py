@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+import re
+
 BLOCKS = (2, 2, 4, 4, 4)
 LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(BLOCKS, 1) for i in range(1, n + 1))
+# The layers of each network that there is; `lite` has those that its file has.
+LAYERS_OF = {
+    "vgg19": LAYERS,
+    "vgg16": tuple(layer for layer in LAYERS if layer not in ("conv3_4", "conv4_4", "conv5_4")),
+    "lite": LAYERS,
+}
+BACKBONES = tuple(LAYERS_OF)
+
+# As others write conv4_2: relu4_2, r42, block4_conv2, conv_4_2, Conv42, relu_4_2.
+_SPELLED = re.compile(r"^(?:(?:conv|relu|r)_?(\d)_?(\d)|block(\d)_?(?:conv|relu)_?(\d))$")
+
+
+def layer_named(text: str) -> str | None:
+    """The layer that a name of any usual spelling means, or None.
+
+    Features are those after the ReLU, so `relu4_2` and `conv4_2` are one.
+
+    >>> [layer_named(name) for name in ("relu4_2", "r42", "block4_conv2", "conv_4_2", "fc6")]
+    ['conv4_2', 'conv4_2', 'conv4_2', 'conv4_2', None]
+    """
+    found = _SPELLED.match(text.strip().lower())
+    layer = found and "conv{}_{}".format(*(digit for digit in found.groups() if digit))
+    return layer if layer in LAYERS else None
 
 
 def block_of(layer: str) -> int:

@@ -31,7 +31,7 @@ def stylize_pair(
     content: Image.Image,
     style: Image.Image,
     backbone: str = "lite",
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     devices: str = "auto",
     **settings: Any,
 ) -> Image.Image:
@@ -40,8 +40,8 @@ def stylize_pair(
     Args:
         content: what is to be seen, of any mode and size.
         style: how it is to look.
-        backbone: `lite` or `vgg19`.
-        weights: a weight file instead of the backbone's own.
+        backbone: `lite`, `vgg19` or `vgg16`.
+        weights: a weight file, `caffe` or `torchvision`, instead of the first that is there.
         devices: `auto`, or one such as `cuda:0`.
         settings: any of a manifest's, such as `size=512, style_weight=5`.
 

@@ -23,3 +23,4 @@ from .status import show_status as show_status
 from .tune import tune_cpu as tune_cpu
 from .weights import fetch_weights as fetch_weights
 from .weights import list_weights as list_weights
+from .weights import parse_weights as parse_weights

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.store import CACHES, cache_folder, cached_files, clear_cached
+from pipeline.files import cache_folder
+from pipeline.store import CACHES, cached_files, clear_cached
 
 
 def show_cache(folder: Path | None) -> None:

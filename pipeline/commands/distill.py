@@ -6,6 +6,7 @@ In: a teacher and a folder of pictures. Out: a weight file, and a checkpoint bes
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class DistillOptions:
         widths: the student's channels from conv1_1 to conv5_1, separated by commas; None for its
             own.
         checkpoint_every_s: seconds between checkpoints.
+        start: a small network's file to begin with; None begins with chance.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class DistillOptions:
     crop: int
     widths: str | None
     checkpoint_every_s: float
+    start: Path | None = None
 
 
 def _parse_widths(text: str) -> tuple[int, ...]:
@@ -59,20 +62,32 @@ def _parse_widths(text: str) -> tuple[int, ...]:
 
 
 def train_student(
-    teacher: str, images: Path, output: Path, options: DistillOptions, *, quiet: bool = False
+    teacher: str,
+    folders: Sequence[Path],
+    output: Path,
+    options: DistillOptions,
+    *,
+    quiet: bool = False,
 ) -> int:
     """Trains a student and writes it; a checkpoint beside it lets the same command go on.
 
+    Args:
+        teacher: `vgg19`, or a weight file.
+        folders: of pictures; each is drawn from as often as the others.
+
     Raises:
-        ImageError: no pictures in `images`.
+        ImageError: no pictures in one of `folders`.
         ManifestError: an unknown precision, or widths that are no 13 whole numbers.
         RunFolderError: the checkpoint belongs to another training.
-        WeightsError: the teacher is missing or damaged.
+        WeightsError: the teacher, or what the student is to begin with, is missing or damaged.
     """
     widths = _parse_widths(options.widths) if options.widths else WIDTHS
-    training_set, held_out = split_pictures(find_pictures(images), options.seed)
+    parted = [split_pictures(find_pictures(folder), options.seed) for folder in folders]
+    training_set = [kept for kept, _ in parted]
+    held_out = [path for _, out in parted for path in out]
     file = None if teacher == "vgg19" else Path(teacher)
     weights = load_weights("vgg19" if file is None else "lite", file)
+    start = load_weights("lite", options.start) if options.start else None
     slot = find_slots(options.device)[0]
     recipe = Recipe(
         steps=options.steps,
@@ -82,7 +97,7 @@ def train_student(
         widths=widths,
         precision=_training_precision(options.precision, slot),
     )
-    training = Training(recipe, weights, training_set, slot)
+    training = Training(recipe, weights, training_set, start, slot)
     checkpoint = output.with_suffix(".checkpoint")
     _train(training, checkpoint, options.checkpoint_every_s, quiet=quiet)
     result = training.result()
@@ -92,7 +107,8 @@ def train_student(
         "teacher_sha256": weights.digest,
         "recipe": recipe.__dict__,
         "held_out_errors": final,
-        "pictures": len(training_set),
+        "start_sha256": start.digest if start else "",
+        "pictures": sum(map(len, training_set)),
         "nst": __version__,
     }
     save_student(result, output, about)

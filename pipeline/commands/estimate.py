@@ -47,7 +47,7 @@ def _scratch(context: RunContext, manifest: Manifest, folder: Path) -> RunContex
     scratch = replace(context, run=folder)
     if context.means is None or context.means.exists():
         return scratch
-    weights = load_weights(manifest.backbone, manifest.weights)
+    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
     means = find_means(weights, pictures_to_normalize_by(manifest), context.cache)
     save_means(folder / "means.safetensors", means)
     return replace(scratch, means=folder / "means.safetensors")

@@ -50,7 +50,7 @@ class PairRequest:
         output: the picture to write; its suffix decides the format.
         settings: as in a manifest.
         backbone: its name.
-        weights: a weight file instead of the backbone's own.
+        weights: a weight file, `caffe` or `torchvision`, instead of the first that is there.
     """
 
     content: Path
@@ -58,7 +58,7 @@ class PairRequest:
     output: Path
     settings: dict[str, Any]
     backbone: str
-    weights: Path | None = None
+    weights: Path | str | None = None
 
 
 def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:

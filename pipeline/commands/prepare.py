@@ -6,14 +6,18 @@ and weight files that torch pickled.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.commands.options import Options
+from pipeline.errors import WeightsError
+from pipeline.files import cache_folder
+from pipeline.layers import LAYERS
 from pipeline.manifest import PRESETS, Manifest, Settings
-from pipeline.method import weights_digest
+from pipeline.method import inspect_weights, no_layers
 from pipeline.plan import Plan
-from pipeline.store import RunFolder, cache_folder
+from pipeline.store import RunFolder
 from pipeline.version import ALGORITHM
 
 Digests = Mapping[bool, str]
@@ -26,9 +30,13 @@ def find_digests(manifest: Manifest, options: Options, store: RunFolder, *, keep
         keep: store the means of the normalized variant in the run folder, where it is used.
 
     Raises:
-        WeightsError: the weights are missing or damaged.
+        WeightsError: the weights are missing or damaged, or lack a layer that a job asks for.
     """
-    digests = {False: weights_digest(manifest.backbone, manifest.weights)}
+    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    missing = [layer for layer in layers_asked_for(manifest) if layer not in known.layers]
+    if missing:
+        raise WeightsError(no_layers(manifest.backbone, known.about, missing, known.layers))
+    digests = {False: known.digest}
     if needs_normalized(manifest):
         digests[True] = _normalized_digest(manifest, cache_folder(options.cache), store, keep=keep)
     return digests
@@ -41,6 +49,26 @@ def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
         ManifestError: more jobs than `options.max_jobs`.
     """
     return Plan(manifest, lambda s: digests[s.normalized], ALGORITHM, options.max_jobs)
+
+
+def layers_asked_for(manifest: Manifest) -> list[str]:
+    """All layers that the losses of any job look at, in the network's order."""
+    swept = {name: values for name, values in manifest.axes.items() if name in _LAYERED}
+    wanted: set[str] = set()
+    for pair in ({}, *(pair.settings for pair in manifest.pairs)):
+        plain = {**manifest.settings, **pair}
+        own = {name: plain[name] for name in _LAYERED if name in plain}
+        for values in itertools.product(*swept.values()):
+            chosen = {**own, **dict(zip(swept, values, strict=True)), **_only(pair)}
+            wanted.update(Settings.model_validate(chosen).layers)
+    return [layer for layer in LAYERS if layer in wanted]
+
+
+_LAYERED = ("preset", "content_layers", "style_layers")
+
+
+def _only(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in settings.items() if name in _LAYERED}
 
 
 def needs_normalized(manifest: Manifest) -> bool:
@@ -58,7 +86,7 @@ def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, kee
     from pipeline.method import load_weights
     from pipeline.store import find_means, load_means, normalized, save_means
 
-    weights = load_weights(manifest.backbone, manifest.weights)
+    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
     if store.means.exists():
         means = load_means(store.means)
     else:

@@ -12,8 +12,9 @@ from typing import Any
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import find_digests, needs_normalized, plan_jobs
 from pipeline.errors import ManifestError
-from pipeline.manifest import NOT_FOR_LITE, Manifest, Sample, Settings, Style, write_map
-from pipeline.method import Backbone, load_weights
+from pipeline.files import cache_folder
+from pipeline.manifest import Manifest, Sample, Settings, Style, write_map
+from pipeline.method import Backbone, inspect_weights, load_weights
 from pipeline.pictures import check_depth
 from pipeline.plan import Plan
 from pipeline.schedule import (
@@ -32,7 +33,6 @@ from pipeline.store import (
     RunFolder,
     RunLock,
     Summary,
-    cache_folder,
     mirror_others,
 )
 from pipeline.version import ALGORITHM
@@ -46,7 +46,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     """
     store = RunFolder(manifest.output, options.run.part)
     plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
-    for warning in (*manifest.warnings, *_warnings_of_weights(manifest)):
+    for warning in manifest.warnings:
         progress.warn(warning)
     with RunLock(store) as lock:
         if lock.taken_over:
@@ -79,6 +79,7 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
         WeightsError: the weights are missing or damaged.
     """
     cache = cache_folder(options.cache).resolve()
+    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
     slots = find_slots(options.devices)
     if options.devices == "auto" and options.run.engine == "local":
         workers = kept_workers(cache, available_cores())
@@ -87,7 +88,7 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
         run=store.path,
         cache=cache,
         backbone=manifest.backbone,
-        weights=manifest.weights,
+        weights=known.choice,
         means=store.means if needs_normalized(manifest) else None,
         part=store.part,
         slots=slots,
@@ -95,12 +96,14 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
         compiles=options.compiles,
+        preprocessing=manifest.preprocessing,
+        about_weights=known.about,
     )
 
 
 def job_bytes(manifest: Manifest) -> float:
     """Memory that a step of the largest job takes, counted: square, in float32."""
-    weights = load_weights(manifest.backbone, manifest.weights)
+    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
     settings = Settings.model_validate(manifest.settings)
     sizes = manifest.axes.get("size") or (settings.size,)
     side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
@@ -121,7 +124,13 @@ def _header(manifest: Manifest, plan: Plan, context: RunContext, digest: str) ->
         styles=len(manifest.styles),
         grid={name: list(values) for name, values in manifest.axes.items()},
         settings=dict(manifest.settings),
-        backbone=BackboneHeader(name=manifest.backbone, weights=weights, weights_sha256=digest),
+        backbone=BackboneHeader(
+            name=manifest.backbone,
+            weights=weights,
+            weights_sha256=digest,
+            preprocessing=manifest.preprocessing,
+            about=context.about_weights,
+        ),
         algorithm=ALGORITHM,
         versions=versions(),
         devices=list(context.slots),
@@ -141,18 +150,6 @@ def _check_settings_here(manifest: Manifest) -> None:
         for format in {*formats, *manifest.axes.get("format", ())} or {"png"}:
             if format in ("png", "tiff"):
                 check_depth(format)
-
-
-def _warnings_of_weights(manifest: Manifest) -> list[str]:
-    """Says so where a preset's weights are for another network."""
-    given = {*manifest.settings, *manifest.axes}
-    if manifest.backbone != "lite" or given & {"content_weight", "style_weight", "tv_weight"}:
-        return []
-    return [
-        f"preset {preset} has weights for VGG-19; with lite set {NOT_FOR_LITE[preset]}"
-        for preset in manifest.axes.get("preset", (manifest.settings.get("preset"),))
-        if preset in NOT_FOR_LITE
-    ]
 
 
 def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.files import cache_folder
 from pipeline.schedule import available_cores, best_layout, keep_layout, measure_layouts
-from pipeline.store import cache_folder
 
 
 def tune_cpu(folder: Path | None) -> None:

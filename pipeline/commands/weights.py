@@ -1,41 +1,68 @@
-"""`nst weights`: which weights are there, and fetching them ahead of time.
+"""`nst weights`: which weights are there and what they are, and fetching them ahead of time.
 
 In: a backbone's name. Out: text. The list must not load torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import WeightsError
-from pipeline.method import LITE_FILE, NAMES, vgg19_path
+from pipeline.layers import BACKBONES
+from pipeline.manifest import WEIGHT_SOURCES
+from pipeline.method import EXTRA, INSTALL_EXTRA, LITE_FILE, extra_path, find_source
+from pipeline.method import torchvision_path as kept_path
 from pipeline.pictures import file_sha256
 
 
 def list_weights() -> None:
-    """Prints which weights are there, where, with digests."""
-    table = Table("backbone", "file", "SHA-256 of the file", "size")
-    for name, path in (("vgg19", vgg19_path()), ("lite", LITE_FILE)):
-        if path.exists():
-            size = f"{path.stat().st_size / 1e6:.1f} MB"
-            table.add_row(name, str(path), file_sha256(path)[:16] + "...", size)
-        else:
-            table.add_row(name, f"{path} (not there)", "-", "-")
+    """Prints which weights are there, where, what they are, with digests."""
+    table = Table("backbone", "weights", "file", "SHA-256 of the file", "size", "what it is")
+    for backbone, choice, path in _known():
+        if path is None or not path.exists():
+            where = f"{path} (not there)" if path else f"package {EXTRA} (not there)"
+            table.add_row(backbone, choice or "-", where, "-", "-", _how_to_have(backbone, choice))
+            continue
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        try:
+            about = find_source(backbone, choice).about
+        except WeightsError as error:
+            about = str(error)
+        digest = file_sha256(path)[:16] + "..."
+        table.add_row(backbone, choice or "-", str(path), digest, size, about)
     Console().print(table)
-    if not vgg19_path().exists():
-        print("fetch VGG-19's with: nst weights download vgg19")
+
+
+def _known() -> Iterator[tuple[str, str | None, Path | None]]:
+    yield "vgg19", "caffe", extra_path()
+    yield "vgg19", "torchvision", kept_path("vgg19")
+    yield "vgg16", "torchvision", kept_path("vgg16")
+    yield "lite", None, LITE_FILE
+
+
+def _how_to_have(backbone: str, choice: str | None) -> str:
+    return INSTALL_EXTRA if choice == "caffe" else f"nst weights download {backbone}"
+
+
+def parse_weights(text: str | None) -> Path | str | None:
+    """What a command line says of weights: one of `WEIGHT_SOURCES`, or a file."""
+    return text if text is None or text in WEIGHT_SOURCES else Path(text)
 
 
 def fetch_weights(name: str) -> None:
-    """Fetches a backbone's weights ahead of time.
+    """Fetches a backbone's weights ahead of time, where none are there.
 
     Raises:
         WeightsError: an unknown backbone, or a download that failed.
     """
-    if name not in NAMES:
-        raise WeightsError(f"{name!r} is not a backbone; known are {', '.join(NAMES)}")
+    if name not in BACKBONES:
+        raise WeightsError(f"{name!r} is not a backbone; known are {', '.join(BACKBONES)}")
     from pipeline.method import load_weights  # loads torch, which takes seconds
 
-    weights = load_weights(name)
-    print(f"{name}: {weights.source}, weights digest {weights.digest}")
+    source = find_source(name, None if name == "lite" else "torchvision")
+    weights = load_weights(name, source.choice)
+    print(f"{name}: {source.about}, weights digest {weights.digest}")

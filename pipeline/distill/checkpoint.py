@@ -21,14 +21,15 @@ from pipeline.errors import RunFolderError
 from pipeline.files import write_atomic
 
 
-def fingerprint(recipe: Recipe, teacher: str, pictures: Sequence[Path]) -> str:
+def fingerprint(recipe: Recipe, networks: str, folders: Sequence[Sequence[Path]]) -> str:
     """What a checkpoint must share with the training that goes on from it.
 
     Args:
-        teacher: digest of the teacher's weights.
-        pictures: to train on; only their names and their order count, so a folder may move.
+        networks: digests of the teacher's weights and of those that the student began with.
+        folders: pictures to train on; only their names and order count, so a folder may move.
     """
-    parts = [asdict(recipe), teacher, [path.name for path in pictures]]
+    names = [[path.name for path in folder] for folder in folders]
+    parts = [asdict(recipe), networks, names]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ way to make crops odd goes into `_augment`. Must not know the networks.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,6 +23,8 @@ from pipeline.errors import ImageError
 from pipeline.pictures import is_image_name, read_image
 
 _LONGEST_SIDE = 480
+# Pictures to train on, folder by folder.
+Folders = Sequence[Sequence[Path]]
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -93,10 +96,16 @@ def _augment(crop: Tensor, other: Tensor, draw: random.Random, noise: torch.Gene
     return crop.clamp(0, 1)
 
 
-def draw_batch(pictures: Sequence[Path], recipe: Recipe, step: int) -> Tensor:
-    """The fresh crops of one step, batch x 3 x crop x crop; the same for the same step."""
+def draw_crops(folders: Folders, recipe: Recipe, step: int, count: int) -> Tensor:
+    """Fresh crops, count x 3 x crop x crop; the same for the same step.
+
+    Each folder is drawn from as often as any other, whatever the number of its pictures.
+    """
     draw = random.Random(f"{recipe.seed}/{step}")
     noise = torch.Generator().manual_seed(draw.getrandbits(60))
-    crops = [_crop(draw.choice(pictures), recipe.crop, draw) for _ in range(recipe.batch)]
-    pairs = zip(crops, crops[1:] + crops[:1], strict=True)
-    return torch.stack([_augment(crop, other, draw, noise) for crop, other in pairs])
+
+    def crop() -> Tensor:
+        return _crop(draw.choice(draw.choice(folders)), recipe.crop, draw)
+
+    crops = [crop() for _ in range(count + 1)]
+    return torch.stack([_augment(*pair, draw, noise) for pair in itertools.pairwise(crops)])

@@ -14,25 +14,29 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from pipeline.distill.recipe import HINTS, TAPS
+from pipeline.distill.recipe import HINTS, TAPS, Recipe
+from pipeline.errors import WeightsError
 from pipeline.layers import LAYERS
-from pipeline.method import Backbone, Weights, gram
+from pipeline.method import Backbone, Padding, Weights, gram, normalize, padded_conv
 
 
 @torch.no_grad()
-def reduce_teacher(teacher: Weights, crops: Sequence[Tensor], widths: Mapping[str, int]) -> Weights:
+def reduce_teacher(
+    teacher: Weights, crops: Sequence[Tensor], widths: Mapping[str, int], padding: Padding
+) -> Weights:
     """The teacher with each tap turned into its leading principal directions.
 
     For features f of C channels with second moment E[f f^T] = U diag(s) U^T, the new head hands out
     the leading K rows of U^T f, where K is the student's width or fewer, if fewer hold all but
-    a 10,000th of the energy.
+    a 10,000th of the energy; a multiple of 16 where there are so many, which matrix units like.
 
     Args:
         crops: batches B x 3 x H x W of training crops.
         widths: the student's channels per tap.
+        padding: see `Backbone`.
     """
     moments: dict[str, Tensor] = {}
-    network = Backbone(teacher, HINTS)
+    network = Backbone(teacher, HINTS, padding=padding)
     for batch in crops:
         for tap, features in network(batch).items():
             moments[tap] = moments.get(tap, torch.zeros(())) + gram(features).double().mean(0)
@@ -41,7 +45,7 @@ def reduce_teacher(teacher: Weights, crops: Sequence[Tensor], widths: Mapping[st
         values, vectors = torch.linalg.eigh(moment)
         values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
         kept = int((values.cumsum(0) / values.sum() < 1 - 1e-4).sum()) + 1
-        basis = vectors[:, : min(kept, widths[tap])].T.float()
+        basis = vectors[:, : min(-16 * (-kept // 16), widths[tap])].T.float()
         weight, bias = teacher.heads.get(
             tap, (torch.eye(len(moment))[:, :, None, None], torch.zeros(len(moment)))
         )
@@ -52,12 +56,13 @@ def reduce_teacher(teacher: Weights, crops: Sequence[Tensor], widths: Mapping[st
 class Student(nn.Module):
     """The trainable network: 3x3 convolutions, ReLU, average pooling, and a 1x1 head a tap."""
 
-    def __init__(self, widths: Sequence[int], outputs: Mapping[str, int], seed: int) -> None:
+    def __init__(self, recipe: Recipe, outputs: Mapping[str, int]) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        self.padding = recipe.padding
         self.convs, self.heads = nn.ModuleDict(), nn.ModuleDict()
         channels = 3
-        for layer, width in zip(LAYERS, widths, strict=False):
+        for layer, width in zip(LAYERS, recipe.widths, strict=False):
             self.convs[layer] = self._init(nn.Conv2d(channels, width, 3), 2.0, generator)
             channels = width
             if layer in outputs:
@@ -73,13 +78,20 @@ class Student(nn.Module):
             conv.bias.zero_()
         return conv
 
+    @staticmethod
+    def input() -> tuple[Tensor, Tensor]:
+        """What is done to RGB in [0, 1] before the first layer, as a 1x1 kernel and bias."""
+        return torch.eye(3)[:, :, None, None] / 0.225, torch.full((3,), -0.45 / 0.225)
+
     def trunk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each tap's activations before its head. Images are B x 3 x H x W in [0, 1]."""
         x = (images - 0.45) / 0.225
         for layer, conv in self.convs.items():
             if layer.endswith("_1") and layer != "conv1_1":
                 x = F.avg_pool2d(x, 2)
-            x = F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="replicate")))
+            weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
+            first = layer == "conv1_1"
+            x = F.relu(padded_conv(x, weight, bias, self.padding, first=first))
             if layer in self.heads:
                 yield layer, x
 
@@ -87,8 +99,39 @@ class Student(nn.Module):
         """Per tap the head's output, B x K x h x w, float32."""
         return {layer: self.heads[layer](x).float() for layer, x in self.trunk(images)}
 
-    def weights(self, scales: Mapping[str, float]) -> Weights:
-        """The network as backbone weights; head outputs multiplied by the teacher's scales."""
+    @torch.no_grad()
+    def take(self, weights: Weights) -> None:
+        """Begins with the kernels of another small network; the heads are fitted anew.
+
+        Kernels may be wider here: channels that the other does not have stay as they were drawn,
+        and nothing that it has reads them.
+
+        Raises:
+            WeightsError: it has a layer wider than here, or other preprocessing.
+        """
+        own = self.input()
+        same = all(torch.allclose(a, b, atol=1e-2) for a, b in zip(own, weights.input, strict=True))
+        for layer, (kernel, bias) in weights.convs.items():
+            if layer not in self.convs:
+                continue
+            mine, shift = (self.convs[layer].get_parameter(name) for name in ("weight", "bias"))
+            fits = all(a <= b for a, b in zip(kernel.shape, mine.shape, strict=True))
+            if not (fits and same):
+                raise WeightsError(
+                    f"{weights.source}: {layer} has {tuple(kernel.shape)}, the new network "
+                    f"{tuple(mine.shape)}: a network can begin with one that is no wider"
+                )
+            rows, columns = kernel.shape[:2]
+            mine[:rows] = 0
+            mine[:rows, :columns] = kernel
+            shift[:rows] = bias
+
+    def weights(self, scales: Mapping[str, float], channels: Mapping[str, int]) -> Weights:
+        """The network as backbone weights; head outputs multiplied by the teacher's scales.
+
+        Args:
+            channels: the teacher's, per layer; the losses' formulas take them for its own.
+        """
 
         def pair(conv: nn.Module, factor: float = 1.0) -> tuple[Tensor, Tensor]:
             weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
@@ -102,12 +145,23 @@ class Student(nn.Module):
                 for layer, head in self.heads.items()
                 if layer in TAPS
             },
-            input=(
-                torch.eye(3)[:, :, None, None] / 0.225,
-                torch.full((3,), -0.45 / 0.225),
-            ),
+            input=self.input(),
             source="distilled",
+            channels={layer: channels[layer] for layer in self.heads if layer in TAPS},
         )
+
+
+@torch.no_grad()
+def with_even_filters(weights: Weights, crops: Sequence[Tensor], padding: Padding) -> Weights:
+    """The same function, each filter scaled to a root mean square of 1 over `crops`, as drawn
+    kernels have it: training moves all kernels by steps of one length."""
+    network = Backbone(replace(weights, heads={}), weights.convs, padding=padding)
+    squares: dict[str, Tensor] = {}
+    for batch in crops:
+        for layer, features in network(batch).items():
+            found = features.square().mean((0, 2, 3)) / len(crops)
+            squares[layer] = squares.get(layer, torch.zeros(())) + found
+    return normalize(weights, {layer: value.sqrt() for layer, value in squares.items()})
 
 
 @torch.no_grad()

@@ -5,12 +5,14 @@ killed training goes on to the same result. Knows nothing of manifests, jobs or 
 
 What counts is the picture that optimization *through* the student gives. So the student matches
 the teacher's features and their Gram matrices, and part of each batch are pictures that are being
-optimized through the student itself.
+optimized through the student itself. The teacher looks at few pictures a step; the others are
+pictures of before.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,15 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.distill.checkpoint import fingerprint, read_checkpoint, write_checkpoint
-from pipeline.distill.crops import draw_batch
+from pipeline.distill.crops import Folders, draw_crops
 from pipeline.distill.dreams import Dreams
 from pipeline.distill.files import round_to_half
 from pipeline.distill.loss import feature_errors, gram_errors
 from pipeline.distill.muon import Muon
 from pipeline.distill.recipe import HINTS, TAPS, Progress, Recipe
-from pipeline.distill.student import Student, fit_heads, reduce_teacher
+from pipeline.distill.replay import Replay
+from pipeline.distill.student import Student, fit_heads, reduce_teacher, with_even_filters
 from pipeline.layers import LAYERS
-from pipeline.method import Backbone, Weights, mean_activations, normalize
+from pipeline.method import Backbone, Weights
 from pipeline.pictures import read_image, to_tensor
 
 
@@ -40,23 +43,26 @@ class Training:
 
     recipe: Recipe
     teacher: Weights
-    pictures: Sequence[Path]
+    folders: Folders
+    start: Weights | None = None
     device: str = "cpu"
     step: int = 0
     student: Student = field(init=False)
     dreams: Dreams = field(init=False)
+    replay: Replay = field(init=False)
 
     def __post_init__(self) -> None:
         recipe = self.recipe
         widths = dict(zip(LAYERS, recipe.widths, strict=False))
-        plain = replace(recipe, batch=8)
-        crops = [draw_batch(self.pictures, plain, -step) for step in range(1, 25)]
-        self.reduced = reduce_teacher(self.teacher, crops, widths)
-        self.network = Backbone(self.reduced, HINTS).to(self.device)
+        crops = [draw_crops(self.folders, recipe, -step, 8) for step in range(1, 25)]
+        self.reduced = reduce_teacher(self.teacher, crops, widths, recipe.padding)
+        self.network = Backbone(self.reduced, HINTS, padding=recipe.padding).to(self.device)
         self.network = self.network.to(memory_format=torch.channels_last)
         outputs = {tap: head[0].shape[0] for tap, head in self.reduced.heads.items()}
         self.scales = self._scales(crops)
-        self.student = Student(recipe.widths, outputs, recipe.seed).to(self.device)
+        self.student = Student(recipe, outputs).to(self.device)
+        if self.start:
+            self.student.take(with_even_filters(self.start, crops, recipe.padding))
         self.student = self.student.to(memory_format=torch.channels_last)
         kernels = [conv.get_parameter("weight") for conv in self.student.convs.values()]
         known = {id(kernel) for kernel in kernels}
@@ -66,7 +72,8 @@ class Training:
             "adam": torch.optim.Adam(rest, betas=(0.9, 0.98)),
         }
         self._refit_heads(batches=8)
-        self.dreams = Dreams.empty(16 * recipe.dreams, recipe.crop, outputs, self.device)
+        self.replay = Replay(recipe.replay)
+        self.dreams = Dreams.empty(32 * recipe.dreams, recipe.crop, outputs, self.device)
 
     @torch.no_grad()
     def _scales(self, crops: Sequence[Tensor]) -> dict[str, float]:
@@ -106,48 +113,61 @@ class Training:
             yield replace(progress, step=self.step)
 
     def _advance(self) -> Progress:
-        recipe = self.recipe
-        crops = draw_batch(self.pictures, recipe, self.step).to(self.device)
+        recipe, draw = self.recipe, random.Random(f"{self.recipe.seed}/{self.step}/batch")
+        crops = draw_crops(self.folders, recipe, self.step, recipe.fresh).to(self.device)
         turns = range(self.step * recipe.dreams, (self.step + 1) * recipe.dreams)
         chosen = [turn % len(self.dreams.ages) for turn in turns]
-        images = torch.cat([crops, self.dreams.pixels[chosen]]) if chosen else crops
-        images = images.contiguous(memory_format=torch.channels_last)
-        targets = self._targets(images)
-        for turn, index in zip(turns, chosen, strict=True):
-            if self.dreams.is_old(index):
-                self.dreams.restart(index, crops, targets, turn)
+        begun = [index for index in chosen if not self.dreams.is_old(index)]
+        if begun:
+            with self._autocast():
+                self.dreams.advance(begun, self.student, recipe.dream_steps)
+        fresh = torch.cat([crops, self.dreams.pixels[begun]])
+        known = self._targets(fresh)
+        self.replay.add(fresh, known)
+        for index in set(chosen) - set(begun):
+            self.dreams.restart(index, self.replay.draw(1, draw), self.replay.draw(1, draw), draw)
+        images, targets = self.replay.draw(max(0, recipe.batch - len(fresh)), draw)
+        images = torch.cat([fresh, images]).contiguous(memory_format=torch.channels_last)
+        return self._fit(images, {tap: torch.cat([known[tap], targets[tap]]) for tap in known})
+
+    def _fit(self, images: Tensor, targets: Mapping[str, Tensor]) -> Progress:
+        """One step of the student towards the teacher's features of `images`."""
         self._set_rates()
         with self._autocast():
             features = self.student(images)
         errors = feature_errors(features, targets)
         loss = torch.stack(list(errors.values())).sum()
-        loss = loss + recipe.gram_weight * sum(gram_errors(features, targets).values())
+        loss = loss + self.recipe.gram_weight * sum(gram_errors(features, targets).values())
         self.student.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         for optimizer in self.optimizers.values():
             optimizer.step()
-        if chosen:
-            with self._autocast():
-                self.dreams.advance(chosen, self.student)
         return Progress(0, float(loss.detach()), {tap: float(errors[tap].detach()) for tap in TAPS})
 
     # -- the result --
 
     @torch.no_grad()
     def result(self) -> Weights:
-        """The student so far: heads refitted by least squares, filters rescaled so that each one's
-        mean activation over training pictures is 1, rounded to float16 and back."""
+        """The student so far: heads refitted by least squares, filters brought to one size (see
+        `with_even_filters`), rounded to float16 and back."""
         self._refit_heads()
-        weights = self.student.weights(self.scales)
-        samples = (to_tensor(read_image(path))[None] for path in self.pictures[:64])
-        weights = normalize(weights, mean_activations(weights, samples, padding="replicate"))
+        weights = self.student.weights(self.scales, self._channels())
+        paths = [path for folder in self.folders for path in folder[: 64 // len(self.folders)]]
+        samples = [to_tensor(read_image(path))[None] for path in paths]
+        weights = with_even_filters(weights, samples, self.recipe.padding)
         return round_to_half(weights)
+
+    def _channels(self) -> dict[str, int]:
+        """The teacher's number of channels per layer, of which the student has the leading ones."""
+        own = {layer: len(bias) for layer, (_, bias) in self.teacher.convs.items()}
+        heads = {layer: len(bias) for layer, (_, bias) in self.teacher.heads.items()}
+        return own | heads | dict(self.teacher.channels)
 
     def _refit_heads(self, batches: int = 60) -> None:
         """The best heads for the trunk as it stands, by fresh crops."""
         numbers = range(self.recipe.steps, self.recipe.steps + batches)
-        drawn = (draw_batch(self.pictures, self.recipe, number) for number in numbers)
+        drawn = (draw_crops(self.folders, self.recipe, number, 8) for number in numbers)
         images = (batch.to(self.device) for batch in drawn)
         fit_heads(self.student, ((batch, self._targets(batch)) for batch in images))
 
@@ -160,6 +180,9 @@ class Training:
             for number, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"{name}.{number}.{key}": value for key, value in state.items()}
         tensors |= {f"dreams.{key}": value for key, value in self.dreams.tensors().items()}
+        if len(self.replay):
+            tensors["replay.pixels"] = torch.cat(self.replay.groups)
+            tensors["replay.together"] = torch.tensor(self.replay.together())
         write_checkpoint(path, tensors, self.step, self._made_of())
 
     def load_checkpoint(self, path: Path) -> None:
@@ -178,9 +201,15 @@ class Training:
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.dreams = Dreams.of(_below("dreams", tensors))
+        self.replay = Replay(self.recipe.replay)
+        if "replay.pixels" in tensors:  # the features are made again, which takes less than a file
+            counts = tensors["replay.together"].tolist()
+            for group in torch.split(tensors["replay.pixels"], counts):
+                self.replay.add(group, self._targets(group))
 
     def _made_of(self) -> str:
-        return fingerprint(self.recipe, self.teacher.digest, self.pictures)
+        networks = self.teacher.digest + (self.start.digest if self.start else "")
+        return fingerprint(self.recipe, networks, self.folders)
 
 
 def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ from .model import Picture as Picture
 from .model import Style as Style
 from .old_names import old_name_warning as old_name_warning
 from .peers import import_command as import_command
-from .presets import NOT_FOR_LITE as NOT_FOR_LITE
 from .presets import PRESET_HELP as PRESET_HELP
 from .presets import PRESETS as PRESETS
 from .presets import STYLE_LAYERS as STYLE_LAYERS
@@ -20,3 +19,4 @@ from .settings import OLD_NAMES as OLD_NAMES
 from .settings import Settings as Settings
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
+from .table import WEIGHT_SOURCES as WEIGHT_SOURCES

@@ -17,7 +17,7 @@ from pipeline.manifest.paths import is_file, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.schema import Sample
 from pipeline.manifest.settings import Settings
-from pipeline.manifest.table import INITS
+from pipeline.manifest.table import INITS, WEIGHT_SOURCES
 from pipeline.pictures import check_header
 
 
@@ -98,11 +98,14 @@ def init_problem(base: Path, value: Any) -> str:
     return ""
 
 
-def check_weights(reading: Reading) -> Path | None:
-    """The backbone's weight file, if one is named; reported if it is not there."""
-    named = reading.file.backbone.weights
+def check_weights(reading: Reading) -> Path | str | None:
+    """The backbone's weight file, if one is named, reported if it is not there; or a source."""
+    backbone = reading.file.backbone
+    named = backbone.weights
     if not named:
         return None
+    if named in WEIGHT_SOURCES and backbone.name != "lite":
+        return named
     weights = path_in(reading.base, named)
     if not is_file(weights):
         reading.document.report(("backbone", "weights"), f"{weights}: no such weight file")

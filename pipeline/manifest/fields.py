@@ -6,12 +6,13 @@ In: values as people write them. Out: values of one form. Knows no defaults.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from PIL import ImageColor
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
-from pipeline.layers import LAYERS
+from pipeline.layers import LAYERS, layer_named
 
 LayerName = Literal[
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
@@ -20,14 +21,28 @@ LayerName = Literal[
 
 
 def _layer_weights(value: object) -> object:
-    """A list of layers means equal weights that sum to 1; a mapping is taken as it is."""
+    """A list of layers means equal weights that sum to 1; a mapping is taken as it is.
+
+    Names may be spelled as others do: `relu4_2`, `r42`, `block4_conv2`.
+    """
     if isinstance(value, str):
         value = [value]
     if isinstance(value, (list, tuple)):
-        if len(set(map(str, value))) != len(value):
+        named = [_layer_name(layer) for layer in value]
+        if len(set(map(str, named))) != len(named):
             raise ValueError("a layer is named twice")
-        return {layer: 1 / len(value) for layer in value}
+        return {layer: 1 / len(named) for layer in named}
+    if isinstance(value, Mapping):
+        found = {_layer_name(layer): weight for layer, weight in value.items()}
+        if len(found) != len(value):
+            raise ValueError("a layer is named twice")
+        return found
     return value
+
+
+def _layer_name(written: object) -> object:
+    """The layer that is meant, or what was written, for the message that it is none."""
+    return (layer_named(written) if isinstance(written, str) else None) or written
 
 
 def _in_layer_order(value: dict[str, float]) -> dict[str, float]:

@@ -77,7 +77,7 @@ def _find_styles(reading: Reading) -> None:
 
 
 def _manifest(
-    reading: Reading, paired: tuple[int, int], pairs: list[Pair], weights: Path | None
+    reading: Reading, paired: tuple[int, int], pairs: list[Pair], weights: Path | str | None
 ) -> Manifest:
     """What was read, as the value that the stages after this one work on."""
     base, file, document = reading.base, reading.file, reading.document
@@ -101,4 +101,5 @@ def _manifest(
         form=file.output,
         spelled=dict(reading.spelled),
         warnings=tuple(document.warnings),
+        preprocessing=file.backbone.preprocessing,
     )

@@ -103,10 +103,11 @@ class Manifest:
     pairs: tuple[Pair, ...]
     paired: tuple[int, int]
     backbone: str
-    weights: Path | None
+    weights: Path | str | None
     settings: Mapping[str, Any]
     axes: Mapping[str, tuple[Any, ...]]
     folders: tuple[Path, ...]
     form: Output
     spelled: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    preprocessing: str | None = None

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ManifestError
+from pipeline.layers import layer_named
 from pipeline.manifest.check import settings_problems
 
 
@@ -101,11 +102,11 @@ def _layers(name: str, weight: float = 1.0) -> _Option:
     def act(found: _Translation, text: str) -> None:
         layers = {}
         for part in text.split(","):
-            match = re.fullmatch(r"(relu|conv)([1-5]_[1-4])", part.strip())
-            if not match:
+            layer = layer_named(part)
+            if layer is None:
                 raise ManifestError([f"{part!r} is no layer such as relu4_2"])
-            layers[f"conv{match[2]}"] = weight
-            if match[1] == "conv":
+            layers[layer] = weight
+            if part.strip().startswith("conv"):
                 found.notes.append(f"{part}: taken after its ReLU, not before")
         found.settings[name] = layers
 
@@ -131,10 +132,14 @@ def _normalize(found: _Translation, text: str) -> None:
     found.settings["gradient_norm"] = _number(text) if text else 1
 
 
+# What stands for these tools' own weight file.
+_CAFFE = "the same network is taken, Caffe's VGG-19, from the extra vgg19"
+
+
 def _model(found: _Translation, text: str) -> None:
     if text.endswith(".caffemodel"):
-        found.notes.append(f"{text}: Caffe's own format is not read; convert it to .pth")
-        found.backbone = {"name": "vgg19", "weights": "vgg19-d01eb7cb.pth"}
+        found.notes.append(f"{text}: Caffe's own format is not read; {_CAFFE}")
+        found.backbone = {"name": "vgg19", "weights": "caffe"}
     else:
         found.backbone = {"name": "vgg19", "weights": text}
 
@@ -354,7 +359,8 @@ def _after_neural_style(found: _Translation, tool: str) -> None:
         weight = settings.get("tv_weight", 1e-3 * 255**2 / 2) / (255**2 / 2)
         settings["tv_weight"], settings["tv_loss"] = weight * 255, "sum_absolute"
     if found.backbone == "vgg19":
-        found.backbone = {"name": "vgg19", "weights": "models/vgg19-d01eb7cb.pth"}
+        found.backbone = {"name": "vgg19", "weights": "caffe"}
+        found.notes.append(f"weights: {_CAFFE}")
 
 
 _FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}

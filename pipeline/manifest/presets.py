@@ -116,17 +116,11 @@ PRESET_HELP = {
     "default": "strong strokes and colors, the content still plain to see; any backbone",
     "preview": "a small, quick look at the same",
     "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): normalized network, average pooling, L-BFGS "
-    "from white noise, alpha/beta 1e-3 (for VGG-19; with lite, content_weight 1e-5 is its like)",
+    "from white noise, alpha/beta 1e-3",
     "neural-style": "the defaults of neural-style and neural-style-pt: L-BFGS from gray, max "
-    "pooling, mean squared errors, 1000 steps (for Caffe's VGG-19 weights; with lite, style_weight "
-    "1e4 and tv_weight 1e-3 are their like)",
+    "pooling, mean squared errors, 1000 steps (for Caffe's VGG-19 weights, or lite)",
     "style-transfer-pytorch": "the defaults of style-transfer-pytorch, for torchvision's VGG-19: "
     "Wasserstein style loss, Adam over scales of sqrt(2)",
     "tutorial": "the common PyTorch tutorial: Adam at one size from the content picture, 512 x 512 "
     "whatever its shape",
-}
-# Presets whose weights are for the features of one network, which lite's are far smaller than.
-NOT_FOR_LITE = {
-    "gatys2016": "content_weight 1e-5",
-    "neural-style": "style_weight 1e4 and tv_weight 1e-3",
 }

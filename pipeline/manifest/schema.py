@@ -73,8 +73,17 @@ class Sample(Frozen):
 class BackboneChoice(Frozen):
     """Which network, and where its weights come from."""
 
-    name: Literal["vgg19", "lite"] = Field("vgg19", description="the network")
-    weights: str | None = Field(None, description="a local .pth or .safetensors file")
+    name: Literal["vgg19", "vgg16", "lite"] = Field("vgg19", description="the network")
+    weights: str | None = Field(
+        None,
+        description="a local .pth or .safetensors file; or, of vgg19, caffe (the original, of the "
+        "extra vgg19) or torchvision; without it the first that is there",
+    )
+    preprocessing: Literal["caffe", "imagenet"] | None = Field(
+        None,
+        description="what the first convolution wants to see: BGR, 0 to 255, less Caffe's mean, "
+        "or RGB normalized by ImageNet's; without it told by the file",
+    )
 
 
 def _listed(value: object) -> object:
@@ -131,7 +140,7 @@ class ManifestFile(Frozen):
     )
     masks: Masks | None = Field(None, description="which part of a picture takes which style")
     backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
-        default_factory=lambda: BackboneChoice(name="vgg19", weights=None),
+        default_factory=lambda: BackboneChoice(name="vgg19", weights=None, preprocessing=None),
         description="the feature network",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of every job")

@@ -15,6 +15,8 @@ from pipeline.manifest.fields import ColorName, LayerWeights, Shares, Size, Step
 from pipeline.manifest.presets import STYLE_LAYERS
 from pipeline.manifest.schema import Frozen
 
+# What `backbone: weights:` may say instead of a file.
+WEIGHT_SOURCES = ("caffe", "torchvision")
 INITS = ("content", "gray", "mean", "noise", "uniform", "style_noise")
 
 

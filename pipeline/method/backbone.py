@@ -20,10 +20,45 @@ from torch import Tensor, nn
 
 from pipeline.errors import BackboneError
 from pipeline.layers import LAYERS, block_of, shrink_of
-from pipeline.method.weights import Weights
+from pipeline.method.weights.tensors import Weights
 
 Pooling = Literal["avg", "max", "l2"]
 Padding = Literal["zeros", "replicate", "reflect", "replicate_first"]
+
+
+def padded_conv(x: Tensor, weight: Tensor, bias: Tensor, padding: Padding, first: bool) -> Tensor:
+    """A 3x3 convolution that keeps the size: B x C x H x W -> B x C_out x H x W.
+
+    Args:
+        padding: see `Backbone`.
+        first: whether it is the network's first, which sees the picture.
+    """
+    if padding == "zeros" or (padding == "replicate_first" and not first):
+        return F.conv2d(x, weight, bias, padding=1)
+    if padding == "replicate_first" or (padding == "replicate" and torch.compiler.is_compiling()):
+        # replication_pad2d: its gradient is not deterministic on CUDA, and fails an assertion with
+        # channels-last when compiled. Of three channels the copies cost nothing.
+        x = torch.cat((x[:, :, :1], x, x[:, :, -1:]), 2)
+        x = torch.cat((x[:, :, :, :1], x, x[:, :, :, -1:]), 3)
+        return F.conv2d(x, weight, bias)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)
+
+
+def no_layers(name: str, source: str, missing: Iterable[str], there: Iterable[str]) -> str:
+    """What is said of layers that a network does not have: for each the nearest that it has."""
+    known = list(there)
+
+    def nearest(layer: str) -> str:
+        place = LAYERS.index(layer)
+        return min(known, key=lambda other: abs(LAYERS.index(other) - place))
+
+    named = ", ".join(f"{layer} (nearest: {nearest(layer)})" for layer in missing)
+    return f"backbone {name} ({source}) has no {named}; its layers are {', '.join(known)}"
+
+
+def _channels_of(weights: Weights, layer: str) -> int:
+    own = len(weights.heads.get(layer, weights.convs[layer])[0])
+    return weights.channels.get(layer, own)
 
 
 class Backbone(nn.Module):
@@ -39,6 +74,9 @@ class Backbone(nn.Module):
         dtype: of convolutions and what lies between them, float32 or bfloat16. The input's
             transform and all features that are handed out are float32.
         pooling_scale: factor on what pooling gives.
+
+    Attributes:
+        channels: per layer the number N of the losses' formulas; see `Weights`.
 
     Raises:
         BackboneError: a layer that these weights do not have.
@@ -58,14 +96,12 @@ class Backbone(nn.Module):
         self.layers = tuple(sorted(set(layers), key=LAYERS.index))
         missing = [layer for layer in self.layers if layer not in weights.convs]
         if missing:
-            raise BackboneError(
-                f"backbone {weights.name} ({weights.source}) has no {', '.join(missing)}; its "
-                f"layers are {', '.join(weights.convs)}"
-            )
+            raise BackboneError(no_layers(weights.name, weights.source, missing, weights.convs))
         self.pooling, self.padding = pooling, padding
         self.digest = weights.digest
-        depth = LAYERS.index(self.layers[-1]) + 1
-        self.chain = LAYERS[:depth]
+        there = list(weights.convs)
+        self.chain = tuple(there[: there.index(self.layers[-1]) + 1])
+        self.channels = {layer: _channels_of(weights, layer) for layer in self.layers}
         self._hold("input", *weights.input)
         for layer in self.chain:
             self._hold(layer, *weights.convs[layer])
@@ -85,17 +121,7 @@ class Backbone(nn.Module):
 
     def _conv3x3(self, name: str, x: Tensor) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
-        mode = self.padding
-        if mode == "replicate_first":
-            mode = "replicate" if name == "conv1_1" else "zeros"
-        if mode == "zeros":
-            return F.conv2d(x, weight, bias, padding=1)
-        if mode == "replicate" and torch.compiler.is_compiling():
-            # Compiled, replication_pad2d fails an assertion in its gradient with channels-last.
-            x = torch.cat((x[:, :, :1], x, x[:, :, -1:]), 2)
-            x = torch.cat((x[:, :, :, :1], x, x[:, :, :, -1:]), 3)
-            return F.conv2d(x, weight, bias)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), weight, bias)
+        return padded_conv(x, weight, bias, self.padding, first=name == "conv1_1")
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == "l2":  # the small number keeps the root's gradient finite at zero

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.method.backbone import Backbone, Padding, Pooling
-from pipeline.method.weights import Weights
+from pipeline.method.weights.tensors import Weights
 
 
 @torch.no_grad()

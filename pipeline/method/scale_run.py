@@ -111,6 +111,7 @@ class ScaleRun:
             given.styles,
             job_weights(jobs, device),
             given.regions,
+            backbone.channels,
         )
         self.clamps = shared.clamp
         self.optimizer = make_optimizer(

@@ -109,7 +109,9 @@ def pairs_manifest(records: Sequence[Record], output: Path, backbone: Mapping[st
     swept = {name for record in records for name in record.swept}
     whole = {
         "output": str(output),
-        "backbone": {k: v for k, v in backbone.items() if k in ("name", "weights") and v},
+        "backbone": {
+            k: v for k, v in backbone.items() if k in ("name", "weights", "preprocessing") and v
+        },
         "settings": {k: v for k, v in records[0].settings.items() if k not in swept},
         "pairs": [_pair_of(record) for record in records],
     }

@@ -77,7 +77,11 @@ def _backbone(store: RunFolder) -> dict[str, Any]:
     header = store.header()
     if header is None:
         return {"name": "lite"}
-    return {k: v for k, v in header.backbone.plain().items() if k in ("name", "weights") and v}
+    return {
+        k: v
+        for k, v in header.backbone.plain().items()
+        if k in ("name", "weights", "preprocessing") and v
+    }
 
 
 def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, str]]:

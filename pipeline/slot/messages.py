@@ -20,19 +20,21 @@ class RunContext:
         part: the shard of the run, or empty.
         cache: the cache folder.
         backbone: its name.
-        weights: its weight file, or None for the backbone's own.
+        weights: its weight file, `caffe` or `torchvision`, or None for the shipped network's.
         means: file of mean activations for the normalized variant, or None.
         slots: the device of each slot.
         devices: `auto`, or the device that a cluster's workers are to use.
         threads: CPU threads a slot; 0 leaves torch's choice.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
+        preprocessing: of its first convolution, where the manifest says it.
+        about_weights: what the weights are and where they are from, for records.
     """
 
     run: Path
     cache: Path
     backbone: str
-    weights: Path | None
+    weights: Path | str | None
     means: Path | None
     part: str = ""
     slots: tuple[str, ...] = ("cpu",)
@@ -40,6 +42,8 @@ class RunContext:
     devices: str = "auto"
     checkpoint_every_s: float = 0.0
     compiles: bool = False
+    preprocessing: str | None = None
+    about_weights: str = ""
 
     @property
     def store(self) -> RunFolder:

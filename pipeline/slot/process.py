@@ -33,7 +33,8 @@ class NetworkKey(NamedTuple):
     """All that a network is made of."""
 
     name: str
-    file: Path | None
+    file: Path | str | None
+    preprocessing: str | None
     means: Path | None
     layers: tuple[str, ...]
     pooling: Pooling
@@ -63,6 +64,7 @@ class Networks:
         key = NetworkKey(
             context.backbone,
             context.weights,
+            context.preprocessing,
             context.means if settings.normalized else None,
             settings.layers,
             settings.pooling,
@@ -74,7 +76,7 @@ class Networks:
         return self._made(key)
 
     def _make(self, key: NetworkKey) -> Backbone:
-        weights = self._weights(key.name, key.file, key.means)
+        weights = self._weights(key.name, key.file, key.preprocessing, key.means)
         network = Backbone(
             weights, key.layers, key.pooling, key.padding, key.dtype, key.pooling_scale
         )
@@ -85,8 +87,10 @@ class Networks:
         return self._compiled(network)
 
 
-def _load(name: str, file: Path | None, means: Path | None) -> Weights:
-    weights = load_weights(name, file)
+def _load(
+    name: str, file: Path | str | None, preprocessing: str | None, means: Path | None
+) -> Weights:
+    weights = load_weights(name, file, preprocessing)
     return normalized(weights, load_means(means)) if means else weights
 
 

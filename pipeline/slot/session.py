@@ -186,6 +186,7 @@ class Session:
             backbone={
                 "name": self.seat.context.backbone,
                 "weights_sha256": self.network.digest,
+                "weights": self.seat.context.about_weights,
             },
             device=self.seat.device,
             precision=self.precision,

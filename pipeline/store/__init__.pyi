@@ -1,5 +1,4 @@
 from .cache import CACHES as CACHES
-from .cache import cache_folder as cache_folder
 from .cache import cached_files as cached_files
 from .cache import clear_cached as clear_cached
 from .lock import RunLock as RunLock
@@ -8,6 +7,7 @@ from .means import load_means as load_means
 from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
+from .records import BACKBONE_KEYS as BACKBONE_KEYS
 from .records import About as About
 from .records import BackboneHeader as BackboneHeader
 from .records import ContentInput as ContentInput

@@ -6,21 +6,10 @@ Must not load torch.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-import platformdirs
 
 # The caches below the folder, as people call them and as they are spelled on disk.
 CACHES = {"style targets": "targets", "normalization": "normalisation"}
-
-
-def cache_folder(chosen: Path | None = None) -> Path:
-    """The cache folder: `chosen`, else `NST_CACHE_DIR`, else the user's cache folder."""
-    if chosen is not None:
-        return chosen
-    named = os.environ.get("NST_CACHE_DIR")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("nst", appauthor=False))
 
 
 def cached_files(cache: Path) -> list[Path]:

@@ -112,7 +112,7 @@ class About(_Read):
     Attributes:
         settings: all of them, resolved.
         swept: those that the grid or the pair chose.
-        backbone: `name` and `weights_sha256`.
+        backbone: `name`, `weights_sha256`, and `weights`: what they are and where they are from.
         seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
         scales: width, height and steps of each.
         losses: of some steps.
@@ -335,12 +335,19 @@ class Owner(_Read):
     since: str
 
 
+# Of a run's network, what its manifest says.
+BACKBONE_KEYS = ("name", "weights", "preprocessing")
+
+
 class BackboneHeader(_Read):
-    """The network of a run: its name, a weight file of the user's or None, and a digest."""
+    """The network of a run: its name, what the manifest said of its weights, a digest, and what
+    they are."""
 
     name: str
     weights: str | None = None
     weights_sha256: str = ""
+    preprocessing: str | None = None
+    about: str = ""
 
 
 class PlanHeader(_Read):

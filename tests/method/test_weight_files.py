@@ -1,7 +1,6 @@
 """Weight files in every layout: what comes of each, and what is refused."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from safetensors.torch import save_file
 
 from pipeline.errors import BackboneError, WeightsError
 from pipeline.layers import LAYERS
-from pipeline.method import Backbone, load_weights, vgg19_path, weights_digest
-from pipeline.method.weight_files import read_weights
+from pipeline.method import Backbone, load_weights, weights_digest
+from pipeline.method.weights.network import read_weights
 
 State = dict[str, torch.Tensor]
 ROOT = Path(__file__).parents[2]
@@ -97,27 +96,6 @@ def test_a_digest_of_safetensors_needs_no_torch(tmp_path: Path) -> None:
     assert ran.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {},
-        {"TORCH_HOME": "/somewhere/torch"},
-        {"TORCH_HOME": "~/torch"},
-        {"TORCH_HOME": ""},
-        {"XDG_CACHE_HOME": "/elsewhere"},
-        {"XDG_CACHE_HOME": ""},
-    ],
-)
-def test_vgg19_lies_where_torch_keeps_it(variables: dict[str, str]) -> None:
-    code = (
-        "from pipeline.method import vgg19_path; path = vgg19_path(); import sys; "
-        "assert 'torch' not in sys.modules; from pathlib import Path; import torch; "
-        "assert path == Path(torch.hub.get_dir()) / 'checkpoints' / path.name, path"
-    )
-    kept = {k: v for k, v in os.environ.items() if k not in ("TORCH_HOME", "XDG_CACHE_HOME")}
-    subprocess.run([sys.executable, "-c", code], env=kept | variables, cwd=ROOT, check=True)
-
-
 @pytest.mark.parametrize("names", ["conv{}.", "conv_{}.", "conv{}_short.", "features.{}."])
 def test_names_of_all_styles_are_one_network(tmp_path: Path, names: str) -> None:
     plain = names.replace("_short", "")
@@ -138,9 +116,8 @@ def test_preprocessing_follows_the_names_the_file_says_or_its_own_first_layer(
     assert caffe[0][0, 2, 0, 0] == 255 and caffe[1][0] == np.float32(-103.939)  # blue comes first
     save_file(state(), file, {"preprocessing": "imagenet"})
     assert read_weights("lite", file).input[1][0] == np.float32(-0.485) / np.float32(0.229)
-    named = tmp_path / "vgg19-d01eb7cb.pth"
-    torch.save(state("features.{}."), named)
-    assert read_weights("lite", named).input[0][0, 2, 0, 0] == 255
+    save_file(state("features.{}."), file)
+    assert read_weights("lite", file, "caffe").input[0][0, 2, 0, 0] == 255  # the manifest wins
     first = {"conv0.weight": torch.ones(3, 3, 1, 1), "conv0.bias": torch.zeros(3)}
     save_file(state() | first, file)
     assert (read_weights("lite", file).input[0] == 1).all()
@@ -161,8 +138,12 @@ def broken(change: Callable[[State], object], **metadata: str) -> tuple[State, d
             broken(lambda s: s["conv1_1.weight"].fill_(float("nan"))),
             "holds NaN or infinite weights",
         ),
+        (broken(lambda s: s["conv1_2.weight"].zero_()), "conv1_2 holds nothing but zeros"),
         (broken(lambda s: s.clear()), "no VGG layer found"),
-        (broken(lambda s: None, preprocessing="tf"), "preprocessing 'tf' is neither imagenet nor"),
+        (
+            broken(lambda s: None, preprocessing="tf"),
+            "preprocessing 'tf' is neither caffe nor imagenet",
+        ),
         (
             broken(
                 lambda s: s.update({"input.weight": torch.ones(1), "input.bias": torch.ones(1)})
@@ -184,66 +165,139 @@ def test_what_is_wrong_with_a_file_is_said(
         load_weights("lite", file)
 
 
+class Program:
+    """A Python object in a pickle, which nobody must load."""
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("w.pth", b"<!DOCTYPE html>", "not a plain weight file"),
-        ("w.safetensors", b"<!DOCTYPE html>", "damaged safetensors file"),
-        ("w.pth", None, "holds a list, not a state dict"),
-        ("gone.pth", b"", "no such weight file"),
+        ("w.pth", b"<!DOCTYPE html><html>", "a web page, not weights"),
+        ("w.safetensors", b"\n <html>", "a web page, not weights"),
+        ("w.pth", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*git lfs pull"),
+        ("w.mat", b"MATLAB 5.0 MAT-file", "a MATLAB file"),
+        ("w.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        ("w.caffemodel", b"\n\x0fVGG_ILSVRC_19", "a Caffe model"),
+        ("w.pth", b"", "an empty file"),
+        ("w.pth", b"no pickle at all", "damaged or no weight file"),
+        ("w.safetensors", b"no safetensors at all", "damaged safetensors file"),
+        ("w.safetensors", b"\x20\0\0\0\0\0\0\0{broken", "damaged safetensors file"),
+        ("w.pth", [1, 2], "holds a list, but a state dict"),
+        ("w.pth", {"epoch": 3}, "holds a dict, but a state dict"),
+        ("w.pth", {"model": Program()}, "holds Python objects.*never loaded"),
+        ("gone.pth", None, "no such weight file"),
     ],
 )
-def test_files_that_are_no_weights_are_refused(
-    name: str, data: bytes | None, message: str, tmp_path: Path
+def test_files_that_are_no_weights_are_refused_in_our_own_words(
+    name: str, data: object, message: str, tmp_path: Path
 ) -> None:
-    if data is None:
-        torch.save([1, 2], tmp_path / name)
-    elif name != "gone.pth":
+    if isinstance(data, bytes):
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(WeightsError, match=message):
+    elif data is not None:
+        torch.save(data, tmp_path / name)
+    with pytest.raises(WeightsError, match=message) as raised:
         weights_digest("lite", tmp_path / name)
+    assert str(raised.value).startswith(str(tmp_path / name))
+    assert "weights_only" not in str(raised.value)  # torch's advice runs what the file holds
+
+
+def test_a_file_is_what_its_bytes_say_whatever_its_name(tmp_path: Path) -> None:
+    save_file(state(), tmp_path / "renamed.pth")
+    torch.save(state(), tmp_path / "renamed.safetensors")
+    np.savez(tmp_path / "arrays.npz", **{key: value.numpy() for key, value in state().items()})
+    names = ("renamed.pth", "renamed.safetensors", "arrays.npz")
+    assert len({weights_digest("lite", tmp_path / name) for name in names}) == 1
+
+
+def test_a_damaged_npz_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{key: value.numpy() for key, value in state().items()})
+    data = bytearray((tmp_path / "w.npz").read_bytes())
+    data[200:260] = bytes(60)
+    (tmp_path / "w.npz").write_bytes(bytes(data))
+    with pytest.raises(WeightsError, match=r"w\.npz: damaged"):
+        weights_digest("lite", tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda s: {"state_dict": s, "epoch": 3},
+        lambda s: {"model": {"state_dict": s}},
+        lambda s: {f"module.{key}": value for key, value in s.items()},
+        lambda s: {"model_state_dict": {f"module.vgg.{key}": v for key, v in s.items()}},
+    ],
+)
+def test_state_dicts_are_found_where_checkpoints_keep_them(
+    saved: Callable[[State], object], tmp_path: Path
+) -> None:
+    torch.save(saved(state("features.{}.")), tmp_path / "w.pth")
+    torch.save(state("features.{}."), tmp_path / "plain.pth")
+    assert len({weights_digest("lite", tmp_path / name) for name in ("w.pth", "plain.pth")}) == 1
+
+
+def keras(written: str, turned: bool) -> State:
+    """The two layers as Keras has them: rows, columns, channels in, channels out."""
+    parts = {"weight": ("W", "kernel"), "bias": ("b", "bias")}
+    found = {}
+    for key, value in state().items():
+        layer, part = key.split(".")
+        name, (letter, word) = f"block{layer[4]}_conv{layer[6]}", parts[part]
+        kernel = value.dim() == 4 and turned
+        array = value.permute(2, 3, 1, 0).contiguous() if kernel else value
+        found[written.format(name=name, letter=letter, word=word)] = array
+    return found
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{name}_{letter}_1:0", "{name}/{word}:0", "{name}/{name}/{word}:0", "{name}.{word}"],
+)
+@pytest.mark.parametrize("turned", [True, False])
+def test_keras_names_and_layout_are_read(tmp_path: Path, written: str, turned: bool) -> None:
+    save_file(keras(written, turned), tmp_path / "keras.safetensors")
+    save_file(state(), tmp_path / "w.safetensors")
+    files = (tmp_path / "keras.safetensors", tmp_path / "w.safetensors")
+    assert len({weights_digest("lite", file) for file in files}) == 1
+
+
+def test_codes_are_looked_up_in_their_table(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    table = torch.randn(256, generator=draw)
+    codes = torch.randint(0, 256, (4, 3, 3, 3), dtype=torch.uint8, generator=draw)
+    names = ("W_q", "W_table", "b")
+    saved = dict(zip(names, (codes, table, torch.ones(4)), strict=True))
+    torch.save({f"block1_conv1_{k}": v for k, v in saved.items()}, tmp_path / "w.bin")
+    kernel = read_weights("lite", tmp_path / "w.bin").convs["conv1_1"][0]
+    assert np.array_equal(kernel, table[codes.long()].numpy())
+
+
+def test_adains_normalised_network_is_read_with_its_own_first_layer(tmp_path: Path) -> None:
+    """It is numbered with a 1x1 convolution first and a pad before each other one."""
+    plain = state()
+    numbered = {"2": "conv1_1", "5": "conv1_2"}
+    saved = {
+        f"{number}.{part}": plain[f"{layer}.{part}"]
+        for number, layer in numbered.items()
+        for part in ("weight", "bias")
+    }
+    first = {"0.weight": torch.full((3, 3, 1, 1), 2.0), "0.bias": torch.tensor([1.0, 2.0, 3.0])}
+    torch.save(first | saved, tmp_path / "vgg_normalised.pth")
+    read = read_weights("lite", tmp_path / "vgg_normalised.pth")
+    assert (read.input[0] == 2).all() and read.input[1].tolist() == [1, 2, 3]
+    assert np.array_equal(read.convs["conv1_2"][0], plain["conv1_2.weight"].numpy())
 
 
 def test_an_unknown_backbone_is_refused() -> None:
-    with pytest.raises(WeightsError, match="backbone 'vgg91' is unknown; known are vgg19, lite"):
+    with pytest.raises(
+        WeightsError, match="backbone 'vgg91' is unknown; known are vgg19, vgg16, lite"
+    ):
         weights_digest("vgg91")
-
-
-def test_torchvisions_file_is_read_where_it_lies_or_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torchvision.models
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("pipeline.method.weight_files.VGG19_WIDTHS", {"conv1_1": 4, "conv1_2": 5})
-    given = state("features.{}.")
-
-    class Downloads:
-        IMAGENET1K_V1 = None
-
-        @staticmethod
-        def get_state_dict(**options: object) -> State:
-            return given
-
-    class Fails:
-        @staticmethod
-        def get_state_dict(**options: object) -> State:
-            raise OSError("no network")
-
-    Downloads.IMAGENET1K_V1 = Downloads  # type: ignore[assignment]
-    monkeypatch.setattr(torchvision.models, "VGG19_Weights", Downloads)
-    downloaded = weights_digest("vgg19")
-    Downloads.IMAGENET1K_V1 = Fails  # type: ignore[assignment]
-    with pytest.raises(WeightsError, match="could not be downloaded"):
-        weights_digest("vgg19")
-    vgg19_path().parent.mkdir(parents=True)
-    torch.save(given, vgg19_path())
-    assert weights_digest("vgg19") == downloaded
 
 
 def test_a_layer_that_is_not_there_is_named() -> None:
     with pytest.raises(
-        BackboneError, match=r"backbone lite .* has no conv5_4; its layers are conv1_1"
+        BackboneError,
+        match=r"backbone lite .* has no conv5_4 \(nearest: conv5_1\); its layers are conv1_1",
     ):
         Backbone(load_weights("lite"), ["conv1_1", "conv5_4"])
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DiskFullError
+from pipeline.files import cache_folder
 from pipeline.store import (
     TargetsKey,
     blend_targets,
-    cache_folder,
     cached_files,
     clear_cached,
     split_scales,

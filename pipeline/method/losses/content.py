@@ -18,7 +18,7 @@ def content_paper(difference: Tensor, target: Tensor, count: int) -> Tensor:
     Args:
         difference: sum (F - P)^2, B values.
         target: sum P^2, B values; not used.
-        count: values that were summed; not used.
+        count: N M, channels by positions; not used.
     """
     return 0.5 * difference
 
@@ -29,7 +29,7 @@ def content_relative(difference: Tensor, target: Tensor, count: int) -> Tensor:
 
 
 def content_mean(difference: Tensor, target: Tensor, count: int) -> Tensor:
-    """Mean of (F - P)^2 over all values, as neural-style and most tools have it."""
+    """Mean of (F - P)^2 over all N M values, as neural-style and most tools have it."""
     return difference / count
 
 

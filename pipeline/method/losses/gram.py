@@ -61,21 +61,24 @@ def gram(features: Tensor) -> Tensor:
     return gram_sum(features) / features.shape[2:].numel()
 
 
-def gram_paper(found: Tensor, target: Tensor) -> Tensor:
+def gram_paper(found: Tensor, target: Tensor, channels: int) -> Tensor:
     """E_l = 1 / (4 N^2) sum (G/M - A/M_a)^2 (Gatys et al. 2016, equation 4); B x R.
 
     The paper divides the squared difference by M^2, with one M for both pictures; here each Gram
     matrix is divided by its own number of positions, the same when the sizes are.
+
+    Args:
+        channels: N.
     """
-    return squares(found - target) / (4 * found.shape[-1] ** 2)
+    return squares(found - target) / (4 * channels**2)
 
 
-def gram_mean(found: Tensor, target: Tensor) -> Tensor:
-    """Mean over C x C of (G/(C M) - A/(C M_a))^2; B x R.
+def gram_mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
+    """Mean over N x N of (G/(N M) - A/(N M_a))^2; B x R.
 
     It is neural-style's, whose Gram matrices are divided by the number of features' values.
     """
-    return squares(found - target) / found.shape[-1] ** 4
+    return squares(found - target) / channels**4
 
 
 # The Gram matrix per position, G / M (equation 3); C x C.

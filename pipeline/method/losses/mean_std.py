@@ -25,12 +25,12 @@ def mean_std(moments: Tensor) -> Tensor:
     return torch.stack((mean, (square - mean.square()).clamp_min(1e-8).sqrt()), -1)
 
 
-def _mean(found: Tensor, target: Tensor) -> Tensor:
-    """1/C sum (mu - mu')^2 + (sigma - sigma')^2 (Li et al. 2017, equation 13); B x R."""
-    return squares(mean_std(found) - target) / found.shape[-2]
+def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
+    """1/N sum (mu - mu')^2 + (sigma - sigma')^2 (Li et al. 2017, equation 13); B x R."""
+    return squares(mean_std(found) - target) / channels
 
 
-def _relative(found: Tensor, target: Tensor) -> Tensor:
+def _relative(found: Tensor, target: Tensor, channels: int) -> Tensor:
     """The root of the same sum over that of mu'^2 + sigma'^2; B x R."""
     return relative_norm(mean_std(found), target)
 

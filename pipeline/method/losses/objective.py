@@ -106,6 +106,7 @@ class StyleTransferLoss:
         styles: per style layer the statistic to reach, B x C x K, or B x R x C x K with regions.
         weights: each job's.
         regions: None for one region of all.
+        channels: per layer the number N of the formulas, where it is not that of the features.
     """
 
     def __init__(
@@ -115,7 +116,9 @@ class StyleTransferLoss:
         styles: Mapping[str, Tensor],
         weights: JobWeights,
         regions: Regions | None = None,
+        channels: Mapping[str, int] | None = None,
     ) -> None:
+        self.channels = channels or {}
         self.kinds, self.statistic = kinds, STATISTICS[kinds.style]
         self.contents, self.styles, self.weights = contents, styles, weights
         self.regions = regions
@@ -149,6 +152,7 @@ class StyleTransferLoss:
             {k: v[rows] for k, v in self.styles.items()},
             weights,
             regions,
+            self.channels,
         )
 
     def statistics(
@@ -208,13 +212,14 @@ class StyleTransferLoss:
         weights = self.weights
         content = style = torch.zeros_like(weights.content)
         for layer, difference in found.contents.items():
-            count = self.contents[layer][0].numel()
+            target = self.contents[layer]
+            count = target[0, 0].numel() * self.channels.get(layer, target.shape[1])
             loss = CONTENT_LOSSES[self.kinds.loss](difference, self.energies[layer], count)
             content = content + weights.content_layers[layer] * loss
         measure = self.statistic.measures[self.kinds.loss]
         for layer, sums in found.styles.items():
             mean = sums / found.counts[layer].clamp_min(TINY)[..., None, None]
-            each = measure(mean, self.prepared[layer])
+            each = measure(mean, self.prepared[layer], self.channels.get(layer, mean.shape[-2]))
             shared = each if self.regions is None else each * self.regions.shares
             style = style + weights.style_layers[layer] * shared.sum(1)
         tv = TV_LOSSES[self.kinds.tv](images)

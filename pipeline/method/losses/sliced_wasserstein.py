@@ -38,9 +38,10 @@ def _directions(channels: int) -> Tensor:
     return orthonormal.mT.float()
 
 
-def _mean(found: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of quantiles (Heitz et al. 2021, equations 3, 4); B x R."""
-    return squares(found - target) / target.shape[2:].numel()
+def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
+    """Mean squared difference of quantiles (Heitz et al. 2021, equations 3, 4), over N directions;
+    B x R."""
+    return squares(found - target) / (channels * QUANTILES)
 
 
 SLICED_WASSERSTEIN = StyleStatistic(

@@ -18,10 +18,10 @@ def squares(values: Tensor) -> Tensor:
     return values.flatten(2).square().sum(2)
 
 
-def relative_norm(found: Tensor, target: Tensor) -> Tensor:
+def relative_norm(found: Tensor, target: Tensor, channels: int = 0) -> Tensor:
     """||found - target|| / ||target||, Frobenius norms: B x R x ... -> B x R.
 
     A norm instead of a square: it keeps pulling when the picture is nearly there, and a weight
-    means the same for any network, layer and picture.
+    means the same for any network, layer and picture. The number of channels does not matter.
     """
     return (squares(found - target) / squares(target).clamp_min(TINY) + TINY).sqrt()

@@ -21,14 +21,15 @@ class StyleStatistic:
         sums: over all positions: features B x C x h x w -> B x C' x K. Features may come multiplied
             by the square root of each position's weight.
         measures: by the setting `loss` (`paper`, `mean`, `relative`), the loss B x R of the means
-            found (B x R x C' x K) against what `prepare` gave.
+            found (B x R x C' x K) against what `prepare` gave, and the number of channels N: that
+            of C, but where a small network stands in for one with more.
         prepare: what the measures need of targets B x R x C' x K, computed once.
         with_ones: whether `sums` wants a last channel of ones (C + 1 in all), for plain means.
         additive: whether the sums over parts of a picture add up to the whole's, as tiles need.
     """
 
     sums: Callable[[Tensor], Tensor]
-    measures: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+    measures: Mapping[str, Callable[[Tensor, Tensor, int], Tensor]]
     prepare: Callable[[Tensor], Tensor] = lambda target: target
     with_ones: bool = False
     additive: bool = True

@@ -1,6 +1,6 @@
 """A network's weights as tensors.
 
-In: what `weight_files` read, or tensors that were trained. Out: `Weights`.
+In: a network's arrays, or tensors that were trained. Out: `Weights`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.method.weight_files import Array, Pair, digest_of, read_weights
+from pipeline.method.weights.network import Pair, digest_of, read_weights
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class Weights:
         input: 1x1 kernel 3 x 3 x 1 x 1 and bias 3 that turn RGB in [0, 1] into what the first
             convolution wants.
         source: where the weights came from, for messages.
-        digest: SHA-256 over all tensors, independent of the file's format.
+        digest: SHA-256 over all numbers, independent of the file's format.
+        channels: per layer the number of channels N of the losses' formulas, where it is not that
+            of the features: a small network stands in for one with more.
     """
 
     name: str
@@ -36,21 +40,25 @@ class Weights:
     input: tuple[Tensor, Tensor]
     source: str
     digest: str = field(default="")
+    channels: Mapping[str, int] = field(default_factory=dict)
 
     def with_digest(self) -> Weights:
         """The same weights with `digest` computed."""
         convs = {layer: _arrays(pair) for layer, pair in self.convs.items()}
         heads = {layer: _arrays(pair) for layer, pair in self.heads.items()}
-        return replace(self, digest=digest_of(_arrays(self.input), convs, heads))
+        return replace(self, digest=digest_of(_arrays(self.input), convs, heads, self.channels))
 
 
-def load_weights(name: str, file: Path | None = None) -> Weights:
-    """Loads the weights of backbone `name`, from `file` if given; see `read_weights`.
+def load_weights(
+    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+) -> Weights:
+    """Loads the weights of backbone `name`; see `read_weights`.
 
     Raises:
-        WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, no network.
+        WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
+            network, no network to fetch it from.
     """
-    read = read_weights(name, file)
+    read = read_weights(name, choice, preprocessing)
     return Weights(
         name=read.name,
         convs={layer: _tensors(pair) for layer, pair in read.convs.items()},
@@ -58,6 +66,7 @@ def load_weights(name: str, file: Path | None = None) -> Weights:
         input=_tensors(read.input),
         source=read.source,
         digest=read.digest(),
+        channels=read.channels,
     )
 
 
@@ -66,8 +75,10 @@ def _tensors(pair: Pair) -> tuple[Tensor, Tensor]:
 
 
 def _arrays(pair: tuple[Tensor, Tensor]) -> Pair:
-    def array(tensor: Tensor) -> Array:
-        found: Array = tensor.detach().float().contiguous().cpu().numpy()
+    def array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+        found: np.ndarray[Any, np.dtype[np.float32]] = (
+            tensor.detach().float().contiguous().cpu().numpy()
+        )
         return found
 
     return array(pair[0]), array(pair[1])

@@ -1,0 +1,230 @@
+"""A network's arrays, checked and brought to one form, with their digest.
+
+In: a backbone's name and where its weights are to come from. Out: `Arrays`, float32 numpy arrays
+under the paper's layer names. Must not load torch but for what torch pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import WeightsError
+from pipeline.layers import BACKBONES, BLOCKS, LAYERS, LAYERS_OF
+from pipeline.method.weights.formats import read_file
+from pipeline.method.weights.names import Named, is_used, name_parts
+from pipeline.method.weights.preprocessing import input_transform
+from pipeline.method.weights.sources import Source, find_source, recall, remember
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Pair = tuple[Array, Array]
+
+VGG19_WIDTHS = dict(
+    zip(
+        LAYERS,
+        (w for w, n in zip((64, 128, 256, 512, 512), BLOCKS, strict=True) for _ in range(n)),
+        strict=True,
+    )
+)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A network's weights as arrays.
+
+    Attributes:
+        name: the backbone's name.
+        convs: per layer the 3x3 kernel C_out x C_in x 3 x 3 and the bias C_out.
+        heads: per layer an optional 1x1 projection K x C x 1 x 1 and bias K.
+        input: 1x1 kernel 3 x 3 x 1 x 1 and bias 3, from RGB in [0, 1] to the first convolution's.
+        source: where the weights came from, for messages.
+        channels: per layer the number of channels N of the losses' formulas: of a small network
+            those of the one that it stands in for.
+    """
+
+    name: str
+    convs: Mapping[str, Pair]
+    heads: Mapping[str, Pair]
+    input: Pair
+    source: str
+    channels: Mapping[str, int] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """See `digest_of`."""
+        return digest_of(self.input, self.convs, self.heads, self.channels)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What planning needs to know of a network.
+
+    Attributes:
+        digest: SHA-256 over its numbers.
+        layers: that it has, in order.
+        about: what it is and where it is from, in a line.
+        choice: where its weights come from, as a manifest would say it; None for the shipped one.
+    """
+
+    digest: str
+    layers: tuple[str, ...]
+    about: str
+    choice: Path | str | None
+
+
+def digest_of(
+    first: Pair,
+    convs: Mapping[str, Pair],
+    heads: Mapping[str, Pair],
+    channels: Mapping[str, int],
+) -> str:
+    """SHA-256 over all of a network's numbers, whatever the format of the file; 64 hex digits.
+
+    It is part of every job key and of every cached target's.
+    """
+    sha = hashlib.sha256()
+    parts = {"input": first}
+    parts |= {f"conv {name}": pair for name, pair in convs.items()}
+    parts |= {f"head {name}": pair for name, pair in heads.items()}
+    for name in sorted(parts):
+        for array in parts[name]:
+            sha.update(f"{name} {array.shape}".encode())
+            sha.update(np.ascontiguousarray(array, dtype=np.float32).tobytes())
+    for layer in sorted(channels):
+        if channels[layer] != len(heads.get(layer, convs[layer])[0]):
+            sha.update(f"channels {layer} {channels[layer]}".encode())
+    return sha.hexdigest()
+
+
+def weights_digest(
+    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+) -> str:
+    """The digest of a backbone's weights, as `load_weights(...).digest`.
+
+    Raises:
+        WeightsError: as `read_weights`.
+    """
+    return inspect_weights(name, choice, preprocessing).digest
+
+
+def inspect_weights(
+    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+) -> Known:
+    """What planning needs to know of a network; of a well-known file as it was when last read.
+
+    Raises:
+        WeightsError: as `read_weights`.
+    """
+    source = _source(name, choice)
+    remembered = recall(source) if preprocessing is None else {}
+    if "digest" in remembered and "layers" in remembered:
+        layers = tuple(remembered["layers"].split())
+        return Known(remembered["digest"], layers, source.about, source.choice)
+    arrays = _read(source, preprocessing)
+    digest, layers = arrays.digest(), tuple(arrays.convs)
+    if preprocessing is None:
+        remember(source, {"digest": digest, "layers": " ".join(layers)})
+    return Known(digest, layers, source.about, source.choice)
+
+
+def read_weights(
+    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+) -> Arrays:
+    """Reads the weights of backbone `name`.
+
+    Args:
+        name: `vgg19` or `vgg16` (their exact widths are demanded) or `lite` (any widths: the shape
+            is read from the file, so a network made by `nst distill` fits).
+        choice: a file, or one of `WEIGHT_SOURCES`; None for the first that is there. Files may hold
+            torchvision's names (`features.0.weight`), Caffe's (`conv1_1.weight`), Keras'
+            (`block1_conv1_W_1:0`), AdaIN's numbers or the short ones (`conv11.weight`), below
+            `state_dict` or `module.` or not.
+        preprocessing: `caffe` or `imagenet`; None tells it by the file.
+
+    Raises:
+        WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
+            network, no network to fetch it from.
+    """
+    return _read(_source(name, choice), preprocessing)
+
+
+def _source(name: str, choice: Path | str | None) -> Source:
+    if name not in BACKBONES:
+        raise WeightsError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
+    return find_source(name, choice)
+
+
+def _read(source: Source, preprocessing: str | None) -> Arrays:
+    name, origin = source.backbone, str(source.file)
+    state, metadata = read_file(source.file, is_used)
+    named = name_parts(state, name, origin)
+    convs = _chain(named, name, origin)
+    given = preprocessing or metadata.get("preprocessing")
+    heads = {
+        layer: (parts["weight"], parts.get("bias", np.zeros(len(parts["weight"]), np.float32)))
+        for (kind, layer), parts in named.parts.items()
+        if kind == "head" and layer in convs and "weight" in parts
+    }
+    first = _first(named, origin)
+    if first is None:
+        first = input_transform(convs["conv1_1"][0], named.numbered, given, origin)
+    channels = {layer: _channels(metadata, layer, heads, convs) for layer in convs}
+    return Arrays(name, convs, heads, first, origin, channels)
+
+
+def _channels(
+    metadata: Mapping[str, str],
+    layer: str,
+    heads: Mapping[str, Pair],
+    convs: Mapping[str, Pair],
+) -> int:
+    """The number N of a layer's channels: the file's own word, else those that it hands out."""
+    said = metadata.get(f"channels.{layer}")
+    return int(said) if said else len(heads.get(layer, convs[layer])[0])
+
+
+def _first(named: Named, source: str) -> Pair | None:
+    if named.first is None:
+        return None
+    kernel, bias = named.first
+    if kernel.shape != (3, 3, 1, 1):
+        raise WeightsError(f"{source}: input.weight must be (3, 3, 1, 1), not {kernel.shape}")
+    if bias is None or bias.shape != (3,):
+        raise WeightsError(f"{source}: input.bias must be (3,)")
+    return kernel, bias
+
+
+def _chain(named: Named, name: str, source: str) -> dict[str, Pair]:
+    """The convolutions in order, up to the first that is missing, with every shape checked."""
+    convs: dict[str, Pair] = {}
+    channels = 3
+    for layer in LAYERS_OF[name]:
+        parts = named.parts.get(("conv", layer), {})
+        if not parts:
+            break
+        weight, bias = parts.get("weight"), parts.get("bias")
+        if weight is None or bias is None:
+            raise WeightsError(f"{source}: {layer} has no {'weight' if weight is None else 'bias'}")
+        out = weight.shape[0] if name == "lite" else VGG19_WIDTHS[layer]
+        if weight.shape != (out, channels, 3, 3) or bias.shape != (out,):
+            raise WeightsError(
+                f"{source}: {layer} has weight {weight.shape} and bias {bias.shape}, but "
+                f"{(out, channels, 3, 3)} and {(out,)} are needed"
+                + ("" if name == "lite" else f" for VGG-{name[3:]}")
+            )
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise WeightsError(f"{source}: {layer} holds NaN or infinite weights")
+        if not weight.any():
+            raise WeightsError(f"{source}: {layer} holds nothing but zeros; fetch the file again")
+        convs[layer] = (weight, bias)
+        channels = out
+    if not convs:
+        raise WeightsError(
+            f"{source}: no VGG layer found; wanted are names such as features.0.weight "
+            f"(torchvision), conv1_1.weight (Caffe) or block1_conv1_W_1:0 (Keras)"
+        )
+    return convs
