@@ -11,6 +11,8 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 
 # Of all the code between a job's tensors and its pixels; part of every job key.
 ALGORITHM = 3
+# Of a style loss that changed while the rest stayed: its jobs alone are made anew.
+STYLE_LOSSES = {"wasserstein": 2}
 # Of all the code between a style picture's bytes and its targets; part of every cache key.
 PREPROCESSING = 2
 # Of a record's JSON.

@@ -9,7 +9,7 @@ from pipeline.distill import Recipe
 from pipeline.layers import LAYERS
 
 WIDTHS = (4, 4, 6, 6, 8, 8, 8, 8, 8, 8, 8, 8, 8)
-RECIPE = Recipe(steps=4, batch=2, dreams=1, crop=32, widths=WIDTHS)
+RECIPE = Recipe(steps=4, batch=3, dreams=1, replay=4, dream_steps=1, crop=32, widths=WIDTHS)
 
 
 def write_teacher(path: Path) -> Path:

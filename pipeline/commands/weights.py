@@ -8,33 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from pipeline.errors import WeightsError
 from pipeline.layers import BACKBONES
 from pipeline.manifest import WEIGHT_SOURCES
-from pipeline.method import EXTRA, INSTALL_EXTRA, LITE_FILE, extra_path, find_source
+from pipeline.method import INSTALL_EXTRA, LITE_FILE, extra_path, find_source
 from pipeline.method import torchvision_path as kept_path
 from pipeline.pictures import file_sha256
 
 
 def list_weights() -> None:
     """Prints which weights are there, where, what they are, with digests."""
-    table = Table("backbone", "weights", "file", "SHA-256 of the file", "size", "what it is")
     for backbone, choice, path in _known():
+        title = f"{backbone} {choice}" if choice else backbone
         if path is None or not path.exists():
-            where = f"{path} (not there)" if path else f"package {EXTRA} (not there)"
-            table.add_row(backbone, choice or "-", where, "-", "-", _how_to_have(backbone, choice))
+            print(f"{title:18} not there: {_how_to_have(backbone, choice)}")
             continue
-        size = f"{path.stat().st_size / 1e6:.1f} MB"
         try:
             about = find_source(backbone, choice).about
         except WeightsError as error:
             about = str(error)
-        digest = file_sha256(path)[:16] + "..."
-        table.add_row(backbone, choice or "-", str(path), digest, size, about)
-    Console().print(table)
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        print(f"{title:18} {size}, SHA-256 {file_sha256(path)[:16]}..., {path}\n{'':18} {about}")
 
 
 def _known() -> Iterator[tuple[str, str | None, Path | None]]:

@@ -8,6 +8,7 @@ way. Must not know manifests, jobs, runs or the console.
 - `student.py`: the teacher made small, the student, its heads
 - `loss.py`: what is compared; `muon.py`: what moves kernels; `dreams.py`: pictures optimized
   through the student meanwhile
+- `replay.py`: pictures of before with what the teacher said of them
 - `training.py`: the training in progress; `checkpoint.py`: the file from which it goes on
 - `files.py`: the student's file; `check.py`: how good the student is
 """

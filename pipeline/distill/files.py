@@ -43,4 +43,5 @@ def save_student(weights: Weights, path: Path, about: Mapping[str, object]) -> N
     half = {key: value.half().contiguous() for key, value in tensors.items()}
     metadata = {key: json.dumps(value, sort_keys=True) for key, value in about.items()}
     metadata |= {f"channels.{layer}": str(count) for layer, count in weights.channels.items()}
+    metadata |= {f"mean.{layer}": repr(mean) for layer, mean in weights.means.items()}
     write_atomic(path, save(half, metadata))

@@ -39,12 +39,12 @@ class Replay:
         """`count` of them, perhaps some twice, each as likely: pictures, and features per tap."""
         places = [(g, i) for g, group in enumerate(self.groups) for i in range(len(group))]
         chosen = draw.choices(places, k=count)
-        images = torch.stack([self.groups[g][i] for g, i in chosen])
-        taps = self._features[0]
+        images = [self.groups[0][:0], *(self.groups[g][i : i + 1] for g, i in chosen)]
         features = {
-            tap: torch.stack([self._features[g][tap][i] for g, i in chosen]).float() for tap in taps
+            tap: [kept[:0], *(self._features[g][tap][i : i + 1] for g, i in chosen)]
+            for tap, kept in self._features[0].items()
         }
-        return images, features
+        return torch.cat(images), {tap: torch.cat(found).float() for tap, found in features.items()}
 
     def together(self) -> list[int]:
         """How many pictures came together, group by group, oldest first."""

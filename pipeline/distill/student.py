@@ -161,7 +161,8 @@ def with_even_filters(weights: Weights, crops: Sequence[Tensor], padding: Paddin
         for layer, features in network(batch).items():
             found = features.square().mean((0, 2, 3)) / len(crops)
             squares[layer] = squares.get(layer, torch.zeros(())) + found
-    return normalize(weights, {layer: value.sqrt() for layer, value in squares.items()})
+    sizes = {layer: value.sqrt() for layer, value in squares.items()}
+    return normalize(replace(weights, means={}), sizes)
 
 
 @torch.no_grad()

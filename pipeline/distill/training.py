@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from pipeline.distill.recipe import HINTS, TAPS, Progress, Recipe
 from pipeline.distill.replay import Replay
 from pipeline.distill.student import Student, fit_heads, reduce_teacher, with_even_filters
 from pipeline.layers import LAYERS
-from pipeline.method import Backbone, Weights
+from pipeline.method import Backbone, Weights, mean_activations
 from pipeline.pictures import read_image, to_tensor
 
 
@@ -156,7 +156,13 @@ class Training:
         paths = [path for folder in self.folders for path in folder[: 64 // len(self.folders)]]
         samples = [to_tensor(read_image(path))[None] for path in paths]
         weights = with_even_filters(weights, samples, self.recipe.padding)
+        weights = replace(weights, means=self._means(samples[::4], weights.heads))
         return round_to_half(weights)
+
+    def _means(self, samples: Sequence[Tensor], layers: Iterable[str]) -> dict[str, float]:
+        """The teacher's mean activation per layer, 4 digits."""
+        means = mean_activations(self.teacher, samples, padding=self.recipe.padding)
+        return {layer: float(f"{float(means[layer].mean()):.4g}") for layer in layers}
 
     def _channels(self) -> dict[str, int]:
         """The teacher's number of channels per layer, of which the student has the leading ones."""

@@ -1,10 +1,10 @@
 """The method, pure torch: what becomes of tensors.
 
 In: settings, pictures and targets as tensors. Out: steps of the optimization, with losses. Must
-not know files (but for `weight_files.py`, which reads networks), the console, a clock, jobs or
+not know files (but for `weights/`, which reads networks), the console, a clock, jobs or
 processes.
 
-- `weight_files.py`, `weights.py`: weight files -> arrays -> tensors; `lite.safetensors` is one
+- `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
 - `backbone.py`, `normalization.py`: the frozen network, and its normalized variant
 - `losses/`: content, style and total variation, a file each, and all of them together
 - `optimizers/`: Adam and L-BFGS over a batch

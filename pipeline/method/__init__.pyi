@@ -1,7 +1,6 @@
 from .backbone import Backbone as Backbone
 from .backbone import Padding as Padding
 from .backbone import Pooling as Pooling
-from .backbone import no_layers as no_layers
 from .backbone import padded_conv as padded_conv
 from .batch_weights import job_weights as job_weights
 from .losses.gram import gram as gram
@@ -22,6 +21,7 @@ from .tiles import features_of as features_of
 from .weights.network import VGG19_WIDTHS as VGG19_WIDTHS
 from .weights.network import Known as Known
 from .weights.network import inspect_weights as inspect_weights
+from .weights.network import no_layers as no_layers
 from .weights.network import weights_digest as weights_digest
 from .weights.preprocessing import PREPROCESSINGS as PREPROCESSINGS
 from .weights.sources import EXTRA as EXTRA

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import BackboneError
 from pipeline.layers import LAYERS, block_of, shrink_of
+from pipeline.method.weights.network import no_layers
 from pipeline.method.weights.tensors import Weights
 
 Pooling = Literal["avg", "max", "l2"]
@@ -42,18 +43,6 @@ def padded_conv(x: Tensor, weight: Tensor, bias: Tensor, padding: Padding, first
         x = torch.cat((x[:, :, :, :1], x, x[:, :, :, -1:]), 3)
         return F.conv2d(x, weight, bias)
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)
-
-
-def no_layers(name: str, source: str, missing: Iterable[str], there: Iterable[str]) -> str:
-    """What is said of layers that a network does not have: for each the nearest that it has."""
-    known = list(there)
-
-    def nearest(layer: str) -> str:
-        place = LAYERS.index(layer)
-        return min(known, key=lambda other: abs(LAYERS.index(other) - place))
-
-    named = ", ".join(f"{layer} (nearest: {nearest(layer)})" for layer in missing)
-    return f"backbone {name} ({source}) has no {named}; its layers are {', '.join(known)}"
 
 
 def _channels_of(weights: Weights, layer: str) -> int:

@@ -46,7 +46,9 @@ def normalize(weights: Weights, means: Mapping[str, Tensor]) -> Weights:
     Scaling a filter by 1/m and its readers by m leaves the network's function as it was, since
     ReLU and both poolings are positively homogeneous: W'_l[i, j] = W_l[i, j] m_{l-1}[j] / m_l[i],
     b'_l[i] = b_l[i] / m_l[i]. Filters that never fire keep their scale, and so do those weaker
-    than a thousandth of their layer's mean: rescaling them would only amplify rounding.
+    than a thousandth of their layer's mean: rescaling them would only amplify rounding. A small
+    network hands out another's features, through heads; those are divided by that one's mean
+    activation, since its filters are not there one by one.
 
     Args:
         means: what `mean_activations` gave; every layer of `weights`.
@@ -62,6 +64,7 @@ def normalize(weights: Weights, means: Mapping[str, Tensor]) -> Weights:
         )
         if layer in weights.heads:
             head, head_bias = weights.heads[layer]
-            heads[layer] = (head * mean[None, :, None, None], head_bias)
+            own = weights.means.get(layer, 1.0)
+            heads[layer] = (head * mean[None, :, None, None] / own, head_bias / own)
         before = mean
-    return replace(weights, convs=convs, heads=heads).with_digest()
+    return replace(weights, convs=convs, heads=heads, means={}).with_digest()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.manifest import INITS, Picture, Settings, Style
 from pipeline.pictures import file_sha256
+from pipeline.version import STYLE_LOSSES
 
 
 class Keys:
@@ -36,6 +37,8 @@ class Keys:
         deciding = settings.deciding_pixels()
         if settings.init not in INITS:
             deciding["init"] = self._sha256(Path(settings.init))
+        if settings.style_loss in STYLE_LOSSES:
+            deciding["style_loss_version"] = STYLE_LOSSES[settings.style_loss]
         return json.dumps(deciding, sort_keys=True)
 
     def key(self, content: Picture, style: Style, settings: Settings, canonical: str) -> str:

@@ -38,7 +38,7 @@ def _renamed(values: object, names: Mapping[str, str]) -> object:
     return {names.get(key, key): value for key, value in values.items()}
 
 
-class _Read(BaseModel):
+class Read(BaseModel):
     """Keys that a newer version may have are kept; they are nobody's business here."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
@@ -53,7 +53,7 @@ class _Read(BaseModel):
 # --- one job --------------------------------------------------------------------------------------
 
 
-class Output(_Read):
+class Output(Read):
     """The picture of a job; `path` is below the run folder, `size` width and height in px."""
 
     bytes: int
@@ -62,7 +62,7 @@ class Output(_Read):
     path: str
 
 
-class ContentInput(_Read):
+class ContentInput(Read):
     """The content picture of a job."""
 
     path: str
@@ -71,7 +71,7 @@ class ContentInput(_Read):
     mask: str | None = None
 
 
-class StylePicture(_Read):
+class StylePicture(Read):
     """One picture of a style; `region` is a color `#rrggbb` of the content's mask."""
 
     path: str
@@ -82,14 +82,14 @@ class StylePicture(_Read):
     region: str | None = None
 
 
-class StyleInput(_Read):
+class StyleInput(Read):
     """The style of a job."""
 
     name: str
     pictures: list[StylePicture]
 
 
-class TargetCounts(_Read):
+class TargetCounts(Read):
     """Style targets that were in the cache, and that were computed."""
 
     hits: int = 0
@@ -106,7 +106,7 @@ class Point(TypedDict):
     total: float
 
 
-class About(_Read):
+class About(Read):
     """How a picture was made: a record without what is said of the output file.
 
     Attributes:
@@ -171,7 +171,7 @@ class Record(About):
         return first | whole
 
 
-class Failure(_Read):
+class Failure(Read):
     """One line of `failures.jsonl`: an attempt at a job that failed.
 
     Attributes:
@@ -194,7 +194,7 @@ class Failure(_Read):
 # --- the run --------------------------------------------------------------------------------------
 
 
-class SlotUse(_Read):
+class SlotUse(Read):
     """What one slot did.
 
     Attributes:
@@ -219,7 +219,7 @@ class SlotUse(_Read):
         return data
 
 
-class PastRun(_Read):
+class PastRun(Read):
     """What a run of the folder did, in short.
 
     Attributes:
@@ -302,7 +302,7 @@ class Summary(PastRun):
         return self.model_dump(mode="json", by_alias=True)
 
 
-class SlotState(_Read):
+class SlotState(Read):
     """What a slot was last seen doing; news, not kept.
 
     Attributes:
@@ -325,60 +325,6 @@ class SlotState(_Read):
     step: int | None = None
     steps: int | None = None
     loss: float | None = None
-
-
-class Owner(_Read):
-    """Who holds a run folder."""
-
-    host: str
-    pid: int
-    since: str
-
-
-# Of a run's network, what its manifest says.
-BACKBONE_KEYS = ("name", "weights", "preprocessing")
-
-
-class BackboneHeader(_Read):
-    """The network of a run: its name, what the manifest said of its weights, a digest, and what
-    they are."""
-
-    name: str
-    weights: str | None = None
-    weights_sha256: str = ""
-    preprocessing: str | None = None
-    about: str = ""
-
-
-class PlanHeader(_Read):
-    """`plan.json`: what the run was planned to be.
-
-    Attributes:
-        jobs, pairs, contents, styles: how many.
-        grid: the swept settings' values.
-        settings: those of every job, as the manifest has them.
-        devices: of the slots.
-    """
-
-    schema_version: int = Field(default=1, alias="schema")
-    backbone: BackboneHeader
-    manifest: str = ""
-    jobs: int = 0
-    pairs: int = 0
-    contents: int = 0
-    styles: int = 0
-    grid: dict[str, list[Any]] = Field(default_factory=dict)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    algorithm: int = 0
-    versions: dict[str, str] = Field(default_factory=dict)
-    devices: list[str] = Field(default_factory=list)
-
-
-class ShardIndex(_Read):
-    """What is in a tar shard of so many bytes: the jobs' names and keys."""
-
-    bytes: int
-    jobs: dict[str, str]
 
 
 Form = TypeVar("Form", bound=BaseModel)

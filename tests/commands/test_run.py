@@ -55,16 +55,6 @@ def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Callable[[str], Pa
 Write = Callable[[str], Path]
 
 
-def test_a_preset_for_another_network_is_warned_of(manifest: Write) -> None:
-    said = Said()
-    path = manifest("settings: {preset: neural-style, size: 48, steps: 1}\n")
-    run_manifest(load_manifest(path), INLINE, said)
-    assert said.lines == [
-        "preset neural-style has weights for VGG-19; with lite set style_weight 1e4 and "
-        "tv_weight 1e-3"
-    ]
-
-
 def test_old_names_are_warned_of_by_runs_and_plans(manifest: Write, capsys: Capture) -> None:
     path = manifest("settings: {size: 48, steps: 1, optimiser: adam}\n")
     assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
@@ -237,3 +227,21 @@ def test_the_cpu_is_shared_out_among_the_jobs(manifest: Write) -> None:
     assert len(plan) == 4 and len(digest) == 64
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         assert 1 <= len(context.slots) <= 4 and set(context.slots) == {"cpu"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "settings: {size: 48, style_layers: [conv1_1, relu5_4]}\n",
+        "settings: {size: 48}\ngrid: {content_layers: [[conv4_2], [conv5_4]]}\n",
+        "settings: {size: 48}\npairs:\n- {content: c.png, style: s.png, "
+        "settings: {style_layers: [r54]}}\n",
+    ],
+)
+def test_layers_that_the_network_lacks_are_found_before_anything_runs(
+    text: str, manifest: Write
+) -> None:
+    path = manifest(text)
+    with pytest.raises(WeightsError, match=r"no conv5_4 \(nearest: conv5_1\)"):
+        run_manifest(load_manifest(path), INLINE, Said())
+    assert not list(path.parent.rglob("*.json"))

@@ -44,14 +44,14 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_recipe_teacher_and_pictures_make_a_training_another_but_not_their_folder() -> None:
-    pictures = [Path("here/a.png"), Path("here/b.png")]
+    pictures = [[Path("here/a.png"), Path("here/b.png")]]
     one = fingerprint(RECIPE, "teacher", pictures)
-    assert one == fingerprint(replace(RECIPE), "teacher", [Path("a.png"), Path("b.png")])
+    assert one == fingerprint(replace(RECIPE), "teacher", [[Path("a.png"), Path("b.png")]])
     others = [
         fingerprint(replace(RECIPE, seed=1), "teacher", pictures),
         fingerprint(RECIPE, "other", pictures),
-        fingerprint(RECIPE, "teacher", pictures[:1]),
-        fingerprint(RECIPE, "teacher", pictures[::-1]),
+        fingerprint(RECIPE, "teacher", [pictures[0][:1]]),
+        fingerprint(RECIPE, "teacher", [pictures[0][::-1]]),
     ]
     assert len({one, *others}) == 5
 
@@ -59,8 +59,8 @@ def test_recipe_teacher_and_pictures_make_a_training_another_but_not_their_folde
 def test_a_training_refuses_the_checkpoint_of_another(
     teacher: Weights, photos: list[Path], tmp_path: Path
 ) -> None:
-    Training(RECIPE, teacher, photos).save_checkpoint(tmp_path / "c")
-    other = Training(replace(RECIPE, seed=1), teacher, photos)
+    Training(RECIPE, teacher, [photos]).save_checkpoint(tmp_path / "c")
+    other = Training(replace(RECIPE, seed=1), teacher, [photos])
     with pytest.raises(RunFolderError, match="another training"):
         other.load_checkpoint(tmp_path / "c")
     assert other.step == 0
@@ -84,7 +84,7 @@ def test_the_command_goes_on_after_a_kill(
     process.wait()
     assert checkpoint.exists() and not out.exists()
     options = DistillOptions(20, 0, "auto", "cpu", 2, 32, widths, 0.0)
-    assert train_student(str(file), photos[0].parent, out, options) == 0
+    assert train_student(str(file), [photos[0].parent], out, options) == 0
     assert "going on from step" in capfd.readouterr().out
     assert not checkpoint.exists()
     assert load_weights("lite", out).heads.keys() == set(TAPS)

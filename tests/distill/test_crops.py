@@ -10,7 +10,7 @@ import torch
 from students import RECIPE
 
 from pipeline.distill import find_pictures, split_pictures
-from pipeline.distill.crops import _augment, _crop, draw_batch
+from pipeline.distill.crops import _augment, _crop, draw_crops
 from pipeline.errors import ImageError
 
 
@@ -43,11 +43,11 @@ def test_a_thirtieth_is_held_out_by_the_seed(count: int, out: int) -> None:
 def test_a_step_has_the_same_crops_every_time_and_no_other_step_has_them(
     photos: list[Path],
 ) -> None:
-    crops = draw_batch(photos, RECIPE, 5)
+    crops = draw_crops([photos], RECIPE, 5, 2)
     assert crops.shape == (2, 3, 32, 32)
-    assert torch.equal(crops, draw_batch(photos, RECIPE, 5))
-    assert not torch.equal(crops, draw_batch(photos, RECIPE, 6))
-    assert not torch.equal(crops, draw_batch(photos, replace(RECIPE, seed=1), 5))
+    assert torch.equal(crops, draw_crops([photos], RECIPE, 5, 2))
+    assert not torch.equal(crops, draw_crops([photos], RECIPE, 6, 2))
+    assert not torch.equal(crops, draw_crops([photos], replace(RECIPE, seed=1), 5, 2))
 
 
 def test_a_picture_smaller_than_a_crop_is_made_larger(picture: Callable[..., Path]) -> None:

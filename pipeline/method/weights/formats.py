@@ -116,7 +116,7 @@ def _read_pickle(file: Path) -> dict[str, Array]:
         what = (
             "holds Python objects, not only tensors, and those are never loaded, since they can "
             "run programs; save model.state_dict() where the file came from"
-            if "unsupported" in str(error).lower()
+            if "unsupported global" in str(error).lower()
             else f"damaged or no weight file; {_NEEDED}"
         )
         raise WeightsError(f"{file}: {what}") from error

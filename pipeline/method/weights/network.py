@@ -7,7 +7,7 @@ under the paper's layer names. Must not load torch but for what torch pickled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Arrays:
         source: where the weights came from, for messages.
         channels: per layer the number of channels N of the losses' formulas: of a small network
             those of the one that it stands in for.
+        means: of a small network, per layer the mean activation of the one that it stands in for,
+            which the normalized variant divides by.
     """
 
     name: str
@@ -53,10 +55,11 @@ class Arrays:
     input: Pair
     source: str
     channels: Mapping[str, int] = field(default_factory=dict)
+    means: Mapping[str, float] = field(default_factory=dict)
 
     def digest(self) -> str:
         """See `digest_of`."""
-        return digest_of(self.input, self.convs, self.heads, self.channels)
+        return digest_of(self.input, self.convs, self.heads, self.channels, self.means)
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,24 @@ class Known:
     choice: Path | str | None
 
 
+def no_layers(name: str, source: str, missing: Iterable[str], there: Iterable[str]) -> str:
+    """What is said of layers that a network does not have: for each the nearest that it has."""
+    known = list(there)
+
+    def nearest(layer: str) -> str:
+        place = LAYERS.index(layer)
+        return min(known, key=lambda other: abs(LAYERS.index(other) - place))
+
+    named = ", ".join(f"{layer} (nearest: {nearest(layer)})" for layer in missing)
+    return f"backbone {name} ({source}) has no {named}; its layers are {', '.join(known)}"
+
+
 def digest_of(
     first: Pair,
     convs: Mapping[str, Pair],
     heads: Mapping[str, Pair],
     channels: Mapping[str, int],
+    means: Mapping[str, float],
 ) -> str:
     """SHA-256 over all of a network's numbers, whatever the format of the file; 64 hex digits.
 
@@ -97,6 +113,8 @@ def digest_of(
     for layer in sorted(channels):
         if channels[layer] != len(heads.get(layer, convs[layer])[0]):
             sha.update(f"channels {layer} {channels[layer]}".encode())
+    for layer in sorted(means):
+        sha.update(f"mean {layer} {means[layer]!r}".encode())
     return sha.hexdigest()
 
 
@@ -173,7 +191,7 @@ def _read(source: Source, preprocessing: str | None) -> Arrays:
     if first is None:
         first = input_transform(convs["conv1_1"][0], named.numbered, given, origin)
     channels = {layer: _channels(metadata, layer, heads, convs) for layer in convs}
-    return Arrays(name, convs, heads, first, origin, channels)
+    return Arrays(name, convs, heads, first, origin, channels, _means(metadata, heads, origin))
 
 
 def _channels(
@@ -183,8 +201,20 @@ def _channels(
     convs: Mapping[str, Pair],
 ) -> int:
     """The number N of a layer's channels: the file's own word, else those that it hands out."""
-    said = metadata.get(f"channels.{layer}")
-    return int(said) if said else len(heads.get(layer, convs[layer])[0])
+    said = metadata.get(f"channels.{layer}", "")
+    return int(said) if said.isdigit() else len(heads.get(layer, convs[layer])[0])
+
+
+def _means(metadata: Mapping[str, str], heads: Iterable[str], source: str) -> dict[str, float]:
+    """The mean activations that a small network's file says of the one that it stands in for."""
+    said = {layer: metadata[f"mean.{layer}"] for layer in heads if f"mean.{layer}" in metadata}
+    try:
+        means = {layer: float(text) for layer, text in said.items()}
+    except ValueError:
+        means = {"": 0.0}
+    if not all(np.isfinite(mean) and mean > 0 for mean in means.values()):
+        raise WeightsError(f"{source}: its metadata has mean activations that are no numbers > 0")
+    return means
 
 
 def _first(named: Named, source: str) -> Pair | None:

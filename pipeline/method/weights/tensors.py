@@ -32,6 +32,7 @@ class Weights:
         digest: SHA-256 over all numbers, independent of the file's format.
         channels: per layer the number of channels N of the losses' formulas, where it is not that
             of the features: a small network stands in for one with more.
+        means: of a small network, per layer the mean activation of the one that it stands in for.
     """
 
     name: str
@@ -41,12 +42,14 @@ class Weights:
     source: str
     digest: str = field(default="")
     channels: Mapping[str, int] = field(default_factory=dict)
+    means: Mapping[str, float] = field(default_factory=dict)
 
     def with_digest(self) -> Weights:
         """The same weights with `digest` computed."""
         convs = {layer: _arrays(pair) for layer, pair in self.convs.items()}
         heads = {layer: _arrays(pair) for layer, pair in self.heads.items()}
-        return replace(self, digest=digest_of(_arrays(self.input), convs, heads, self.channels))
+        first = _arrays(self.input)
+        return replace(self, digest=digest_of(first, convs, heads, self.channels, self.means))
 
 
 def load_weights(
@@ -67,6 +70,7 @@ def load_weights(
         source=read.source,
         digest=read.digest(),
         channels=read.channels,
+        means=read.means,
     )
 
 

@@ -1,0 +1,67 @@
+"""What a run folder says of itself beside its records: plan, network, owner, shards.
+
+In: parsed JSON of a file. Out: frozen values; what is not of the form is a `ValidationError`. Knows
+no paths. Must not load torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.store.records import Read
+
+
+class Owner(Read):
+    """Who holds a run folder."""
+
+    host: str
+    pid: int
+    since: str
+
+
+# Of a run's network, what its manifest says.
+BACKBONE_KEYS = ("name", "weights", "preprocessing")
+
+
+class BackboneHeader(Read):
+    """The network of a run: its name, what the manifest said of its weights, a digest, and what
+    they are."""
+
+    name: str
+    weights: str | None = None
+    weights_sha256: str = ""
+    preprocessing: str | None = None
+    about: str = ""
+
+
+class PlanHeader(Read):
+    """`plan.json`: what the run was planned to be.
+
+    Attributes:
+        jobs, pairs, contents, styles: how many.
+        grid: the swept settings' values.
+        settings: those of every job, as the manifest has them.
+        devices: of the slots.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    backbone: BackboneHeader
+    manifest: str = ""
+    jobs: int = 0
+    pairs: int = 0
+    contents: int = 0
+    styles: int = 0
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    algorithm: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    devices: list[str] = Field(default_factory=list)
+
+
+class ShardIndex(Read):
+    """What is in a tar shard of so many bytes: the jobs' names and keys."""
+
+    bytes: int
+    jobs: dict[str, str]
