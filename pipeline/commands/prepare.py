@@ -7,14 +7,15 @@ and weight files that torch pickled.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.commands.options import Options
 from pipeline.errors import WeightsError
 from pipeline.files import cache_folder
 from pipeline.layers import LAYERS
-from pipeline.manifest import PRESETS, Manifest, Settings
+from pipeline.manifest import PRESETS, WEIGHT_SOURCES, Manifest, Settings
 from pipeline.method import inspect_weights, no_layers
 from pipeline.plan import Plan
 from pipeline.store import RunFolder
@@ -42,6 +43,20 @@ def find_digests(manifest: Manifest, options: Options, store: RunFolder, *, keep
     return digests
 
 
+def keep_weights(manifest: Manifest, store: RunFolder) -> Manifest:
+    """The manifest with the weights that its run began with, where it names none.
+
+    Whatever comes into torch's cache meanwhile must not have a resumed run begin anew.
+    """
+    header = store.header()
+    if manifest.weights is not None or header is None:
+        return manifest
+    kept = header.backbone
+    if kept.name != manifest.backbone or kept.weights not in WEIGHT_SOURCES:
+        return manifest
+    return replace(manifest, weights=kept.weights)
+
+
 def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
     """The jobs of a manifest.
 
@@ -55,16 +70,21 @@ def layers_asked_for(manifest: Manifest) -> list[str]:
     """All layers that the losses of any job look at, in the network's order."""
     swept = {name: values for name, values in manifest.axes.items() if name in _LAYERED}
     wanted: set[str] = set()
-    for pair in ({}, *(pair.settings for pair in manifest.pairs)):
+    of_all: list[dict[str, object]] = [{}] if manifest.contents and manifest.styles else []
+    for pair in (*of_all, *_distinct(_only(pair.settings) for pair in manifest.pairs)):
         plain = {**manifest.settings, **pair}
         own = {name: plain[name] for name in _LAYERED if name in plain}
         for values in itertools.product(*swept.values()):
-            chosen = {**own, **dict(zip(swept, values, strict=True)), **_only(pair)}
+            chosen = {**own, **dict(zip(swept, values, strict=True)), **pair}
             wanted.update(Settings.model_validate(chosen).layers)
     return [layer for layer in LAYERS if layer in wanted]
 
 
 _LAYERED = ("preset", "content_layers", "style_layers")
+
+
+def _distinct(many: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    return list({repr(sorted(one.items())): one for one in many}.values())
 
 
 def _only(settings: Mapping[str, object]) -> dict[str, object]:
@@ -84,15 +104,15 @@ def needs_normalized(manifest: Manifest) -> bool:
 def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, keep: bool) -> str:
     # Here alone: most plans need no torch, and it takes seconds to load.
     from pipeline.method import load_weights
-    from pipeline.store import find_means, load_means, normalized, save_means
+    from pipeline.store import find_means, load_means, means_made_for, normalized, save_means
 
     weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
-    if store.means.exists():
+    if store.means.exists() and means_made_for(store.means) in ("", weights.digest):
         means = load_means(store.means)
     else:
         means = find_means(weights, pictures_to_normalize_by(manifest), cache.resolve())
         if keep:
-            save_means(store.means, means)
+            save_means(store.means, means, weights.digest)
     return normalized(weights, means).digest
 
 

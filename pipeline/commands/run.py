@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.options import Options
-from pipeline.commands.prepare import find_digests, needs_normalized, plan_jobs
+from pipeline.commands.prepare import find_digests, keep_weights, needs_normalized, plan_jobs
 from pipeline.errors import ManifestError
 from pipeline.files import cache_folder
 from pipeline.manifest import Manifest, Sample, Settings, Style, write_map
@@ -51,6 +51,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     with RunLock(store) as lock:
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
+        manifest = keep_weights(manifest, store)
         plan, context, digest = prepare_run(manifest, options, store)
         _check_settings_here(manifest)
         store.begin(manifest.text, _header(manifest, plan, context, digest).plain())
@@ -115,7 +116,7 @@ def job_bytes(manifest: Manifest) -> float:
 
 def _header(manifest: Manifest, plan: Plan, context: RunContext, digest: str) -> PlanHeader:
     """What `plan.json` says of the run."""
-    weights = str(manifest.weights) if manifest.weights else None
+    weights = str(context.weights) if context.weights else None
     return PlanHeader(
         manifest=str(manifest.path),
         jobs=len(plan),

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.errors import WeightsError
+from pipeline.errors import NstError, WeightsError
 from pipeline.layers import BACKBONES
-from pipeline.manifest import WEIGHT_SOURCES
+from pipeline.manifest import WEIGHT_SOURCES, is_file
 from pipeline.method import INSTALL_EXTRA, LITE_FILE, extra_path, find_source
 from pipeline.method import torchvision_path as kept_path
 from pipeline.pictures import file_sha256
@@ -20,12 +20,12 @@ def list_weights() -> None:
     """Prints which weights are there, where, what they are, with digests."""
     for backbone, choice, path in _known():
         title = f"{backbone} {choice}" if choice else backbone
-        if path is None or not path.exists():
+        if path is None or not is_file(path):
             print(f"{title:18} not there: {_how_to_have(backbone, choice)}")
             continue
         try:
             about = find_source(backbone, choice).about
-        except WeightsError as error:
+        except NstError as error:
             about = str(error)
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         print(f"{title:18} {size}, SHA-256 {file_sha256(path)[:16]}..., {path}\n{'':18} {about}")

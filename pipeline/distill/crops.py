@@ -60,6 +60,11 @@ def _pixels(path: Path) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
+def whole_picture(path: Path) -> Tensor:
+    """The picture, its long side at most 480 px, 1 x 3 x H x W in [0, 1]."""
+    return _pixels(path).float()[None] / 255
+
+
 def _crop(path: Path, side: int, draw: random.Random) -> Tensor:
     """A random crop at a random scale, perhaps mirrored, 3 x side x side in [0, 1]."""
     pixels = _pixels(path)

@@ -111,12 +111,17 @@ class Student(nn.Module):
         """
         own = self.input()
         same = all(torch.allclose(a, b, atol=1e-2) for a, b in zip(own, weights.input, strict=True))
+        if not same:
+            raise WeightsError(
+                f"{weights.source}: its first layer wants to see other values than the new "
+                f"network's; a network can begin with one that `nst distill` made"
+            )
         for layer, (kernel, bias) in weights.convs.items():
             if layer not in self.convs:
                 continue
             mine, shift = (self.convs[layer].get_parameter(name) for name in ("weight", "bias"))
             fits = all(a <= b for a, b in zip(kernel.shape, mine.shape, strict=True))
-            if not (fits and same):
+            if not fits:
                 raise WeightsError(
                     f"{weights.source}: {layer} has {tuple(kernel.shape)}, the new network "
                     f"{tuple(mine.shape)}: a network can begin with one that is no wider"

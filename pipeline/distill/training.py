@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.distill.checkpoint import fingerprint, read_checkpoint, write_checkpoint
-from pipeline.distill.crops import Folders, draw_crops
+from pipeline.distill.crops import Folders, draw_crops, whole_picture
 from pipeline.distill.dreams import Dreams
 from pipeline.distill.files import round_to_half
 from pipeline.distill.loss import feature_errors, gram_errors
@@ -31,7 +31,6 @@ from pipeline.distill.replay import Replay
 from pipeline.distill.student import Student, fit_heads, reduce_teacher, with_even_filters
 from pipeline.layers import LAYERS
 from pipeline.method import Backbone, Weights, mean_activations
-from pipeline.pictures import read_image, to_tensor
 
 
 @dataclass
@@ -153,8 +152,8 @@ class Training:
         `with_even_filters`), rounded to float16 and back."""
         self._refit_heads()
         weights = self.student.weights(self.scales, self._channels())
-        paths = [path for folder in self.folders for path in folder[: 64 // len(self.folders)]]
-        samples = [to_tensor(read_image(path))[None] for path in paths]
+        share = max(1, 64 // len(self.folders))
+        samples = [whole_picture(path) for folder in self.folders for path in folder[:share]]
         weights = with_even_filters(weights, samples, self.recipe.padding)
         weights = replace(weights, means=self._means(samples[::4], weights.heads))
         return round_to_half(weights)

@@ -9,6 +9,7 @@ from .model import Manifest as Manifest
 from .model import Picture as Picture
 from .model import Style as Style
 from .old_names import old_name_warning as old_name_warning
+from .paths import is_file as is_file
 from .peers import import_command as import_command
 from .presets import PRESET_HELP as PRESET_HELP
 from .presets import PRESETS as PRESETS

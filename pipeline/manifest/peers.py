@@ -138,8 +138,12 @@ _CAFFE = "the same network is taken, Caffe's VGG-19, from the extra vgg19"
 
 def _model(found: _Translation, text: str) -> None:
     if text.endswith(".caffemodel"):
-        found.notes.append(f"{text}: Caffe's own format is not read; {_CAFFE}")
+        other = "another network, which is none here; Caffe's VGG-19 is taken (the extra vgg19)"
+        known = _CAFFE if "19" in text else other
+        found.notes.append(f"{text}: Caffe's own format is not read; {known}")
         found.backbone = {"name": "vgg19", "weights": "caffe"}
+    elif "vgg16" in text.lower():
+        found.backbone = {"name": "vgg16", "weights": text, "preprocessing": "caffe"}
     else:
         found.backbone = {"name": "vgg19", "weights": text}
 

@@ -180,8 +180,8 @@ class Network(Moved):
         gt=0, le=10,
     )  # fmt: skip
     padding: Literal["replicate", "zeros", "reflect", "replicate_first"] = setting(
-        "replicate", "what a convolution sees beyond the picture's edge; replicate_first: zeros, "
-        "but at the first layer"
+        "replicate_first", "what a convolution sees beyond the picture's edge; replicate_first: "
+        "zeros, but at the first layer"
     )  # fmt: skip
     normalized: bool = setting(
         False, "rescale the backbone so that each filter's mean activation is 1"

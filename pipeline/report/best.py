@@ -25,7 +25,7 @@ from pipeline.method import (
     style_targets,
 )
 from pipeline.pictures import canvas_size, fit_image, read_image, to_tensor
-from pipeline.store import Record, blend_targets
+from pipeline.store import BACKBONE_KEYS, Record, blend_targets
 
 SIZE_PX = 256
 
@@ -109,9 +109,7 @@ def pairs_manifest(records: Sequence[Record], output: Path, backbone: Mapping[st
     swept = {name for record in records for name in record.swept}
     whole = {
         "output": str(output),
-        "backbone": {
-            k: v for k, v in backbone.items() if k in ("name", "weights", "preprocessing") and v
-        },
+        "backbone": {k: v for k, v in backbone.items() if k in BACKBONE_KEYS and v},
         "settings": {k: v for k, v in records[0].settings.items() if k not in swept},
         "pairs": [_pair_of(record) for record in records],
     }

@@ -13,7 +13,7 @@ from pipeline.report.axes import Axis
 from pipeline.report.details import CHUNK
 from pipeline.report.entries import LOSSES, Entry
 from pipeline.report.thumbnails import input_thumbnail
-from pipeline.store import RunFolder
+from pipeline.store import BACKBONE_KEYS, RunFolder
 
 
 def page_data(
@@ -77,11 +77,7 @@ def _backbone(store: RunFolder) -> dict[str, Any]:
     header = store.header()
     if header is None:
         return {"name": "lite"}
-    return {
-        k: v
-        for k, v in header.backbone.plain().items()
-        if k in ("name", "weights", "preprocessing") and v
-    }
+    return {k: v for k, v in header.backbone.plain().items() if k in BACKBONE_KEYS and v}
 
 
 def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, str]]:

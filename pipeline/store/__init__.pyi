@@ -7,6 +7,7 @@ from .headers import PlanHeader as PlanHeader
 from .lock import RunLock as RunLock
 from .means import find_means as find_means
 from .means import load_means as load_means
+from .means import means_made_for as means_made_for
 from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others

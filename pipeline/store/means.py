@@ -52,9 +52,26 @@ def _square(path: Path) -> Tensor:
     return to_tensor(fit_image(read_image(path), _MEANS_SIDE, _MEANS_SIDE))
 
 
-def save_means(path: Path, means: Mapping[str, Tensor]) -> None:
-    """Stores a vector of mean activations, so that a run keeps the one that it began with."""
-    write_atomic(path, save(dict(means)))
+def save_means(path: Path, means: Mapping[str, Tensor], digest: str) -> None:
+    """Stores a vector of mean activations, so that a run keeps the one that it began with.
+
+    Args:
+        digest: of the weights that they are of.
+    """
+    write_atomic(path, save(dict(means), {"weights": digest}))
+
+
+def means_made_for(path: Path) -> str:
+    """The digest of the weights that stored means are of; empty where an older version kept them.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("weights", ""))
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
 
 
 def load_means(path: Path) -> dict[str, Tensor]:
@@ -67,9 +84,13 @@ def load_means(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path}: damaged normalization file ({error}); delete it to have it made again"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path}: damaged normalization file ({error}); delete it to have it made again"
+    )
 
 
 def normalized(weights: Weights, means: Mapping[str, Tensor]) -> Weights:

@@ -18,6 +18,7 @@ from pipeline.commands import (
     show_plan,
     write_report,
 )
+from pipeline.commands.prepare import keep_weights
 from pipeline.commands.run import job_bytes
 from pipeline.errors import ManifestError, MissingPackageError, RunFolderError, WeightsError
 from pipeline.manifest import load_manifest
@@ -245,3 +246,26 @@ def test_layers_that_the_network_lacks_are_found_before_anything_runs(
     with pytest.raises(WeightsError, match=r"no conv5_4 \(nearest: conv5_1\)"):
         run_manifest(load_manifest(path), INLINE, Said())
     assert not list(path.parent.rglob("*.json"))
+
+
+def test_a_run_goes_on_with_the_weights_that_it_began_with(
+    manifest: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever comes into torch's cache meanwhile."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    small = "settings: {size: 32, steps: 1, scale_start: 0, style_layers: [conv1_1], "
+    small += "content_layers: [conv1_1]}\n"
+    path = manifest(small)
+    path.write_text(path.read_text().replace("backbone: lite", "backbone: vgg19"))
+    first = load_manifest(path)
+    run_manifest(first, INLINE, Said())
+    store = RunFolder(path.parent / "run")
+    header = store.header()
+    assert header and header.backbone.weights == "caffe" and "Simonyan" in header.backbone.about
+    assert "Simonyan" in next(iter(records(store.path).values()))["backbone"]["weights"]
+    assert keep_weights(first, store).weights == "caffe"
+    for other in ("backbone: lite", "backbone: {name: vgg19, weights: torchvision}"):
+        path.write_text(path.read_text().replace("backbone: vgg19", other))
+        changed = load_manifest(path)
+        assert keep_weights(changed, store) == changed
+        path.write_text(path.read_text().replace(other, "backbone: vgg19"))

@@ -10,7 +10,7 @@ from students import RECIPE, WIDTHS
 from pipeline.distill import Training, held_out_errors, save_student
 from pipeline.distill.recipe import TAPS
 from pipeline.errors import WeightsError
-from pipeline.method import Backbone, Weights, load_weights
+from pipeline.method import Backbone, Weights, load_weights, mean_activations, normalize
 from pipeline.pictures import read_image, to_tensor
 
 
@@ -94,6 +94,29 @@ def test_a_network_that_is_wider_cannot_be_begun_with(teacher: Weights, photos: 
     narrow = replace(RECIPE, widths=tuple(width - 1 for width in WIDTHS))
     with pytest.raises(WeightsError, match="can begin with one that is no wider"):
         Training(narrow, teacher, [photos], start=wide)
+
+
+def test_a_network_that_wants_another_input_cannot_be_begun_with(
+    teacher: Weights, photos: list[Path]
+) -> None:
+    with pytest.raises(WeightsError, match="wants to see other values"):
+        Training(RECIPE, teacher, [photos], start=teacher)
+
+
+def test_a_trained_network_knows_its_teachers_mean_activations(
+    teacher: Weights, photos: list[Path]
+) -> None:
+    """So that the normalized variant's features are about 1, whatever the teacher's scale."""
+    weights = Training(RECIPE, teacher, [photos]).result()
+    assert set(weights.means) == set(TAPS)
+    samples = [to_tensor(read_image(photos[0]))[None]]
+    means = mean_activations(teacher, samples, padding=RECIPE.padding)
+    for tap in TAPS:
+        assert weights.means[tap] == pytest.approx(float(means[tap].mean()), rel=0.02)
+    own = mean_activations(weights, samples, padding=RECIPE.padding)
+    scaled = normalize(weights, own)
+    plain, divided = (Backbone(w, ["conv3_1"])(samples[0])["conv3_1"] for w in (weights, scaled))
+    torch.testing.assert_close(divided * weights.means["conv3_1"], plain, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,25 @@ def test_numbers_that_are_another_networks_are_named(
     assert message in str(raised.value)
 
 
+def named(layers: tuple[str, ...]) -> State:
+    """Full widths under Caffe's names."""
+    return {
+        key.replace(f"features.{n}.", f"{layer}."): value
+        for n, layer in enumerate(layers)
+        for key, value in whole(tuple(range(len(layers))), layers).items()
+        if key.startswith(f"features.{n}.")
+    }
+
+
+def test_layers_by_name_that_are_another_networks_are_told(tmp_path: Path) -> None:
+    torch.save(named(LAYERS), tmp_path / "19.pth")
+    with pytest.raises(WeightsError, match="VGG-19, not VGG-16, since it has conv3_4"):
+        inspect_weights("vgg16", tmp_path / "19.pth")
+    torch.save(named(LAYERS_OF["vgg16"]), tmp_path / "16.pth")
+    with pytest.raises(WeightsError, match="VGG-16, not VGG-19, since it has conv5_3 and no conv3"):
+        inspect_weights("vgg19", tmp_path / "16.pth")
+
+
 @pytest.mark.parametrize(
     ("state", "what"),
     [

@@ -1,6 +1,7 @@
 """Weight files in every layout: what comes of each, and what is refused."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,9 +34,14 @@ def state(names: str = "conv{}.", widths: tuple[int, ...] = (4, 5)) -> State:
     return found
 
 
-def test_the_shipped_networks_digest_is_what_it_always_was() -> None:
-    assert weights_digest("lite") == (
+def test_the_networks_that_were_shipped_have_the_digests_that_they_always_had() -> None:
+    """Job keys are made of them; the one before stays loadable."""
+    old = ROOT / "benchmarks" / "lite-1.safetensors"
+    assert weights_digest("lite", old) == (
         "90f737c2b22b41f340bf0449d30ae750f544982dd7a2551e2d1ba7c652b8d2af"
+    )
+    assert weights_digest("lite") == (
+        "8b56a335b507c6f353c5289f044cbb3d11d549a87006b3a68bae151c744b6aa1"
     )
 
 
@@ -133,6 +139,46 @@ def broken(change: Callable[[State], object], **metadata: str) -> tuple[State, d
     ("given", "message"),
     [
         (broken(lambda s: s.pop("conv1_1.bias")), "conv1_1 has no bias"),
+        (
+            broken(lambda s: (s.pop("conv1_1.bias"), s.pop("conv1_1.weight"))),
+            "conv1_1 is missing, but conv1_2 is there",
+        ),
+        (broken(lambda s: s.update({"conv1_1.weight": torch.tensor(1.0)})), "conv1_1 has weight"),
+        (
+            broken(lambda s: s.update({"head1_1.weight": torch.ones(5, 7)})),
+            "the head of conv1_1 has weight",
+        ),
+        (
+            broken(lambda s: s.update({"head1_1.weight": torch.full((2, 4, 1, 1), torch.nan)})),
+            "the head of conv1_1 holds NaN",
+        ),
+        (broken(lambda s: None, **{"channels.conv1_1": "0"}), "its metadata says '0' channels"),
+        (broken(lambda s: None, **{"channels.conv1_1": "64.0"}), "says '64.0' channels of conv1_1"),
+        (
+            broken(
+                lambda s: s.update({"head1_1.weight": torch.ones(2, 4, 1, 1)}),
+                **{"mean.conv1_1": "-1"},
+            ),
+            "mean activations that are no numbers > 0",
+        ),
+        (
+            broken(
+                lambda s: s.update({"head1_1.weight": torch.ones(2, 4, 1, 1)}),
+                **{"mean.conv1_1": "much"},
+            ),
+            "mean activations that are no numbers > 0",
+        ),
+        (
+            broken(
+                lambda s: s.update(
+                    {
+                        "input.weight": torch.full((3, 3, 1, 1), torch.nan),
+                        "input.bias": torch.ones(3),
+                    }
+                )
+            ),
+            "input holds NaN",
+        ),
         (broken(lambda s: s.pop("conv1_2.weight")), "conv1_2 has no weight"),
         (
             broken(lambda s: s["conv1_1.weight"].fill_(float("nan"))),
@@ -221,7 +267,9 @@ def test_a_damaged_npz_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "saved",
     [
-        lambda s: {"state_dict": s, "epoch": 3},
+        lambda s: {"state_dict": s, "epoch": 3, "best": torch.tensor(0.7)},
+        lambda s: s | {"classifier.0.weight": torch.ones(2).to_sparse()},
+        lambda s: s | {"norm.running_mean": torch.ones(2)},
         lambda s: {"model": {"state_dict": s}},
         lambda s: {f"module.{key}": value for key, value in s.items()},
         lambda s: {"model_state_dict": {f"module.vgg.{key}": v for key, v in s.items()}},
@@ -258,6 +306,86 @@ def test_keras_names_and_layout_are_read(tmp_path: Path, written: str, turned: b
     save_file(state(), tmp_path / "w.safetensors")
     files = (tmp_path / "keras.safetensors", tmp_path / "w.safetensors")
     assert len({weights_digest("lite", file) for file in files}) == 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_bytes_are_told_and_never_a_traceback(seed: int, tmp_path: Path) -> None:
+    """A hundred bytes of a good file turned to others, at a place drawn by chance."""
+    file = tmp_path / ("w.npz", "w.pth", "w.safetensors")[seed % 3]
+    if file.suffix == ".npz":
+        np.savez_compressed(file, **{key: value.numpy() for key, value in state().items()})
+    elif file.suffix == ".pth":
+        torch.save(state(), file)
+    else:
+        save_file(state(), file)
+    data, draw = bytearray(file.read_bytes()), np.random.default_rng(seed)
+    start = int(draw.integers(0, len(data) - 100))
+    data[start : start + 100] = draw.integers(0, 256, 100, np.uint8).tobytes()
+    file.write_bytes(bytes(data))
+    try:
+        weights_digest("lite", file)
+    except WeightsError as error:
+        assert str(error).startswith(str(file))
+
+
+@pytest.mark.parametrize("data", [b"\x80\x02.", b"PK\x05\x06" + bytes(18), b"PK\x03\x04"])
+def test_a_file_that_only_begins_as_one_is_damaged(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(data)
+    with pytest.raises(WeightsError, match=r"damaged or no weight file|no VGG layer"):
+        weights_digest("lite", tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.ones(4, 3, 3, 3).to_sparse(), "no dense tensor of numbers"),
+        (torch.ones(4, 3, 3, 3, dtype=torch.complex64), "holds no numbers but complex64"),
+    ],
+)
+def test_tensors_that_are_no_plain_numbers_are_refused(
+    value: torch.Tensor, message: str, tmp_path: Path
+) -> None:
+    torch.save(state() | {"conv1_1.weight": value}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=message):
+        weights_digest("lite", tmp_path / "w.pth")
+
+
+def test_words_in_an_npz_are_no_weights(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{"conv1_1.weight": np.array(["a"])})
+    with pytest.raises(WeightsError, match="holds no numbers"):
+        weights_digest("lite", tmp_path / "w.npz")
+
+
+@pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root reads all")
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    save_file(state(), tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").chmod(0)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        weights_digest("lite", tmp_path / "w.safetensors")
+
+
+def test_a_file_whose_reading_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *given: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    save_file(state(), tmp_path / "w.safetensors")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(WeightsError, match=r"w\.safetensors: cannot be read \(Permission denied\)"):
+        weights_digest("lite", tmp_path / "w.safetensors")
+
+
+def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such weight file"):
+        weights_digest("lite", tmp_path)
+
+
+def test_codes_beyond_their_table_are_told(tmp_path: Path) -> None:
+    saved = {"W_q": torch.full((4, 3, 3, 3), 9, dtype=torch.uint8), "W_table": torch.ones(8)}
+    torch.save({f"block1_conv1_{k}": v for k, v in saved.items()}, tmp_path / "w.bin")
+    with pytest.raises(WeightsError, match="conv1_1 has codes beyond its table of 8 values"):
+        weights_digest("lite", tmp_path / "w.bin")
 
 
 def test_codes_are_looked_up_in_their_table(tmp_path: Path) -> None:

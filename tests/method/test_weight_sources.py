@@ -12,7 +12,7 @@ import pytest
 import torch
 import torchvision.models
 
-from pipeline.errors import WeightsError
+from pipeline.errors import ImageError, WeightsError
 from pipeline.method import (
     extra_path,
     find_source,
@@ -185,6 +185,33 @@ def test_sources_that_are_not_there_are_told(
     without_extra(monkeypatch)
     with pytest.raises(WeightsError, match="Caffe's VGG-19 is not on this machine; install it"):
         inspect_weights("vgg19", "caffe")
+
+
+def test_a_source_that_is_no_word_is_a_file_and_lite_has_no_sources(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"mine\.pth: no such weight file"):
+        inspect_weights("vgg19", str(tmp_path / "mine.pth"))
+    with pytest.raises(WeightsError, match="lite has no weights of caffe; name a file"):
+        inspect_weights("lite", "caffe")
+
+
+def test_a_file_that_cannot_be_hashed_is_told(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise ImageError(f"{path}: cannot be read")
+
+    monkeypatch.setattr(sources, "file_sha256", refuse)
+    with pytest.raises(WeightsError, match="cannot be read; check its rights"):
+        inspect_weights("vgg19")
+
+
+def test_a_folder_without_rights_has_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert extra_path() is None
+    offline(monkeypatch, OSError("no network"))
+    with pytest.raises(WeightsError, match="could not be fetched"):
+        find_source("vgg19", None)
 
 
 def test_a_download_is_read_where_torch_put_it(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,14 @@ import torch
 
 from pipeline.errors import WeightsError
 from pipeline.method import Weights, load_weights
-from pipeline.store import cached_files, find_means, load_means, normalized, save_means
+from pipeline.store import (
+    cached_files,
+    find_means,
+    load_means,
+    means_made_for,
+    normalized,
+    save_means,
+)
 from pipeline.store.means import normalization_cache
 
 
@@ -36,7 +43,8 @@ def test_what_was_saved_is_read_and_changes_the_digest(
     tmp_path: Path, picture: Callable[..., Path], lite: Weights
 ) -> None:
     means = find_means(lite, [picture("a.png")], tmp_path / "cache")
-    save_means(tmp_path / "means", means)
+    save_means(tmp_path / "means", means, "digest")
+    assert means_made_for(tmp_path / "means") == "digest"
     read = load_means(tmp_path / "means")
     assert read.keys() == means.keys() and all(torch.equal(read[k], means[k]) for k in means)
     assert normalized(lite, read).digest == normalized(lite, means).digest != lite.digest
@@ -47,7 +55,7 @@ def test_a_damaged_vector_says_how_to_have_it_made_again(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     path = tmp_path / "means"
-    save_means(path, {"conv1_1": torch.ones(3)})
+    save_means(path, {"conv1_1": torch.ones(3)}, "digest")
     spoil(path)
     with pytest.raises(WeightsError, match=r"damaged normalization file .*delete it"):
         load_means(path)

@@ -33,11 +33,13 @@ def read_file(
     Raises:
         WeightsError: it is not there, damaged, or no weight file; the message says what it is.
     """
-    if not file.is_file():
-        raise WeightsError(f"{file}: no such weight file; check the path in `backbone: weights:`")
     try:
         with file.open("rb") as opened:
             head = opened.read(512)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise WeightsError(
+            f"{file}: no such weight file; check the path in `backbone: weights:`"
+        ) from error
     except OSError as error:
         raise WeightsError(f"{file}: cannot be read ({error.strerror})") from error
     _refuse_others(file, head)
@@ -45,9 +47,23 @@ def read_file(
         return _read_safetensors(file, is_used)
     if file.suffix == ".safetensors" and head[:2] != b"PK" and head[:1] != b"\x80":
         raise WeightsError(f"{file}: damaged safetensors file; fetch or make it again")
-    if zipfile.is_zipfile(file) and _is_npz(file):
-        return _read_npz(file, is_used), {}
-    return {k: v for k, v in _read_pickle(file).items() if is_used(k)}, {}
+    try:
+        if head[:2] == b"PK" and _is_npz(file):
+            return _read_npz(file, is_used), {}
+        return _read_pickle(file, is_used), {}
+    except WeightsError:
+        raise
+    except pickle.UnpicklingError as error:
+        # torch's own words advise to read the file without this check, which runs what it holds.
+        what = (
+            "holds Python objects, not only tensors, and those are never loaded, since they can "
+            "run programs; save model.state_dict() where the file came from"
+            if "unsupported global" in str(error).lower()
+            else f"damaged or no weight file; {_NEEDED}"
+        )
+        raise WeightsError(f"{file}: {what}") from error
+    except Exception as error:
+        raise WeightsError(f"{file}: damaged or no weight file; {_NEEDED}") from error
 
 
 def _refuse_others(file: Path, head: bytes) -> None:
@@ -78,11 +94,11 @@ def _is_npz(file: Path) -> bool:
 
 
 def _read_npz(file: Path, is_used: Callable[[str], bool]) -> dict[str, Array]:
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files if is_used(key)}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{file}: damaged ({error}); fetch or make it again") from error
+    with np.load(file, allow_pickle=False) as arrays:
+        found = {key: arrays[key] for key in arrays.files if is_used(key)}
+    if not all(isinstance(array, np.ndarray) for array in found.values()):
+        raise WeightsError(f"{file}: damaged; fetch or make it again")
+    return found
 
 
 def _read_safetensors(
@@ -102,41 +118,38 @@ def _read_safetensors(
         ) from error
 
 
-def _read_pickle(file: Path) -> dict[str, Array]:
+def _read_pickle(file: Path, is_used: Callable[[str], bool]) -> dict[str, Array]:
     import torch  # for what torch pickled alone: it takes seconds to load
 
-    try:
-        # Most of VGG-19's file are layers that are never used: mapped, they are never read.
-        mapped = zipfile.is_zipfile(file) and file.suffix != ".safetensors"
-        with file.open("rb") as opened:  # by its name, torch would take a file for safetensors
-            given = file if mapped else opened
-            loaded = torch.load(given, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        # torch's own words advise to read the file without this check, which runs what it holds.
-        what = (
-            "holds Python objects, not only tensors, and those are never loaded, since they can "
-            "run programs; save model.state_dict() where the file came from"
-            if "unsupported global" in str(error).lower()
-            else f"damaged or no weight file; {_NEEDED}"
-        )
-        raise WeightsError(f"{file}: {what}") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise WeightsError(f"{file}: damaged or no weight file; {_NEEDED}") from error
-    tensors = _tensors_in(loaded)
+    # Most of VGG-19's file are layers that are never used: mapped, they are never read.
+    mapped = zipfile.is_zipfile(file) and file.suffix != ".safetensors"
+    with file.open("rb") as opened:  # by its name, torch would take a file for safetensors
+        given = file if mapped else opened
+        loaded = torch.load(given, map_location="cpu", weights_only=True, mmap=mapped)
+    tensors = _tensors_in(loaded, is_used)
     if tensors is None:
         raise WeightsError(f"{file}: holds a {type(loaded).__name__}, but {_NEEDED}")
+    for key, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise WeightsError(f"{file}: {key} is no dense tensor of numbers")
     return {key: _array_of(value) for key, value in tensors.items()}
 
 
-def _tensors_in(loaded: Any) -> Mapping[str, Any] | None:
-    """The state dict in what was saved, perhaps below one of `_WRAPPERS`; None without one."""
+def _tensors_in(
+    loaded: Any, is_used: Callable[[str], bool], depth: int = 3
+) -> Mapping[str, Any] | None:
+    """The state dict in what was saved, perhaps below one of `_WRAPPERS`; None without one.
+
+    Tensors that lie beside a wrapper, such as a best score, are none of it.
+    """
     if not isinstance(loaded, Mapping):
         return None
-    found = {str(k): v for k, v in loaded.items() if hasattr(v, "detach")}
+    inner = [_tensors_in(loaded[k], is_used, depth - 1) for k in _WRAPPERS if depth and k in loaded]
+    found = next((tensors for tensors in inner if tensors), None)
     if found:
         return found
-    inner = (_tensors_in(loaded[key]) for key in _WRAPPERS if key in loaded)
-    return next((tensors for tensors in inner if tensors), None)
+    tensors = {str(k): v for k, v in loaded.items() if hasattr(v, "detach")}
+    return {k: v for k, v in tensors.items() if is_used(k)} if tensors else None
 
 
 def _array_of(value: Any) -> Array:

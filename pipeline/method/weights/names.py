@@ -48,6 +48,7 @@ NUMBERINGS = {
     "vgg19": _torchvision(LAYERS),
     "vgg16": _torchvision(LAYERS_OF["vgg16"]),
 }
+_NORMALIZED = re.compile(r"^(?:features\.)?\d+\.running_mean$")
 _OTHERS = {
     "VGG-11": {0, 3, 6, 8, 11, 13, 16, 18},
     "VGG-13": {0, 2, 5, 7, 10, 12, 15, 17, 20, 22},
@@ -89,7 +90,7 @@ def plain_name(key: str) -> str:
 def is_used(key: str) -> bool:
     """Whether a state dict's entry is or tells of a part of a network as it is used here."""
     key = plain_name(key)
-    named = _named(key) is not None or _NUMBERED.match(key) or "running_mean" in key
+    named = _named(key) is not None or _NUMBERED.match(key) or _NORMALIZED.match(key)
     return bool(named) or key.partition(".")[0] in ("input", "conv0") or _family(key) is not None
 
 
@@ -100,6 +101,9 @@ def name_parts(state: Mapping[str, Array], backbone: str, source: str) -> Named:
         WeightsError: they are another network's than `backbone`.
     """
     plain = {plain_name(key): array for key, array in state.items()}
+    for key, array in plain.items():
+        if array.dtype.kind not in "fiub":
+            raise WeightsError(f"{source}: {key} holds no numbers but {array.dtype}")
     _refuse_others(plain, source)
     found = Named(first=_first(plain))
     numbers = {
@@ -117,7 +121,7 @@ def name_parts(state: Mapping[str, Array], backbone: str, source: str) -> Named:
             kind, layer, name = named
             found.parts.setdefault((kind, layer), {})[name] = array
     for place, arrays in found.parts.items():
-        found.parts[place] = _plain(arrays)
+        found.parts[place] = _plain(arrays, f"{source}: {place[1]}")
     return found
 
 
@@ -133,11 +137,18 @@ def _named(key: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _plain(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Weight and bias as float32: codes looked up in their table, Keras' kernels turned."""
+def _plain(arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
+    """Weight and bias as float32: codes looked up in their table, Keras' kernels turned.
+
+    Raises:
+        WeightsError: codes that the table does not have.
+    """
     found = {part: array for part, array in arrays.items() if part in ("weight", "bias")}
     if "codes" in arrays and "table" in arrays:
-        found["weight"] = arrays["table"][arrays["codes"].astype(np.int64)]
+        table, codes = arrays["table"].ravel(), arrays["codes"].astype(np.int64)
+        if codes.size and not 0 <= codes.min() <= codes.max() < len(table):
+            raise WeightsError(f"{where} has codes beyond its table of {len(table)} values")
+        found["weight"] = table[codes]
     kernel = found.get("weight")
     if kernel is not None and kernel.ndim == 4 and kernel.shape[:2] == (3, 3) != kernel.shape[2:]:
         found["weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
@@ -190,7 +201,7 @@ def _family(key: str) -> str | None:
 
 def _refuse_others(state: Mapping[str, Array], source: str) -> None:
     other = next(filter(None, map(_family, state)), None)
-    if other is None and any("running_mean" in key for key in state):
+    if other is None and any(_NORMALIZED.match(key) for key in state):
         other = "VGG with batch normalization"
     sizes = [state[key].shape[2:] for key in ("features.0.weight", "0.weight") if key in state]
     if other is None and any(size in ((11, 11), (7, 7)) for size in sizes):

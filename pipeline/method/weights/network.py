@@ -7,6 +7,7 @@ under the paper's layer names. Must not load torch but for what torch pickled.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,8 +140,8 @@ def inspect_weights(
     """
     source = _source(name, choice)
     remembered = recall(source) if preprocessing is None else {}
-    if "digest" in remembered and "layers" in remembered:
-        layers = tuple(remembered["layers"].split())
+    layers = tuple(remembered.get("layers", "").split())
+    if layers and set(layers) <= set(LAYERS) and len(remembered.get("digest", "")) == 64:
         return Known(remembered["digest"], layers, source.about, source.choice)
     arrays = _read(source, preprocessing)
     digest, layers = arrays.digest(), tuple(arrays.convs)
@@ -183,14 +184,14 @@ def _read(source: Source, preprocessing: str | None) -> Arrays:
     convs = _chain(named, name, origin)
     given = preprocessing or metadata.get("preprocessing")
     heads = {
-        layer: (parts["weight"], parts.get("bias", np.zeros(len(parts["weight"]), np.float32)))
+        layer: _head(parts, len(convs[layer][1]), f"{origin}: the head of {layer}")
         for (kind, layer), parts in named.parts.items()
         if kind == "head" and layer in convs and "weight" in parts
     }
     first = _first(named, origin)
     if first is None:
         first = input_transform(convs["conv1_1"][0], named.numbered, given, origin)
-    channels = {layer: _channels(metadata, layer, heads, convs) for layer in convs}
+    channels = {layer: _channels(metadata, layer, heads, convs, origin) for layer in convs}
     return Arrays(name, convs, heads, first, origin, channels, _means(metadata, heads, origin))
 
 
@@ -199,10 +200,34 @@ def _channels(
     layer: str,
     heads: Mapping[str, Pair],
     convs: Mapping[str, Pair],
+    source: str,
 ) -> int:
     """The number N of a layer's channels: the file's own word, else those that it hands out."""
-    said = metadata.get(f"channels.{layer}", "")
-    return int(said) if said.isdigit() else len(heads.get(layer, convs[layer])[0])
+    said = metadata.get(f"channels.{layer}")
+    if said is None:
+        return len(heads.get(layer, convs[layer])[0])
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", said):
+        raise WeightsError(f"{source}: its metadata says {said!r} channels of {layer}")
+    return int(said)
+
+
+def _head(parts: Mapping[str, Array], channels: int, where: str) -> Pair:
+    """A layer's 1x1 projection, checked."""
+    weight = parts["weight"]
+    count = len(weight) if weight.ndim else 0
+    bias = parts.get("bias", np.zeros(count, np.float32))
+    if weight.shape != (count, channels, 1, 1) or bias.shape != (count,) or not count:
+        raise WeightsError(
+            f"{where} has weight {weight.shape} and bias {bias.shape}, but (K, {channels}, 1, 1) "
+            f"and (K,) are needed"
+        )
+    _check_finite(where, weight, bias)
+    return weight, bias
+
+
+def _check_finite(where: str, *arrays: Array) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise WeightsError(f"{where} holds NaN or infinite weights")
 
 
 def _means(metadata: Mapping[str, str], heads: Iterable[str], source: str) -> dict[str, float]:
@@ -225,13 +250,42 @@ def _first(named: Named, source: str) -> Pair | None:
         raise WeightsError(f"{source}: input.weight must be (3, 3, 1, 1), not {kernel.shape}")
     if bias is None or bias.shape != (3,):
         raise WeightsError(f"{source}: input.bias must be (3,)")
+    _check_finite(f"{source}: input", kernel, bias)
     return kernel, bias
+
+
+def _check_layers(named: Named, name: str, source: str) -> None:
+    """The layers there are those of `name`, without a gap.
+
+    Raises:
+        WeightsError: they are VGG-19's for VGG-16 or the other way round, or one is missing.
+    """
+    there = [layer for layer in LAYERS if ("conv", layer) in named.parts]
+    known = LAYERS_OF[name]
+    foreign = [layer for layer in there if layer not in known]
+    if foreign:
+        raise WeightsError(
+            f"{source}: VGG-19, not VGG-16, since it has {foreign[0]}; write `backbone: {{name: "
+            f"vgg19, weights: ...}}`"
+        )
+    wanted = known[: known.index(there[-1]) + 1] if there else ()
+    missing = [layer for layer in wanted if layer not in there]
+    if name == "vgg19" and missing and there == [x for x in LAYERS_OF["vgg16"] if x in there]:
+        sixteen = LAYERS_OF["vgg16"]
+        if there == list(sixteen[: len(there)]):
+            raise WeightsError(
+                f"{source}: VGG-16, not VGG-19, since it has {there[-1]} and no {missing[0]}; "
+                f"write `backbone: {{name: vgg16, weights: ...}}`"
+            )
+    if missing:
+        raise WeightsError(f"{source}: {missing[0]} is missing, but {there[-1]} is there")
 
 
 def _chain(named: Named, name: str, source: str) -> dict[str, Pair]:
     """The convolutions in order, up to the first that is missing, with every shape checked."""
     convs: dict[str, Pair] = {}
     channels = 3
+    _check_layers(named, name, source)
     for layer in LAYERS_OF[name]:
         parts = named.parts.get(("conv", layer), {})
         if not parts:
@@ -239,15 +293,15 @@ def _chain(named: Named, name: str, source: str) -> dict[str, Pair]:
         weight, bias = parts.get("weight"), parts.get("bias")
         if weight is None or bias is None:
             raise WeightsError(f"{source}: {layer} has no {'weight' if weight is None else 'bias'}")
-        out = weight.shape[0] if name == "lite" else VGG19_WIDTHS[layer]
+        own = weight.shape[0] if weight.ndim else 0
+        out = own if name == "lite" else VGG19_WIDTHS[layer]
         if weight.shape != (out, channels, 3, 3) or bias.shape != (out,):
             raise WeightsError(
                 f"{source}: {layer} has weight {weight.shape} and bias {bias.shape}, but "
                 f"{(out, channels, 3, 3)} and {(out,)} are needed"
                 + ("" if name == "lite" else f" for VGG-{name[3:]}")
             )
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise WeightsError(f"{source}: {layer} holds NaN or infinite weights")
+        _check_finite(f"{source}: {layer}", weight, bias)
         if not weight.any():
             raise WeightsError(f"{source}: {layer} holds nothing but zeros; fetch the file again")
         convs[layer] = (weight, bias)

