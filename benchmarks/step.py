@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from networks import multiply_adds, vgg19_shape
+from networks import multiply_adds
 from torch import nn
 
 from pipeline.manifest import Settings
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--backbones", nargs="+", default=["lite", "vgg19"])
-    parser.add_argument("--padding", default="replicate")
+    parser.add_argument("--padding", default=Settings().padding)
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -103,7 +103,7 @@ def main() -> None:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         rate = fastest_rate(given.device, dtype)
         for name in given.backbones:
-            weights = load_weights("lite") if name == "lite" else vgg19_shape()
+            weights = load_weights(name)
             for size in given.sizes:
                 for batch in given.batches:
                     settings = Settings(size=size, scale_start=0, steps=given.steps)
