@@ -29,7 +29,7 @@ def _layer_weights(value: object) -> object:
         value = [value]
     if isinstance(value, (list, tuple)):
         named = [_layer_name(layer) for layer in value]
-        if len(set(map(str, named))) != len(named):
+        if len(set(named)) != len(named):
             raise ValueError("a layer is named twice")
         return {layer: 1 / len(named) for layer in named}
     if isinstance(value, Mapping):
@@ -40,9 +40,9 @@ def _layer_weights(value: object) -> object:
     return value
 
 
-def _layer_name(written: object) -> object:
+def _layer_name(written: object) -> str:
     """The layer that is meant, or what was written, for the message that it is none."""
-    return (layer_named(written) if isinstance(written, str) else None) or written
+    return layer_named(str(written)) or str(written)
 
 
 def _in_layer_order(value: dict[str, float]) -> dict[str, float]:

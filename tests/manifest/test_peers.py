@@ -182,3 +182,24 @@ def test_a_weight_file_that_is_read_is_taken_and_an_empty_picture_is_not() -> No
     data = yaml.safe_load(import_command("neural-style", words))
     assert data["backbone"] == {"name": "vgg19", "weights": "models/own.pth"}
     assert "init" not in data["settings"]
+
+
+@pytest.mark.parametrize(
+    ("file", "backbone", "note"),
+    [
+        ("VGG_ILSVRC_19_layers.caffemodel", {"name": "vgg19", "weights": "caffe"}, "same network"),
+        ("nin_imagenet.caffemodel", {"name": "vgg19", "weights": "caffe"}, "another network"),
+        (
+            "vgg16-00b39a1b.pth",
+            {"name": "vgg16", "weights": "vgg16-00b39a1b.pth", "preprocessing": "caffe"},
+            "",
+        ),
+        (None, {"name": "vgg19", "weights": "caffe"}, "from the extra vgg19"),
+    ],
+)
+def test_the_older_tools_networks_are_named_as_they_are_here(
+    file: str | None, backbone: dict[str, str], note: str
+) -> None:
+    text = import_command("neural-style", ["-model_file", file] if file else [])
+    assert yaml.safe_load(text)["backbone"] == backbone
+    assert note in text

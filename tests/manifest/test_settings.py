@@ -40,6 +40,9 @@ def test_a_size_of_two_sides_is_written_in_one_way() -> None:
     ("values", "message"),
     [
         ({"style_layers": ["conv1_1", "conv1_1"]}, "a layer is named twice"),
+        ({"style_layers": ["conv1_1", "relu1_1"]}, "a layer is named twice"),
+        ({"style_layers": {"conv1_1": 1, "r11": 2}}, "a layer is named twice"),
+        ({"style_layers": [["conv1_1"]]}, "\"['conv1_1']\""),
         ({"size": "8x640", "fit": "exact"}, "each side must be between 16 and 32768 px"),
         ({"size": True}, "must be a number of pixels, or WxH"),
         ({"size": "large"}, "must be a number of pixels, or WxH"),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -348,6 +349,13 @@ def test_tensors_that_are_no_plain_numbers_are_refused(
     torch.save(state() | {"conv1_1.weight": value}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=message):
         weights_digest("lite", tmp_path / "w.pth")
+
+
+def test_what_is_no_array_in_an_npz_is_damage(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as file:
+        file.writestr("conv1_1.weight.npy", b"no array at all, but long enough to be looked at")
+    with pytest.raises(WeightsError, match="an array in it is none"):
+        weights_digest("lite", tmp_path / "w.npz")
 
 
 def test_words_in_an_npz_are_no_weights(tmp_path: Path) -> None:

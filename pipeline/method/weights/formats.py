@@ -97,7 +97,7 @@ def _read_npz(file: Path, is_used: Callable[[str], bool]) -> dict[str, Array]:
     with np.load(file, allow_pickle=False) as arrays:
         found = {key: arrays[key] for key in arrays.files if is_used(key)}
     if not all(isinstance(array, np.ndarray) for array in found.values()):
-        raise WeightsError(f"{file}: damaged; fetch or make it again")
+        raise WeightsError(f"{file}: damaged: an array in it is none; fetch or make it again")
     return found
 
 

@@ -270,13 +270,11 @@ def _check_layers(named: Named, name: str, source: str) -> None:
         )
     wanted = known[: known.index(there[-1]) + 1] if there else ()
     missing = [layer for layer in wanted if layer not in there]
-    if name == "vgg19" and missing and there == [x for x in LAYERS_OF["vgg16"] if x in there]:
-        sixteen = LAYERS_OF["vgg16"]
-        if there == list(sixteen[: len(there)]):
-            raise WeightsError(
-                f"{source}: VGG-16, not VGG-19, since it has {there[-1]} and no {missing[0]}; "
-                f"write `backbone: {{name: vgg16, weights: ...}}`"
-            )
+    if name == "vgg19" and missing and there == list(LAYERS_OF["vgg16"][: len(there)]):
+        raise WeightsError(
+            f"{source}: VGG-16, not VGG-19, since it has {there[-1]} and no {missing[0]}; write "
+            f"`backbone: {{name: vgg16, weights: ...}}`"
+        )
     if missing:
         raise WeightsError(f"{source}: {missing[0]} is missing, but {there[-1]} is there")
 
