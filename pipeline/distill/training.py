@@ -30,7 +30,7 @@ from pipeline.distill.recipe import HINTS, TAPS, Progress, Recipe
 from pipeline.distill.replay import Replay
 from pipeline.distill.student import Student, fit_heads, reduce_teacher, with_even_filters
 from pipeline.layers import LAYERS
-from pipeline.method import Backbone, Weights, mean_activations
+from pipeline.method import Backbone, Weights, mean_activations, normalize
 
 
 @dataclass
@@ -159,9 +159,22 @@ class Training:
         return round_to_half(weights)
 
     def _means(self, samples: Sequence[Tensor], layers: Iterable[str]) -> dict[str, float]:
-        """The teacher's mean activation per layer, 4 digits."""
-        means = mean_activations(self.teacher, samples, padding=self.recipe.padding)
-        return {layer: float(f"{float(means[layer].mean()):.4g}") for layer in layers}
+        """By what the normalized teacher's features are smaller than its own, per layer; 4 digits.
+
+        Each filter i is divided by its own mean activation m_i there. The student hands out all of
+        them mixed, so it is one number a layer: m with sum E[F_i^2] / m^2 = sum E[F_i^2] / m_i^2.
+        """
+        padding = self.recipe.padding
+        plain = normalize(self.teacher, mean_activations(self.teacher, samples, padding=padding))
+        found = {}
+        for layer in layers:
+            energy = [0.0, 0.0]
+            for number, weights in enumerate((self.teacher, plain)):
+                network = Backbone(replace(weights, heads={}), [layer], padding=padding)
+                for sample in samples:
+                    energy[number] += float(network(sample)[layer].square().sum(1).mean())
+            found[layer] = float(f"{(energy[0] / energy[1]) ** 0.5:.4g}")
+        return found
 
     def _channels(self) -> dict[str, int]:
         """The teacher's number of channels per layer, of which the student has the leading ones."""

@@ -47,8 +47,8 @@ def normalize(weights: Weights, means: Mapping[str, Tensor]) -> Weights:
     ReLU and both poolings are positively homogeneous: W'_l[i, j] = W_l[i, j] m_{l-1}[j] / m_l[i],
     b'_l[i] = b_l[i] / m_l[i]. Filters that never fire keep their scale, and so do those weaker
     than a thousandth of their layer's mean: rescaling them would only amplify rounding. A small
-    network hands out another's features, through heads; those are divided by that one's mean
-    activation, since its filters are not there one by one.
+    network hands out another's features, through heads; those are divided by one number a
+    layer (`Weights.means`), since that one's filters are not there one by one.
 
     Args:
         means: what `mean_activations` gave; every layer of `weights`.

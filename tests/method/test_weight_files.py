@@ -42,7 +42,7 @@ def test_the_networks_that_were_shipped_have_the_digests_that_they_always_had() 
         "90f737c2b22b41f340bf0449d30ae750f544982dd7a2551e2d1ba7c652b8d2af"
     )
     assert weights_digest("lite") == (
-        "8b56a335b507c6f353c5289f044cbb3d11d549a87006b3a68bae151c744b6aa1"
+        "def537646f41aee4fbbc331613ccd0163b6a68809c5f30abcba0388329beda56"
     )
 
 

@@ -46,8 +46,8 @@ class Arrays:
         source: where the weights came from, for messages.
         channels: per layer the number of channels N of the losses' formulas: of a small network
             those of the one that it stands in for.
-        means: of a small network, per layer the mean activation of the one that it stands in for,
-            which the normalized variant divides by.
+        means: of a small network, per layer by what the normalized variant of the one that it
+            stands in for makes features smaller: about its mean activation.
     """
 
     name: str

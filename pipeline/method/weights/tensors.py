@@ -32,7 +32,8 @@ class Weights:
         digest: SHA-256 over all numbers, independent of the file's format.
         channels: per layer the number of channels N of the losses' formulas, where it is not that
             of the features: a small network stands in for one with more.
-        means: of a small network, per layer the mean activation of the one that it stands in for.
+        means: of a small network, per layer by what the normalized variant of the one that it
+            stands in for makes features smaller: about its mean activation.
     """
 
     name: str
