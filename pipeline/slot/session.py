@@ -187,6 +187,7 @@ class Session:
                 "name": self.seat.context.backbone,
                 "weights_sha256": self.network.digest,
                 "weights": self.seat.context.about_weights,
+                "preprocessing": self.seat.context.preprocessing or "the weights' own",
             },
             device=self.seat.device,
             precision=self.precision,

@@ -112,7 +112,8 @@ class About(Read):
     Attributes:
         settings: all of them, resolved.
         swept: those that the grid or the pair chose.
-        backbone: `name`, `weights_sha256`, and `weights`: what they are and where they are from.
+        backbone: `name`, `weights_sha256`, `weights`: what they are and where they are from, and
+            `preprocessing`.
         seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
         scales: width, height and steps of each.
         losses: of some steps.

