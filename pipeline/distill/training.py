@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -158,23 +158,24 @@ class Training:
         weights = replace(weights, means=self._means(samples[::4], weights.heads))
         return round_to_half(weights)
 
-    def _means(self, samples: Sequence[Tensor], layers: Iterable[str]) -> dict[str, float]:
+    def _means(self, samples: Sequence[Tensor], layers: Collection[str]) -> dict[str, float]:
         """By what the normalized teacher's features are smaller than its own, per layer; 4 digits.
 
         Each filter i is divided by its own mean activation m_i there. The student hands out all of
         them mixed, so it is one number a layer: m with sum E[F_i^2] / m^2 = sum E[F_i^2] / m_i^2.
         """
         padding = self.recipe.padding
-        plain = normalize(self.teacher, mean_activations(self.teacher, samples, padding=padding))
-        found = {}
-        for layer in layers:
-            energy = [0.0, 0.0]
-            for number, weights in enumerate((self.teacher, plain)):
-                network = Backbone(replace(weights, heads={}), [layer], padding=padding)
-                for sample in samples:
-                    energy[number] += float(network(sample)[layer].square().sum(1).mean())
-            found[layer] = float(f"{(energy[0] / energy[1]) ** 0.5:.4g}")
-        return found
+        even = normalize(self.teacher, mean_activations(self.teacher, samples, padding=padding))
+        energies = []
+        for weights in (self.teacher, even):
+            network = Backbone(replace(weights, heads={}), layers, padding=padding)
+            energy = dict.fromkeys(layers, 0.0)
+            for sample in samples:
+                for layer, features in network(sample).items():
+                    energy[layer] += float(features.square().sum(1).mean())
+            energies.append(energy)
+        own, smaller = energies
+        return {layer: float(f"{(own[layer] / smaller[layer]) ** 0.5:.4g}") for layer in layers}
 
     def _channels(self) -> dict[str, int]:
         """The teacher's number of channels per layer, of which the student has the leading ones."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.errors import ImageError, RunFolderError, WeightsError
 from pipeline.files import cache_folder, write_atomic
-from pipeline.manifest import WEIGHT_SOURCES
+from pipeline.manifest import WEIGHT_SOURCES, is_file
 from pipeline.pictures import file_sha256
 
 LITE_FILE = Path(__file__).parent / "lite.safetensors"
@@ -67,7 +67,7 @@ def find_source(backbone: str, choice: Path | str | None) -> Source:
     if backbone == "lite":
         return Source(backbone, LITE_FILE, None, "nst's own, distilled from VGG-19")
     kept = torchvision_path(backbone)
-    if choice != "caffe" and _is_there(kept):
+    if choice != "caffe" and is_file(kept):
         return _torchvision(backbone, kept)
     if choice != "torchvision" and backbone == "vgg19" and (packed := extra_path()):
         return _extra(packed)
@@ -99,14 +99,7 @@ def extra_path() -> Path | None:
         found = Path(str(distribution(EXTRA).locate_file(_EXTRA_FILE)))
     except PackageNotFoundError:
         return None
-    return found if _is_there(found) else None
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except OSError:  # no rights in its folder
-        return False
+    return found if is_file(found) else None
 
 
 def _torchvision(backbone: str, file: Path) -> Source:
