@@ -116,7 +116,7 @@ PRESET_HELP = {
     "default": "strong strokes and colors, the content still plain to see; any backbone",
     "preview": "a small, quick look at the same",
     "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): normalized network, average pooling, L-BFGS "
-    "from white noise, alpha/beta 1e-3",
+    "from white noise, alpha/beta 1e-3 (with lite content dominates; lower content_weight)",
     "neural-style": "the defaults of neural-style and neural-style-pt: L-BFGS from gray, max "
     "pooling, mean squared errors, 1000 steps (for Caffe's VGG-19 weights, or lite)",
     "style-transfer-pytorch": "the defaults of style-transfer-pytorch, for torchvision's VGG-19: "
