@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from pipeline.layers import LAYERS
+from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest.presets import PRESETS
 from pipeline.manifest.table import Written
 
@@ -74,15 +74,23 @@ class Settings(Written):
     @property
     def layers(self) -> tuple[str, ...]:
         """All layers that the losses need, in the network's order."""
-        wanted = {*self.content_layers, *self.style_layers}
+        wanted: set[str] = {*self.content_layers, *self.style_layers}
+        wanted |= {*NEIGHBOR_LAYERS} if self.neighbor_weight else set()
         return tuple(layer for layer in LAYERS if layer in wanted)
+
+    def _idle(self) -> set[str]:
+        """Settings younger than the first job keys that decide nothing with these values: without
+        them, keys stay what they were."""
+        idle = {"average_share"} if self.average is not None else {"average"}
+        return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 
     def deciding_pixels(self) -> dict[str, Any]:
         """The settings that decide the output file, as plain values under the names of job keys."""
-        values = self.model_dump(mode="json", exclude=_NOT_DECIDING)
+        values = self.model_dump(mode="json", exclude=_NOT_DECIDING | self._idle())
         return {_NAMES_IN_KEYS.get(name, name): value for name, value in values.items()}
 
 
+_OF_NEIGHBORS = ("neighbor_weight", "neighbor_every", "neighbor_content")
 _NOT_DECIDING = {
     name
     for name, field in Settings.model_fields.items()

@@ -109,6 +109,16 @@ class Compared(Beginning):
     )  # fmt: skip
     content_weight: float = setting(1.0, "weight of the content loss (alpha)", ge=0, le=1e15)
     style_weight: float = setting(3.0, "weight of the style loss (beta)", ge=0, le=1e15)
+    neighbor_weight: float = setting(
+        0.0, "weight of the nearest-neighbor term: each position like the style's most similar one",
+        ge=0, le=1e15,
+    )  # fmt: skip
+    neighbor_every: int = setting(
+        20, "steps after which the nearest neighbors are sought anew", "steps", ge=1, le=1_000_000
+    )
+    neighbor_content: float = setting(
+        0.75, "the content's share in what they are sought by", ge=0, le=1
+    )
     tv_weight: float = setting(1.0, "weight of total variation; smooths", ge=0, le=1e15)
     content_layers: LayerWeights = setting(
         {"conv4_2": 1.0}, "layers of the content loss, a list or {layer: weight}"
@@ -163,9 +173,13 @@ class Moved(Styled):
         20, "pairs of steps and gradients that L-BFGS keeps", "pairs", ge=1, le=1000
     )
     clamp: bool = setting(True, "keep the pixels between 0 and 1 after each step")
-    average: float = setting(
-        0.95, "decay of the average of the iterates that is the result; 0 takes the last",
-        ge=0, lt=1,
+    average: float | None = setting(
+        None, "decay of the average of the iterates that is the result, instead of what "
+        "`average_share` gives; 0 takes the last", ge=0, lt=1,
+    )  # fmt: skip
+    average_share: float = setting(
+        0.2, "share of a scale's last steps over which the average reaches; 0 takes the last",
+        ge=0, le=1,
     )  # fmt: skip
 
 

@@ -5,6 +5,11 @@ from .backbone import padded_conv as padded_conv
 from .batch_weights import job_weights as job_weights
 from .losses.gram import gram as gram
 from .losses.guides import Regions as Regions
+from .losses.neighbors import MOST_VECTORS as MOST_VECTORS
+from .losses.neighbors import SHRINK as SHRINK
+from .losses.neighbors import StyleVectors as StyleVectors
+from .losses.neighbors import blend_vectors as blend_vectors
+from .losses.neighbors import drawn as drawn
 from .losses.objective import Kinds as Kinds
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
 from .normalization import mean_activations as mean_activations
@@ -15,6 +20,7 @@ from .scales import Scale as Scale
 from .scales import schedule_scales as schedule_scales
 from .scales import smallest_side as smallest_side
 from .stylize import Step as Step
+from .stylize import neighbor_targets as neighbor_targets
 from .stylize import optimize as optimize
 from .stylize import style_targets as style_targets
 from .tiles import features_of as features_of

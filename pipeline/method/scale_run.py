@@ -7,16 +7,18 @@ step, and all the state that it takes to go on. No files, no console, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
 from pipeline.method.batch_weights import job_weights
 from pipeline.method.losses.guides import Regions
+from pipeline.method.losses.neighbors import Neighbors, StyleVectors, joined_features
 from pipeline.method.losses.objective import Kinds, Losses, StyleTransferLoss
 from pipeline.method.optimizers.table import OptimizerOptions, make_optimizer
 from pipeline.method.scales import Scale
@@ -33,6 +35,7 @@ class ScaleInputs:
         styles: per style layer the targets, B x C x K, or B x R x C x K with regions.
         tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
         regions: which part of the canvas takes which target; None for one region of all.
+        neighbors: each job's style vectors; empty without that term.
     """
 
     contents: Tensor
@@ -40,6 +43,7 @@ class ScaleInputs:
     styles: Mapping[str, Tensor]
     tile: int = 0
     regions: Regions | None = None
+    neighbors: Sequence[StyleVectors] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,17 @@ def enlarge(images: Tensor, before: Tensor, after: Tensor, detail: Tensor) -> Te
     return grown.clamp(0, 1)
 
 
+def average_decay(settings: Settings, steps: int) -> float:
+    """Decay of the average of the iterates over a scale of so many steps.
+
+    >>> average_decay(Settings(average_share=0.2), 50), average_decay(Settings(average=0.95), 50)
+    (0.9, 0.95)
+    """
+    if settings.average is not None:
+        return settings.average
+    return max(0.0, 1 - 1 / (settings.average_share * steps)) if settings.average_share else 0.0
+
+
 # Steps over which losses are averaged before `tolerance` compares them.
 _WINDOW = 10
 
@@ -104,14 +119,17 @@ class ScaleRun:
         self.backbone, self.jobs, self.scales, self.given = backbone, jobs, scales, given
         self.scale, self.done = scales[index], 0
         self.begun = sum(s.steps for s in scales[:index])
-        targets = features_of(backbone, given.contents, tuple(shared.content_layers), given.tile)
+        wanted = (*shared.content_layers, *(NEIGHBOR_LAYERS if given.neighbors else ()))
+        targets = features_of(backbone, given.contents, tuple(dict.fromkeys(wanted)), given.tile)
+        every = {layer: values[given.rows] for layer, values in targets.items()}
         self.loss = StyleTransferLoss(
             Kinds(shared.loss, shared.style_loss, shared.tv_loss),
-            {layer: values[given.rows] for layer, values in targets.items()},
+            {layer: every[layer] for layer in shared.content_layers},
             given.styles,
             job_weights(jobs, device),
             given.regions,
             backbone.channels,
+            self._neighbors(every) if given.neighbors else None,
         )
         self.clamps = shared.clamp
         self.optimizer = make_optimizer(
@@ -124,7 +142,8 @@ class ScaleRun:
 
         self.rates = column("learning_rate") * self.scale.rate
         self.ends, self.warmups = column("learning_rate_end"), column("warmup")
-        self.decay = column("average").view(-1, 1, 1, 1)
+        decays = [average_decay(s, self.scale.steps) for s in jobs]
+        self.decay = torch.tensor(decays, device=device).view(-1, 1, 1, 1)
         self.tolerances = column("tolerance")
         self.watches = bool((self.tolerances > 0).any())
         self.rows = torch.arange(len(jobs), device=device)
@@ -136,7 +155,31 @@ class ScaleRun:
         self.moves = torch.zeros(len(jobs), dtype=torch.long) if moves is None else moves
         self.window = torch.zeros(len(jobs), device=device)
         self.before = torch.full_like(self.window, torch.inf)
-        self.losses = torch.zeros(4, len(jobs), device=device)
+        self.losses = torch.zeros(len(fields(Losses)), len(jobs), device=device)
+
+    def _neighbors(self, contents: Mapping[str, Tensor]) -> Neighbors:
+        given = self.given
+        shares = torch.tensor([s.neighbor_content for s in self.jobs], device=given.contents.device)
+        guides = given.regions.guides if given.regions else None
+        return Neighbors.of(given.neighbors, contents, shares, guides)
+
+    def _renew(self) -> None:
+        """Chooses the style's vectors anew, every `neighbor_every` steps.
+
+        The first of several scales asks the content alone, once: what has no shapes yet would only
+        confirm itself.
+        """
+        neighbors = self.loss.neighbors
+        if neighbors is None or self.done % self.jobs[0].neighbor_every:
+            return
+        alone = self.begun == 0 and len(self.scales) > 1
+        if alone and self.done:
+            return
+        found = None
+        if not alone:
+            layers, side = NEIGHBOR_LAYERS, self.given.tile
+            found = joined_features(features_of(self.backbone, self.pixels, layers, side))
+        self.loss.neighbors = neighbors.renewed(found)
 
     @property
     def ended(self) -> bool:
@@ -145,6 +188,7 @@ class ScaleRun:
 
     def step(self) -> Losses:
         """One step of all jobs that have not settled; the losses are those before it."""
+        self._renew()
         losses, gradient = losses_and_gradient(
             self.backbone, self.loss, self.pixels, self.given.tile
         )
@@ -157,7 +201,7 @@ class ScaleRun:
         self.average.mul_(self.decay).add_(self.pixels * (1 - self.decay))
         self.done += 1
         self.moves = self.moves + self.moving
-        parts = torch.stack((losses.content, losses.style, losses.tv, losses.total))
+        parts = torch.stack([getattr(losses, field.name) for field in fields(losses)])
         alone = len(self.rows) < len(self.jobs)
         self.losses = self.losses.index_copy(1, self.rows, parts) if alone else parts
         if self.watches:
@@ -227,7 +271,15 @@ class ScaleRun:
             "moving": self.moving,
             "moves": self.moves,
             "losses": self.losses.transpose(0, 1),
+            **self._chosen(),
         }
+
+    def _chosen(self) -> dict[str, Tensor]:
+        """What the nearest-neighbor term chose last."""
+        neighbors = self.loss.neighbors
+        if neighbors is None or neighbors.chosen is None:
+            return {}
+        return {"neighbors": self._whole(neighbors.chosen)}
 
     def load(self, state: State) -> None:
         """Puts `tensors()` back."""
@@ -242,5 +294,7 @@ class ScaleRun:
         self.optimizer.load(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
+        if self.loss.neighbors and "neighbors" in tensors:
+            self.loss.neighbors = self.loss.neighbors.with_chosen(tensors["neighbors"])
         if not bool(tensors["moving"].all()):
             self._keep(tensors["moving"].nonzero().flatten())

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
 from pipeline.method.first_images import first_images
+from pipeline.method.losses.neighbors import StyleVectors, style_vectors
 from pipeline.method.losses.objective import Losses
 from pipeline.method.scale_run import ScaleInputs, ScaleRun, State
 from pipeline.method.scales import Scale
-from pipeline.method.tiles import style_targets_of
+from pipeline.method.tiles import features_of, style_targets_of
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ def style_targets(
     batch = None if guides is None else guides[None]
     found = style_targets_of(backbone, image[None], layers, statistic, tile, batch)
     return {k: v[0, 0] if guides is None else v[0] for k, v in found.items()}
+
+
+def neighbor_targets(backbone: Backbone, image: Tensor, tile: int = 0) -> StyleVectors:
+    """All vectors of one style picture (3 x H x W in [0, 1]) for the nearest-neighbor term."""
+    return style_vectors(features_of(backbone, image[None], NEIGHBOR_LAYERS, tile))
 
 
 def optimize(

@@ -10,7 +10,7 @@ wide as the deepest feature sees, and only features within the tile are counted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -158,16 +158,21 @@ def _by_tiles(
         {k: v.requires_grad_() for k, v in found.styles.items()},
         {k: v.requires_grad_() for k, v in found.contents.items()},
         found.counts,
+        found.neighbors.requires_grad_(),
     )
     losses = loss.value(pixels, leaves)
-    inputs = [pixels, *leaves.styles.values(), *leaves.contents.values()]
+    inputs = [pixels, *leaves.styles.values(), *leaves.contents.values(), leaves.neighbors]
     slopes = torch.autograd.grad(losses.total.sum(), inputs, materialize_grads=True)
     gradient = slopes[0].clone()  # of total variation, which needs no network
     for tile in cut:
         part = tile.read(images).clone().requires_grad_()
         sums = _statistics(backbone, loss, part, tile)
         outputs = [*sums.styles.values(), *sums.contents.values()]
-        (back,) = torch.autograd.grad(outputs, part, grad_outputs=slopes[1:])
+        slopes_of = slopes[1:-1]
+        if loss.neighbors:
+            outputs.append(sums.neighbors)
+            slopes_of = slopes[1:]
+        (back,) = torch.autograd.grad(outputs, part, grad_outputs=slopes_of)
         tile.read(gradient).add_(back)
     return _detached(losses), gradient
 
@@ -232,5 +237,4 @@ def style_targets_of(
 
 
 def _detached(losses: Losses) -> Losses:
-    parts = (losses.content, losses.style, losses.tv, losses.total)
-    return Losses(*(part.detach() for part in parts))
+    return Losses(*(getattr(losses, field.name).detach() for field in fields(losses)))

@@ -26,7 +26,7 @@ def _shape_of(job: Job) -> tuple[Any, ...]:
     s = job.settings
     layers = (tuple(s.content_layers), tuple(s.style_layers))
     network = (s.pooling, s.pooling_scale, s.padding, s.normalized, s.precision)
-    losses = (s.loss, s.style_loss, s.tv_loss)
+    losses = (s.loss, s.style_loss, s.tv_loss, s.neighbor_weight > 0 and s.neighbor_every)
     method = (s.optimizer, s.corrections, s.adam_decay, s.carry, s.clamp)
     fitted = (s.fit == "stretch", job.content.mask)  # one mask has the same regions for all
     return (scales_of(job), losses, method, layers, network, fitted)

@@ -121,7 +121,7 @@ class Session:
         return ready
 
     def _compute_targets(
-        self, pixels: Sequence[Tensor], settings: Settings, mask: Mask | None
+        self, pixels: Sequence[Tensor], settings: Settings, mask: Mask | None, compared: str
     ) -> dict[str, Tensor]:
         # Float32 whatever the loop's precision, so that all runs share the targets.
         network = self.seat.network(settings, torch.float32)
@@ -131,7 +131,7 @@ class Session:
 
         with self.timer.phase("targets"):
             moved = [image.to(self.seat.device) for image in pixels]
-            return compute_targets(network, moved, settings, mask, tile)
+            return compute_targets(network, moved, settings, mask, tile, compared)
 
     # -- optimizing --
 

@@ -6,17 +6,18 @@ loop or of what is written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pipeline.layers import LAYERS
+from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
-from pipeline.method import Backbone, Scale, style_targets
+from pipeline.method import Backbone, Scale, StyleVectors, style_targets
 from pipeline.pictures import (
     Mask,
     file_sha256,
@@ -32,6 +33,7 @@ from pipeline.pictures import (
 from pipeline.plan import Job
 from pipeline.slot.checkpoint import Checkpoint
 from pipeline.slot.contents import Content
+from pipeline.slot.neighbors import compute_vectors, vectors_together
 from pipeline.slot.sizes import style_sizes
 from pipeline.store import TargetsKey, blend_targets, split_scales, targets_cache
 
@@ -42,6 +44,7 @@ class Prepared:
 
     Attributes:
         targets: per scale and layer C x K, or R x C x K with regions.
+        neighbors: per scale the style's vectors; empty where no term wants them.
         shares: of the style loss, for each region; empty without regions.
         style_sha256: of each of the style's pictures.
     """
@@ -55,6 +58,7 @@ class Prepared:
     computed: int
     warnings: tuple[str, ...]
     checkpoint: Checkpoint | None = None
+    neighbors: tuple[StyleVectors, ...] = ()
 
     @property
     def position(self) -> tuple[int, int]:
@@ -63,7 +67,19 @@ class Prepared:
 
 
 # A style picture's targets: all sizes at once, by name `scale.layer`, through the float32 network.
-Compute = Callable[[Sequence[Tensor], Settings, Mask | None], dict[str, Tensor]]
+# The last argument is what is compared: a style loss, or `NEIGHBORS`.
+Compute = Callable[[Sequence[Tensor], Settings, Mask | None, str], dict[str, Tensor]]
+NEIGHBORS = "neighbors"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One picture of a style: file, its digest, weight in the blend, mask."""
+
+    path: Path
+    sha256: str
+    weight: float
+    mask: Path | None
 
 
 @dataclass(frozen=True)
@@ -74,13 +90,16 @@ class StyleReader:
         scales: of the batch.
         digest: of the network's weights.
         cache: the cache folder.
-        compute: style picture at each scale, settings, mask -> targets by `scale.layer`.
+        compute: style picture at each scale, settings, mask, what is compared -> targets by
+            `scale.layer`.
+        known: vectors that jobs of this batch share.
     """
 
     scales: Sequence[Scale]
     digest: str
     cache: Path
     compute: Compute
+    known: dict[str, tuple[StyleVectors, ...]] = field(default_factory=dict)
 
     def prepare(self, job: Job, content: Content, checkpoint: Checkpoint | None) -> Prepared:
         """Reads a job's style.
@@ -89,28 +108,25 @@ class StyleReader:
             ImageError: a style picture or mask cannot be read, or regions do not match.
         """
         style, settings = job.style, job.settings
-        hashes: list[str] = []
-        found: list[tuple[list[dict[str, Tensor]], float]] = []
-        warnings: list[str] = []
-        hits = 0
+        reading = _Reading(self, content, settings)
         masks = style.masks or (None,) * len(style.parts)
         if content.mask is None:
             masks = (None,) * len(style.parts)
-        for (path, weight), mask in zip(style.parts, masks, strict=True):
-            hashes.append(file_sha256(path))
-            targets, hit, said = self._targets(path, hashes[-1], mask, content, settings)
-            found.append((targets, weight))
-            hits += hit
-            warnings += said
+        parts = [
+            _Part(path, file_sha256(path), weight, mask)
+            for (path, weight), mask in zip(style.parts, masks, strict=True)
+        ]
+        found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
         places, shares = self._regions(job, content, masks)
         each = [
             self._together(job, [(targets[i], weight) for targets, weight in found], places)
             for i in range(len(self.scales))
         ]
-        computed = len(found) - hits
+        vectors = reading.vectors(parts, places) if settings.neighbor_weight else ()
+        hashes = tuple(part.sha256 for part in parts)
         return Prepared(
-            job, content, tuple(hashes), tuple(each), shares, hits, computed, tuple(warnings),
-            checkpoint,
+            job, content, hashes, tuple(each), shares, reading.hits, reading.computed,
+            tuple(reading.warnings), checkpoint, vectors,
         )  # fmt: skip
 
     def _regions(
@@ -159,49 +175,87 @@ class StyleReader:
             whole[layer] = torch.stack(regions)
         return whole
 
-    def _targets(
-        self, path: Path, sha256: str, mask: Path | None, content: Content, settings: Settings
-    ) -> tuple[list[dict[str, Tensor]], bool, tuple[str, ...]]:
-        sizes = style_sizes(read_size(path), settings, self.scales)
-        layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
+
+class _Reading:
+    """What one job reads of its style's pictures, and what became of it.
+
+    Attributes:
+        hits: how often targets were in the cache.
+        computed: how often they were not.
+        warnings: what the cache had to say.
+    """
+
+    def __init__(self, reader: StyleReader, content: Content, settings: Settings) -> None:
+        self.reader, self.content, self.settings = reader, content, settings
+        self.hits = self.computed = 0
+        self.warnings: list[str] = []
+
+    def _key(self, part: _Part, compared: str) -> TargetsKey:
+        settings, reader = self.settings, self.reader
         color: tuple[str | int, ...] = ()
         if settings.color in ("preserve_luminance", "preserve_histogram"):
-            color = (settings.color, settings.color_transfer, content.sha256)
-        key = TargetsKey(
-            style=sha256,
-            sizes=sizes,
-            backbone=self.digest,
+            color = (settings.color, settings.color_transfer, self.content.sha256)
+        wanted = NEIGHBOR_LAYERS if compared == NEIGHBORS else settings.style_layers
+        return TargetsKey(
+            style=part.sha256,
+            sizes=style_sizes(read_size(part.path), settings, reader.scales),
+            backbone=reader.digest,
             pooling=settings.pooling,
             pooling_scale=settings.pooling_scale,
             padding=settings.padding,
-            layers=layers,
+            layers=tuple(layer for layer in LAYERS if layer in wanted),
             background=settings.background,
-            statistic=settings.style_loss,
-            mask=file_sha256(mask) if mask else "",
+            statistic=compared,
+            mask=file_sha256(part.mask) if part.mask else "",
             color=color,
             stretch=settings.fit == "stretch",
         )
 
-        def compute() -> dict[str, Tensor]:
-            picture = read_image(path, settings.background)
-            stretch = settings.fit == "stretch"
-            pixels = [
-                recolor_style(
-                    to_tensor(fit_image(picture, *size, stretch)),
-                    content.sample,
-                    settings.color,
-                    settings.color_transfer,
-                )
-                for size in sizes
-            ]
-            return self.compute(pixels, settings, _mask(mask) if mask else None)
-
-        cached = targets_cache(self.cache).get(
+    def targets(self, part: _Part, compared: str) -> list[dict[str, Tensor]]:
+        """What is compared of a picture at each scale, from the cache or computed."""
+        key = self._key(part, compared)
+        cached = targets_cache(self.reader.cache).get(
             key.digest(),
-            compute,
-            {"style": path.name, "sizes": sizes, "layers": layers},
+            lambda: self._compute(part, key.sizes, compared),
+            {"style": part.path.name, "sizes": key.sizes, "layers": key.layers},
         )
-        return split_scales(cached.tensors, len(sizes)), cached.hit, cached.warnings
+        self.hits += cached.hit
+        self.computed += not cached.hit
+        self.warnings += cached.warnings
+        return split_scales(cached.tensors, len(key.sizes))
+
+    def _compute(
+        self, part: _Part, sizes: Sequence[tuple[int, int]], compared: str
+    ) -> dict[str, Tensor]:
+        settings = self.settings
+        picture = read_image(part.path, settings.background)
+        stretch = settings.fit == "stretch"
+        pixels = [
+            recolor_style(
+                to_tensor(fit_image(picture, *size, stretch)),
+                self.content.sample,
+                settings.color,
+                settings.color_transfer,
+            )
+            for size in sizes
+        ]
+        mask = _mask(part.mask) if part.mask else None
+        return self.reader.compute(pixels, settings, mask, compared)
+
+    def vectors(
+        self, parts: Sequence[_Part], places: Sequence[Sequence[int | None]]
+    ) -> tuple[StyleVectors, ...]:
+        """The style's vectors at each scale; jobs of a batch that want the same ones share them."""
+        digests = [self._key(part, NEIGHBORS).digest() for part in parts]
+        name = json.dumps([digests, [part.weight for part in parts], places])
+        known = self.reader.known
+        if name not in known:
+            found = [(self.targets(part, NEIGHBORS), part.weight) for part in parts]
+            known[name] = tuple(
+                vectors_together([(scales[i], weight) for scales, weight in found], places)
+                for i in range(len(self.reader.scales))
+            )
+        return known[name]
 
 
 def _region(targets: Tensor, place: int) -> Tensor:
@@ -224,6 +278,7 @@ def compute_targets(
     settings: Settings,
     mask: Mask | None,
     tile: Callable[[int, int], int],
+    compared: str,
 ) -> dict[str, Tensor]:
     """A style picture's targets at each of its sizes, named `scale.layer`.
 
@@ -231,7 +286,10 @@ def compute_targets(
         network: float32, whatever the loop's precision, so that all runs share them.
         pixels: the picture at each scale, 3 x h x w.
         tile: width, height -> side of tiles in px, 0 for none.
+        compared: a style loss, or `NEIGHBORS`.
     """
+    if compared == NEIGHBORS:
+        return compute_vectors(network, pixels, settings, mask, tile)
     layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
     tensors: dict[str, Tensor] = {}
     for index, image in enumerate(pixels):
@@ -240,6 +298,6 @@ def compute_targets(
         if mask is not None:
             guides = guides_of(mask, width, height, settings.fit == "stretch").to(image.device)
         side = tile(width, height)
-        found = style_targets(network, image, layers, settings.style_loss, side, guides)
+        found = style_targets(network, image, layers, compared, side, guides)
         tensors |= {f"{index}.{layer}": values for layer, values in found.items()}
     return tensors

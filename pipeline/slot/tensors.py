@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.manifest import INITS, Settings
-from pipeline.method import Regions, Scale, ScaleInputs
+from pipeline.method import Regions, Scale, ScaleInputs, StyleVectors
 from pipeline.pictures import canvas_size, fit_image, guides_of, read_image, to_tensor
 from pipeline.slot.styles import Prepared
 
@@ -44,7 +44,16 @@ def scale_inputs(
         ]
         shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
         regions = Regions(torch.stack(guides).to(device), shares)
-    return ScaleInputs(contents, rows, styles, tile, regions)
+    return ScaleInputs(contents, rows, styles, tile, regions, _vectors(index, ready, device))
+
+
+def _vectors(index: int, ready: Sequence[Prepared], device: str) -> list[StyleVectors]:
+    """Each job's style vectors at a scale; jobs that share them share them on the device."""
+    if not all(p.neighbors for p in ready):
+        return []
+    shared = {id(p.neighbors): p.neighbors for p in ready}
+    moved = {name: neighbors[index].to(device) for name, neighbors in shared.items()}
+    return [moved[id(p.neighbors)] for p in ready]
 
 
 def init_pictures(jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:

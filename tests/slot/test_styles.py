@@ -110,8 +110,8 @@ def test_a_styles_targets_follow_the_colors_of_the_contents_mask(
     network = Backbone(load_weights("lite"), ("conv1_1",))
     reader = StyleReader(
         schedule_scales(job.settings, 72, 56), network.digest, tmp_path / "cache",
-        lambda pixels, settings, mask: compute_targets(
-            network, pixels, settings, mask, lambda w, h: 0
+        lambda pixels, settings, mask, compared: compute_targets(
+            network, pixels, settings, mask, lambda w, h: 0, compared
         ),
     )  # fmt: skip
     content = read_content(job.content.path, "white", False, job.content.mask)

@@ -1,5 +1,5 @@
-"""The whole objective of a batch: content, style and total variation, weighed; one value a picture,
-never summed across a batch.
+"""The whole objective of a batch: content, style, nearest neighbors and total variation, weighed;
+one value a picture, never summed across a batch.
 
 In: features B x C x h x w of the pictures that are optimized, and targets. Out: B values each.
 Knows nothing of networks, files or optimizers.
@@ -17,6 +17,7 @@ from pipeline.layers import shrink_of
 from pipeline.method.losses.content import CONTENT_LOSSES
 from pipeline.method.losses.gradient_norm import NormalizeGradient
 from pipeline.method.losses.guides import Regions, guides_at
+from pipeline.method.losses.neighbors import Neighbors, joined_features
 from pipeline.method.losses.squares import TINY, energy
 from pipeline.method.losses.style import STATISTICS, style_sums
 from pipeline.method.losses.total_variation import TV_LOSSES
@@ -30,6 +31,7 @@ class JobWeights:
         content: alpha.
         style: beta.
         tv: weight of total variation.
+        neighbors: weight of the nearest-neighbor term.
         content_layers: per layer, in the content loss.
         style_layers: per layer, w_l in the style loss.
         powers: of the L1 norm by which each layer's gradient is divided; 0 leaves it as it is.
@@ -38,6 +40,7 @@ class JobWeights:
     content: Tensor
     style: Tensor
     tv: Tensor
+    neighbors: Tensor
     content_layers: Mapping[str, Tensor]
     style_layers: Mapping[str, Tensor]
     powers: Tensor
@@ -50,12 +53,14 @@ class Losses:
     Attributes:
         content: sum over layers, before `content_weight`.
         style: sum over layers, before `style_weight`.
+        neighbors: before `neighbor_weight`.
         tv: before `tv_weight`.
-        total: alpha L_content + beta L_style + tv weight * total variation.
+        total: alpha L_content + beta L_style + the weighted other two.
     """
 
     content: Tensor
     style: Tensor
+    neighbors: Tensor
     tv: Tensor
     total: Tensor
 
@@ -68,17 +73,20 @@ class Statistics:
         styles: per style layer the statistic's sums, B x R x C x K.
         contents: per content layer sum (F - P)^2, B values.
         counts: per style layer the weight of the positions summed, B x R.
+        neighbors: sum of 1 - cos, B values.
     """
 
     styles: Mapping[str, Tensor]
     contents: Mapping[str, Tensor]
     counts: Mapping[str, Tensor]
+    neighbors: Tensor
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(
             {k: v + other.styles[k] for k, v in self.styles.items()},
             {k: v + other.contents[k] for k, v in self.contents.items()},
             {k: v + other.counts[k] for k, v in self.counts.items()},
+            self.neighbors + other.neighbors,
         )
 
 
@@ -106,6 +114,7 @@ class StyleTransferLoss:
         styles: per style layer the statistic to reach, B x C x K, or B x R x C x K with regions.
         weights: each job's.
         regions: None for one region of all.
+        neighbors: what positions are drawn to; None without that term.
         channels: per layer the number N of the formulas, where it is not that of the features.
     """
 
@@ -117,7 +126,9 @@ class StyleTransferLoss:
         weights: JobWeights,
         regions: Regions | None = None,
         channels: Mapping[str, int] | None = None,
+        neighbors: Neighbors | None = None,
     ) -> None:
+        self.neighbors = neighbors
         self.channels = channels or {}
         self.kinds, self.statistic = kinds, STATISTICS[kinds.style]
         self.contents, self.styles, self.weights = contents, styles, weights
@@ -141,6 +152,7 @@ class StyleTransferLoss:
             w.content[rows],
             w.style[rows],
             w.tv[rows],
+            w.neighbors[rows],
             {k: v[rows] for k, v in w.content_layers.items()},
             {k: v[rows] for k, v in w.style_layers.items()},
             w.powers[rows],
@@ -153,6 +165,7 @@ class StyleTransferLoss:
             weights,
             regions,
             self.channels,
+            self.neighbors and self.neighbors.select(rows),
         )
 
     def statistics(
@@ -179,10 +192,15 @@ class StyleTransferLoss:
             return style_sums(self.kinds.style, own, self._guides(own, layer, windows))
 
         found = {layer: sums(layer) for layer in self.styles}
+        apart = torch.zeros_like(weights.neighbors)
+        if self.neighbors:
+            window = windows["conv3_1"] if windows else None
+            apart = self.neighbors.sums(joined_features(features), window)
         return Statistics(
             {layer: values for layer, (values, _) in found.items()},
             {layer: difference(layer) for layer in self.contents},
             {layer: count for layer, (_, count) in found.items()},
+            apart,
         )
 
     def _normalized(self, features: Tensor, weight: Tensor) -> Tensor:
@@ -223,8 +241,10 @@ class StyleTransferLoss:
             shared = each if self.regions is None else each * self.regions.shares
             style = style + weights.style_layers[layer] * shared.sum(1)
         tv = TV_LOSSES[self.kinds.tv](images)
+        neighbors = found.neighbors / (self.neighbors.count if self.neighbors else 1)
         total = weights.content * content + weights.style * style + weights.tv * tv
-        return Losses(content, style, tv, total)
+        total = total + weights.neighbors * neighbors
+        return Losses(content, style, neighbors, tv, total)
 
     def __call__(self, images: Tensor, features: Mapping[str, Tensor]) -> Losses:
         """Losses of `images` (B x 3 x H x W in [0, 1]) with the given features per layer."""

@@ -1,0 +1,253 @@
+"""The nearest-neighbor term: every position of the picture against the style's most similar one.
+
+After Kolkin et al. 2022, "Neural Neighbor Style Transfer" (arXiv 2203.13215). The features of
+`NEIGHBOR_LAYERS`, each less the style's mean and over the root of the style's mean squared norm,
+are brought to a quarter of the picture's side and joined to F. Every some steps each position asks
+with q = (1 - c) F(x) + c F(content) for the style's vector T of highest cosine, both centered by
+their own means; the loss is mean_i (1 - cos(F_i, T_i)). The paper joins more layers, of an eighth
+of the side, and has no other loss; here the term stands beside any style loss.
+
+In: features of the pictures, the style's vectors. Out: sums over positions, B values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from pipeline.layers import NEIGHBOR_LAYERS, shrink_of
+from pipeline.method.losses.guides import guides_at
+from pipeline.method.losses.squares import TINY
+
+SHRINK = 4
+# Vectors of a style that are kept at most; of more, some are drawn.
+MOST_VECTORS = 1 << 14
+# Cosines that are in memory at once: 64 MiB.
+_BLOCK = 1 << 24
+
+
+@dataclass(frozen=True)
+class StyleVectors:
+    """A style at one size, as the nearest-neighbor term sees it.
+
+    Attributes:
+        vectors: at positions of the style picture, normalized; D x n, perhaps in float16.
+        mean: of the style's features, D.
+        scale: per feature the root of its layer's mean squared norm, D.
+        allowed: R x n, which vectors each region of the content picture may take; None without
+            regions.
+    """
+
+    vectors: Tensor
+    mean: Tensor
+    scale: Tensor
+    allowed: Tensor | None = None
+
+    def to(self, device: str | torch.device) -> StyleVectors:
+        """The same on a device."""
+        vectors, mean, scale = (t.to(device) for t in (self.vectors, self.mean, self.scale))
+        allowed = None if self.allowed is None else self.allowed.to(device)
+        return StyleVectors(vectors, mean, scale, allowed)
+
+
+def joined_features(features: Mapping[str, Tensor]) -> Tensor:
+    """F before it is normalized: B x D x h x w at a quarter of the picture's side, rounded down.
+
+    Layers above that size are averaged and the one below it is repeated, so that a tile gives its
+    own part of what the whole picture gives.
+    """
+    size = features["conv3_1"].shape[2:]
+    return torch.cat([_resized(features[layer], layer, size) for layer in NEIGHBOR_LAYERS], 1)
+
+
+def _resized(features: Tensor, layer: str, size: Sequence[int]) -> Tensor:
+    shrink = shrink_of(layer)
+    if shrink < SHRINK:
+        return F.avg_pool2d(features, SHRINK // shrink)
+    times = shrink // SHRINK
+    if times == 1:
+        return features
+    b, c, h, w = features.shape
+    grown = features[:, :, :, None, :, None].expand(b, c, h, times, w, times)
+    grown = grown.reshape(b, c, h * times, w * times)
+    # Pooling dropped an odd last row or column: there stands what is beside it.
+    rows, columns = size[0] - grown.shape[2], size[1] - grown.shape[3]
+    grown = torch.cat((grown, grown[:, :, -1:].expand(-1, -1, rows, -1)), 2) if rows else grown
+    return torch.cat((grown, grown[..., -1:].expand(-1, -1, -1, columns)), 3) if columns else grown
+
+
+def style_vectors(features: Mapping[str, Tensor]) -> StyleVectors:
+    """All vectors of one style picture, from features 1 x C x h x w of `NEIGHBOR_LAYERS`."""
+    means, scales = [], []
+    for layer in NEIGHBOR_LAYERS:
+        values = features[layer][0].flatten(1)
+        mean = values.mean(1)
+        apart = (values - mean[:, None]).square().sum(0).mean().sqrt()
+        means.append(mean)
+        scales.append(apart.clamp_min(TINY).expand_as(mean))
+    mean, scale = torch.cat(means), torch.cat(scales)
+    joined = joined_features(features)[0].flatten(1)
+    return StyleVectors((joined - mean[:, None]) / scale[:, None], mean, scale)
+
+
+def drawn(count: int, most: int) -> Tensor:
+    """The places of `most` of `count` vectors, in order; the same ones every time."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
+def blend_vectors(parts: Sequence[tuple[StyleVectors, float]]) -> StyleVectors:
+    """Vectors of several style pictures, of each as many as its weight; weights sum to 1.
+
+    Mean and squared scale are the weighted means of theirs, as for their pixels thrown together.
+    """
+    parts = [(part, weight) for part, weight in parts if weight > 0]
+    if len(parts) == 1:
+        return parts[0][0]
+    mean = torch.stack([part.mean * weight for part, weight in parts]).sum(0)
+    square = torch.stack([part.scale.square() * weight for part, weight in parts]).sum(0)
+    scale = square.sqrt()
+    total = min(MOST_VECTORS, *(part.vectors.shape[1] / weight for part, weight in parts))
+    vectors, allowed = [], []
+    for part, weight in parts:
+        places = drawn(part.vectors.shape[1], max(1, int(weight * total)))
+        raw = part.vectors[:, places].float() * part.scale[:, None] + part.mean[:, None]
+        vectors.append((raw - mean[:, None]) / scale[:, None])
+        if part.allowed is not None:
+            allowed.append(part.allowed[:, places])
+    together = torch.cat(allowed, 1) if allowed else None
+    return StyleVectors(torch.cat(vectors, 1), mean, scale, together)
+
+
+def nearest(queries: Tensor, vectors: Tensor) -> Tensor:
+    """For each query the place of the vector of highest cosine, both centered by their means.
+
+    Args:
+        queries: D x m.
+        vectors: D x n.
+
+    Returns:
+        m whole numbers.
+    """
+    queries = queries - queries.mean(1, keepdim=True)
+    vectors = vectors.float()
+    centered = vectors - vectors.mean(1, keepdim=True)
+    units = centered / centered.norm(dim=0, keepdim=True).clamp_min(TINY)
+    step = max(1, _BLOCK // units.shape[1])
+    return torch.cat([(part.T @ units).argmax(1) for part in torch.split(queries, step, 1)])
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The term of a batch at one size: what its positions are drawn to.
+
+    Attributes:
+        styles: each job's.
+        contents: F(content), B x D x h x w, normalized by each job's style.
+        shares: c, the content's share of the query, B values.
+        regions: of each position the content's region, B x h x w whole numbers; None for one of
+            all.
+        chosen: of each position the vector that it is drawn to, B x (h w); -1 for none.
+        targets: these vectors at length 1, B x D x h x w; None before the first `renewed`.
+    """
+
+    styles: Sequence[StyleVectors]
+    contents: Tensor
+    shares: Tensor
+    regions: Tensor | None = None
+    chosen: Tensor | None = None
+    targets: Tensor | None = None
+
+    @staticmethod
+    def of(
+        styles: Sequence[StyleVectors],
+        contents: Mapping[str, Tensor],
+        shares: Tensor,
+        guides: Tensor | None = None,
+    ) -> Neighbors:
+        """The term, before anything was chosen.
+
+        Args:
+            contents: the content pictures' features, B x C x h x w a layer.
+            guides: guidance channels of the content's regions, B x R x H x W.
+        """
+        joined = joined_features(contents)
+        regions = None if guides is None else guides_at(guides, joined.shape[2:]).argmax(1)
+        whole = Neighbors(styles, joined, shares, regions)
+        return replace(whole, contents=whole.normalized(joined))
+
+    def normalized(self, joined: Tensor) -> Tensor:
+        """`joined_features` less the style's mean, over its scale."""
+        means = torch.stack([style.mean for style in self.styles])[..., None, None]
+        scales = torch.stack([style.scale for style in self.styles])[..., None, None]
+        return (joined - means) / scales
+
+    @torch.no_grad()
+    def renewed(self, joined: Tensor | None) -> Neighbors:
+        """With the vectors chosen anew.
+
+        Args:
+            joined: `joined_features` of the pictures; None asks with the content alone.
+        """
+        queries = self.contents
+        if joined is not None:
+            shares = self.shares.view(-1, 1, 1, 1)
+            queries = self.normalized(joined).lerp(self.contents, shares)
+        return self.with_chosen(torch.stack([self._choose(b, q) for b, q in enumerate(queries)]))
+
+    def _choose(self, job: int, query: Tensor) -> Tensor:
+        """Of each position of D x h x w the place of its vector, h w whole numbers."""
+        flat, style = query.flatten(1), self.styles[job]
+        if self.regions is None or style.allowed is None:
+            return nearest(flat, style.vectors)
+        chosen = torch.full(flat.shape[1:], -1, dtype=torch.long, device=flat.device)
+        where = self.regions[job].flatten()
+        for region, allowed in enumerate(style.allowed):
+            here, places = (where == region).nonzero()[:, 0], allowed.nonzero()[:, 0]
+            if len(here) and len(places):
+                chosen[here] = places[nearest(flat[:, here], style.vectors[:, places])]
+        return chosen
+
+    def with_chosen(self, chosen: Tensor) -> Neighbors:
+        """With these vectors, B x (h w)."""
+        targets = torch.zeros_like(self.contents)
+        for job, (style, places) in enumerate(zip(self.styles, chosen, strict=True)):
+            picked = style.vectors[:, places.clamp_min(0)].float()
+            units = picked / picked.norm(dim=0, keepdim=True).clamp_min(TINY)
+            targets[job] = (units * (places >= 0)).view_as(targets[job])
+        return replace(self, chosen=chosen, targets=targets)
+
+    def select(self, rows: Tensor) -> Neighbors:
+        """The same for some of the jobs."""
+        picked = {
+            name: None if values is None else values[rows]
+            for name in ("regions", "chosen", "targets")
+            for values in [getattr(self, name)]
+        }
+        styles = [self.styles[row] for row in rows.tolist()]
+        return Neighbors(styles, self.contents[rows], self.shares[rows], **picked)
+
+    def sums(self, joined: Tensor, window: tuple[slice, slice] | None = None) -> Tensor:
+        """sum_i (1 - cos(F_i, T_i)) over positions that are drawn to a vector, B values.
+
+        Args:
+            joined: `joined_features` of the pictures, or of a part of them.
+            window: rows and columns of that part.
+        """
+        assert self.targets is not None  # `renewed` comes before the first step
+        rows, columns = window or (slice(None), slice(None))
+        own, targets = self.normalized(joined), self.targets[:, :, rows, columns]
+        length = (own.square().sum(1) + TINY).sqrt()
+        cosine = (own * targets).sum(1) / length
+        drawn_to = targets.square().sum(1)  # 1, or 0 where there is nothing to be drawn to
+        return (drawn_to - cosine).sum((1, 2))
+
+    @property
+    def count(self) -> int:
+        """Positions of a picture."""
+        return self.contents.shape[2] * self.contents.shape[3]
