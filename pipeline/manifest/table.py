@@ -17,7 +17,7 @@ from pipeline.manifest.schema import Frozen
 
 # What `backbone: weights:` may say instead of a file.
 WEIGHT_SOURCES = ("caffe", "torchvision")
-INITS = ("content", "gray", "mean", "noise", "uniform", "style_noise")
+INITS = ("content", "content_matched", "gray", "mean", "noise", "uniform", "style_noise")
 
 
 def setting(
@@ -79,7 +79,8 @@ class Beginning(Sizes):
     """The picture that a job begins with."""
 
     init: str = setting(
-        "content", "first picture: content, gray, mean (ImageNet's mean color), noise (normal), "
+        "content", "first picture: content, content_matched (its colors moved to the style's), "
+        "gray, mean (ImageNet's mean color), noise (normal), "
         "uniform (noise), style_noise (of the style's mean and deviation), or a picture's file"
     )  # fmt: skip
     init_noise: float = setting(

@@ -3,6 +3,7 @@ from .backbone import Padding as Padding
 from .backbone import Pooling as Pooling
 from .backbone import padded_conv as padded_conv
 from .batch_weights import job_weights as job_weights
+from .first_images import Styles as Styles
 from .losses.gram import gram as gram
 from .losses.guides import Regions as Regions
 from .losses.neighbors import MOST_VECTORS as MOST_VECTORS

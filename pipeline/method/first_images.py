@@ -6,11 +6,26 @@ In: settings, content and style pictures as tensors. Out: B x 3 x H x W in [0, 1
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pipeline.manifest import Settings
+from pipeline.pictures import move_to_styles
+
+
+@dataclass(frozen=True)
+class Styles:
+    """A job's style pictures, for beginnings that need their colors.
+
+    Attributes:
+        pictures: 3 x h x w each.
+        weights: of each in the blend; they sum to 1.
+    """
+
+    pictures: Sequence[Tensor]
+    weights: Sequence[float]
 
 
 def noise_like(shape: Sequence[int], seed: int, deviation: float) -> Tensor:
@@ -24,7 +39,7 @@ _MEAN_COLOR = (123.68, 116.779, 103.939)
 
 
 def _first_image(
-    settings: Settings, content: Tensor, styles: Sequence[Tensor], file: Tensor | None
+    settings: Settings, content: Tensor, styles: Styles | None, file: Tensor | None
 ) -> Tensor:
     """What `init` stands for, 3 x H x W; see the setting's help."""
     if file is not None:
@@ -39,18 +54,49 @@ def _first_image(
         return color + noise_like(shape, seed, 0.001 / 255)
     if settings.init == "uniform":
         return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    if settings.init == "content_matched":
+        return _moved(content, content, styles)
     if settings.init == "style_noise":
-        pixels = torch.cat([style.flatten(1) for style in styles], 1)
+        assert styles is not None  # whoever calls gives them where they are needed
+        pixels = torch.cat([style.flatten(1) for style in styles.pictures], 1)
         mean, deviation = pixels.mean(1).view(3, 1, 1), pixels.std(1).view(3, 1, 1)
         return noise_like(shape, seed, 1.0) * deviation + mean
     return noise_like(shape, seed, 0.25) + 0.5
+
+
+def _moved(content: Tensor, picture: Tensor, styles: Styles | None) -> Tensor:
+    """A picture's colors, moved as the content's are to the style's."""
+    assert styles is not None
+    return move_to_styles(content, styles.pictures, styles.weights)(picture)
+
+
+def contents_as_begun(
+    jobs: Sequence[Settings],
+    contents: Tensor,
+    before: Tensor,
+    styles: Sequence[Styles | None],
+) -> Tensor:
+    """The content pictures in the colors in which jobs began with them, B x 3 x H x W.
+
+    Args:
+        contents: in their own colors.
+        before: the same at the size by which colors are moved.
+        styles: each job's; empty where none needs them.
+    """
+    if all(settings.init != "content_matched" for settings in jobs):
+        return contents
+    moved = [
+        _moved(small.cpu(), content.cpu(), own) if job.init == "content_matched" else content.cpu()
+        for job, content, small, own in zip(jobs, contents, before, styles, strict=True)
+    ]
+    return torch.stack(moved).to(contents.device)
 
 
 def first_images(
     jobs: Sequence[Settings],
     contents: Tensor,
     pictures: Mapping[str, Tensor],
-    styles: Sequence[Sequence[Tensor]] = (),
+    styles: Sequence[Styles | None] = (),
 ) -> Tensor:
     """Where the optimization starts, B x 3 x H x W in [0, 1].
 
@@ -60,11 +106,11 @@ def first_images(
     Args:
         contents: the content pictures at the first scale.
         pictures: per job `init` file the picture at the first scale, 3 x H x W.
-        styles: per job its style pictures, 3 x h x w; needed where `init` is `style_noise`.
+        styles: each job's; needed where `init` is `style_noise` or `content_matched`.
     """
     images = []
     for index, (settings, content) in enumerate(zip(jobs, contents.cpu(), strict=True)):
-        own = styles[index] if styles else ()
+        own = styles[index] if styles else None
         image = _first_image(settings, content, own, pictures.get(settings.init))
         if settings.init_noise:
             noise = noise_like(content.shape, settings.seed + 1, 0.25) + 0.5

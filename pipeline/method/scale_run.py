@@ -249,12 +249,15 @@ class ScaleRun:
             others = values.new_zeros(len(self.jobs), *values.shape[1:])
         return others.index_copy(0, self.rows, values)
 
-    def grown(self, index: int, given: ScaleInputs) -> ScaleRun:
-        """The next scale, from where this one ended."""
+    def grown(self, index: int, given: ScaleInputs, before: Tensor, after: Tensor) -> ScaleRun:
+        """The next scale, from where this one ended.
+
+        Args:
+            before, after: content pictures at both sizes, whose detail is put back; B x 3 x h x w.
+        """
         jobs = self.jobs
         detail = torch.tensor([s.detail for s in jobs], device=self.average.device)
-        before = self.given.contents[self.given.rows]
-        images = enlarge(self.images(), before, given.contents[given.rows], detail)
+        images = enlarge(self.images(), before, after, detail)
         run = ScaleRun(self.backbone, jobs, self.scales, index, given, images, self.moves)
         if jobs[0].carry:
             run.optimizer.load(self._memories())

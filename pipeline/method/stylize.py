@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
-from pipeline.method.first_images import first_images
+from pipeline.method.first_images import Styles, contents_as_begun, first_images
 from pipeline.method.losses.neighbors import StyleVectors, style_vectors
 from pipeline.method.losses.objective import Losses
 from pipeline.method.scale_run import ScaleInputs, ScaleRun, State
@@ -83,7 +83,7 @@ def optimize(
     inputs: Callable[[int], ScaleInputs],
     pictures: Mapping[str, Tensor] | None = None,
     resume: State | None = None,
-    styles: Sequence[Sequence[Tensor]] = (),
+    styles: Sequence[Styles | None] = (),
 ) -> Iterator[Step]:
     """Stylizes a batch; every job's result is what it would be alone.
 
@@ -93,7 +93,7 @@ def optimize(
         scales: the schedule, the same for all.
         inputs: the content pictures and Gram targets of scale i.
         pictures: per `init` file the picture at the first scale, 3 x H x W in [0, 1].
-        styles: per job its style pictures, for those that begin with `style_noise`.
+        styles: of jobs that begin with `style_noise` or `content_matched`.
         resume: where to go on, if not at the beginning; the result is the same.
 
     Yields:
@@ -113,7 +113,9 @@ def optimize(
             images = first_images(jobs, contents, pictures or {}, styles)
             run = ScaleRun(backbone, jobs, scales, index, given, images)
         else:
-            run = run.grown(index, given)
+            small, large = run.given.contents[run.given.rows], given.contents[given.rows]
+            begun = [contents_as_begun(jobs, each, small, styles) for each in (small, large)]
+            run = run.grown(index, given, *begun)
         before = sum(s.steps for s in scales[:index])
         while not run.ended:
             losses = run.step()

@@ -1,3 +1,4 @@
+from .color import move_to_styles as move_to_styles
 from .color import recolor_result as recolor_result
 from .color import recolor_style as recolor_style
 from .fit import canvas_size as canvas_size

@@ -1,12 +1,13 @@
 """Color: keeping the content picture's, as in Gatys et al. 2016, "Preserving Color in Neural
-Artistic Style Transfer" (arXiv 1606.05897).
+Artistic Style Transfer" (arXiv 1606.05897); and moving it to the style's.
 
 In and out: RGB tensors 3 x H x W in [0, 1]. Knows nothing of files or networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -78,6 +79,51 @@ TRANSFERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cholesky": _cholesky,
     "image_analogies": _image_analogies,
 }
+
+
+@dataclass(frozen=True)
+class ColorMove:
+    """x' = A (x - m) + m' on colors.
+
+    Attributes:
+        matrix: A, 3 x 3.
+        before, after: m and m', 3 x 1.
+    """
+
+    matrix: Tensor
+    before: Tensor
+    after: Tensor
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Moved colors of 3 x H x W; not clipped."""
+        flat = pixels.flatten(1).double()
+        moved = self.matrix @ (flat - self.before) + self.after
+        return moved.to(pixels.dtype).view_as(pixels)
+
+
+def move_to_styles(
+    content: Tensor, styles: Sequence[Tensor], weights: Sequence[float]
+) -> ColorMove:
+    """The least move of the content's colors that gives them the styles' mean and covariance.
+
+    A = S_c^(-1/2) (S_c^(1/2) S_s S_c^(1/2))^(1/2) S_c^(-1/2), the optimal transport of one Gaussian
+    to another; several styles' moments are those of their pixels thrown together by weight.
+
+    Args:
+        content: 3 x H x W.
+        styles: 3 x h x w each.
+        weights: of the styles; they sum to 1.
+    """
+    each = [_moments(style) for style in styles]
+    after = sum((w * m for (m, _), w in zip(each, weights, strict=True)), torch.zeros(3, 1))
+    within = [
+        w * (c + (m - after) @ (m - after).T) for (m, c), w in zip(each, weights, strict=True)
+    ]
+    before, own = _moments(content)
+    root = _root(own)
+    inverse = torch.linalg.inv(root)
+    matrix = inverse @ _root(root @ torch.stack(within).sum(0) @ root) @ inverse
+    return ColorMove(matrix, before, after)
 
 
 def match_colors(style: Tensor, content: Tensor, transfer: str) -> Tensor:

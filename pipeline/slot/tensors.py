@@ -12,8 +12,15 @@ import torch
 from torch import Tensor
 
 from pipeline.manifest import INITS, Settings
-from pipeline.method import Regions, Scale, ScaleInputs, StyleVectors
-from pipeline.pictures import canvas_size, fit_image, guides_of, read_image, to_tensor
+from pipeline.method import Regions, Scale, ScaleInputs, Styles, StyleVectors
+from pipeline.pictures import (
+    canvas_size,
+    fit_image,
+    guides_of,
+    read_image,
+    recolor_style,
+    to_tensor,
+)
 from pipeline.slot.styles import Prepared
 
 
@@ -65,15 +72,24 @@ def init_pictures(jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
     }
 
 
-def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[list[Tensor]]:
-    """The style pictures of jobs that begin with `style_noise`; empty lists for the others."""
+def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[Styles | None]:
+    """The style pictures of jobs that begin with their colors; None for the others."""
     side = max(scale.width, scale.height)
     return [
-        [
-            to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
-            for image in (read_image(path) for path, _ in prepared.job.style.parts)
-        ]
-        if prepared.job.settings.init == "style_noise"
-        else []
+        _styles(prepared, side)
+        if prepared.job.settings.init in ("style_noise", "content_matched")
+        else None
         for prepared in ready
     ]
+
+
+def _styles(prepared: Prepared, side: int) -> Styles:
+    settings, pictures = prepared.job.settings, []
+    for path, _ in prepared.job.style.parts:
+        image = read_image(path, settings.background)
+        pixels = to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
+        if settings.init == "content_matched":
+            sample = prepared.content.sample
+            pixels = recolor_style(pixels, sample, settings.color, settings.color_transfer)
+        pictures.append(pixels)
+    return Styles(pictures, [weight for _, weight in prepared.job.style.parts])

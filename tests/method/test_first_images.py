@@ -2,10 +2,13 @@
 
 import itertools
 
+import numpy as np
+import pytest
 import torch
 
 from pipeline.manifest import INITS, Settings
-from pipeline.method.first_images import first_images, noise_like
+from pipeline.method.first_images import Styles, contents_as_begun, first_images, noise_like
+from pipeline.pictures import move_to_styles
 
 CONTENT = torch.rand(3, 8, 10, generator=torch.Generator().manual_seed(1))
 STYLE = torch.rand(3, 6, 6, generator=torch.Generator().manual_seed(2))
@@ -13,7 +16,9 @@ STYLE = torch.rand(3, 6, 6, generator=torch.Generator().manual_seed(2))
 
 def first(**settings: object) -> torch.Tensor:
     job = Settings(**settings)  # type: ignore[arg-type]
-    return first_images([job], CONTENT[None], {"mine.png": CONTENT.flip(0)}, [[STYLE]])[0]
+    return first_images(
+        [job], CONTENT[None], {"mine.png": CONTENT.flip(0)}, [Styles([STYLE], [1.0])]
+    )[0]
 
 
 def test_every_init_of_the_settings_is_another_picture() -> None:
@@ -40,3 +45,53 @@ def test_noise_is_mixed_in_by_its_share() -> None:
     noise = noise_like((3, 8, 10), 5 + 1, 0.25) + 0.5
     expected = (0.75 * CONTENT + 0.25 * noise).clamp(0, 1)
     torch.testing.assert_close(first(init="content", seed=5, init_noise=0.25), expected)
+
+
+def moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    flat = pixels.reshape(3, -1)
+    return flat.mean(1), np.cov(flat, bias=True)
+
+
+def test_matched_content_has_the_blended_styles_mean_and_covariance_by_the_least_move() -> None:
+    other = torch.rand(3, 9, 5, generator=torch.Generator().manual_seed(4)) ** 2
+    move = move_to_styles(CONTENT, [STYLE, other], [0.25, 0.75])
+    found = move(CONTENT.double()).numpy()
+    pixels = [
+        (style.double().numpy().reshape(3, -1), weight)
+        for style, weight in ((STYLE, 0.25), (other, 0.75))
+    ]
+    mean = sum(flat.mean(1) * weight for flat, weight in pixels)
+    second = sum(flat @ flat.T / flat.shape[1] * weight for flat, weight in pixels)
+    wanted = second - np.outer(mean, mean)
+    ours = moments(found)
+    np.testing.assert_allclose(ours[0], mean, atol=1e-6)
+    np.testing.assert_allclose(ours[1], wanted, atol=1e-5)
+    # Optimal transport between Gaussians is symmetric and positive, and moves no farther than the
+    # distance of the two: tr S + tr S' - 2 tr (S^(1/2) S' S^(1/2))^(1/2).
+    matrix = move.matrix.numpy()
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-9)
+    assert (np.linalg.eigvalsh(matrix) > 0).all()
+    content = CONTENT.double().numpy()
+    own_mean, own = moments(content)
+    values = np.linalg.eigvals(own @ wanted).real
+    distance = np.trace(own) + np.trace(wanted) - 2 * np.sqrt(values).sum()
+    distance += ((own_mean - mean) ** 2).sum()
+    moved = ((found - content) ** 2).sum(0).mean()
+    assert moved == pytest.approx(distance, rel=1e-3)
+
+
+def test_a_picture_of_one_color_can_be_matched() -> None:
+    flat = torch.full((3, 8, 10), 0.3)
+    moved = move_to_styles(flat, [STYLE], [1.0])(flat)
+    torch.testing.assert_close(moved.mean((1, 2)), STYLE.mean((1, 2)))
+    assert float((moved - moved.mean((1, 2), keepdim=True)).abs().max()) < 1e-5
+
+
+def test_detail_is_put_back_in_the_colors_of_the_beginning() -> None:
+    jobs = [Settings(init="content_matched"), Settings()]
+    contents = torch.stack([CONTENT, CONTENT])
+    large = torch.rand(2, 3, 16, 20, generator=torch.Generator().manual_seed(5))
+    found = contents_as_begun(jobs, large, contents, [Styles([STYLE], [1.0]), None])
+    torch.testing.assert_close(found[0], move_to_styles(CONTENT, [STYLE], [1.0])(large[0]))
+    assert torch.equal(found[1], large[1])
+    assert contents_as_begun(jobs[1:], large, contents, []) is large

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.manifest import INITS, Settings, load_manifest
 from pipeline.method import Backbone, load_weights, schedule_scales
-from pipeline.method.first_images import first_images
+from pipeline.method.first_images import Styles, first_images
 from pipeline.plan import Plan
 from pipeline.slot import style_sizes
 from pipeline.slot.contents import read_content
@@ -58,7 +58,7 @@ def first(**settings: object) -> torch.Tensor:
     style = torch.stack([torch.full((40, 40), v) for v in (0.2, 0.5, 0.8)])
     style[:, ::2] += 0.1
     job = Settings(**settings)  # type: ignore[arg-type]
-    return first_images([job], CONTENT[None], {}, [[style]])[0]
+    return first_images([job], CONTENT[None], {}, [Styles([style], [1.0])])[0]
 
 
 def test_first_pictures_are_what_they_are_called() -> None:
@@ -81,7 +81,7 @@ def test_first_pictures_depend_on_the_seed_alone() -> None:
     for init in INITS:
         again = torch.equal(first(init=init, seed=3), first(init=init, seed=3))
         other = torch.equal(first(init=init, seed=3), first(init=init, seed=4))
-        assert again and other == (init in ("content", "gray"))
+        assert again and other == (init in ("content", "content_matched", "gray"))
 
 
 def test_noise_is_mixed_in_by_its_share() -> None:
