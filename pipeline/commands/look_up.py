@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.commands.output import layer_text
 from pipeline.errors import ManifestError
-from pipeline.manifest import PRESET_HELP, PRESETS, Settings, json_schema
+from pipeline.manifest import PRESET_HELP, PRESETS, Settings, json_schema, preset_values
 
 
 def show_schema() -> None:
@@ -25,13 +25,13 @@ def show_schema() -> None:
 def show_presets(name: str | None, *, markdown: bool = False) -> None:
     """Prints the presets, or all resolved settings of one, perhaps as a Markdown table."""
     if name is None:
-        table = Table("preset", "what it is for", "settings that differ from the default's")
+        table = Table("preset", "what it is for", "settings that it chooses")
         for preset, values in PRESETS.items():
             differing = ", ".join(f"{k}: {v}" for k, v in values.items()) or "-"
             table.add_row(preset, PRESET_HELP[preset], differing)
         Console().print(table)
         return
-    if name not in PRESETS:
+    if preset_values(name) is None:
         raise ManifestError([f"{name!r} is not a preset; known are {', '.join(PRESETS)}"])
     rows = list(_setting_rows(name))
     if markdown:

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
-from pipeline.commands.prepare import find_digests, keep_weights, plan_jobs
-from pipeline.manifest import PRESETS, Settings, load_manifest
+from pipeline.commands.prepare import find_digests, keep_presets, keep_weights, plan_jobs
+from pipeline.manifest import Settings, load_manifest, preset_values
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
 
@@ -26,9 +26,9 @@ _MOST_VALUES = 20  # of an axis, in the table
 def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_path)
-    print_warnings(manifest.warnings)
     store = RunFolder(manifest.output)
-    manifest = keep_weights(manifest, store)
+    manifest = keep_presets(keep_weights(manifest, store), store)
+    print_warnings(manifest.warnings)
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
         shards = Shards(store, planned.shard_size)
@@ -86,7 +86,7 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
 def _print_settings(job: Job, console: Console) -> None:
     swept = set(job.point)
     table = Table("setting", "value", "from", title="settings of every job, swept ones aside")
-    preset = PRESETS[job.settings.preset]
+    preset = preset_values(job.settings.preset) or {}
     values = job.settings.model_dump(mode="json")
     for name, value in values.items():
         if name in swept:

@@ -10,12 +10,20 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.commands.options import Options
-from pipeline.errors import WeightsError
+from pipeline.errors import ManifestError, WeightsError
 from pipeline.files import cache_folder
 from pipeline.layers import LAYERS
-from pipeline.manifest import PRESETS, WEIGHT_SOURCES, Manifest, Settings
+from pipeline.manifest import (
+    PRESET_VERSIONS,
+    WEIGHT_SOURCES,
+    Manifest,
+    Settings,
+    preset_values,
+    preset_version,
+)
 from pipeline.method import inspect_weights, no_layers
 from pipeline.plan import Plan
 from pipeline.store import RunFolder
@@ -57,6 +65,54 @@ def keep_weights(manifest: Manifest, store: RunFolder) -> Manifest:
     return replace(manifest, weights=kept.weights)
 
 
+def keep_presets(manifest: Manifest, store: RunFolder) -> Manifest:
+    """The manifest with the versions of its presets that its run began with.
+
+    Raises:
+        ManifestError: it began with a version that this nst does not have.
+    """
+    header = store.header()
+    if header is None:
+        return manifest
+    told: dict[str, str] = {}
+
+    def kept(preset: str) -> str:
+        version = header.presets.get(preset, 1)
+        if "@" in preset or version == preset_version(preset):
+            return preset
+        named = f"{preset}@{version}"
+        if preset_values(named) is None:
+            raise ManifestError(
+                [
+                    f"{store.path}: began with version {version} of preset {preset}, which this "
+                    f"nst does not have; go on with the nst that began it, or write `preset: "
+                    f"{preset}@{preset_version(preset)}` to have every job made anew"
+                ]
+            )
+        told[preset] = (
+            f"{store.path} began with version {version} of preset {preset} and goes on with it; "
+            f"write `preset: {preset}@{preset_version(preset)}` to have every job made anew"
+        )
+        return named
+
+    def of(settings: Mapping[str, Any], *, always: bool = False) -> dict[str, Any]:
+        named = settings.get("preset", "default" if always else None)
+        changed = {"preset": kept(named)} if named and kept(named) != named else {}
+        return {**settings, **changed}
+
+    swept = {k: tuple(map(kept, v)) if k == "preset" else v for k, v in manifest.axes.items()}
+    settings = of(manifest.settings, always="preset" not in swept)
+    pairs = tuple(replace(pair, settings=of(pair.settings)) for pair in manifest.pairs)
+    warnings = (*manifest.warnings, *told.values())
+    return replace(manifest, settings=settings, axes=swept, pairs=pairs, warnings=warnings)
+
+
+def presets_begun_with(store: RunFolder) -> dict[str, int]:
+    """The versions of presets that a run folder goes on with; today's for a new one."""
+    header = store.header()
+    return dict(PRESET_VERSIONS) if header is None else dict(header.presets)
+
+
 def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
     """The jobs of a manifest.
 
@@ -80,7 +136,7 @@ def layers_asked_for(manifest: Manifest) -> list[str]:
     return [layer for layer in LAYERS if layer in wanted]
 
 
-_LAYERED = ("preset", "content_layers", "style_layers")
+_LAYERED = ("preset", "content_layers", "style_layers", "neighbor_weight")
 
 
 def _distinct(many: Iterable[dict[str, object]]) -> list[dict[str, object]]:
@@ -95,7 +151,7 @@ def needs_normalized(manifest: Manifest) -> bool:
     """Whether any job goes through the normalized network."""
     swept = manifest.axes.get("normalized", ())
     presets = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
-    named = [PRESETS[p].get("normalized", False) for p in presets]
+    named = [(preset_values(p) or {}).get("normalized", False) for p in presets]
     chosen = [manifest.settings["normalized"]] if "normalized" in manifest.settings else named
     own = [Settings.model_validate(pair.settings).normalized for pair in manifest.pairs]
     return any(swept or chosen) or any(own)

@@ -6,11 +6,19 @@ nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.commands.options import Options
-from pipeline.commands.prepare import find_digests, keep_weights, needs_normalized, plan_jobs
+from pipeline.commands.prepare import (
+    find_digests,
+    keep_presets,
+    keep_weights,
+    needs_normalized,
+    plan_jobs,
+    presets_begun_with,
+)
 from pipeline.errors import ManifestError
 from pipeline.files import cache_folder
 from pipeline.manifest import Manifest, Sample, Settings, Style, write_map
@@ -46,15 +54,16 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     """
     store = RunFolder(manifest.output, options.run.part)
     plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
-    for warning in manifest.warnings:
-        progress.warn(warning)
     with RunLock(store) as lock:
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
-        manifest = keep_weights(manifest, store)
+        manifest = keep_presets(keep_weights(manifest, store), store)
+        for warning in manifest.warnings:
+            progress.warn(warning)
         plan, context, digest = prepare_run(manifest, options, store)
         _check_settings_here(manifest)
-        store.begin(manifest.text, _header(manifest, plan, context, digest).plain())
+        presets = presets_begun_with(store)
+        store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
         _write_beside(manifest, plan, store)
         return run_plan(plan, context, progress, options.run)
 
@@ -114,7 +123,9 @@ def job_bytes(manifest: Manifest) -> float:
     return step_bytes(Backbone(weights, layers), side * side)
 
 
-def _header(manifest: Manifest, plan: Plan, context: RunContext, digest: str) -> PlanHeader:
+def _header(
+    manifest: Manifest, plan: Plan, context: RunContext, digest: str, presets: Mapping[str, int]
+) -> PlanHeader:
     """What `plan.json` says of the run."""
     weights = str(context.weights) if context.weights else None
     return PlanHeader(
@@ -135,6 +146,7 @@ def _header(manifest: Manifest, plan: Plan, context: RunContext, digest: str) ->
         algorithm=ALGORITHM,
         versions=versions(),
         devices=list(context.slots),
+        presets=dict(presets),
     )
 
 

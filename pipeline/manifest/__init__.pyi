@@ -12,8 +12,11 @@ from .old_names import old_name_warning as old_name_warning
 from .paths import is_file as is_file
 from .peers import import_command as import_command
 from .presets import PRESET_HELP as PRESET_HELP
+from .presets import PRESET_VERSIONS as PRESET_VERSIONS
 from .presets import PRESETS as PRESETS
 from .presets import STYLE_LAYERS as STYLE_LAYERS
+from .presets import preset_values as preset_values
+from .presets import preset_version as preset_version
 from .schema import Output as Output
 from .schema import Sample as Sample
 from .settings import OLD_NAMES as OLD_NAMES

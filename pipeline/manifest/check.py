@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.manifest.document import Document, Position
 from pipeline.manifest.explain import explain, nearest, shown
-from pipeline.manifest.presets import PRESETS
+from pipeline.manifest.presets import PRESETS, preset_values
 from pipeline.manifest.settings import Settings, both_names
 
 
@@ -24,7 +24,7 @@ def settings_problems(values: Mapping[str, Any]) -> list[tuple[Position, str]]:
     if twice:
         return [((twice[0],), twice[1])]
     preset = values.get("preset", "default")
-    if not isinstance(preset, str) or preset not in PRESETS:
+    if not isinstance(preset, str) or preset_values(preset) is None:
         names = list(PRESETS)
         return [
             (

@@ -35,7 +35,9 @@ def json_schema() -> _Schema:
 
 def _settings(settings: _Schema) -> _Schema:
     """Every setting, with what validators of our own take as well."""
-    settings["properties"]["preset"]["enum"] = list(PRESETS)
+    preset = settings["properties"]["preset"]
+    older = {"type": "string", "pattern": "^[a-z0-9-]+@[1-9][0-9]*$"}
+    preset["anyOf"] = [{"type": preset.pop("type"), "enum": list(PRESETS)}, older]
     for values in settings["properties"].values():
         values.pop("pixels", None)
     for name in ("content_layers", "style_layers"):

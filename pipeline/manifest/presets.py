@@ -1,5 +1,8 @@
 """The presets: choices of settings under a name. A new one is an entry in both tables here.
 
+A preset whose values change becomes a new version: the old values stay under `name@version`, with
+which run folders go on that began with them.
+
 In: nothing. Out: plain values, which settings start from.
 """
 
@@ -20,13 +23,19 @@ _PLAIN: dict[str, Any] = {
     "padding": "zeros",
     "precision": "fp32",  # differences of gradients are what L-BFGS learns from
 }
+# Half as many steps as Gram matrices alone want: large shapes come at a small size, where steps
+# cost little.
+_DEFAULT: dict[str, Any] = {
+    "scale_start": 64,
+    "scale_factor": 2.0,
+    "steps": 150,
+    "neighbor_weight": 2.0,
+}
+_GRAM_ALONE: dict[str, Any] = {"average": 0.95}
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "preview": {
-        "size": 256,
-        "steps": 150,
-        "scale_start": 96,
-    },
+    "default": _DEFAULT,
+    "preview": _DEFAULT | {"size": 256, "steps": 80},
+    "classic": _GRAM_ALONE,
     # Gatys, Ecker, Bethge, CVPR 2016: sections 2 and 3. Its L-BFGS is scipy's or Torch's by
     # implementation; number of steps and corrections are not in the paper.
     "gatys2016": _PLAIN
@@ -112,9 +121,36 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pooling": "max",
     },
 }
+# Presets whose values are not the first that they had, and which ones these are.
+PRESET_VERSIONS = {"default": 2, "preview": 2}
+_OLD: dict[str, dict[str, Any]] = {
+    "default@1": _GRAM_ALONE,
+    "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
+}
+
+
+def preset_version(preset: str) -> int:
+    """The version of a preset that a name means.
+
+    >>> preset_version("default"), preset_version("default@1"), preset_version("gatys2016")
+    (2, 1, 1)
+    """
+    name, _, version = preset.partition("@")
+    return int(version) if version else PRESET_VERSIONS.get(name, 1)
+
+
+def preset_values(preset: str) -> dict[str, Any] | None:
+    """The settings of a preset, perhaps of an older version, `name@version`; None for no preset."""
+    name, mark, version = preset.partition("@")
+    if mark and version == str(PRESET_VERSIONS.get(name, 1)):
+        preset = name
+    return PRESETS.get(preset, _OLD.get(preset))
+
+
 PRESET_HELP = {
     "default": "strong strokes and colors, the content still plain to see; any backbone",
     "preview": "a small, quick look at the same",
+    "classic": "Gram matrices alone, 300 steps: what `default` was before nearest neighbors",
     "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): normalized network, average pooling, L-BFGS "
     "from white noise, alpha/beta 1e-3 (with lite content dominates; lower content_weight)",
     "neural-style": "the defaults of neural-style and neural-style-pt: L-BFGS from gray, max "

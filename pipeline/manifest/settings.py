@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import model_validator
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
-from pipeline.manifest.presets import PRESETS
+from pipeline.manifest.presets import preset_values
 from pipeline.manifest.table import Written
 
 # Settings that once had another name -> today's. The old ones go on working wherever settings are
@@ -55,7 +55,7 @@ class Settings(Written):
         if not isinstance(data, Mapping):
             return data
         given = with_new_names(data)
-        return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
+        return {**(preset_values(str(given.get("preset", "default"))) or {}), **given}
 
     def problem(self) -> str | None:
         """What is wrong between settings that are each right, or None."""

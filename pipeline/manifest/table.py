@@ -118,7 +118,7 @@ class Compared(Beginning):
         20, "steps after which the nearest neighbors are sought anew", "steps", ge=1, le=1_000_000
     )
     neighbor_content: float = setting(
-        0.75, "the content's share in what they are sought by", ge=0, le=1
+        0.3, "the content's share in what they are sought by", ge=0, le=1
     )
     tv_weight: float = setting(1.0, "weight of total variation; smooths", ge=0, le=1e15)
     content_layers: LayerWeights = setting(

@@ -2,6 +2,7 @@ from .backbone import Backbone as Backbone
 from .backbone import Padding as Padding
 from .backbone import Pooling as Pooling
 from .backbone import padded_conv as padded_conv
+from .batch_loss import ScaleInputs as ScaleInputs
 from .batch_weights import job_weights as job_weights
 from .first_images import Styles as Styles
 from .losses.gram import gram as gram
@@ -15,7 +16,6 @@ from .losses.objective import Kinds as Kinds
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
 from .normalization import mean_activations as mean_activations
 from .normalization import normalize as normalize
-from .scale_run import ScaleInputs as ScaleInputs
 from .scale_run import State as State
 from .scales import Scale as Scale
 from .scales import schedule_scales as schedule_scales

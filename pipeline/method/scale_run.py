@@ -16,34 +16,12 @@ from torch import Tensor
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
-from pipeline.method.batch_weights import job_weights
-from pipeline.method.losses.guides import Regions
-from pipeline.method.losses.neighbors import Neighbors, StyleVectors, joined_features
-from pipeline.method.losses.objective import Kinds, Losses, StyleTransferLoss
+from pipeline.method.batch_loss import ScaleInputs, batch_loss
+from pipeline.method.losses.neighbors import joined_features
+from pipeline.method.losses.objective import Losses
 from pipeline.method.optimizers.table import OptimizerOptions, make_optimizer
 from pipeline.method.scales import Scale
 from pipeline.method.tiles import features_of, losses_and_gradient
-
-
-@dataclass(frozen=True)
-class ScaleInputs:
-    """What one scale of a batch needs.
-
-    Attributes:
-        contents: U x 3 x H x W in [0, 1], each content picture once.
-        rows: which of them each of the B jobs has, B whole numbers.
-        styles: per style layer the targets, B x C x K, or B x R x C x K with regions.
-        tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
-        regions: which part of the canvas takes which target; None for one region of all.
-        neighbors: each job's style vectors; empty without that term.
-    """
-
-    contents: Tensor
-    rows: Tensor
-    styles: Mapping[str, Tensor]
-    tile: int = 0
-    regions: Regions | None = None
-    neighbors: Sequence[StyleVectors] = ()
 
 
 @dataclass(frozen=True)
@@ -119,18 +97,7 @@ class ScaleRun:
         self.backbone, self.jobs, self.scales, self.given = backbone, jobs, scales, given
         self.scale, self.done = scales[index], 0
         self.begun = sum(s.steps for s in scales[:index])
-        wanted = (*shared.content_layers, *(NEIGHBOR_LAYERS if given.neighbors else ()))
-        targets = features_of(backbone, given.contents, tuple(dict.fromkeys(wanted)), given.tile)
-        every = {layer: values[given.rows] for layer, values in targets.items()}
-        self.loss = StyleTransferLoss(
-            Kinds(shared.loss, shared.style_loss, shared.tv_loss),
-            {layer: every[layer] for layer in shared.content_layers},
-            given.styles,
-            job_weights(jobs, device),
-            given.regions,
-            backbone.channels,
-            self._neighbors(every) if given.neighbors else None,
-        )
+        self.loss = batch_loss(backbone, jobs, given)
         self.clamps = shared.clamp
         self.optimizer = make_optimizer(
             shared.optimizer,
@@ -156,12 +123,6 @@ class ScaleRun:
         self.window = torch.zeros(len(jobs), device=device)
         self.before = torch.full_like(self.window, torch.inf)
         self.losses = torch.zeros(len(fields(Losses)), len(jobs), device=device)
-
-    def _neighbors(self, contents: Mapping[str, Tensor]) -> Neighbors:
-        given = self.given
-        shares = torch.tensor([s.neighbor_content for s in self.jobs], device=given.contents.device)
-        guides = given.regions.guides if given.regions else None
-        return Neighbors.of(given.neighbors, contents, shares, guides)
 
     def _renew(self) -> None:
         """Chooses the style's vectors anew, every `neighbor_every` steps.

@@ -49,9 +49,9 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
     sizes too small for the deepest layer are left out. Every scale gets at least one step; a list
     of `steps` names each scale's, the last for all that follow.
 
-    >>> scales = schedule_scales(Settings(size=512, steps=300), 3000, 2000)
+    >>> scales = schedule_scales(Settings(size=512, steps=150), 3000, 2000)
     >>> [(scale.width, scale.height, scale.steps) for scale in scales]
-    [(128, 85, 119), (203, 135, 83), (323, 215, 58), (512, 341, 40)]
+    [(64, 43, 60), (128, 85, 41), (256, 171, 29), (512, 341, 20)]
     """
     full = canvas_size(width, height, settings.size, settings.fit)
     shrinks = [1.0]

@@ -6,8 +6,8 @@ then. Must not know other slots, engines or commands.
 - `messages.py`: all that crosses the process's border, with `plan`'s `Batch`
 - `session.py`: the batch's way through the slot; `trial.py`: a few steps, for estimates
 - `seat.py`, `precision.py`: where it runs; `process.py`: what the process keeps between batches
-- `contents.py`, `styles.py` (and `sizes.py`), `tensors.py`: what it needs, from files
-  to tensors
+- `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`), `tensors.py`: what it needs, from
+  files to tensors
 - `fitting.py`, `memory.py`: how much at once
 - `loop.py`: the step loop; `way.py`, `checkpoint.py`, `frames.py`, `curves.py`, `timer.py`: what
   is kept and told on the way

@@ -15,7 +15,7 @@ from pipeline.slot.checkpoint import Curve
 from pipeline.store import Point
 
 _POINTS = 50
-_LOSSES = ("content", "style", "tv", "total")
+_LOSSES = ("content", "style", "neighbors", "tv", "total")
 
 
 class Curves:
@@ -37,7 +37,7 @@ class Curves:
             self.rows.append((step.number, torch.stack(parts)))
 
     def values(self) -> list[Curve]:
-        """Per job: step, content, style, tv and total loss."""
+        """Per job: step, and each loss."""
         rows = [(number, part.T.cpu().tolist()) for number, part in self.rows]
         return [
             [*before, *(_point(number, losses[i]) for number, losses in rows)]
@@ -46,5 +46,6 @@ class Curves:
 
 
 def _point(step: int, losses: Sequence[float]) -> Point:
-    content, style, tv, total = losses
-    return {"step": step, "content": content, "style": style, "tv": tv, "total": total}
+    content, style, neighbors, tv, total = losses
+    point: Point = {"step": step, "content": content, "style": style, "tv": tv, "total": total}
+    return {**point, "neighbors": neighbors} if neighbors else point

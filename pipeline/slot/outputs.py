@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pipeline.manifest import preset_version
 from pipeline.method import Scale
 from pipeline.pictures import Encoding, encode, read_exif, read_profile, read_size
 from pipeline.slot.checkpoint import Curve
@@ -122,6 +123,7 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         settings=job.settings.model_dump(mode="json"),
         swept=dict(job.point),
         backbone=dict(about.backbone),
+        preset_version=preset_version(job.settings.preset),
         algorithm=ALGORITHM,
         seed=job.settings.seed,
         device=about.device,

@@ -44,6 +44,7 @@ class PlanHeader(Read):
         grid: the swept settings' values.
         settings: those of every job, as the manifest has them.
         devices: of the slots.
+        presets: the version of each preset; of those that are not there, the first.
     """
 
     schema_version: int = Field(default=1, alias="schema")
@@ -58,6 +59,7 @@ class PlanHeader(Read):
     algorithm: int = 0
     versions: dict[str, str] = Field(default_factory=dict)
     devices: list[str] = Field(default_factory=list)
+    presets: dict[str, int] = Field(default_factory=dict)
 
 
 class ShardIndex(Read):

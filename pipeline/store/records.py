@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from pipeline.manifest import OLD_NAMES
 from pipeline.version import RECORD_SCHEMA
@@ -102,6 +102,7 @@ class Point(TypedDict):
     step: int
     content: float
     style: float
+    neighbors: NotRequired[float]
     tv: float
     total: float
 
@@ -111,6 +112,7 @@ class About(Read):
 
     Attributes:
         settings: all of them, resolved.
+        preset_version: of the preset that they started from.
         swept: those that the grid or the pair chose.
         backbone: `name`, `weights_sha256`, `weights`: what they are and where they are from, and
             `preprocessing`.
@@ -126,6 +128,7 @@ class About(Read):
     settings: dict[str, Any]
     swept: dict[str, Any]
     backbone: dict[str, Any] = Field(default_factory=dict)
+    preset_version: int = 1
     algorithm: int = 0
     seed: int = 0
     device: str = "?"

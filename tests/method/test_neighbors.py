@@ -225,7 +225,14 @@ class World:
 
 
 def job(**changed: object) -> Settings:
-    base = {"size": 64, "scale_start": 40, "steps": 12, "neighbor_weight": 2.0, "neighbor_every": 3}
+    base = {
+        "preset": "classic",
+        "size": 64,
+        "scale_start": 40,
+        "steps": 12,
+        "neighbor_weight": 2.0,
+        "neighbor_every": 3,
+    }
     return Settings.model_validate({**base, **changed})
 
 

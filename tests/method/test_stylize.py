@@ -32,7 +32,7 @@ class World:
     """Two jobs of one shape through the shipped network."""
 
     def __init__(self, **settings: object) -> None:
-        self.jobs = [Settings(style_weight=w, **settings) for w in (1.0, 10.0)]  # type: ignore[arg-type]
+        self.jobs = [Settings(preset="classic", style_weight=w, **settings) for w in (1.0, 10.0)]  # type: ignore[arg-type]
         layers = self.jobs[0].layers
         self.backbone = Backbone(load_weights("lite"), layers)
         self.scales = schedule_scales(self.jobs[0], 64, 48)
@@ -84,7 +84,7 @@ def test_the_loss_falls_and_more_style_weight_means_less_style_loss() -> None:
 
 
 def test_scales_grow_to_the_full_size_and_share_all_steps() -> None:
-    settings = Settings(size=512, steps=300)
+    settings = Settings(preset="classic", size=512)
     scales = schedule_scales(settings, 1024, 768)
     sides = [scale.width for scale in scales]
     assert (
@@ -102,7 +102,7 @@ def test_scales_grow_to_the_full_size_and_share_all_steps() -> None:
 
 
 def test_few_steps_leave_out_coarse_scales() -> None:
-    scales = schedule_scales(Settings(size=512, steps=2), 100, 100)
+    scales = schedule_scales(Settings(preset="classic", size=512, steps=2), 100, 100)
     assert [scale.steps for scale in scales] == [1, 1]
     assert scales[-1].width == 512
 

@@ -45,7 +45,7 @@ def test_no_style_is_too_small_for_the_deepest_layer() -> None:
 
 
 def test_steps_of_each_scale_can_be_named() -> None:
-    settings = Settings(size=512, scale_factor=2**0.5, steps=(1000, 500))
+    settings = Settings(size=512, scale_start=128, scale_factor=2**0.5, steps=(1000, 500))
     scales = schedule_scales(settings, 512, 512)
     assert [s.width for s in scales] == [128, 181, 256, 362, 512]
     assert [s.steps for s in scales] == [1000, 500, 500, 500, 500]
@@ -104,7 +104,7 @@ def test_a_styles_targets_follow_the_colors_of_the_contents_mask(
     (tmp_path / "m.yaml").write_text(
         "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
         "masks: {content: '{stem}_m.png', style: '{stem}_m.png'}\n"
-        "settings: {size: 72, scale_start: 0, style_layers: [conv1_1]}\n"
+        "settings: {preset: classic, size: 72, scale_start: 0, style_layers: [conv1_1]}\n"
     )
     job = next(Plan(load_manifest(tmp_path / "m.yaml"), lambda s: "", 1).jobs())
     network = Backbone(load_weights("lite"), ("conv1_1",))

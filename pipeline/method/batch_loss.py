@@ -1,0 +1,69 @@
+"""The objective of a batch at one scale, from settings and what the scale is given.
+
+In: a backbone, jobs, pictures and targets. Out: a `StyleTransferLoss` over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.layers import NEIGHBOR_LAYERS
+from pipeline.manifest import Settings
+from pipeline.method.backbone import Backbone
+from pipeline.method.batch_weights import job_weights
+from pipeline.method.losses.guides import Regions
+from pipeline.method.losses.neighbors import Neighbors, StyleVectors
+from pipeline.method.losses.objective import Kinds, StyleTransferLoss
+from pipeline.method.tiles import features_of
+
+
+@dataclass(frozen=True)
+class ScaleInputs:
+    """What one scale of a batch needs.
+
+    Attributes:
+        contents: U x 3 x H x W in [0, 1], each content picture once.
+        rows: which of them each of the B jobs has, B whole numbers.
+        styles: per style layer the targets, B x C x K, or B x R x C x K with regions.
+        tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
+        regions: which part of the canvas takes which target; None for one region of all.
+        neighbors: each job's style vectors; empty without that term.
+    """
+
+    contents: Tensor
+    rows: Tensor
+    styles: Mapping[str, Tensor]
+    tile: int = 0
+    regions: Regions | None = None
+    neighbors: Sequence[StyleVectors] = ()
+
+
+def batch_loss(
+    backbone: Backbone, jobs: Sequence[Settings], given: ScaleInputs
+) -> StyleTransferLoss:
+    """The objective of jobs that share losses and layers; their weights are their own."""
+    shared, device = jobs[0], given.contents.device
+    wanted = (*shared.content_layers, *(NEIGHBOR_LAYERS if given.neighbors else ()))
+    features = features_of(backbone, given.contents, tuple(dict.fromkeys(wanted)), given.tile)
+    contents = {layer: values[given.rows] for layer, values in features.items()}
+    return StyleTransferLoss(
+        Kinds(shared.loss, shared.style_loss, shared.tv_loss),
+        {layer: contents[layer] for layer in shared.content_layers},
+        given.styles,
+        job_weights(jobs, device),
+        given.regions,
+        backbone.channels,
+        _neighbors(jobs, given, contents) if given.neighbors else None,
+    )
+
+
+def _neighbors(
+    jobs: Sequence[Settings], given: ScaleInputs, contents: Mapping[str, Tensor]
+) -> Neighbors:
+    shares = torch.tensor([s.neighbor_content for s in jobs], device=given.contents.device)
+    guides = given.regions.guides if given.regions else None
+    return Neighbors.of(given.neighbors, contents, shares, guides)
