@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.commands.options import Options
 from pipeline.errors import ManifestError, WeightsError
@@ -74,37 +73,31 @@ def keep_presets(manifest: Manifest, store: RunFolder) -> Manifest:
     header = store.header()
     if header is None:
         return manifest
-    told: dict[str, str] = {}
-
-    def kept(preset: str) -> str:
-        version = header.presets.get(preset, 1)
-        if "@" in preset or version == preset_version(preset):
-            return preset
-        named = f"{preset}@{version}"
-        if preset_values(named) is None:
+    kept: dict[str, str] = {}
+    told = []
+    for preset in sorted(_presets_of(manifest)):
+        version, today = header.presets.get(preset, 1), preset_version(preset)
+        if "@" in preset or version == today:
+            continue
+        kept[preset] = f"{preset}@{version}"
+        began = f"{store.path}: began with version {version} of preset {preset}"
+        anew = f"write `preset: {preset}@{today}` to have every job made anew"
+        if preset_values(kept[preset]) is None:
             raise ManifestError(
                 [
-                    f"{store.path}: began with version {version} of preset {preset}, which this "
-                    f"nst does not have; go on with the nst that began it, or write `preset: "
-                    f"{preset}@{preset_version(preset)}` to have every job made anew"
+                    f"{began}, which this nst does not have; go on with the nst that began it, "
+                    f"or {anew}"
                 ]
             )
-        told[preset] = (
-            f"{store.path} began with version {version} of preset {preset} and goes on with it; "
-            f"write `preset: {preset}@{preset_version(preset)}` to have every job made anew"
-        )
-        return named
+        told.append(f"{began} and goes on with it; {anew}")
+    return replace(manifest, presets=kept, warnings=(*manifest.warnings, *told))
 
-    def of(settings: Mapping[str, Any], *, always: bool = False) -> dict[str, Any]:
-        named = settings.get("preset", "default" if always else None)
-        changed = {"preset": kept(named)} if named and kept(named) != named else {}
-        return {**settings, **changed}
 
-    swept = {k: tuple(map(kept, v)) if k == "preset" else v for k, v in manifest.axes.items()}
-    settings = of(manifest.settings, always="preset" not in swept)
-    pairs = tuple(replace(pair, settings=of(pair.settings)) for pair in manifest.pairs)
-    warnings = (*manifest.warnings, *told.values())
-    return replace(manifest, settings=settings, axes=swept, pairs=pairs, warnings=warnings)
+def _presets_of(manifest: Manifest) -> set[str]:
+    """The presets from which any job starts, as the manifest names them."""
+    every = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
+    own = [pair.settings["preset"] for pair in manifest.pairs if "preset" in pair.settings]
+    return {*every, *own}
 
 
 def presets_begun_with(store: RunFolder) -> dict[str, int]:
@@ -132,7 +125,7 @@ def layers_asked_for(manifest: Manifest) -> list[str]:
         own = {name: plain[name] for name in _LAYERED if name in plain}
         for values in itertools.product(*swept.values()):
             chosen = {**own, **dict(zip(swept, values, strict=True)), **pair}
-            wanted.update(Settings.model_validate(chosen).layers)
+            wanted.update(Settings.model_validate(manifest.with_versions(chosen)).layers)
     return [layer for layer in LAYERS if layer in wanted]
 
 
@@ -153,6 +146,7 @@ def needs_normalized(manifest: Manifest) -> bool:
     presets = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
     named = [(preset_values(p) or {}).get("normalized", False) for p in presets]
     chosen = [manifest.settings["normalized"]] if "normalized" in manifest.settings else named
+    # No version of a preset differs from another in this.
     own = [Settings.model_validate(pair.settings).normalized for pair in manifest.pairs]
     return any(swept or chosen) or any(own)
 

@@ -114,7 +114,7 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
 def job_bytes(manifest: Manifest) -> float:
     """Memory that a step of the largest job takes, counted: square, in float32."""
     weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
-    settings = Settings.model_validate(manifest.settings)
+    settings = Settings.model_validate(manifest.with_versions(manifest.settings))
     sizes = manifest.axes.get("size") or (settings.size,)
     side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
     layers = [layer for layer in settings.layers if layer in weights.convs]

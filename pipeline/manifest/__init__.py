@@ -7,8 +7,8 @@ must not load torch.
 - `load.py`: the way through; `reading.py`: what its steps share
 - `document.py`: YAML with lines; `schema.py`, `structure.py`: its keys and types; `explain.py`:
   errors in words
-- `table.py`: every setting, one table; `fields.py`, `presets.py`, `settings.py`: types, presets,
-  a job's settings; `old_names.py`
+- `table.py`: every setting, one table; `fields.py`: types; `presets.py`, `levels.py`: numbers under
+  a name; `settings.py`: a job's settings; `old_names.py`
 - `check.py`: settings and grid; `consistency.py`: what has to go together
 - `paths.py`: what paths mean; `pictures.py`, `styles.py`, `masks.py`: files, blends and regions,
   masks

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.manifest.document import Document, Position
 from pipeline.manifest.explain import explain, nearest, shown
+from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.presets import PRESETS, preset_values
 from pipeline.manifest.settings import Settings, both_names
 
@@ -64,6 +65,8 @@ def check_grid(document: Document, settings: Mapping[str, Any]) -> dict[str, tup
             document.report(("grid", name), "unknown setting" + nearest(str(name), known))
         elif isinstance(values, list):  # what is no list has been reported
             axes[name] = tuple(_check_axis(document, settings, name, values))
+    for level, message in swept_twice(settings, axes):
+        document.report(("grid", level), message)
     _check_combinations(document, settings, axes)
     return axes
 
@@ -90,11 +93,16 @@ def _check_axis(
         yield valid
 
 
+_TOGETHER = (
+    "preset", "strength", "stroke", "size", "fit", "format", "depth", "profile", "exif"
+)  # fmt: skip
+
+
 def _check_combinations(
     document: Document, settings: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]
 ) -> None:
     """Settings that have to go together do so at every point of the grid."""
-    names = [n for n in ("size", "fit", "format", "depth", "profile", "exif") if n in axes]
+    names = [name for name in _TOGETHER if name in axes]
     for point in itertools.product(*(axes[name] for name in names)):
         values = {**settings, **dict(zip(names, point, strict=True))}
         if settings_problems(values):

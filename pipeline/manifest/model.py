@@ -92,6 +92,7 @@ class Manifest:
         spelled: today's name of a setting -> an older one by which the manifest sweeps it; names of
             pictures are spelled so.
         warnings: what a person should know, a line each.
+        presets: a preset's name -> the version of it that the run began with, `name@version`.
     """
 
     path: Path
@@ -111,3 +112,10 @@ class Manifest:
     spelled: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     preprocessing: str | None = None
+    presets: Mapping[str, str] = field(default_factory=dict)
+
+    def with_versions(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of a job that start from the version of their preset that the run keeps."""
+        preset = settings.get("preset", "default")
+        kept = {"preset": self.presets[preset]} if preset in self.presets else {}
+        return {**settings, **kept}

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import model_validator
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
+from pipeline.manifest.levels import level_problem, level_values
 from pipeline.manifest.presets import preset_values
 from pipeline.manifest.table import Written
 
@@ -55,10 +56,14 @@ class Settings(Written):
         if not isinstance(data, Mapping):
             return data
         given = with_new_names(data)
-        return {**(preset_values(str(given.get("preset", "default"))) or {}), **given}
+        preset = preset_values(str(given.get("preset", "default"))) or {}
+        return {**preset, **level_values(given), **given}
 
     def problem(self) -> str | None:
         """What is wrong between settings that are each right, or None."""
+        wrong = level_problem(self.preset, {"strength": self.strength, "stroke": self.stroke})
+        if wrong:
+            return wrong
         both = self.fit in ("exact", "stretch")
         if both != isinstance(self.size, str):
             wanted = "size: WxH" if both else "fit: exact"

@@ -42,6 +42,14 @@ class Sizes(Frozen):
     """The sizes at which a picture is optimized, and the steps at each."""
 
     preset: str = setting("default", "the preset that the others start from", pixels=False)
+    strength: Literal["subtle", "medium", "strong", "extreme"] | None = setting(
+        None, "how much of the style: a level of `content_weight` and `neighbor_content`, which "
+        "win where they are given", pixels=False,
+    )  # fmt: skip
+    stroke: Literal["fine", "medium", "large"] | None = setting(
+        None, "how large its strokes: a level of `style_scale`, which wins where it is given",
+        pixels=False,
+    )  # fmt: skip
 
     size: Size = setting(
         512, "the picture's side that `fit` names; WxH with `fit: exact`", "px",

@@ -117,7 +117,8 @@ class Plan:
         mine, label = self.pairing.own_settings[own]
         values = {**mine, **dict(reversed(values.items()))}
         labels += [label] if label else []
-        settings = Settings.model_validate({**self.manifest.settings, **values})
+        chosen = self.manifest.with_versions({**self.manifest.settings, **values})
+        settings = Settings.model_validate(chosen)
         return _Point(tuple(reversed(labels)), values, settings, self._keys.canonical(settings))
 
     def jobs(self) -> Iterator[Job]:

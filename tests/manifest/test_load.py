@@ -71,7 +71,7 @@ BROKEN = [
     ("settings: {blend: [a]}", "weights must be numbers of at least 0"),
     ("settings: {depth: 16, profile: content}", "depth 16 with profile content does not go"),
     ("settings: {depth: 16, format: tiff, exif: true}", "exif with depth 16 and format tiff"),
-    ("grid: {init: [content, nowhere.png]}", ":5: grid.init[1]: neither content, gray"),
+    ("grid: {init: [content, nowhere.png]}", ":5: grid.init[1]: neither content, content_matc"),
     ("settings: {blend: [1, 2]}", ":5: settings.blend: 2 weights, but style s has 1 picture"),
     (
         "pairs: [{content: a.png, style: s.png, settings: {blend: [1, 2]}}]",
@@ -79,7 +79,7 @@ BROKEN = [
     ),
     (
         "pairs: [{content: a.png, style: s.png, settings: {init: nowhere.png}}]",
-        ":5: pairs[0].settings.init: neither content, gray",
+        ":5: pairs[0].settings.init: neither content, co",
     ),
     (
         "pairs: [{content: a.png, style: s.png, settings: {depth: 16, format: jpg}}]",
