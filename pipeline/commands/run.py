@@ -21,6 +21,7 @@ from pipeline.commands.prepare import (
 )
 from pipeline.errors import ManifestError
 from pipeline.files import cache_folder
+from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Manifest, Sample, Settings, Style, write_map
 from pipeline.method import Backbone, inspect_weights, load_weights
 from pipeline.pictures import check_depth
@@ -120,7 +121,8 @@ def job_bytes(manifest: Manifest) -> float:
     layers = [layer for layer in settings.layers if layer in weights.convs]
     if not layers:
         return 0.0  # told as an error when the network is made
-    return step_bytes(Backbone(weights, layers), side * side)
+    neighbors = settings.neighbor_weight > 0 and set(NEIGHBOR_LAYERS) <= set(layers)
+    return step_bytes(Backbone(weights, layers), side * side, neighbors=neighbors)
 
 
 def _header(

@@ -145,9 +145,14 @@ class Backbone(nn.Module):
             held += share * channels * size
             widest = max(widest, share * channels * size)
             if layer in self.layers:
-                name = f"head_{layer}_weight" if layer in self.heads else f"{layer}_weight"
-                held += share * getattr(self, name).shape[0] * (size + 8)
+                held += share * self.width(layer) * (size + 8)
         return held + 4 * widest + 3 * 4 * 8  # the picture, its average, Adam's two moments, ...
+
+    def width(self, layer: str) -> int:
+        """How many channels the features of a layer have that was asked for."""
+        name = f"head_{layer}_weight" if layer in self.heads else f"{layer}_weight"
+        channels: int = getattr(self, name).shape[0]
+        return channels
 
     @property
     def smallest_side(self) -> int:

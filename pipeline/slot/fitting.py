@@ -28,6 +28,7 @@ class Fitting:
         self.seat, self.network = seat, network
         self.last = batch.scales[-1]
         self.statistic = batch.jobs[0].settings.style_loss
+        self.neighbors = batch.jobs[0].settings.neighbor_weight > 0
         self.fits: int | None = None
 
     @property
@@ -43,7 +44,7 @@ class Fitting:
         known = self.seat.process.fits.get(self._place)
         if known is not None:
             return known
-        each = step_bytes(self.network, self.last.pixels, self._factor(one_step))
+        each = self._step_bytes(self._factor(one_step))
         return max(1, min(count, int(self.seat.budget() / each)))
 
     def _factor(self, one_step: Callable[[], None]) -> float:
@@ -60,17 +61,24 @@ class Fitting:
             before = torch.cuda.memory_allocated(device)
             one_step()
             peak = torch.cuda.max_memory_allocated(device) - before
-            factors[place] = max(0.1, peak / step_bytes(self.network, self.last.pixels))
+            factors[place] = max(0.1, peak / self._step_bytes(1.0))
         return factors[place]
 
     @property
     def _network_name(self) -> str:
         network = self.network
         kind = (network.digest, str(network.dtype), network.padding, network.pooling)
-        return " ".join((*kind, self.statistic, *network.layers))
+        term = "neighbors" if self.neighbors else "alone"
+        return " ".join((*kind, self.statistic, term, *network.layers))
+
+    def _step_bytes(self, factor: float) -> float:
+        return step_bytes(self.network, self.last.pixels, factor, neighbors=self.neighbors)
 
     def _side(self, scale: Scale, factor: float) -> int | None:
-        return tile_side(self.network, scale.width, scale.height, self.seat.budget(), factor)
+        return tile_side(
+            self.network, scale.width, scale.height, self.seat.budget(), factor,
+            neighbors=self.neighbors,
+        )  # fmt: skip
 
     def tile(self, scale: Scale) -> int:
         """Side of the tiles for one picture at a scale; 0 for none.

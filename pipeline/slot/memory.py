@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.method import Backbone
+from pipeline.layers import NEIGHBOR_LAYERS
+from pipeline.method import SHRINK, Backbone
 
 # Of a Python process that has torch loaded.
 PROCESS_BYTES = 1e9
@@ -52,27 +53,56 @@ def budget(device: str, slots: int) -> float:
     return SHARE * total / max(1, slots) - PROCESS_BYTES if total else math.inf
 
 
-def step_bytes(backbone: Backbone, pixels: int, factor: float = 1.0) -> float:
+# Of the nearest-neighbor term, float32 values per feature and position: what a step holds for the
+# pixels that go through the network, and targets and content for the whole picture.
+_NEIGHBORS_HELD, _NEIGHBORS_WHOLE = 6, 2
+
+
+def _neighbor_bytes(backbone: Backbone, values: int) -> float:
+    """Bytes per pixel of so many values for each of the term's features."""
+    return 4 * values * sum(map(backbone.width, NEIGHBOR_LAYERS)) / SHRINK**2
+
+
+def step_bytes(
+    backbone: Backbone, pixels: int, factor: float = 1.0, *, neighbors: bool = False
+) -> float:
     """Peak memory in bytes of a step with one picture of so many pixels, taken whole.
 
     Args:
         factor: measured over counted, where a step was measured.
+        neighbors: whether there is a nearest-neighbor term.
     """
-    return factor * pixels * (backbone.bytes_per_pixel + _OWN_BYTES)
+    each = backbone.bytes_per_pixel + _OWN_BYTES
+    if neighbors:
+        each += _neighbor_bytes(backbone, _NEIGHBORS_HELD + _NEIGHBORS_WHOLE)
+    return factor * pixels * each
 
 
 def tile_side(
-    backbone: Backbone, width: int, height: int, allowed: float, factor: float = 1.0
+    backbone: Backbone,
+    width: int,
+    height: int,
+    allowed: float,
+    factor: float = 1.0,
+    *,
+    neighbors: bool = False,
 ) -> int | None:
     """The side in px of tiles with which one picture's step stays within `allowed` bytes.
+
+    Args:
+        neighbors: whether there is a nearest-neighbor term.
 
     Returns:
         0 if the picture can be taken whole; None if not even the smallest tiles go.
     """
-    if step_bytes(backbone, width * height, factor) <= allowed:
+    if step_bytes(backbone, width * height, factor, neighbors=neighbors) <= allowed:
         return 0
-    left = allowed - _OWN_BYTES * width * height
-    area = left / (factor * backbone.bytes_per_pixel)
+    whole, each = float(_OWN_BYTES), backbone.bytes_per_pixel
+    if neighbors:
+        whole += _neighbor_bytes(backbone, _NEIGHBORS_WHOLE)
+        each += _neighbor_bytes(backbone, _NEIGHBORS_HELD)
+    left = allowed - whole * width * height
+    area = left / (factor * each)
     grid = backbone.smallest_side // 2
     margin = math.ceil(backbone.halo / grid) * grid
     side = (math.isqrt(int(max(0, area))) - 2 * margin) // grid * grid

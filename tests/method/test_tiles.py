@@ -130,3 +130,13 @@ def test_tiles_are_as_large_as_memory_allows() -> None:
     sides = [tile_side(backbone, 2048, 2048, whole * share) for share in (0.9, 0.6, 0.4)]
     assert all(sides) and sides == sorted(sides, reverse=True)  # type: ignore[type-var]
     assert tile_side(backbone, 2048, 2048, whole * 0.05) is None
+
+
+def test_nearest_neighbors_take_room_that_tiles_leave_them() -> None:
+    backbone = Backbone(load_weights("lite"), Settings().layers)
+    alone, both = (step_bytes(backbone, 2048 * 2048, neighbors=n) for n in (False, True))
+    assert both > 1.1 * alone
+    assert tile_side(backbone, 2048, 2048, both, neighbors=True) == 0
+    assert tile_side(backbone, 2048, 2048, alone, neighbors=True)
+    without = tile_side(backbone, 2048, 2048, 0.5 * alone)
+    assert without and without > (tile_side(backbone, 2048, 2048, 0.5 * alone, neighbors=True) or 0)
