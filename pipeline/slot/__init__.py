@@ -9,8 +9,8 @@ then. Must not know other slots, engines or commands.
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`), `tensors.py`: what it needs, from
   files to tensors
 - `fitting.py`, `memory.py`: how much at once
-- `loop.py`: the step loop; `way.py`, `checkpoint.py`, `frames.py`, `curves.py`, `timer.py`: what
-  is kept and told on the way
+- `loop.py`: the step loop; `divergence.py`: whether losses fell; `way.py`, `checkpoint.py`,
+  `frames.py`, `curves.py`, `timer.py`: what is kept and told on the way
 - `outputs.py`: pictures and records
 """
 

@@ -15,6 +15,7 @@ from pipeline.method import Backbone, ScaleInputs, Step, optimize
 from pipeline.plan import Batch
 from pipeline.slot.checkpoint import stack
 from pipeline.slot.curves import Curves
+from pipeline.slot.divergence import divergence
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.outputs import Result
 from pipeline.slot.seat import Seat
@@ -42,10 +43,18 @@ class Loop:
             Stopped: the run was asked to stop.
         """
         with self.timer.phase("optimize"):
-            return [
+            results = [
                 result if result.is_finite else self._again_safer(prepared)
                 for prepared, result in zip(ready, self._drive(ready), strict=True)
             ]
+        return [self._with_doubts(result) for result in results]
+
+    def _with_doubts(self, result: Result | DivergedError) -> Result | DivergedError:
+        """With a warning where the loss did not fall."""
+        if isinstance(result, DivergedError):
+            return result
+        said = divergence(result.curve, self.batch.scales)
+        return replace(result, warnings=(*result.warnings, said)) if said else result
 
     def one_step(self, prepared: Prepared) -> None:
         """One step of one job at the largest scale, whose result nobody wants."""

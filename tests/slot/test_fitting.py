@@ -25,7 +25,8 @@ class Where:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, style_loss: str) -> None:
         (folder / "m.yaml").write_text(
             "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
-            f"settings: {{preset: classic, size: 64, steps: 2, scale_start: 0, style_loss: {style_loss}}}\n"
+            "settings: {preset: classic, size: 64, steps: 2, scale_start: 0, "
+            f"style_loss: {style_loss}}}\n"
             "grid: {seed: [0, 1, 2, 3]}\n"
         )
         jobs = tuple(Plan(load_manifest(folder / "m.yaml"), lambda s: "", 1).jobs())
