@@ -33,6 +33,7 @@ from pipeline.method import (
     ScaleInputs,
     Weights,
     load_weights,
+    neighbor_targets,
     optimize,
     schedule_scales,
     style_targets,
@@ -73,7 +74,9 @@ def stylize(weights: Weights, pair: Pair, settings: Settings) -> tuple[Tensor, f
         target = to_tensor(fit_image(painting, *sizes[index]))
         grams = style_targets(network, target, tuple(settings.style_layers), settings.style_loss)
         stacked = {layer: matrix[None] for layer, matrix in grams.items()}
-        return ScaleInputs(pixels, torch.zeros(1, dtype=torch.long), stacked)
+        vectors = [neighbor_targets(network, target)] if settings.neighbor_weight else []
+        rows = torch.zeros(1, dtype=torch.long)
+        return ScaleInputs(pixels, rows, stacked, neighbors=vectors)
 
     *_, last = optimize(network, [settings], scales, inputs)
     return last.images[0], float(last.losses.content[0]) / float(last.losses.style[0])
@@ -93,6 +96,7 @@ class Studio:
         name = f"{pair[0].stem}__{pair[1].stem}__{settings.size}__{weights.digest[:8]}"
         name += f"__{settings.seed}" if settings.init_noise else ""
         name += f"__{settings.style_loss}" if settings.style_loss != "gram" else ""
+        name += f"__{settings.preset}" if settings.preset != "classic" else ""
         path = self.folder / f"{name}.png"
         notes = path.with_suffix(".json")
         if not notes.exists():
@@ -176,6 +180,7 @@ def main() -> None:
     parser.add_argument(
         "--networks", nargs="+", default=["lite"], help="lite, or files; FILE:PADDING"
     )
+    parser.add_argument("--preset", default="default")
     parser.add_argument("--style-loss", default="gram")
     parser.add_argument("--yardstick", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/backbone_quality"))
@@ -192,7 +197,7 @@ def main() -> None:
         seconds = step_seconds(weights_of(name), padding or Settings().padding, 256)
         figures[f"step at 256 px, {name}, s"] = round(seconds, 4)
     for size in given.sizes:
-        settings = Settings(size=size, style_loss=given.style_loss)
+        settings = Settings(preset=given.preset, size=size, style_loss=given.style_loss)
         whole = {"network": "vgg19", "settings": settings}
         made = []
         for named in given.networks:

@@ -24,6 +24,7 @@ from pipeline.method import (
     Backbone,
     ScaleInputs,
     load_weights,
+    neighbor_targets,
     optimize,
     schedule_scales,
     style_targets,
@@ -79,7 +80,10 @@ def step_seconds(
     grams = style_targets(network, torch.rand(3, height, width).to(device), settings.style_layers)
     stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in grams.items()}
     rows = torch.arange(batch)
-    given = ScaleInputs(contents, rows.to(device), stacked)
+    vectors = []
+    if settings.neighbor_weight:
+        vectors = [neighbor_targets(network, torch.rand(3, height, width).to(device))] * batch
+    given = ScaleInputs(contents, rows.to(device), stacked, neighbors=vectors)
     run = optimize(network, [settings] * batch, scales, lambda _: given)
     seconds = timed(lambda: next(run), device, steps)
     return seconds, (width, height)

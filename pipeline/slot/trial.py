@@ -11,7 +11,13 @@ from dataclasses import replace
 import torch
 
 from pipeline.layers import LAYERS
-from pipeline.method import ScaleInputs, optimize, style_targets
+from pipeline.method import (
+    ScaleInputs,
+    StyleVectors,
+    neighbor_targets,
+    optimize,
+    style_targets,
+)
 from pipeline.pictures import fit_image, to_tensor
 from pipeline.plan import Batch, Job, content_key, scales_of
 from pipeline.slot.contents import read_content
@@ -49,7 +55,10 @@ def time_job(context: RunContext, job: Job) -> float:
         style_targets(network, image.to(seat.device), layers, settings.style_loss)
         for image in pixels
     )
-    prepared = Prepared(job, content, (), targets, (), 0, 0, ())
+    neighbors: tuple[StyleVectors, ...] = ()
+    if settings.neighbor_weight:
+        neighbors = tuple(neighbor_targets(network, image.to(seat.device)) for image in pixels)
+    prepared = Prepared(job, content, (), targets, (), 0, 0, (), neighbors=neighbors)
 
     def inputs(index: int) -> ScaleInputs:
         scale = short[index]
