@@ -124,8 +124,9 @@ class StyleReader:
         ]
         vectors = reading.vectors(parts, places) if settings.neighbor_weight else ()
         hashes = tuple(part.sha256 for part in parts)
+        computed = sum(part in reading.missed for part in parts)
         return Prepared(
-            job, content, hashes, tuple(each), shares, reading.hits, reading.computed,
+            job, content, hashes, tuple(each), shares, len(parts) - computed, computed,
             tuple(reading.warnings), checkpoint, vectors,
         )  # fmt: skip
 
@@ -180,14 +181,13 @@ class _Reading:
     """What one job reads of its style's pictures, and what became of it.
 
     Attributes:
-        hits: how often targets were in the cache.
-        computed: how often they were not.
+        missed: pictures of which something was not in the cache.
         warnings: what the cache had to say.
     """
 
     def __init__(self, reader: StyleReader, content: Content, settings: Settings) -> None:
         self.reader, self.content, self.settings = reader, content, settings
-        self.hits = self.computed = 0
+        self.missed: set[_Part] = set()
         self.warnings: list[str] = []
 
     def _key(self, part: _Part, compared: str) -> TargetsKey:
@@ -219,8 +219,8 @@ class _Reading:
             lambda: self._compute(part, key.sizes, compared),
             {"style": part.path.name, "sizes": key.sizes, "layers": key.layers},
         )
-        self.hits += cached.hit
-        self.computed += not cached.hit
+        if not cached.hit:
+            self.missed.add(part)
         self.warnings += cached.warnings
         return split_scales(cached.tensors, len(key.sizes))
 
