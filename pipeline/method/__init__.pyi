@@ -12,6 +12,7 @@ from .losses.neighbors import SHRINK as SHRINK
 from .losses.neighbors import StyleVectors as StyleVectors
 from .losses.neighbors import blend_vectors as blend_vectors
 from .losses.neighbors import drawn as drawn
+from .losses.neighbors import inner as inner
 from .losses.objective import Kinds as Kinds
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
 from .normalization import mean_activations as mean_activations

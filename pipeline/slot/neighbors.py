@@ -19,6 +19,7 @@ from pipeline.method import (
     StyleVectors,
     blend_vectors,
     drawn,
+    inner,
     neighbor_targets,
 )
 from pipeline.pictures import Mask, guides_of
@@ -48,7 +49,7 @@ def compute_vectors(
             guides = guides_of(mask, width, height, settings.fit == "stretch").to(image.device)
             size = (height // SHRINK, width // SHRINK)
             regions = F.interpolate(guides[None], size, mode="area")[0].argmax(0)
-            tensors[f"{index}.places"] = regions.flatten()[kept]
+            tensors[f"{index}.places"] = inner(regions).flatten()[kept]
     return tensors
 
 

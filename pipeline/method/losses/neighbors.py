@@ -24,6 +24,9 @@ from pipeline.method.losses.guides import guides_at
 from pipeline.method.losses.squares import TINY
 
 SHRINK = 4
+# Positions at a style picture's edges that are left out: what the network sees beyond them makes
+# vectors that nothing but the picture's own edges is like, which then take the style's as a frame.
+_EDGE = 4
 # Vectors of a style that are kept at most; of more, some are drawn.
 MOST_VECTORS = 1 << 14
 # Cosines that are in memory at once: 64 MiB.
@@ -80,8 +83,16 @@ def _resized(features: Tensor, layer: str, size: Sequence[int]) -> Tensor:
     return torch.cat((grown, grown[..., -1:].expand(-1, -1, -1, columns)), 3) if columns else grown
 
 
+def inner(values: Tensor) -> Tensor:
+    """... x h x w without the positions at the edges, of which no more than an eighth a side go."""
+    height, width = values.shape[-2:]
+    edge = min(_EDGE, height // 8, width // 8)
+    return values[..., edge : height - edge, edge : width - edge]
+
+
 def style_vectors(features: Mapping[str, Tensor]) -> StyleVectors:
-    """All vectors of one style picture, from features 1 x C x h x w of `NEIGHBOR_LAYERS`."""
+    """The vectors of one style picture but for its edges', from features 1 x C x h x w of
+    `NEIGHBOR_LAYERS`."""
     means, scales = [], []
     for layer in NEIGHBOR_LAYERS:
         values = features[layer][0].flatten(1)
@@ -90,7 +101,7 @@ def style_vectors(features: Mapping[str, Tensor]) -> StyleVectors:
         means.append(mean)
         scales.append(apart.clamp_min(TINY).expand_as(mean))
     mean, scale = torch.cat(means), torch.cat(scales)
-    joined = joined_features(features)[0].flatten(1)
+    joined = inner(joined_features(features)[0]).flatten(1)
     return StyleVectors((joined - mean[:, None]) / scale[:, None], mean, scale)
 
 
