@@ -77,6 +77,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "content_weight": 0.015,
         "style_weight": 1.0,
         "tv_weight": 2.0,
+        "tv_loss": "nine_point",
         "content_layers": {"conv4_2": 1.0},
         "style_layers": {
             layer: weight / 341
