@@ -45,7 +45,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # neural_style.lua of github.com/jcjohnson/neural-style at 053a6e3 (options, ContentLoss,
     # GramMatrix, StyleLoss, TVLoss, `init == 'random'`); neural-style-pt has the same but for total
     # variation's absolute differences. Pixels there span 0 to 255: its TVLoss, half the sum of
-    # squares, weighs 255^2 / 2 as much here.
+    # squares, weighs 255^2 / 2 as much here. (They are in fact multiplied by 256 on their way into
+    # the network, which Caffe never did; here they are not. Losses at the start are 1% lower.)
     "neural-style": _PLAIN
     | {
         "size": 512,
