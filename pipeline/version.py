@@ -13,6 +13,8 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 ALGORITHM = 3
 # Of a style loss that changed while the rest stayed: its jobs alone are made anew.
 STYLE_LOSSES = {"wasserstein": 2}
+# Of L-BFGS with `clamp: false`, likewise.
+UNBOUNDED_LBFGS = 2
 # Of all the code between a style picture's bytes and its targets; part of every cache key.
 PREPROCESSING = 2
 # Of a record's JSON.

@@ -54,7 +54,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # neural_style.lua of github.com/jcjohnson/neural-style at 053a6e3 (options, ContentLoss,
     # GramMatrix, StyleLoss, TVLoss, `init == 'random'`); neural-style-pt has the same but for total
     # variation's absolute differences. Pixels there span 0 to 255: its TVLoss, half the sum of
-    # squares, weighs 255^2 / 2 as much here.
+    # squares, weighs 255^2 / 2 as much here. (They are in fact multiplied by 256 on their way into
+    # the network, which Caffe never did; here they are not. Losses at the start are 1% lower.)
     "neural-style": _PLAIN
     | {
         "size": 512,
@@ -86,6 +87,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "content_weight": 0.015,
         "style_weight": 1.0,
         "tv_weight": 2.0,
+        "tv_loss": "nine_point",
         "content_layers": {"conv4_2": 1.0},
         "style_layers": {
             layer: weight / 341

@@ -109,9 +109,10 @@ class Compared(Beginning):
         "gram", "what is compared of a style layer: Gram matrices, channels' means and deviations, "
         "Gaussians' distance, or sorted projections"
     )  # fmt: skip
-    tv_loss: Literal["mean_squares", "sum_squares", "sum_absolute"] = setting(
-        "mean_squares", "what total variation does with the differences of neighboring pixels"
-    )
+    tv_loss: Literal["mean_squares", "sum_squares", "sum_absolute", "nine_point"] = setting(
+        "mean_squares", "what total variation does with the differences of neighboring pixels; "
+        "nine_point: mean squares, diagonals too"
+    )  # fmt: skip
     gradient_norm: float = setting(
         0.0, "power of its L1 norm by which each layer's gradient is divided; 0 never, 1 wholly",
         ge=0, le=1,

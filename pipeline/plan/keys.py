@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.manifest import INITS, Picture, Settings, Style
 from pipeline.pictures import file_sha256
-from pipeline.version import STYLE_LOSSES
+from pipeline.version import STYLE_LOSSES, UNBOUNDED_LBFGS
 
 
 class Keys:
@@ -39,6 +39,8 @@ class Keys:
             deciding["init"] = self._sha256(Path(settings.init))
         if settings.style_loss in STYLE_LOSSES:
             deciding["style_loss_version"] = STYLE_LOSSES[settings.style_loss]
+        if settings.optimizer == "lbfgs" and not settings.clamp:
+            deciding["optimizer_version"] = UNBOUNDED_LBFGS
         return json.dumps(deciding, sort_keys=True)
 
     def key(self, content: Picture, style: Style, settings: Settings, canonical: str) -> str:

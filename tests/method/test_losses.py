@@ -125,6 +125,31 @@ def test_total_variation_as_sums() -> None:
     assert float(TV_LOSSES["sum_absolute"](tensor(X))[1]) == pytest.approx(absolute, rel=1e-5)
 
 
+def reference_nine_point(image: np.ndarray) -> float:
+    """style-transfer-pytorch's total variation, pixel by pixel: eight neighbors, edges repeated."""
+    channels, height, width = image.shape
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="edge")
+
+    def mean(shift: tuple[int, int], rows: range, columns: range) -> float:
+        total = 0.0
+        for y in rows:
+            for x in columns:
+                total += ((padded[:, y + shift[0], x + shift[1]] - padded[:, y, x]) ** 2).sum()
+        return float(total / (channels * len(rows) * len(columns)))
+
+    inner = range(1, height + 1), range(1, width + 1)
+    straight = mean((0, 1), *inner) + mean((1, 0), *inner)
+    falling = mean((1, 1), range(height + 1), range(width + 1))
+    rising = mean((1, -1), range(height + 1), range(1, width + 2))
+    return 2 * (straight / 3 + (falling + rising) / 12)
+
+
+def test_nine_point_total_variation_looks_at_all_eight_neighbors() -> None:
+    found = TV_LOSSES["nine_point"](tensor(X))
+    for i in range(2):
+        assert float(found[i]) == pytest.approx(reference_nine_point(X[i]), rel=1e-5)
+
+
 # --- the other style losses -----------------------------------------------------------------------
 
 
@@ -359,7 +384,7 @@ def reference_preset(name: str, x: dict, p: dict, s: dict, image: np.ndarray) ->
         weight / 341 * reference_wasserstein(x[k], s[k]) / len(x[k])
         for k, weight in zip(layers, (256, 64, 16, 4, 1), strict=True)
     )
-    tv = 2 * ((down**2).mean() + (across**2).mean())
+    tv = 2 * reference_nine_point(image)
     return float(0.015 * (content**2).mean() + style + tv)
 
 

@@ -65,6 +65,18 @@ def test_lbfgs_follows_torch_past_a_full_history() -> None:
         torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_lbfgs_finds_its_way_out_of_where_the_loss_curves_downward(size: float) -> None:
+    """The loss is size * cos x: at 0.1 its slope grows downhill, so the first pairs are not kept,
+    and a step along -g itself would be up to 100,000 long."""
+    optimizer, x = LBFGS(corrections=5), torch.full((2, 1, 2, 2), 0.1)
+    x[1] = 4.0  # a neighbor that knows its curvature from the first step on
+    for _ in range(40):
+        optimizer.step(x, -size * x.sin(), torch.ones(2))
+        assert float(x.abs().max()) < 7
+    torch.testing.assert_close(x, torch.full_like(x, torch.pi), rtol=0, atol=1e-3)
+
+
 def test_lbfgs_within_bounds_reaches_the_constrained_minimum() -> None:
     # (x - c)^2 with the minimum outside [0, 1] in some pixels: there the bound is the answer.
     wanted = torch.tensor([[-0.5, 0.2, 0.7, 1.8, 0.4, 1.1]]).view(1, 1, 2, 3)

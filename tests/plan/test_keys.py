@@ -22,6 +22,12 @@ def test_a_style_loss_that_changed_makes_its_own_jobs_anew_and_no_others() -> No
         assert "style_loss_version" not in canonical(style_loss=name)
 
 
+def test_lbfgs_without_bounds_changed_and_no_other_optimizer() -> None:
+    assert canonical(optimizer="lbfgs", clamp=False)["optimizer_version"] == 2
+    for others in ({"optimizer": "lbfgs"}, {"optimizer": "adam", "clamp": False}):
+        assert "optimizer_version" not in canonical(**others)
+
+
 def test_spellings_of_a_layer_are_one_job() -> None:
     named = [canonical(content_layers=[name]) for name in ("conv4_2", "relu4_2", "r42")]
     assert named[0] == named[1] == named[2]

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+# Of a step over the one before, as long as no pair is kept.
+_GROWTH = 4
+
 
 class LBFGS:
     """L-BFGS without line search (Nocedal and Wright 2006, algorithm 7.4), a history a picture.
@@ -18,7 +21,9 @@ class LBFGS:
     The same steps as `torch.optim.LBFGS` with one iteration a call: the first step is
     min(1, 1 / |g|_1) times the rate along -g; later ones are the rate times the two-loop direction
     with the last pair's scaling y.s / y.y. A pair with y.s <= 1e-10 is not kept, and a picture
-    whose direction no longer descends stays where it is.
+    whose direction no longer descends stays where it is. Without `longest`, until a first pair is
+    kept a step is four times the one before; torch's is -g itself, which for a loss of millions
+    throws a picture of 0 to 1 away.
 
     Args:
         corrections: pairs (s, y) kept for each picture.
@@ -54,7 +59,7 @@ class LBFGS:
             if self.pending:
                 self._remember(g)
             direction = self._direction(g)
-            length = rates
+            length = self._length(g, rates)
         self.first, self.pending = False, True
         descends = (g * direction).sum(1) < 0
         self.previous = g.clone()
@@ -125,6 +130,17 @@ class LBFGS:
         self.rho[slots, rows] = 1 / curvature[rows]
         self.scale[rows] = curvature[rows] / y[rows].square().sum(1)
         self.kept[rows] += 1
+
+    def _length(self, g: Tensor, rates: Tensor) -> Tensor:
+        """How far along the direction: the rate; without `longest`, while nothing is known of the
+        loss's curvature, at most some times the last step."""
+        if math.isfinite(self.longest):
+            return rates
+        norms = g.abs().sum(1).clamp_min(1e-30)
+        least = (1 / norms).clamp(max=1.0) * rates
+        grown = torch.maximum(_GROWTH * self.moved.abs().sum(1) / norms, least)
+        unknown = (self.kept == 0) & (self.scale == 1)  # `enlarge` carries a scale without pairs
+        return torch.where(unknown, torch.minimum(grown, rates), rates)
 
     def _direction(self, g: Tensor) -> Tensor:
         """-H g by the two-loop recursion, over each picture's own pairs from new to old."""
