@@ -152,7 +152,8 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
     made = Settings(preset="classic", size=64, optimizer="lbfgs", normalized=True)
     settings = made.model_dump(mode="json")
     # Younger settings are no part of a key where they decide nothing.
-    for name in ("preset", "average_share", "neighbor_weight", "neighbor_every"):
+    younger = ("strength", "stroke", "average_share", "neighbor_weight", "neighbor_every")
+    for name in ("preset", *younger):
         settings.pop(name)
     settings.pop("neighbor_content")
     for old, new in OLD_NAMES.items():
