@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.manifest import LEVELS
 from pipeline.plan import value_label
 from pipeline.report.entries import Entry
 
@@ -76,10 +77,13 @@ def _short_names(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _in_order(axis: Axis) -> None:
-    """Numbers by size, all else by name."""
+    """Levels from the least to the most, numbers by size, all else by name."""
+    levels = list(LEVELS.get(axis.name, ()))
 
     def rank(place: int) -> tuple[int, float, str]:
         value = axis.values[place]
+        if value in levels:
+            return (0, float(levels.index(value)), "")
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return (0, float(value), "") if is_number else (1, 0.0, axis.labels[place])
 

@@ -37,7 +37,7 @@ def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["quickstart", "vgg19_grid", "dataset", "gatys2016"])
+@pytest.mark.parametrize("name", ["quickstart", "strengths", "vgg19_grid", "dataset", "gatys2016"])
 def test_manifests_that_come_along_are_valid(name: str) -> None:
     manifest = load_manifest(ROOT / "manifests" / f"{name}.yaml")
     assert manifest.contents and manifest.styles
