@@ -5,10 +5,11 @@ In: the cache folder. Out: what is in it, or no more of it. Must not load torch.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pipeline.files import cache_folder
-from pipeline.store import CACHES, cached_files, clear_cached
+from pipeline.store import CACHES, cache_limit, cached_files, clear_cached
 
 
 def show_cache(folder: Path | None) -> None:
@@ -19,6 +20,9 @@ def show_cache(folder: Path | None) -> None:
         files = cached_files(root / below)
         size = sum(path.stat().st_size for path in files)
         print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+    limit = cache_limit()
+    shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
+    print(f"limit of style targets (NST_CACHE_LIMIT_GB): {shown}")
 
 
 def clear_cache(folder: Path | None) -> None:

@@ -37,12 +37,15 @@ from pipeline.schedule import (
 )
 from pipeline.slot import RunContext, step_bytes, versions
 from pipeline.store import (
+    CACHES,
     BackboneHeader,
     PlanHeader,
     RunFolder,
     RunLock,
     Summary,
+    cache_limit,
     mirror_others,
+    trim_cached,
 )
 from pipeline.version import ALGORITHM
 
@@ -55,6 +58,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     """
     store = RunFolder(manifest.output, options.run.part)
     plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
+    limit = cache_limit()
     with RunLock(store) as lock:
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
@@ -66,7 +70,10 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         presets = presets_begun_with(store)
         store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
         _write_beside(manifest, plan, store)
-        return run_plan(plan, context, progress, options.run)
+        try:
+            return run_plan(plan, context, progress, options.run)
+        finally:
+            trim_cached(context.cache / CACHES["style targets"], limit)
 
 
 def prepare_run(

@@ -6,7 +6,11 @@ Must not load torch.
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
+
+from pipeline.errors import RunFolderError
 
 # The caches below the folder, as people call them and as they are spelled on disk.
 CACHES = {"style targets": "targets", "normalization": "normalisation"}
@@ -15,6 +19,51 @@ CACHES = {"style targets": "targets", "normalization": "normalisation"}
 def cached_files(cache: Path) -> list[Path]:
     """All files of one cache."""
     return sorted(cache.glob("??/*.safetensors"))
+
+
+_DEFAULT_LIMIT_GB = 20.0
+
+
+def cache_limit() -> float:
+    """Bytes that the style targets may take: `NST_CACHE_LIMIT_GB`, else 20 GB; 0 is no limit.
+
+    Raises:
+        RunFolderError: the variable is no number, or below 0.
+    """
+    text = os.environ.get("NST_CACHE_LIMIT_GB", str(_DEFAULT_LIMIT_GB))
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit >= 0:
+        raise RunFolderError(
+            f"NST_CACHE_LIMIT_GB={text}: must be a number of gigabytes of at least 0; 0 is no limit"
+        )
+    return limit * 1e9 if limit else math.inf
+
+
+def trim_cached(cache: Path, limit: float) -> int:
+    """Deletes the files of one cache that were used least lately, until the rest take no more than
+    `limit` bytes; how many.
+
+    Other processes may do the same at once, and may be reading: who has a file open keeps it, who
+    comes later computes it anew.
+    """
+    known = []
+    for path in cached_files(cache):
+        try:
+            about = path.stat()
+        except FileNotFoundError:
+            continue
+        known.append((about.st_mtime_ns, about.st_size, path))
+    total, deleted = sum(size for _, size, _ in known), 0
+    for _, size, path in sorted(known):
+        if total <= limit:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+        deleted += 1
+    return deleted
 
 
 def clear_cached(cache: Path) -> tuple[int, int]:

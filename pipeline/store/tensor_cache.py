@@ -7,7 +7,9 @@ anywhere.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +84,10 @@ class TensorCache:
             return None
         try:
             with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            with contextlib.suppress(OSError):  # a cache that can only be read
+                os.utime(path)  # what was used least lately goes first when the cache is full
+            return tensors
         except (SafetensorError, OSError) as error:
             warnings.append(f"{path}: damaged cache file ({error}), computed anew")
             return None

@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.errors import DiskFullError
+from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.files import cache_folder
 from pipeline.store import (
     TargetsKey,
     blend_targets,
+    cache_limit,
     cached_files,
     clear_cached,
     split_scales,
+    trim_cached,
 )
 from pipeline.store.tensor_cache import TensorCache
 
@@ -157,3 +159,47 @@ def test_clearing_keeps_what_is_not_the_caches_own(tmp_path: Path) -> None:
     (tmp_path / key()[:2] / "note.txt").write_text("mine")
     assert clear_cached(tmp_path)[0] == 1
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["note.txt"]
+
+
+def test_a_full_cache_loses_what_was_used_least_lately(tmp_path: Path) -> None:
+    cache = TensorCache(tmp_path)
+    digests = [f"{number:02}" + "0" * 62 for number in range(4)]
+    for age, digest in enumerate(digests):
+        cache.get(digest, lambda: {"a": torch.zeros(250)}, {})
+        os.utime(cache.path(digest), (1e9 + age, 1e9 + age))
+    assert cache.get(digests[0], dict, {}).hit  # used just now
+    size = cache.path(digests[0]).stat().st_size
+    assert trim_cached(tmp_path, 2.5 * size) == 2
+    assert [cache.path(digest).exists() for digest in digests] == [True, False, False, True]
+    assert trim_cached(tmp_path, 2.5 * size) == 0
+    assert trim_cached(tmp_path / "nowhere", 0) == 0
+
+
+@pytest.mark.parametrize(("text", "limit"), [("2.5", 2.5e9), ("0", float("inf"))])
+def test_the_limit_is_in_gigabytes(
+    text: str, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cache_limit() == 20e9
+    monkeypatch.setenv("NST_CACHE_LIMIT_GB", text)
+    assert cache_limit() == limit
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "nan", ""])
+def test_a_limit_that_is_none_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NST_CACHE_LIMIT_GB", text)
+    with pytest.raises(RunFolderError, match=f"NST_CACHE_LIMIT_GB={text}: must be a number"):
+        cache_limit()
+
+
+def test_a_cache_that_can_only_be_read_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = TensorCache(tmp_path)
+    cache.get("a" * 64, lambda: {"a": torch.zeros(2)}, {})
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "utime", refuse)
+    found = cache.get("a" * 64, dict, {})
+    assert found.hit and not found.warnings
