@@ -34,7 +34,7 @@ def real_jobs(folder: Path, contents: int, size: int, steps: int) -> dict[str, o
             picture.save(folder / kind / f"{index:03}.jpg")
     (folder / "m.yaml").write_text(
         "output: run\ncontent: content\nstyle: style\nbackbone: lite\n"
-        f"settings: {{size: {size}, steps: {steps}}}\ngrid: {{seed: [0, 1]}}\n"
+        f"settings: {{preset: classic, size: {size}, steps: {steps}}}\ngrid: {{seed: [0, 1]}}\n"
     )
     batch_manifest(folder / "m.yaml", Options("auto", folder / "cache"), quiet=True)
     summary = RunFolder(folder / "run").summaries()[""]

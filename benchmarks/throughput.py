@@ -189,6 +189,7 @@ content: {contents}
 style: {styles}
 backbone: {{name: {name}, weights: {weights}}}
 settings:
+  preset: classic
   size: {size}
   steps: {steps}
   loss: paper
