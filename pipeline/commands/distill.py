@@ -21,9 +21,9 @@ from pipeline.distill import (
     save_student,
     split_pictures,
 )
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, OtherBackboneError
 from pipeline.manifest import nearest
-from pipeline.method import load_weights
+from pipeline.method import Weights, load_weights
 from pipeline.schedule import find_slots
 from pipeline.version import __version__
 
@@ -85,8 +85,7 @@ def train_student(
     parted = [split_pictures(find_pictures(folder), options.seed) for folder in folders]
     training_set = [kept for kept, _ in parted]
     held_out = [path for _, out in parted for path in out]
-    file = None if teacher == "vgg19" else Path(teacher)
-    weights = load_weights("vgg19" if file is None else "lite", file)
+    weights = _load_teacher(teacher)
     start = load_weights("lite", options.start) if options.start else None
     slot = find_slots(options.device)[0]
     recipe = Recipe(
@@ -117,6 +116,20 @@ def train_student(
     for tap, error in final.items():
         print(f"held-out error {tap}: {error:.4f}")
     return 0
+
+
+def _load_teacher(teacher: str) -> Weights:
+    """`vgg19`, or what a file holds: a small network, VGG-19 or VGG-16.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    if teacher == "vgg19":
+        return load_weights("vgg19")
+    try:
+        return load_weights("lite", Path(teacher))
+    except OtherBackboneError as error:
+        return load_weights(error.there, Path(teacher))
 
 
 def _train(training: Training, checkpoint: Path, every_s: float, *, quiet: bool) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipeline.commands import DistillOptions, train_student
-from pipeline.commands.distill import _training_precision
+from pipeline.commands.distill import _load_teacher, _training_precision
 from pipeline.errors import ImageError, ManifestError
-from pipeline.method import LITE_FILE, load_weights
+from pipeline.method import LITE_FILE, extra_path, load_weights, weights_digest
 
 OPTIONS = DistillOptions(2, 0, "auto", "cpu", 2, 32, None, 0.0)
 
@@ -47,3 +47,11 @@ def test_precision_is_one_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None
     assert _training_precision("auto", "cpu") == "fp32"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert _training_precision("auto", "cuda:0") == "bf16"
+
+
+def test_a_teachers_file_is_whatever_backbone_it_holds() -> None:
+    caffes = extra_path()
+    assert caffes is not None
+    weights = _load_teacher(str(caffes))
+    assert (weights.name, weights.digest) == ("vgg19", weights_digest("vgg19", "caffe"))
+    assert _load_teacher(str(LITE_FILE)).name == "lite"

@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.errors import WeightsError
 from pipeline.layers import BACKBONES, BLOCKS, LAYERS, LAYERS_OF
 from pipeline.method.weights.formats import read_file
-from pipeline.method.weights.names import Named, is_used, name_parts
+from pipeline.method.weights.names import Named, is_used, name_parts, other_backbone
 from pipeline.method.weights.preprocessing import input_transform
 from pipeline.method.weights.sources import Source, find_source, recall, remember
 
@@ -181,6 +181,7 @@ def _read(source: Source, preprocessing: str | None) -> Arrays:
     name, origin = source.backbone, str(source.file)
     state, metadata = read_file(source.file, is_used)
     named = name_parts(state, name, origin)
+    _refuse_other_kind(named, name, metadata, origin)
     convs = _chain(named, name, origin)
     given = preprocessing or metadata.get("preprocessing")
     heads = {
@@ -254,6 +255,23 @@ def _first(named: Named, source: str) -> Pair | None:
     return kernel, bias
 
 
+def _refuse_other_kind(named: Named, name: str, metadata: Mapping[str, str], source: str) -> None:
+    """A whole VGG is no small network, and a small network no VGG.
+
+    Raises:
+        OtherBackboneError: `lite` with VGG's file, or VGG with a small network's.
+    """
+    convs = {layer: parts for (kind, layer), parts in named.parts.items() if kind == "conv"}
+    shapes = {layer: parts["weight"].shape for layer, parts in convs.items() if "weight" in parts}
+    has_heads = any(kind == "head" for kind, _ in named.parts)
+    is_vgg = all(shape[:1] == (VGG19_WIDTHS[layer],) for layer, shape in shapes.items())
+    if name == "lite" and is_vgg and not has_heads and "conv4_1" in shapes:
+        raise other_backbone(source, "vgg19" if "conv3_4" in shapes else "vgg16", name)
+    is_ours = has_heads or metadata.get("format", "").strip('"').startswith("nst backbone")
+    if name != "lite" and is_ours and not is_vgg:
+        raise other_backbone(source, "lite", name)
+
+
 def _check_layers(named: Named, name: str, source: str) -> None:
     """The layers there are those of `name`, without a gap.
 
@@ -264,17 +282,12 @@ def _check_layers(named: Named, name: str, source: str) -> None:
     known = LAYERS_OF[name]
     foreign = [layer for layer in there if layer not in known]
     if foreign:
-        raise WeightsError(
-            f"{source}: VGG-19, not VGG-16, since it has {foreign[0]}; write `backbone: {{name: "
-            f"vgg19, weights: ...}}`"
-        )
+        raise other_backbone(source, "vgg19", name, f", since it has {foreign[0]}")
     wanted = known[: known.index(there[-1]) + 1] if there else ()
     missing = [layer for layer in wanted if layer not in there]
     if name == "vgg19" and missing and there == list(LAYERS_OF["vgg16"][: len(there)]):
-        raise WeightsError(
-            f"{source}: VGG-16, not VGG-19, since it has {there[-1]} and no {missing[0]}; write "
-            f"`backbone: {{name: vgg16, weights: ...}}`"
-        )
+        why = f", since it has {there[-1]} and no {missing[0]}"
+        raise other_backbone(source, "vgg16", name, why)
     if missing:
         raise WeightsError(f"{source}: {missing[0]} is missing, but {there[-1]} is there")
 
@@ -297,7 +310,7 @@ def _chain(named: Named, name: str, source: str) -> dict[str, Pair]:
             raise WeightsError(
                 f"{source}: {layer} has weight {weight.shape} and bias {bias.shape}, but "
                 f"{(out, channels, 3, 3)} and {(out,)} are needed"
-                + ("" if name == "lite" else f" for VGG-{name[3:]}")
+                + ("" if name == "lite" else f" for VGG-{name[3:]}; of a small network say lite")
             )
         _check_finite(f"{source}: {layer}", weight, bias)
         if not weight.any():
