@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import NstError, WeightsError
 from pipeline.layers import BACKBONES
-from pipeline.manifest import WEIGHT_SOURCES, is_file
+from pipeline.manifest import WEIGHT_SOURCES, is_file, source_meant
 from pipeline.method import INSTALL_EXTRA, LITE_FILE, extra_path, find_source
 from pipeline.method import torchvision_path as kept_path
 from pipeline.pictures import file_sha256
@@ -43,8 +43,17 @@ def _how_to_have(backbone: str, choice: str | None) -> str:
 
 
 def parse_weights(text: str | None) -> Path | str | None:
-    """What a command line says of weights: one of `WEIGHT_SOURCES`, or a file."""
-    return text if text is None or text in WEIGHT_SOURCES else Path(text)
+    """What a command line says of weights: one of `WEIGHT_SOURCES`, or a file.
+
+    Raises:
+        WeightsError: no such file, but nearly one of the words.
+    """
+    if text is None or text in WEIGHT_SOURCES:
+        return text
+    near = None if is_file(Path(text)) else source_meant(text)
+    if near:
+        raise WeightsError(f"--weights {text}: no such weight file; did you mean {near}?")
+    return Path(text)
 
 
 def fetch_weights(name: str) -> None:

@@ -1,3 +1,4 @@
+from .backbone import source_meant as source_meant
 from .check import settings_problems as settings_problems
 from .document import parse_value as parse_value
 from .editors import json_schema as json_schema

@@ -54,3 +54,13 @@ def test_a_command_line_names_a_source_or_a_file() -> None:
     assert [parse_weights(text) for text in (None, "caffe", "torchvision", "a/caffe")] == [
         None, "caffe", "torchvision", Path("a/caffe")
     ]  # fmt: skip
+
+
+def test_a_misspelled_source_on_a_command_line_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(WeightsError, match=r"--weights Caffe: .*; did you mean caffe\?"):
+        parse_weights("Caffe")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Caffe").touch()
+    assert parse_weights("Caffe") == Path("Caffe")

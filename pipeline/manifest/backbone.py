@@ -1,0 +1,49 @@
+"""The backbone in a manifest: its weights.
+
+In: a manifest while it is read. Out: where the weights come from; what is wrong is reported. Looks
+for no weights but a named file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from pipeline.manifest.paths import is_file, nearby, path_in
+from pipeline.manifest.reading import Reading
+from pipeline.manifest.table import WEIGHT_SOURCES
+
+
+def check_weights(reading: Reading) -> Path | str | None:
+    """The backbone's weight file, if one is named, reported if it is not there; or a source."""
+    backbone = reading.file.backbone
+    named = backbone.weights
+    if not named:
+        return None
+    if named in WEIGHT_SOURCES and backbone.name != "lite":
+        return named
+    weights = path_in(reading.base, named)
+    if not is_file(weights):
+        reading.document.report(("backbone", "weights"), _no_file(backbone.name, named, weights))
+    return weights
+
+
+def _no_file(backbone: str, named: str, weights: Path) -> str:
+    source = source_meant(named)
+    if source and backbone == "lite":
+        return f"lite has no weights of {source}; leave weights out for its own, or name a file"
+    near = f"; did you mean {source}?" if source else nearby(weights)
+    return f"{weights}: no such weight file" + near
+
+
+def source_meant(word: str) -> str | None:
+    """The word of `WEIGHT_SOURCES` that a misspelled one means, or None; paths mean files.
+
+    >>> [source_meant(word) for word in ("Caffe", "torchvison", "mine", "a/caffe", "caffe.pth")]
+    ['caffe', 'torchvision', None, None, None]
+    """
+    if not re.fullmatch(r"[\w -]+", word):
+        return None
+    close = difflib.get_close_matches(word.strip().lower(), WEIGHT_SOURCES, 1, 0.6)
+    return close[0] if close else None

@@ -1,0 +1,62 @@
+"""A manifest's backbone: what is wrong with it is told with its line, before weights are sought."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import Manifest, load_manifest
+
+HEAD = "output: run\ncontent: a.png\nstyle: s.png\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path, picture: Callable[..., Path]) -> Callable[[str], Manifest]:
+    """Reads a manifest of two pictures and these lines, the first of which is line 4."""
+    picture("a.png", 1)
+    picture("s.png", 2)
+
+    def read(lines: str) -> Manifest:
+        (tmp_path / "m.yaml").write_text(HEAD + lines)
+        return load_manifest(tmp_path / "m.yaml")
+
+    return read
+
+
+def problems(load: Callable[[str], Manifest], lines: str) -> list[str]:
+    with pytest.raises(ManifestError) as raised:
+        load(lines)
+    return [text.partition("m.yaml")[2] for text in raised.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("weights", "meant"),
+    [("Caffe", "caffe"), ("torchvison", "torchvision"), ("TorchVision", "torchvision")],
+)
+def test_a_misspelled_source_is_told_unless_there_is_such_a_file(
+    load: Callable[[str], Manifest], tmp_path: Path, weights: str, meant: str
+) -> None:
+    lines = f"backbone: {{name: vgg19, weights: {weights}}}\n"
+    assert problems(load, lines) == [
+        f":4: backbone.weights: {tmp_path / weights}: no such weight file; did you mean {meant}?"
+    ]
+    (tmp_path / weights).touch()
+    assert load(lines).weights == tmp_path / weights
+
+
+def test_a_misspelled_file_is_told_with_the_nearest_there(
+    load: Callable[[str], Manifest], tmp_path: Path
+) -> None:
+    (tmp_path / "own.safetensors").touch()
+    (told,) = problems(load, "backbone: {weights: own.safetensor}\n")
+    assert told.endswith("no such weight file; did you mean 'own.safetensors'?")
+
+
+@pytest.mark.parametrize("word", ["caffe", "Torchvision"])
+def test_lite_has_no_sources(load: Callable[[str], Manifest], word: str) -> None:
+    (told,) = problems(load, f"backbone: {{name: lite, weights: {word}}}\n")
+    assert told == (
+        f":4: backbone.weights: lite has no weights of {word.lower()}; leave weights out for its "
+        f"own, or name a file"
+    )
