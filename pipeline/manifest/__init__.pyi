@@ -21,4 +21,5 @@ from .settings import OLD_NAMES as OLD_NAMES
 from .settings import Settings as Settings
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
+from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .table import WEIGHT_SOURCES as WEIGHT_SOURCES

@@ -1,4 +1,4 @@
-"""The backbone in a manifest: its weights.
+"""The backbone in a manifest: its weights and their preprocessing.
 
 In: a manifest while it is read. Out: where the weights come from; what is wrong is reported. Looks
 for no weights but a named file.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.manifest.paths import is_file, nearby, path_in
 from pipeline.manifest.reading import Reading
-from pipeline.manifest.table import WEIGHT_SOURCES
+from pipeline.manifest.table import WANTED_PREPROCESSING, WEIGHT_SOURCES
 
 
 def check_weights(reading: Reading) -> Path | str | None:
@@ -22,11 +22,22 @@ def check_weights(reading: Reading) -> Path | str | None:
     if not named:
         return None
     if named in WEIGHT_SOURCES and backbone.name != "lite":
+        _check_preprocessing(reading, named)
         return named
     weights = path_in(reading.base, named)
     if not is_file(weights):
         reading.document.report(("backbone", "weights"), _no_file(backbone.name, named, weights))
     return weights
+
+
+def _check_preprocessing(reading: Reading, source: str) -> None:
+    """What is said of the input of weights that are known goes with them."""
+    given, wanted = reading.file.backbone.preprocessing, WANTED_PREPROCESSING[source]
+    if given not in (None, wanted):
+        reading.document.report(
+            ("backbone", "preprocessing"),
+            f"{source}'s weights want preprocessing {wanted}, not {given}; leave preprocessing out",
+        )
 
 
 def _no_file(backbone: str, named: str, weights: Path) -> str:

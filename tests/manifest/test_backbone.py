@@ -60,3 +60,19 @@ def test_lite_has_no_sources(load: Callable[[str], Manifest], word: str) -> None
         f":4: backbone.weights: lite has no weights of {word.lower()}; leave weights out for its "
         f"own, or name a file"
     )
+
+
+@pytest.mark.parametrize(
+    ("weights", "wanted", "given"),
+    [("caffe", "caffe", "imagenet"), ("torchvision", "imagenet", "caffe")],
+)
+@pytest.mark.parametrize("name", ["vgg19", "vgg16"])
+def test_a_preprocessing_that_known_weights_do_not_want_is_refused(
+    load: Callable[[str], Manifest], name: str, weights: str, wanted: str, given: str
+) -> None:
+    lines = f"backbone:\n  name: {name}\n  weights: {weights}\n  preprocessing: "
+    assert problems(load, lines + given + "\n") == [
+        f":7: backbone.preprocessing: {weights}'s weights want preprocessing {wanted}, not {given}"
+        f"; leave preprocessing out"
+    ]
+    assert load(lines + wanted + "\n").preprocessing == wanted

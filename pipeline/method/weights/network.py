@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.errors import WeightsError
 from pipeline.layers import BACKBONES, BLOCKS, LAYERS, LAYERS_OF
+from pipeline.manifest import WANTED_PREPROCESSING
 from pipeline.method.weights.formats import read_file
 from pipeline.method.weights.names import Named, is_used, name_parts, other_backbone
 from pipeline.method.weights.preprocessing import input_transform
@@ -138,7 +139,7 @@ def inspect_weights(
     Raises:
         WeightsError: as `read_weights`.
     """
-    source = _source(name, choice)
+    source = _source(name, choice, preprocessing)
     remembered = recall(source) if preprocessing is None else {}
     layers = tuple(remembered.get("layers", "").split())
     if layers and set(layers) <= set(LAYERS) and len(remembered.get("digest", "")) == 64:
@@ -166,15 +167,23 @@ def read_weights(
 
     Raises:
         WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
-            network, no network to fetch it from.
+            network, a preprocessing that known weights do not want, no network to fetch it from.
     """
-    return _read(_source(name, choice), preprocessing)
+    return _read(_source(name, choice, preprocessing), preprocessing)
 
 
-def _source(name: str, choice: Path | str | None) -> Source:
+def _source(name: str, choice: Path | str | None, preprocessing: str | None) -> Source:
     if name not in BACKBONES:
         raise WeightsError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
-    return find_source(name, choice)
+    source = find_source(name, choice)
+    known = source.choice if isinstance(source.choice, str) else ""
+    wanted = WANTED_PREPROCESSING.get(known)
+    if wanted and preprocessing not in (None, wanted):
+        raise WeightsError(
+            f"{source.file}: {known}'s weights want preprocessing {wanted}, not {preprocessing}; "
+            f"leave preprocessing out"
+        )
+    return source
 
 
 def _read(source: Source, preprocessing: str | None) -> Arrays:
