@@ -1,4 +1,4 @@
-"""The backbone in a manifest: its weights and their preprocessing.
+"""The backbone in a manifest: its weights, their preprocessing, and layers that it lacks.
 
 In: a manifest while it is read. Out: where the weights come from; what is wrong is reported. Looks
 for no weights but a named file.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from pipeline.layers import LAYERS_OF, no_layers
 from pipeline.manifest.paths import is_file, nearby, path_in
 from pipeline.manifest.reading import Reading
+from pipeline.manifest.settings import Settings
 from pipeline.manifest.table import WANTED_PREPROCESSING, WEIGHT_SOURCES
 
 
@@ -46,6 +50,30 @@ def _no_file(backbone: str, named: str, weights: Path) -> str:
         return f"lite has no weights of {source}; leave weights out for its own, or name a file"
     near = f"; did you mean {source}?" if source else nearby(weights)
     return f"{weights}: no such weight file" + near
+
+
+def check_layers(reading: Reading) -> None:
+    """The settings and the grid ask for layers that the network of this name has."""
+    shared = {k: v for k, v in reading.settings.items() if k not in reading.axes}
+    for name, problem in layer_problems(reading.file.backbone.name, shared):
+        reading.document.report(("settings", name), problem)
+    for axis in _LAYERED & reading.axes.keys():
+        for index, value in enumerate(reading.axes[axis]):
+            for _, problem in layer_problems(reading.file.backbone.name, {axis: value}):
+                reading.document.report(("grid", axis, index), problem)
+
+
+_LAYERED = {"content_layers", "style_layers"}
+
+
+def layer_problems(backbone: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each of these valid settings that asks for a layer which no such network has, and which."""
+    there = LAYERS_OF[backbone]
+    for name in sorted(_LAYERED & settings.keys()):
+        asked = getattr(Settings.model_validate({name: settings[name]}), name)
+        missing = [layer for layer in asked if layer not in there]
+        if missing:
+            yield name, no_layers(f"backbone {backbone}", missing, there)
 
 
 def source_meant(word: str) -> str | None:

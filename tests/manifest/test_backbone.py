@@ -76,3 +76,34 @@ def test_a_preprocessing_that_known_weights_do_not_want_is_refused(
         f"; leave preprocessing out"
     ]
     assert load(lines + wanted + "\n").preprocessing == wanted
+
+
+LACKS = "backbone vgg16 has no conv3_4 (nearest: conv3_3); its layers are conv1_1, conv1_2, conv2_1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ("settings: {style_layers: [conv1_1, relu3_4]}", ":5: settings.style_layers: "),
+        ("settings: {content_layers: {conv3_4: 2}}", ":5: settings.content_layers: "),
+        ("grid:\n  style_layers: [[conv1_1], [conv3_4]]", ":6: grid.style_layers[1]: "),
+        (
+            "pairs: [{content: a.png, style: s.png, settings: {style_layers: r34}}]",
+            ":5: pairs[0].settings.style_layers: ",
+        ),
+        ("pairs: map.csv", "map.csv:2: settings.style_layers: "),
+    ],
+)
+def test_layers_that_a_network_lacks_are_told_with_their_line(
+    load: Callable[[str], Manifest], tmp_path: Path, lines: str, place: str
+) -> None:
+    (tmp_path / "map.csv").write_text("content,style,style_layers\na.png,s.png,conv3_4\n")
+    with pytest.raises(ManifestError) as raised:
+        load(f"backbone: vgg16\n{lines}\n")
+    (told,) = raised.value.problems
+    assert place + LACKS in told
+    load(f"backbone: vgg19\n{lines}\n")
+
+
+def test_layers_that_the_grid_replaces_are_not_asked_for(load: Callable[[str], Manifest]) -> None:
+    load("backbone: vgg16\nsettings: {style_layers: [conv3_4]}\ngrid: {style_layers: [conv1_1]}\n")

@@ -81,18 +81,6 @@ class Known:
     choice: Path | str | None
 
 
-def no_layers(name: str, source: str, missing: Iterable[str], there: Iterable[str]) -> str:
-    """What is said of layers that a network does not have: for each the nearest that it has."""
-    known = list(there)
-
-    def nearest(layer: str) -> str:
-        place = LAYERS.index(layer)
-        return min(known, key=lambda other: abs(LAYERS.index(other) - place))
-
-    named = ", ".join(f"{layer} (nearest: {nearest(layer)})" for layer in missing)
-    return f"backbone {name} ({source}) has no {named}; its layers are {', '.join(known)}"
-
-
 def digest_of(
     first: Pair,
     convs: Mapping[str, Pair],
