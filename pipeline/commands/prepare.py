@@ -37,7 +37,9 @@ def find_digests(manifest: Manifest, options: Options, store: RunFolder, *, keep
     named = f"backbone {manifest.backbone}"
     # Before weights are looked for; an unknown name is told with them.
     _check_layers(named, asked, LAYERS_OF.get(manifest.backbone, asked))
-    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    known = inspect_weights(
+        manifest.backbone, manifest.weights, manifest.preprocessing, options.cache
+    )
     _check_layers(f"{named} ({known.about})", asked, known.layers)
     digests = {False: known.digest}
     if needs_normalized(manifest):
@@ -114,7 +116,7 @@ def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, kee
     from pipeline.method import load_weights
     from pipeline.store import find_means, load_means, means_made_for, normalized, save_means
 
-    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
     if store.means.exists() and means_made_for(store.means) in ("", weights.digest):
         means = load_means(store.means)
     else:

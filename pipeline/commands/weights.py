@@ -16,7 +16,7 @@ from pipeline.method import torchvision_path as kept_path
 from pipeline.pictures import file_sha256
 
 
-def list_weights() -> None:
+def list_weights(cache: Path | None = None) -> None:
     """Prints which weights are there, where, what they are, with digests."""
     for backbone, choice, path in _known():
         title = f"{backbone} {choice}" if choice else backbone
@@ -24,7 +24,7 @@ def list_weights() -> None:
             print(f"{title:18} not there: {_how_to_have(backbone, choice)}")
             continue
         try:
-            about = find_source(backbone, choice).about
+            about = find_source(backbone, choice, cache).about
         except NstError as error:
             about = str(error)
         size = f"{path.stat().st_size / 1e6:.1f} MB"
@@ -56,7 +56,7 @@ def parse_weights(text: str | None) -> Path | str | None:
     return Path(text)
 
 
-def fetch_weights(name: str) -> None:
+def fetch_weights(name: str, cache: Path | None = None) -> None:
     """Fetches a backbone's weights ahead of time, where none are there.
 
     Raises:
@@ -66,6 +66,6 @@ def fetch_weights(name: str) -> None:
         raise WeightsError(f"{name!r} is not a backbone; known are {', '.join(BACKBONES)}")
     from pipeline.method import load_weights  # loads torch, which takes seconds
 
-    source = find_source(name, None if name == "lite" else "torchvision")
-    weights = load_weights(name, source.choice)
+    source = find_source(name, None if name == "lite" else "torchvision", cache)
+    weights = load_weights(name, source.choice, cache=cache)
     print(f"{name}: {source.about}, weights digest {weights.digest}")

