@@ -354,12 +354,25 @@ def distill(
         Optional[Path],  # noqa: UP045
         typer.Option(help="A small network's file to begin with.", show_default=False),
     ] = None,
+    teacher_weights: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of vgg19: caffe, torchvision or a file.", show_default=False),
+    ] = None,
     checkpoint_every: Annotated[float, typer.Option(help="Seconds.", min=0)] = 30.0,
     quiet: Quiet = False,
 ) -> None:
     """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
     options = commands.DistillOptions(
-        steps, seed, precision, device, batch_size, crop, widths, checkpoint_every, start
+        steps,
+        seed,
+        precision,
+        device,
+        batch_size,
+        crop,
+        widths,
+        checkpoint_every,
+        start,
+        commands.parse_weights(teacher_weights, "--teacher-weights"),
     )
     code = commands.train_student(teacher, images, out, options, quiet=quiet)
     raise typer.Exit(code)

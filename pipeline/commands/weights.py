@@ -49,7 +49,7 @@ def _how_to_have(backbone: str, choice: str | None) -> str:
     return INSTALL_EXTRA if choice == "caffe" else f"nst weights download {backbone}"
 
 
-def parse_weights(text: str | None) -> Path | str | None:
+def parse_weights(text: str | None, option: str = "--weights") -> Path | str | None:
     """What a command line says of weights: one of `WEIGHT_SOURCES`, or a file.
 
     Raises:
@@ -59,7 +59,7 @@ def parse_weights(text: str | None) -> Path | str | None:
         return text
     near = None if is_file(Path(text)) else source_meant(text)
     if near:
-        raise WeightsError(f"--weights {text}: no such weight file; did you mean {near}?")
+        raise WeightsError(f"{option} {text}: no such weight file; did you mean {near}?")
     return Path(text)
 
 
