@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.files import cache_folder
-from pipeline.store import CACHES, cached_files, clear_cached
+from pipeline.store import CACHES, cached_files, clear_cached, clear_notes, weight_notes
 
 
 def show_cache(folder: Path | None) -> None:
@@ -19,11 +19,14 @@ def show_cache(folder: Path | None) -> None:
         files = cached_files(root / below)
         size = sum(path.stat().st_size for path in files)
         print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+    notes = weight_notes(root)
+    print(f"notes on weights: {f'{notes.name}, {notes.stat().st_size} bytes' if notes else 'none'}")
 
 
 def clear_cache(folder: Path | None) -> None:
     """Deletes what is in the cache."""
     root = cache_folder(folder)
     cleared = [clear_cached(root / below) for below in CACHES.values()]
+    cleared.append(clear_notes(root))
     files, size = (sum(column) for column in zip(*cleared, strict=True))
     print(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")
