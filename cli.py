@@ -23,7 +23,7 @@ app = typer.Typer(
 cache_app = typer.Typer(
     no_args_is_help=True,
     context_settings=_HELP,
-    help="Look at or clear the cache of style targets.",
+    help="Look at or clear the cache of style targets, and of what weights were found to be.",
 )
 weights_app = typer.Typer(
     context_settings=_HELP, help="List backbone weights, or fetch them ahead of time."
@@ -301,18 +301,21 @@ def cache_clear(cache_dir: CacheDir = None) -> None:
 
 
 @weights_app.callback(invoke_without_command=True, epilog="Example: nst weights")
-def weights(context: typer.Context) -> None:
+def weights(context: typer.Context, cache_dir: CacheDir = None) -> None:
     """List backbone weights, or fetch them ahead of time."""
+    context.obj = cache_dir
     if context.invoked_subcommand is None:
-        commands.list_weights()
+        commands.list_weights(cache_dir)
 
 
 @weights_app.command("download", epilog="Example: nst weights download vgg19")
 def weights_download(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="The backbone.")] = "vgg19",
+    cache_dir: CacheDir = None,
 ) -> None:
     """Fetch a backbone's weights ahead of time."""
-    commands.fetch_weights(name)
+    commands.fetch_weights(name, cache_dir or context.obj)
 
 
 @app.command(epilog="Example: nst doctor")
@@ -351,12 +354,25 @@ def distill(
         Optional[Path],  # noqa: UP045
         typer.Option(help="A small network's file to begin with.", show_default=False),
     ] = None,
+    teacher_weights: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of vgg19: caffe, torchvision or a file.", show_default=False),
+    ] = None,
     checkpoint_every: Annotated[float, typer.Option(help="Seconds.", min=0)] = 30.0,
     quiet: Quiet = False,
 ) -> None:
     """Train a small backbone that stands in for a large one; run it again to go on after a kill."""
     options = commands.DistillOptions(
-        steps, seed, precision, device, batch_size, crop, widths, checkpoint_every, start
+        steps,
+        seed,
+        precision,
+        device,
+        batch_size,
+        crop,
+        widths,
+        checkpoint_every,
+        start,
+        commands.parse_weights(teacher_weights, "--teacher-weights"),
     )
     code = commands.train_student(teacher, images, out, options, quiet=quiet)
     raise typer.Exit(code)

@@ -31,6 +31,18 @@ class WeightsError(NstError):
     """Backbone weights are missing, damaged, or of the wrong shape."""
 
 
+class OtherBackboneError(WeightsError):
+    """A weight file holds another backbone than the one it was named for.
+
+    Attributes:
+        there: the name of the backbone that it holds.
+    """
+
+    def __init__(self, message: str, there: str = "") -> None:
+        super().__init__(message)
+        self.there = there
+
+
 class BackboneError(NstError):
     """A layer is asked for that the backbone does not have, or the picture is too small for it."""
 

@@ -14,6 +14,8 @@ import platformdirs
 from pipeline.errors import DiskFullError, RunFolderError
 
 TEMPORARY_PREFIX = ".tmp-"
+# In the cache folder: what well-known weight files were found to be.
+WEIGHT_NOTES = "weights.json"
 
 
 def cache_folder(chosen: Path | None = None) -> Path:

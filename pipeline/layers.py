@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 BLOCKS = (2, 2, 4, 4, 4)
 LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(BLOCKS, 1) for i in range(1, n + 1))
@@ -49,3 +50,19 @@ def shrink_of(layer: str) -> int:
     8
     """
     return 1 << (block_of(layer) - 1)
+
+
+def no_layers(network: str, missing: Iterable[str], there: Iterable[str]) -> str:
+    """What is said of layers that a network does not have: for each the nearest that it has.
+
+    >>> no_layers("mine", ["conv3_1"], ["conv1_1", "conv2_2"])
+    'mine has no conv3_1 (nearest: conv2_2); its layers are conv1_1, conv2_2'
+    """
+    known = list(there)
+
+    def nearest(layer: str) -> str:
+        place = LAYERS.index(layer)
+        return min(known, key=lambda other: abs(LAYERS.index(other) - place))
+
+    named = ", ".join(f"{layer} (nearest: {nearest(layer)})" for layer in missing)
+    return f"{network} has no {named}; its layers are {', '.join(known)}"

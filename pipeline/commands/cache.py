@@ -9,7 +9,14 @@ import math
 from pathlib import Path
 
 from pipeline.files import cache_folder
-from pipeline.store import CACHES, cache_limit, cached_files, clear_cached
+from pipeline.store import (
+    CACHES,
+    cache_limit,
+    cached_files,
+    clear_cached,
+    clear_notes,
+    weight_notes,
+)
 
 
 def show_cache(folder: Path | None) -> None:
@@ -23,11 +30,14 @@ def show_cache(folder: Path | None) -> None:
     limit = cache_limit()
     shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
     print(f"limit of style targets (NST_CACHE_LIMIT_GB): {shown}")
+    notes = weight_notes(root)
+    print(f"notes on weights: {f'{notes.name}, {notes.stat().st_size} bytes' if notes else 'none'}")
 
 
 def clear_cache(folder: Path | None) -> None:
     """Deletes what is in the cache."""
     root = cache_folder(folder)
     cleared = [clear_cached(root / below) for below in CACHES.values()]
+    cleared.append(clear_notes(root))
     files, size = (sum(column) for column in zip(*cleared, strict=True))
     print(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")

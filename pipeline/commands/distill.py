@@ -21,9 +21,9 @@ from pipeline.distill import (
     save_student,
     split_pictures,
 )
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, OtherBackboneError, WeightsError
 from pipeline.manifest import nearest
-from pipeline.method import load_weights
+from pipeline.method import Weights, inspect_weights, load_weights
 from pipeline.schedule import find_slots
 from pipeline.version import __version__
 
@@ -41,6 +41,8 @@ class DistillOptions:
             own.
         checkpoint_every_s: seconds between checkpoints.
         start: a small network's file to begin with; None begins with chance.
+        teacher_weights: of the teacher `vgg19`: `caffe`, `torchvision` or a file; None for the
+            first that is there.
     """
 
     steps: int
@@ -52,6 +54,7 @@ class DistillOptions:
     widths: str | None
     checkpoint_every_s: float
     start: Path | None = None
+    teacher_weights: Path | str | None = None
 
 
 def _parse_widths(text: str) -> tuple[int, ...]:
@@ -85,8 +88,10 @@ def train_student(
     parted = [split_pictures(find_pictures(folder), options.seed) for folder in folders]
     training_set = [kept for kept, _ in parted]
     held_out = [path for _, out in parted for path in out]
-    file = None if teacher == "vgg19" else Path(teacher)
-    weights = load_weights("vgg19" if file is None else "lite", file)
+    taught_by = _find_teacher(teacher, options.teacher_weights)
+    weights = taught_by.weights
+    if not quiet:
+        print(f"teacher: {taught_by.about}; network's digest {weights.digest[:16]}...")
     start = load_weights("lite", options.start) if options.start else None
     slot = find_slots(options.device)[0]
     recipe = Recipe(
@@ -104,6 +109,8 @@ def train_student(
     final = held_out_errors(result, weights, held_out)
     about = {
         "format": "nst backbone 1",
+        "teacher": weights.name,
+        "teacher_weights": taught_by.source,
         "teacher_sha256": weights.digest,
         "recipe": recipe.__dict__,
         "held_out_errors": final,
@@ -117,6 +124,38 @@ def train_student(
     for tap, error in final.items():
         print(f"held-out error {tap}: {error:.4f}")
     return 0
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """A teacher's weights, and what they are: their source in a word, and in a line."""
+
+    weights: Weights
+    source: str
+    about: str
+
+
+def _find_teacher(teacher: str, choice: Path | str | None) -> _Teacher:
+    """`vgg19` with the weights that are chosen, or what a file holds: a small network or a VGG.
+
+    Raises:
+        WeightsError: missing or damaged, or weights chosen for a teacher that is a file.
+    """
+    if teacher == "vgg19":
+        known = inspect_weights("vgg19", choice)
+        weights = load_weights("vgg19", known.choice)
+        source = Path(known.choice).name if isinstance(known.choice, Path) else str(known.choice)
+        return _Teacher(weights, source, known.about)
+    if choice is not None:
+        raise WeightsError(
+            f"--teacher-weights {choice}: goes with --teacher vgg19; --teacher {teacher} is a file"
+        )
+    file = Path(teacher)
+    try:
+        weights = load_weights("lite", file)
+    except OtherBackboneError as error:
+        weights = load_weights(error.there, file)
+    return _Teacher(weights, file.name, f"the file {file}, {weights.name}")
 
 
 def _train(training: Training, checkpoint: Path, every_s: float, *, quiet: bool) -> None:

@@ -52,7 +52,7 @@ def run_checks(cache: Path | None) -> Iterator[Check]:
     yield from _devices()
     yield _memory()
     yield _lite()
-    yield from _vgg19()
+    yield from _vgg19(cache)
     yield _writable("cache folder", cache_folder(cache))
     yield _writable("current folder", Path.cwd())
 
@@ -105,7 +105,7 @@ def _lite() -> Check:
         )
 
 
-def _vgg19() -> Iterator[Check]:
+def _vgg19(cache: Path | None) -> Iterator[Check]:
     """Each source of VGG-19's weights that is there; a note if none is."""
     there = {"caffe": extra_path(), "torchvision": torchvision_path("vgg19")}
     found = [choice for choice, path in there.items() if path is not None and is_file(path)]
@@ -114,7 +114,7 @@ def _vgg19() -> Iterator[Check]:
         yield Check("note", "weights vgg19", "not there", mend + "backbone: lite")
     for choice in found:
         try:
-            known = inspect_weights("vgg19", choice)
+            known = inspect_weights("vgg19", choice, cache=cache)
         except NstError as error:
             mend = f"delete {there[choice]} and have it made again"
             yield Check("wrong", "weights vgg19", str(error), mend)

@@ -36,7 +36,7 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
         slots = ", ".join(context.slots)
         print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
     if "cpu" in context.slots:
-        job, allowed = job_bytes(manifest), budget("cpu", len(context.slots))
+        job, allowed = job_bytes(manifest, context.cache), budget("cpu", len(context.slots))
         tiles = ", in tiles" if job > allowed else ""
         peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
         print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
@@ -47,7 +47,9 @@ def _scratch(context: RunContext, manifest: Manifest, folder: Path) -> RunContex
     scratch = replace(context, run=folder)
     if context.means is None or context.means.exists():
         return scratch
-    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    weights = load_weights(
+        manifest.backbone, manifest.weights, manifest.preprocessing, context.cache
+    )
     means = find_means(weights, pictures_to_normalize_by(manifest), context.cache)
     save_means(folder / "means.safetensors", means, weights.digest)
     return replace(scratch, means=folder / "means.safetensors")

@@ -7,14 +7,14 @@ and weight files that torch pickled.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.commands.options import Options
 from pipeline.errors import ManifestError, WeightsError
 from pipeline.files import cache_folder
-from pipeline.layers import LAYERS
+from pipeline.layers import LAYERS, LAYERS_OF, no_layers
 from pipeline.manifest import (
     PRESET_VERSIONS,
     WEIGHT_SOURCES,
@@ -23,7 +23,7 @@ from pipeline.manifest import (
     preset_values,
     preset_version,
 )
-from pipeline.method import inspect_weights, no_layers
+from pipeline.method import inspect_weights
 from pipeline.plan import Plan
 from pipeline.store import RunFolder
 from pipeline.version import ALGORITHM
@@ -40,14 +40,24 @@ def find_digests(manifest: Manifest, options: Options, store: RunFolder, *, keep
     Raises:
         WeightsError: the weights are missing or damaged, or lack a layer that a job asks for.
     """
-    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
-    missing = [layer for layer in layers_asked_for(manifest) if layer not in known.layers]
-    if missing:
-        raise WeightsError(no_layers(manifest.backbone, known.about, missing, known.layers))
+    asked = layers_asked_for(manifest)
+    named = f"backbone {manifest.backbone}"
+    # Before weights are looked for; an unknown name is told with them.
+    _check_layers(named, asked, LAYERS_OF.get(manifest.backbone, asked))
+    known = inspect_weights(
+        manifest.backbone, manifest.weights, manifest.preprocessing, options.cache
+    )
+    _check_layers(f"{named} ({known.about})", asked, known.layers)
     digests = {False: known.digest}
     if needs_normalized(manifest):
         digests[True] = _normalized_digest(manifest, cache_folder(options.cache), store, keep=keep)
     return digests
+
+
+def _check_layers(network: str, asked: Sequence[str], there: Sequence[str]) -> None:
+    missing = [layer for layer in asked if layer not in there]
+    if missing:
+        raise WeightsError(no_layers(network, missing, there))
 
 
 def keep_weights(manifest: Manifest, store: RunFolder) -> Manifest:
@@ -156,7 +166,7 @@ def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, kee
     from pipeline.method import load_weights
     from pipeline.store import find_means, load_means, means_made_for, normalized, save_means
 
-    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
     if store.means.exists() and means_made_for(store.means) in ("", weights.digest):
         means = load_means(store.means)
     else:

@@ -97,11 +97,11 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
         WeightsError: the weights are missing or damaged.
     """
     cache = cache_folder(options.cache).resolve()
-    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
     slots = find_slots(options.devices)
     if options.devices == "auto" and options.run.engine == "local":
         workers = kept_workers(cache, available_cores())
-        slots = share_cpu(slots, len(plan), job_bytes(manifest), workers)
+        slots = share_cpu(slots, len(plan), job_bytes(manifest, cache), workers)
     return RunContext(
         run=store.path,
         cache=cache,
@@ -119,9 +119,9 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
     )
 
 
-def job_bytes(manifest: Manifest) -> float:
+def job_bytes(manifest: Manifest, cache: Path | None = None) -> float:
     """Memory that a step of the largest job takes, counted: square, in float32."""
-    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing)
+    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
     settings = Settings.model_validate(manifest.with_versions(manifest.settings))
     sizes = manifest.axes.get("size") or (settings.size,)
     side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)

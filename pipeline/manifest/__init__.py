@@ -9,7 +9,8 @@ must not load torch.
   errors in words
 - `table.py`: every setting, one table; `fields.py`: types; `presets.py`, `levels.py`: numbers under
   a name; `settings.py`: a job's settings; `old_names.py`
-- `check.py`: settings and grid; `consistency.py`: what has to go together
+- `check.py`: settings and grid; `consistency.py`: what has to go together; `backbone.py`:
+  the network's weights
 - `paths.py`: what paths mean; `pictures.py`, `styles.py`, `masks.py`: files, blends and regions,
   masks
 - `pairs.py`, `maps.py`: explicit pairs; maps of them as files

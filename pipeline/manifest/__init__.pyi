@@ -1,3 +1,4 @@
+from .backbone import source_meant as source_meant
 from .check import settings_problems as settings_problems
 from .document import parse_value as parse_value
 from .editors import json_schema as json_schema
@@ -24,4 +25,5 @@ from .settings import OLD_NAMES as OLD_NAMES
 from .settings import Settings as Settings
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
+from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .table import WEIGHT_SOURCES as WEIGHT_SOURCES

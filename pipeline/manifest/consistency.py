@@ -13,11 +13,11 @@ from typing import Any
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest.document import Position
 from pipeline.manifest.model import Pair, Style
-from pipeline.manifest.paths import is_file, path_in
+from pipeline.manifest.paths import path_in
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.schema import Sample
 from pipeline.manifest.settings import Settings
-from pipeline.manifest.table import INITS, WEIGHT_SOURCES
+from pipeline.manifest.table import INITS
 from pipeline.pictures import check_header
 
 
@@ -96,17 +96,3 @@ def init_problem(base: Path, value: Any) -> str:
     except ImageError as error:
         return f"neither {', '.join(INITS)} nor a picture: {error}"
     return ""
-
-
-def check_weights(reading: Reading) -> Path | str | None:
-    """The backbone's weight file, if one is named, reported if it is not there; or a source."""
-    backbone = reading.file.backbone
-    named = backbone.weights
-    if not named:
-        return None
-    if named in WEIGHT_SOURCES and backbone.name != "lite":
-        return named
-    weights = path_in(reading.base, named)
-    if not is_file(weights):
-        reading.document.report(("backbone", "weights"), f"{weights}: no such weight file")
-    return weights

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings
-from pipeline.manifest.consistency import check_blends, check_init, check_pairing, check_weights
+from pipeline.manifest.consistency import check_blends, check_init, check_pairing
 from pipeline.manifest.document import read_document
 from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
 from pipeline.manifest.model import Manifest, Pair, Style
@@ -46,6 +47,7 @@ def load_manifest(path: Path | str) -> Manifest:
     pairs = [*explicit_pairs(reading), *mapped_pairs(reading, rows)]
     check_pairing(reading, paired, pairs)
     weights = check_weights(reading)
+    check_layers(reading)
     check_init(reading)
     check_blends(reading, pairs)
     add_masks(reading)

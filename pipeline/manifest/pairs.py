@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.backbone import layer_problems
 from pipeline.manifest.check import settings_problems
 from pipeline.manifest.consistency import init_problem
 from pipeline.manifest.document import Document, Position, Report, parse_value, position_text
@@ -168,4 +169,6 @@ def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
     problem = init_problem(row.base, valid.init) if "init" in own else ""
     if problem:
         row.report(("settings", "init"), problem)
+    for name, lacking in layer_problems(reading.file.backbone.name, own):
+        row.report(("settings", name), lacking)
     return {name: getattr(valid, name) for name in own}

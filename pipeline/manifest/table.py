@@ -17,6 +17,8 @@ from pipeline.manifest.schema import Frozen
 
 # What `backbone: weights:` may say instead of a file.
 WEIGHT_SOURCES = ("caffe", "torchvision")
+# What the first convolution of each wants to see.
+WANTED_PREPROCESSING = {"caffe": "caffe", "torchvision": "imagenet"}
 INITS = ("content", "content_matched", "gray", "mean", "noise", "uniform", "style_noise")
 
 

@@ -29,7 +29,6 @@ from .tiles import features_of as features_of
 from .weights.network import VGG19_WIDTHS as VGG19_WIDTHS
 from .weights.network import Known as Known
 from .weights.network import inspect_weights as inspect_weights
-from .weights.network import no_layers as no_layers
 from .weights.network import weights_digest as weights_digest
 from .weights.preprocessing import PREPROCESSINGS as PREPROCESSINGS
 from .weights.sources import EXTRA as EXTRA

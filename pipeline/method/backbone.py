@@ -19,8 +19,7 @@ import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
 from pipeline.errors import BackboneError
-from pipeline.layers import LAYERS, block_of, shrink_of
-from pipeline.method.weights.network import no_layers
+from pipeline.layers import LAYERS, block_of, no_layers, shrink_of
 from pipeline.method.weights.tensors import Weights
 
 Pooling = Literal["avg", "max", "l2"]
@@ -85,7 +84,8 @@ class Backbone(nn.Module):
         self.layers = tuple(sorted(set(layers), key=LAYERS.index))
         missing = [layer for layer in self.layers if layer not in weights.convs]
         if missing:
-            raise BackboneError(no_layers(weights.name, weights.source, missing, weights.convs))
+            named = f"backbone {weights.name} ({weights.source})"
+            raise BackboneError(no_layers(named, missing, weights.convs))
         self.pooling, self.padding = pooling, padding
         self.digest = weights.digest
         there = list(weights.convs)

@@ -35,6 +35,7 @@ class NetworkKey(NamedTuple):
     name: str
     file: Path | str | None
     preprocessing: str | None
+    cache: Path
     means: Path | None
     layers: tuple[str, ...]
     pooling: Pooling
@@ -65,6 +66,7 @@ class Networks:
             context.backbone,
             context.weights,
             context.preprocessing,
+            context.cache,
             context.means if settings.normalized else None,
             settings.layers,
             settings.pooling,
@@ -76,7 +78,7 @@ class Networks:
         return self._made(key)
 
     def _make(self, key: NetworkKey) -> Backbone:
-        weights = self._weights(key.name, key.file, key.preprocessing, key.means)
+        weights = self._weights(key.name, key.file, key.preprocessing, key.cache, key.means)
         network = Backbone(
             weights, key.layers, key.pooling, key.padding, key.dtype, key.pooling_scale
         )
@@ -88,9 +90,13 @@ class Networks:
 
 
 def _load(
-    name: str, file: Path | str | None, preprocessing: str | None, means: Path | None
+    name: str,
+    file: Path | str | None,
+    preprocessing: str | None,
+    cache: Path,
+    means: Path | None,
 ) -> Weights:
-    weights = load_weights(name, file, preprocessing)
+    weights = load_weights(name, file, preprocessing, cache)
     return normalized(weights, load_means(means)) if means else weights
 
 

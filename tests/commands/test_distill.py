@@ -1,15 +1,18 @@
 """`nst distill`: what is wrong is told before training; the way is said."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from pipeline.commands import DistillOptions, train_student
-from pipeline.commands.distill import _training_precision
-from pipeline.errors import ImageError, ManifestError
-from pipeline.method import LITE_FILE, load_weights
+from pipeline.commands.distill import _find_teacher, _Teacher, _training_precision
+from pipeline.errors import ImageError, ManifestError, WeightsError
+from pipeline.method import LITE_FILE, extra_path, load_weights, weights_digest
 
 OPTIONS = DistillOptions(2, 0, "auto", "cpu", 2, 32, None, 0.0)
 
@@ -47,3 +50,52 @@ def test_precision_is_one_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None
     assert _training_precision("auto", "cpu") == "fp32"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert _training_precision("auto", "cuda:0") == "bf16"
+
+
+def test_a_teachers_file_is_whatever_backbone_it_holds() -> None:
+    caffes = extra_path()
+    assert caffes is not None
+    found = _find_teacher(str(caffes), None)
+    digest = weights_digest("vgg19", "caffe")
+    assert (found.weights.name, found.weights.digest) == ("vgg19", digest)
+    assert found.source == caffes.name and found.about == f"the file {caffes}, vgg19"
+    assert _find_teacher(str(LITE_FILE), None).weights.name == "lite"
+    with pytest.raises(WeightsError, match=r"--teacher-weights caffe: goes with --teacher vgg19; "):
+        _find_teacher(str(LITE_FILE), "caffe")
+
+
+def test_a_teacher_is_taken_from_where_it_was_chosen(tmp_path: Path) -> None:
+    caffes = extra_path()
+    assert caffes is not None
+    chosen = _find_teacher("vgg19", "caffe")
+    assert chosen.source == "caffe" and "Simonyan and Zisserman" in chosen.about
+    own = _find_teacher("vgg19", caffes)
+    assert (own.source, own.weights.digest) == (caffes.name, chosen.weights.digest)
+
+
+def test_the_student_and_the_command_say_who_the_teacher_was(
+    tmp_path: Path,
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number in range(3):
+        picture(f"photos/{number}.png", number)
+    lite = load_weights("lite")
+    known = _Teacher(replace(lite, name="vgg19"), "caffe", "Caffe's VGG-19")
+    asked = []
+
+    def find(*given: object) -> _Teacher:
+        asked.append(given)
+        return known
+
+    monkeypatch.setattr("pipeline.commands.distill._find_teacher", find)
+    few = replace(OPTIONS, widths=",".join(["8"] * 13), teacher_weights="caffe")
+    train_student("vgg19", [tmp_path / "photos"], tmp_path / "x.safetensors", few)
+    said = capsys.readouterr().out
+    assert asked == [("vgg19", "caffe")]
+    assert f"teacher: Caffe's VGG-19; network's digest {lite.digest[:16]}...\n" in said
+    with safe_open(tmp_path / "x.safetensors", "numpy") as file:
+        about = file.metadata()
+    kept = [json.loads(about[f"teacher{part}"]) for part in ("", "_weights", "_sha256")]
+    assert kept == ["vgg19", "caffe", lite.digest]

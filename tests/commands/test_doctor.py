@@ -61,7 +61,7 @@ def test_memory_is_judged(
 
 
 def test_damaged_weights_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str, choice: object = None) -> None:
+    def load(name: str, choice: object = None, cache: object = None) -> None:
         raise WeightsError(f"{name}: damaged")
 
     there = tmp_path / "vgg19.pth"
@@ -73,7 +73,7 @@ def test_damaged_weights_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "reinstall nst" in check("weights lite", tmp_path).mend
     assert f"delete {there}" in check("weights vgg19", tmp_path).mend
     known = SimpleNamespace(digest="ab" * 32, about="what it is")
-    monkeypatch.setattr("pipeline.commands.doctor.inspect_weights", lambda *asked: known)
+    monkeypatch.setattr("pipeline.commands.doctor.inspect_weights", lambda *asked, **more: known)
     assert check("weights vgg19", tmp_path).found == "abababababababab... what it is"
     there.unlink()
     assert check("weights vgg19", tmp_path).mend.startswith("pip install '.[vgg19]'")

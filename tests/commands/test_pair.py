@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batches import INLINE
 
 from pipeline.commands import PairRequest, run_pair
-from pipeline.errors import ImageError, ManifestError, RunFolderError
+from pipeline.errors import ImageError, ManifestError, RunFolderError, WeightsError
 
 
 @pytest.fixture
@@ -55,3 +56,13 @@ def test_what_does_not_go_together_is_told_first(request_for: Make) -> None:
         run_pair(request_for("x.jpg", depth=16), INLINE)
     with pytest.raises(ImageError, match="the suffix must be one of"):
         run_pair(request_for("x.bmp"), INLINE)
+
+
+def test_a_layer_that_no_such_network_has_is_told_before_weights_are_looked_for(
+    request_for: Make,
+) -> None:
+    request = request_for("x.png", style_layers={"conv3_4": 1.0})
+    with pytest.raises(WeightsError, match=r"backbone vgg16 has no conv3_4 \(nearest: conv3_3\)"):
+        run_pair(replace(request, backbone="vgg16"), INLINE)
+    with pytest.raises(WeightsError, match="backbone 'vgg91' is unknown"):
+        run_pair(replace(request, backbone="vgg91"), INLINE)

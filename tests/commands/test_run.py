@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,16 @@ def test_a_run_goes_on_with_the_weights_that_it_began_with(
         changed = load_manifest(path)
         assert keep_weights(changed, store) == changed
         path.write_text(path.read_text().replace(other, "backbone: vgg19"))
+
+
+def test_a_runs_notes_on_weights_lie_in_its_own_cache_folder(
+    manifest: Write, tmp_path: Path
+) -> None:
+    path = manifest(
+        "settings: {size: 32, steps: 1, scale_start: 0, style_layers: [conv1_1], "
+        "content_layers: [conv1_1]}\n"
+    )
+    path.write_text(path.read_text().replace("lite", "{name: vgg19, weights: caffe}"))
+    run_manifest(load_manifest(path), replace(INLINE, cache=tmp_path / "own"), Said())
+    assert (tmp_path / "own" / "weights.json").is_file()
+    assert not (tmp_path / "cache" / "weights.json").exists()

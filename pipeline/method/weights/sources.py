@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from pipeline.errors import ImageError, RunFolderError, WeightsError
-from pipeline.files import cache_folder, write_atomic
+from pipeline.files import WEIGHT_NOTES, cache_folder, write_atomic
 from pipeline.manifest import WEIGHT_SOURCES, is_file
 from pipeline.pictures import file_sha256
 
@@ -43,34 +43,41 @@ class Source:
     Attributes:
         choice: as a manifest says it: a file, one of `WEIGHT_SOURCES`, None for the shipped one.
         about: what it is and where it is from, with its licenses, in a line.
+        notes: the file that keeps what well-known files were found to be.
     """
 
     backbone: str
     file: Path
     choice: Path | str | None
     about: str
+    notes: Path
 
 
-def find_source(backbone: str, choice: Path | str | None) -> Source:
+def find_source(backbone: str, choice: Path | str | None, cache: Path | None = None) -> Source:
     """The file of a backbone's weights.
 
     A named file; else torchvision's in torch's cache; else the installed package's; else it is
     fetched.
 
+    Args:
+        cache: the cache folder, which keeps what well-known files were found to be; None for the
+            default.
+
     Raises:
         WeightsError: it is not there and cannot be had, or it is not what it should be.
     """
+    notes = cache_folder(cache) / WEIGHT_NOTES
     if choice is not None and (isinstance(choice, Path) or choice not in WEIGHT_SOURCES):
-        return Source(backbone, Path(choice), Path(choice), f"the file {choice}")
+        return Source(backbone, Path(choice), Path(choice), f"the file {choice}", notes)
     if backbone == "lite" and choice is not None:
         raise WeightsError(f"lite has no weights of {choice}; name a file, or leave weights out")
     if backbone == "lite":
-        return Source(backbone, LITE_FILE, None, "nst's own, distilled from VGG-19")
+        return Source(backbone, LITE_FILE, None, "nst's own, distilled from VGG-19", notes)
     kept = torchvision_path(backbone)
     if choice != "caffe" and is_file(kept):
-        return _torchvision(backbone, kept)
+        return _torchvision(backbone, kept, notes)
     if choice != "torchvision" and backbone == "vgg19" and (packed := extra_path()):
-        return _extra(packed)
+        return _extra(packed, notes)
     if choice == "caffe":
         if backbone != "vgg19":
             raise WeightsError(
@@ -83,7 +90,7 @@ def find_source(backbone: str, choice: Path | str | None) -> Source:
             f"with `backbone: {{name: vgg19, weights: FILE}}`"
         )
     _fetch(backbone, kept)
-    return _torchvision(backbone, kept)
+    return _torchvision(backbone, kept, notes)
 
 
 def torchvision_path(backbone: str) -> Path:
@@ -102,23 +109,23 @@ def extra_path() -> Path | None:
     return found if is_file(found) else None
 
 
-def _torchvision(backbone: str, file: Path) -> Source:
+def _torchvision(backbone: str, file: Path, notes: Path) -> Source:
     about = (
         f"torchvision's VGG-{backbone[3:]}, trained on ImageNet (BSD-3-Clause), {file}; other "
         f"pictures than Caffe's"
     )
-    source = Source(backbone, file, "torchvision", about)
+    source = Source(backbone, file, "torchvision", about, notes)
     wanted = file.stem.rpartition("-")[2]
     _check_sum(source, wanted, f"delete it, and it is fetched again, or {INSTALL_EXTRA}")
     return source
 
 
-def _extra(file: Path) -> Source:
+def _extra(file: Path, notes: Path) -> Source:
     about = (
         "Caffe's VGG-19 of Simonyan and Zisserman (CC BY 4.0), which Gatys et al. and neural-style "
         f"used, as 8-bit codes of the package {EXTRA} {distribution(EXTRA).version} (MIT)"
     )
-    source = Source("vgg19", file, "caffe", about)
+    source = Source("vgg19", file, "caffe", about, notes)
     _check_sum(source, _EXTRA_SHA256, f"install it again: {_AGAIN}")
     return source
 
@@ -155,7 +162,7 @@ def recall(source: Source) -> dict[str, str]:
     if source.choice not in WEIGHT_SOURCES:
         return {}
     try:
-        notes = json.loads(_notes().read_text())[str(source.file)]
+        notes = json.loads(source.notes.read_text())[str(source.file)]
         same = notes.pop("stamp") == _stamp(source.file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # none, or not readable: all of it can be found again
@@ -168,12 +175,12 @@ def remember(source: Source, found: Mapping[str, str]) -> None:
         return
     notes = recall(source) | dict(found) | {"stamp": _stamp(source.file)}
     try:
-        known = json.loads(_notes().read_text())
+        known = json.loads(source.notes.read_text())
     except (OSError, ValueError):
         known = {}
     known = (known if isinstance(known, dict) else {}) | {str(source.file): notes}
     with contextlib.suppress(RunFolderError):
-        write_atomic(_notes(), json.dumps(known, indent=1).encode())
+        write_atomic(source.notes, json.dumps(known, indent=1).encode())
 
 
 def _check_sum(source: Source, wanted: str, mend: str) -> None:
@@ -195,7 +202,3 @@ def _check_sum(source: Source, wanted: str, mend: str) -> None:
 def _stamp(file: Path) -> str:
     status = file.stat()
     return f"{_NOTES} {status.st_size} {status.st_mtime_ns}"
-
-
-def _notes() -> Path:
-    return cache_folder() / "weights.json"

@@ -54,7 +54,10 @@ class Weights:
 
 
 def load_weights(
-    name: str, choice: Path | str | None = None, preprocessing: str | None = None
+    name: str,
+    choice: Path | str | None = None,
+    preprocessing: str | None = None,
+    cache: Path | None = None,
 ) -> Weights:
     """Loads the weights of backbone `name`; see `read_weights`.
 
@@ -62,7 +65,7 @@ def load_weights(
         WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
             network, no network to fetch it from.
     """
-    read = read_weights(name, choice, preprocessing)
+    read = read_weights(name, choice, preprocessing, cache)
     return Weights(
         name=read.name,
         convs={layer: _tensors(pair) for layer, pair in read.convs.items()},
