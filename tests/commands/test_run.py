@@ -217,7 +217,10 @@ def test_memory_is_counted_only_of_layers_that_the_network_has(manifest: Write) 
     whole = load_manifest(manifest("settings: {size: 48}\ngrid: {size: [64, 1024]}\n"))
     small = load_manifest(manifest("settings: {size: 512}\n"))
     none = load_manifest(
-        manifest("settings: {size: 96, style_layers: [conv5_4], content_layers: [conv5_3]}\n")
+        manifest(
+            "settings: {size: 96, neighbor_weight: 0, style_layers: [conv5_4], "
+            "content_layers: [conv5_3]}\n"
+        )
     )
     assert job_bytes(whole) == pytest.approx(4 * job_bytes(small)) and job_bytes(none) == 0
 
