@@ -253,7 +253,10 @@ class ScaleRun:
         self.kept = self.average
         self.window, self.before = tensors["window"].clone(), tensors["before"].clone()
         self.moves = tensors["moves"].cpu()
-        self.losses = tensors["losses"].transpose(0, 1).contiguous()
+        losses = tensors["losses"].transpose(0, 1)
+        if len(losses) < len(self.losses):  # a checkpoint from before there were neighbors
+            losses = torch.cat((losses[:2], torch.zeros_like(losses[:1]), losses[2:]))
+        self.losses = losses.contiguous()
         prefix = "optimizer."
         self.optimizer.load(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -68,7 +68,10 @@ def trim_cached(cache: Path, limit: float) -> int:
     for _, size, path in sorted(known):
         if total <= limit:
             break
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:  # somebody else's, in a shared cache: theirs to delete
+            continue
         total -= size
         deleted += 1
     return deleted
