@@ -6,10 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands import Options
-from pipeline.schedule import RunOptions
+from pipeline.schedule import Progress, RunOptions
 
 INLINE = Options("cpu", run=RunOptions(engine="inline"))
 HEAD = "output: run\ncontent: content\nstyle: style\nbackbone: lite\n"
+
+
+class Said(Progress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.lines.append(message)
 
 
 def write(manifest: Path, text: str) -> Path:

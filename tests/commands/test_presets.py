@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batches import INLINE, records
+from batches import INLINE, Said, records
 
 from pipeline.commands import run_manifest, show_plan
 from pipeline.commands.options import Options
@@ -13,22 +13,10 @@ from pipeline.commands.prepare import keep_presets
 from pipeline.errors import ManifestError
 from pipeline.manifest import PRESET_VERSIONS, Settings, load_manifest, preset_values
 from pipeline.plan import Job, Plan
-from pipeline.schedule import Progress
 from pipeline.store import RunFolder
 
 HEAD = "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
 SMALL = "settings: {size: 48, steps: 2, scale_start: 0}\n"
-
-
-class Said(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture

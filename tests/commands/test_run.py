@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from batches import INLINE, records, summary
+from batches import INLINE, Said, records, summary
 from PIL import Image
 
 from pipeline.commands import (
@@ -23,22 +23,11 @@ from pipeline.commands.prepare import keep_weights
 from pipeline.commands.run import job_bytes
 from pipeline.errors import ManifestError, MissingPackageError, RunFolderError, WeightsError
 from pipeline.manifest import load_manifest
-from pipeline.schedule import Progress, RunOptions
+from pipeline.schedule import RunOptions
 from pipeline.store import RunFolder
 
 HEAD = "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
 Capture = pytest.CaptureFixture[str]
-
-
-class Said(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture

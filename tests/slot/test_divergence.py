@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batches import INLINE, records
+from batches import INLINE, Said, records
 
 from pipeline.commands import run_manifest
 from pipeline.manifest import load_manifest
 from pipeline.method import Scale
-from pipeline.schedule import Progress
 from pipeline.slot.divergence import divergence
 from pipeline.store import Point
 
@@ -44,15 +43,10 @@ def test_a_job_that_diverges_is_done_with_a_warning(
         "settings: {size: 48, steps: 20, scale_start: 0, warmup: 0}\n"
         "grid: {learning_rate: [0.05, 10]}\n"
     )
-    said: list[str] = []
-
-    class Said(Progress):
-        def warn(self, message: str) -> None:
-            said.append(message)
-
-    assert run_manifest(load_manifest(tmp_path / "m.yaml"), INLINE, Said()).done == 2
+    said = Said()
+    assert run_manifest(load_manifest(tmp_path / "m.yaml"), INLINE, said).done == 2
     warned = {
         r["swept"]["learning_rate"]: r["warnings"] for r in records(tmp_path / "run").values()
     }
     assert warned[0.05] == [] and "the loss rose from" in warned[10][0]
-    assert any("choose a smaller learning_rate" in line for line in said)
+    assert any("choose a smaller learning_rate" in line for line in said.lines)
