@@ -59,6 +59,8 @@ def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:
 def _range(key: str) -> str:
     """A setting's range or choices, from its schema."""
     schema = Settings.model_json_schema()["properties"][key]
+    may_be = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    schema = may_be[0] if len(may_be) == 1 else schema  # or unset
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     low = schema.get("minimum", schema.get("exclusiveMinimum"))

@@ -58,11 +58,15 @@ def level_problem(preset: str, levels: Mapping[str, str | None]) -> str | None:
 
 
 def swept_twice(settings: Mapping[str, Any], swept: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Levels of a grid that cannot do anything, as (level, what is said of it)."""
+    """Levels of a grid whose numbers are swept too, or all given; as (level, what is said of it)."""
     found = []
-    for level in LEVELS:
-        for number in numbers_of(level):
-            if level in swept and (number in swept or number in settings):
-                where = "swept too" if number in swept else "given"
-                found.append((level, f"stands for {number}, which is {where}; leave one out"))
+    for level in LEVELS.keys() & swept.keys():
+        numbers = numbers_of(level)
+        twice = [number for number in numbers if number in swept]
+        given = [number for number in numbers if number in settings]
+        if twice:
+            found.append((level, f"stands for {twice[0]}, which is swept too; leave one out"))
+        elif len(given) == len(numbers):
+            named = " and ".join(given)
+            found.append((level, f"stands for {named}, given beside it; leave one out"))
     return found

@@ -124,10 +124,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # Presets whose values are not the first that they had, and which ones these are.
-PRESET_VERSIONS = {"default": 2, "preview": 2}
+PRESET_VERSIONS = {"default": 2, "preview": 2, "style-transfer-pytorch": 2}
 _OLD: dict[str, dict[str, Any]] = {
     "default@1": _GRAM_ALONE,
     "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
+    "style-transfer-pytorch@1": PRESETS["style-transfer-pytorch"] | {"tv_loss": "mean_squares"},
 }
 
 

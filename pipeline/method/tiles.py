@@ -168,11 +168,9 @@ def _by_tiles(
         part = tile.read(images).clone().requires_grad_()
         sums = _statistics(backbone, loss, part, tile)
         outputs = [*sums.styles.values(), *sums.contents.values()]
-        slopes_of = slopes[1:-1]
-        if loss.neighbors:
-            outputs.append(sums.neighbors)
-            slopes_of = slopes[1:]
-        (back,) = torch.autograd.grad(outputs, part, grad_outputs=slopes_of)
+        outputs += [sums.neighbors] if loss.neighbors else []
+        back_to = slopes[1 : 1 + len(outputs)]
+        (back,) = torch.autograd.grad(outputs, part, grad_outputs=back_to)
         tile.read(gradient).add_(back)
     return _detached(losses), gradient
 

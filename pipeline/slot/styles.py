@@ -74,12 +74,13 @@ NEIGHBORS = "neighbors"
 
 @dataclass(frozen=True)
 class _Part:
-    """One picture of a style: file, its digest, weight in the blend, mask."""
+    """One picture of a style: file, its digest, weight in the blend, mask and its digest."""
 
     path: Path
     sha256: str
     weight: float
     mask: Path | None
+    mask_sha256: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class StyleReader:
         if content.mask is None:
             masks = (None,) * len(style.parts)
         parts = [
-            _Part(path, file_sha256(path), weight, mask)
+            _Part(path, file_sha256(path), weight, mask, file_sha256(mask) if mask else "")
             for (path, weight), mask in zip(style.parts, masks, strict=True)
         ]
         found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
@@ -206,7 +207,7 @@ class _Reading:
             layers=tuple(layer for layer in LAYERS if layer in wanted),
             background=settings.background,
             statistic=compared,
-            mask=file_sha256(part.mask) if part.mask else "",
+            mask=part.mask_sha256,
             color=color,
             stretch=settings.fit == "stretch",
         )

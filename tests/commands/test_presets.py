@@ -1,5 +1,6 @@
 """Versions of presets: a run folder goes on with those that it began with."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,14 @@ def test_an_older_version_has_the_older_values() -> None:
     assert preset_values("default@2") == preset_values("default")
     assert preset_values("default@3") is None and preset_values("gatys2016@1") is not None
     assert Settings.model_validate({"preset": "classic"}).deciding_pixels() == old.deciding_pixels()
+
+
+def test_every_older_version_is_there_and_valid() -> None:
+    for name, today in PRESET_VERSIONS.items():
+        made = [Settings.model_validate({"preset": f"{name}@{v}"}) for v in range(1, today + 1)]
+        keys = [settings.deciding_pixels() for settings in made]
+        assert keys[-1] == Settings.model_validate({"preset": name}).deciding_pixels()
+        assert all(a != b for a, b in itertools.pairwise(keys))
 
 
 def test_a_run_goes_on_with_its_presets_and_says_so(begun: Path) -> None:

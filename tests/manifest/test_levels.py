@@ -41,6 +41,11 @@ def test_a_number_that_is_given_wins() -> None:
     assert settings.content_weight == 7 and settings.neighbor_content == 0.0
 
 
+def test_one_of_a_levels_numbers_may_be_given_beside_its_sweep(folder: Path) -> None:
+    swept = keys(folder, "settings: {neighbor_content: 0.3}\ngrid: {strength: [medium, strong]}\n")
+    assert len(set(swept.values())) == 2
+
+
 def test_levels_are_numbers_in_keys_and_words_in_names(folder: Path) -> None:
     swept = keys(folder, "grid: {strength: [medium, extreme], stroke: [large]}\n")
     assert list(swept) == [
@@ -66,7 +71,17 @@ def test_levels_are_numbers_in_keys_and_words_in_names(folder: Path) -> None:
         ),
         (
             "settings: {style_scale: 1.2}\ngrid: {stroke: [fine, large]}\n",
-            ":6: grid.stroke: stands for style_scale, which is given; leave one out",
+            ":6: grid.stroke: stands for style_scale, given beside it; leave one out",
+        ),
+        (
+            "grid: {stroke: [fine, large]}\n"
+            "pairs: [{content: a.png, style: s.png, settings: {style_scale: 2}}]\n",
+            ":6: pairs[0].settings: stroke, swept in `grid`, stands for style_scale, given",
+        ),
+        (
+            "grid: {strength: [subtle, strong]}\n"
+            "pairs: [{content: a.png, style: s.png, settings: {preset: gatys2016}}]\n",
+            ":6: pairs[0].settings.preset: strength subtle with preset gatys2016 does not go",
         ),
         (
             "settings: {preset: neural-style, strength: strong}\n",
