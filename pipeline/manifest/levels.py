@@ -58,7 +58,7 @@ def level_problem(preset: str, levels: Mapping[str, str | None]) -> str | None:
 
 
 def swept_twice(settings: Mapping[str, Any], swept: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Levels of a grid whose numbers are swept too, or all given; as (level, what is said of it)."""
+    """Levels of a grid whose numbers are swept too, or all given: (level, what is said of it)."""
     found = []
     for level in LEVELS.keys() & swept.keys():
         numbers = numbers_of(level)

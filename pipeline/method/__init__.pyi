@@ -7,12 +7,10 @@ from .batch_weights import job_weights as job_weights
 from .first_images import Styles as Styles
 from .losses.gram import gram as gram
 from .losses.guides import Regions as Regions
-from .losses.neighbors import MOST_VECTORS as MOST_VECTORS
 from .losses.neighbors import SHRINK as SHRINK
 from .losses.neighbors import StyleVectors as StyleVectors
 from .losses.neighbors import blend_vectors as blend_vectors
-from .losses.neighbors import drawn as drawn
-from .losses.neighbors import inner as inner
+from .losses.neighbors import vector_places as vector_places
 from .losses.objective import Kinds as Kinds
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
 from .normalization import mean_activations as mean_activations

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
 from pipeline.method.batch_weights import job_weights
 from pipeline.method.losses.guides import Regions
 from pipeline.method.losses.neighbors import Neighbors, StyleVectors
 from pipeline.method.losses.objective import Kinds, StyleTransferLoss
-from pipeline.method.tiles import features_of
+from pipeline.method.tiles import JOINED, features_of
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ def batch_loss(
 ) -> StyleTransferLoss:
     """The objective of jobs that share losses and layers; their weights are their own."""
     shared, device = jobs[0], given.contents.device
-    wanted = (*shared.content_layers, *(NEIGHBOR_LAYERS if given.neighbors else ()))
-    features = features_of(backbone, given.contents, tuple(dict.fromkeys(wanted)), given.tile)
+    wanted = (*shared.content_layers, *((JOINED,) if given.neighbors else ()))
+    features = features_of(backbone, given.contents, wanted, given.tile)
     contents = {layer: values[given.rows] for layer, values in features.items()}
     return StyleTransferLoss(
         Kinds(shared.loss, shared.style_loss, shared.tv_loss),
@@ -57,13 +56,11 @@ def batch_loss(
         job_weights(jobs, device),
         given.regions,
         backbone.channels,
-        _neighbors(jobs, given, contents) if given.neighbors else None,
+        _neighbors(jobs, given, contents[JOINED]) if given.neighbors else None,
     )
 
 
-def _neighbors(
-    jobs: Sequence[Settings], given: ScaleInputs, contents: Mapping[str, Tensor]
-) -> Neighbors:
+def _neighbors(jobs: Sequence[Settings], given: ScaleInputs, joined: Tensor) -> Neighbors:
     shares = torch.tensor([s.neighbor_content for s in jobs], device=given.contents.device)
     guides = given.regions.guides if given.regions else None
-    return Neighbors.of(given.neighbors, contents, shares, guides)
+    return Neighbors.of(given.neighbors, joined, shares, guides)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.manifest import Settings
+from pipeline.method.losses.guides import Regions
 from pipeline.pictures import move_to_styles
 
 
@@ -45,7 +46,7 @@ def _first_image(
     if file is not None:
         return file
     shape, seed = content.shape, settings.seed
-    if settings.init == "content":
+    if settings.init in ("content", "content_matched"):
         return content
     if settings.init == "gray":
         return torch.full(shape, 0.5)
@@ -54,8 +55,6 @@ def _first_image(
         return color + noise_like(shape, seed, 0.001 / 255)
     if settings.init == "uniform":
         return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-    if settings.init == "content_matched":
-        return _moved(content, content, styles)
     if settings.init == "style_noise":
         assert styles is not None  # whoever calls gives them where they are needed
         pixels = torch.cat([style.flatten(1) for style in styles.pictures], 1)
@@ -75,13 +74,16 @@ def contents_as_begun(
     contents: Tensor,
     before: Tensor,
     styles: Sequence[Styles | None],
+    regions: Regions | None = None,
 ) -> Tensor:
-    """The content pictures in the colors in which jobs began with them, B x 3 x H x W.
+    """The content pictures in the colors in which jobs begin with them, B x 3 x H x W: of those
+    with `content_matched` the style's, but for regions that have none.
 
     Args:
         contents: in their own colors.
         before: the same at the size by which colors are moved.
         styles: each job's; empty where none needs them.
+        regions: at the size of `contents`.
     """
     if all(settings.init != "content_matched" for settings in jobs):
         return contents
@@ -89,7 +91,11 @@ def contents_as_begun(
         _moved(small.cpu(), content.cpu(), own) if job.init == "content_matched" else content.cpu()
         for job, content, small, own in zip(jobs, contents, before, styles, strict=True)
     ]
-    return torch.stack(moved).to(contents.device)
+    together = torch.stack(moved).to(contents.device)
+    if regions is None:
+        return together
+    styled = regions.guides * (regions.shares > 0)[..., None, None]
+    return contents.lerp(together, styled.sum(1, keepdim=True).clamp(0, 1))
 
 
 def first_images(
@@ -97,6 +103,7 @@ def first_images(
     contents: Tensor,
     pictures: Mapping[str, Tensor],
     styles: Sequence[Styles | None] = (),
+    regions: Regions | None = None,
 ) -> Tensor:
     """Where the optimization starts, B x 3 x H x W in [0, 1].
 
@@ -107,7 +114,9 @@ def first_images(
         contents: the content pictures at the first scale.
         pictures: per job `init` file the picture at the first scale, 3 x H x W.
         styles: each job's; needed where `init` is `style_noise` or `content_matched`.
+        regions: at the first scale.
     """
+    contents = contents_as_begun(jobs, contents, contents, styles, regions)
     images = []
     for index, (settings, content) in enumerate(zip(jobs, contents.cpu(), strict=True)):
         own = styles[index] if styles else None

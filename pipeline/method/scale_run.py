@@ -13,15 +13,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
 from pipeline.method.batch_loss import ScaleInputs, batch_loss
-from pipeline.method.losses.neighbors import joined_features
 from pipeline.method.losses.objective import Losses
 from pipeline.method.optimizers.table import OptimizerOptions, make_optimizer
 from pipeline.method.scales import Scale
-from pipeline.method.tiles import features_of, losses_and_gradient
+from pipeline.method.tiles import JOINED, features_of, losses_and_gradient
 
 
 @dataclass(frozen=True)
@@ -138,8 +136,7 @@ class ScaleRun:
             return
         found = None
         if not alone:
-            layers, side = NEIGHBOR_LAYERS, self.given.tile
-            found = joined_features(features_of(self.backbone, self.pixels, layers, side))
+            found = features_of(self.backbone, self.pixels, (JOINED,), self.given.tile)[JOINED]
         self.loss.neighbors = neighbors.renewed(found)
 
     @property

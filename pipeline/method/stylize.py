@@ -111,14 +111,17 @@ def optimize(
             run.load(resume)
         elif run is None:
             contents = given.contents[given.rows]
-            images = first_images(jobs, contents, pictures or {}, styles)
+            images = first_images(jobs, contents, pictures or {}, styles, given.regions)
             run = ScaleRun(backbone, jobs, scales, index, given, images)
         else:
-            small, large = run.given.contents[run.given.rows], given.contents[given.rows]
-            begun = [contents_as_begun(jobs, each, small, styles) for each in (small, large)]
-            run = run.grown(index, given, *begun)
-        before = sum(s.steps for s in scales[:index])
+            small = run.given.contents[run.given.rows]
+            before, after = (
+                contents_as_begun(jobs, each.contents[each.rows], small, styles, each.regions)
+                for each in (run.given, given)
+            )
+            run = run.grown(index, given, before, after)
+        begun_at = sum(s.steps for s in scales[:index])
         while not run.ended:
             losses = run.step()
-            number = before + (scale.steps if run.ended else run.done)
+            number = begun_at + (scale.steps if run.ended else run.done)
             yield Step(number, total, index, losses, run.moves, run)

@@ -19,6 +19,7 @@ from pipeline.errors import DeviceError
 from pipeline.layers import shrink_of
 from pipeline.method.backbone import Backbone
 from pipeline.method.losses.guides import guides_at
+from pipeline.method.losses.neighbors import SHRINK, joined_features
 from pipeline.method.losses.objective import Losses, Statistics, StyleTransferLoss
 from pipeline.method.losses.squares import TINY
 from pipeline.method.losses.style import STATISTICS, style_sums
@@ -100,16 +101,21 @@ def _tiles_of(backbone: Backbone, images: Tensor, side: int) -> Iterator[Tile]:
     return cut_tiles(height, width, side, backbone.halo, backbone.smallest_side // 2)
 
 
-def _statistics(
-    backbone: Backbone, loss: StyleTransferLoss, images: Tensor, tile: Tile
-) -> Statistics:
-    """The sums over one tile's own positions; `images` is the tile with its halo."""
+_Windows = dict[str, tuple[slice, slice]]
+
+
+def _core(backbone: Backbone, images: Tensor, tile: Tile) -> tuple[dict[str, Tensor], _Windows]:
+    """One tile's own features per layer, and where they are in the whole picture's.
+
+    Args:
+        images: the tile with its halo.
+    """
     features, windows = {}, {}
     for layer, values in backbone(images).items():
         rows, columns, above, aside = tile.windows(layer, values)
         features[layer] = values[:, :, rows, columns]
         windows[layer] = (above, aside)
-    return loss.statistics(features, windows)
+    return features, windows
 
 
 def losses_and_gradient(
@@ -150,9 +156,9 @@ def _by_tiles(
     """The same in two passes over the tiles."""
     cut = list(_tiles_of(backbone, images, side))
     with torch.no_grad():
-        found = _statistics(backbone, loss, cut[0].read(images), cut[0])
+        found = loss.statistics(*_core(backbone, cut[0].read(images), cut[0]))
         for tile in cut[1:]:
-            found = found + _statistics(backbone, loss, tile.read(images), tile)
+            found = found + loss.statistics(*_core(backbone, tile.read(images), tile))
     pixels = images.clone().requires_grad_()
     leaves = Statistics(
         {k: v.requires_grad_() for k, v in found.styles.items()},
@@ -166,7 +172,7 @@ def _by_tiles(
     gradient = slopes[0].clone()  # of total variation, which needs no network
     for tile in cut:
         part = tile.read(images).clone().requires_grad_()
-        sums = _statistics(backbone, loss, part, tile)
+        sums = loss.statistics(*_core(backbone, part, tile))
         outputs = [*sums.styles.values(), *sums.contents.values()]
         outputs += [sums.neighbors] if loss.neighbors else []
         back_to = slopes[1 : 1 + len(outputs)]
@@ -175,26 +181,41 @@ def _by_tiles(
     return _detached(losses), gradient
 
 
+# Among layers, `joined_features`.
+JOINED = "joined"
+
+
 @torch.no_grad()
 def features_of(
     backbone: Backbone, images: Tensor, layers: Sequence[str], side: int = 0
 ) -> dict[str, Tensor]:
-    """Features per layer of B x 3 x H x W; with `side`, put together from tiles of so many px."""
-    if not side or side >= max(images.shape[-2:]):
-        features = backbone(images)
+    """Features per layer of B x 3 x H x W; with `side`, put together from tiles of so many px.
+
+    Args:
+        layers: `JOINED` among them stands for `joined_features`, which are so never there as the
+            features of a whole picture that they are made of.
+    """
+
+    def wanted(features: dict[str, Tensor]) -> dict[str, Tensor]:
+        if JOINED in layers:
+            features = {**features, JOINED: joined_features(features)}
         return {layer: features[layer] for layer in layers}
+
+    if not side or side >= max(images.shape[-2:]):
+        return wanted(backbone(images))
     height, width = images.shape[-2:]
     whole: dict[str, Tensor] = {}
     for tile in _tiles_of(backbone, images, side):
-        features = backbone(tile.read(images))
-        for layer in layers:
-            values = features[layer]
+        features, windows = _core(backbone, tile.read(images), tile)
+        if JOINED in layers:
+            windows[JOINED] = windows["conv3_1"]
+        for layer, values in wanted(features).items():
             if layer not in whole:
-                shrink = shrink_of(layer)
+                shrink = SHRINK if layer == JOINED else shrink_of(layer)
                 size = (*values.shape[:2], height // shrink, width // shrink)
                 whole[layer] = values.new_empty(size)
-            rows, columns, above, aside = tile.windows(layer, values)
-            whole[layer][:, :, above, aside] = values[:, :, rows, columns]
+            above, aside = windows[layer]
+            whole[layer][:, :, above, aside] = values
     return whole
 
 

@@ -13,7 +13,7 @@ import torch
 from pipeline.errors import WorkerError
 from pipeline.method import Backbone, Scale
 from pipeline.plan import Batch
-from pipeline.slot.memory import SMALLEST_TILE, step_bytes, tile_side
+from pipeline.slot.memory import SMALLEST_TILE, step_bytes, tile_side, vector_bytes
 from pipeline.slot.seat import Seat
 
 
@@ -101,7 +101,8 @@ class Fitting:
         Raises:
             WorkerError: not even the smallest tiles fit.
         """
-        side = tile_side(network, width, height, self.seat.budget())
+        beside = vector_bytes(network) if self.neighbors else 0.0
+        side = tile_side(network, width, height, self.seat.budget(), beside=beside)
         if side is None:
             raise self._too_large(width, height)
         return side

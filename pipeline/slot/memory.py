@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.layers import NEIGHBOR_LAYERS
+from pipeline.layers import NEIGHBOR_LAYERS, shrink_of
 from pipeline.method import SHRINK, Backbone
 
 # Of a Python process that has torch loaded.
@@ -54,13 +54,20 @@ def budget(device: str, slots: int) -> float:
 
 
 # Of the nearest-neighbor term, float32 values per feature and position: what a step holds for the
-# pixels that go through the network, and targets and content for the whole picture.
-_NEIGHBORS_HELD, _NEIGHBORS_WHOLE = 6, 2
+# pixels that go through the network; targets and content for the whole picture; and what there is
+# beside these while the nearest vectors are sought.
+_NEIGHBORS_HELD, _NEIGHBORS_KEPT, _NEIGHBORS_SOUGHT = 6, 2, 3
 
 
 def _neighbor_bytes(backbone: Backbone, values: int) -> float:
     """Bytes per pixel of so many values for each of the term's features."""
     return 4 * values * sum(map(backbone.width, NEIGHBOR_LAYERS)) / SHRINK**2
+
+
+def vector_bytes(backbone: Backbone) -> float:
+    """Bytes per pixel of a style picture that its vectors are taken from: whole features."""
+    own = sum(backbone.width(layer) / shrink_of(layer) ** 2 for layer in NEIGHBOR_LAYERS)
+    return 4 * own + _neighbor_bytes(backbone, 1)
 
 
 def step_bytes(
@@ -74,7 +81,7 @@ def step_bytes(
     """
     each = backbone.bytes_per_pixel + _OWN_BYTES
     if neighbors:
-        each += _neighbor_bytes(backbone, _NEIGHBORS_HELD + _NEIGHBORS_WHOLE)
+        each += _neighbor_bytes(backbone, _NEIGHBORS_HELD + _NEIGHBORS_KEPT)
     return factor * pixels * each
 
 
@@ -86,20 +93,23 @@ def tile_side(
     factor: float = 1.0,
     *,
     neighbors: bool = False,
+    beside: float = 0.0,
 ) -> int | None:
     """The side in px of tiles with which one picture's step stays within `allowed` bytes.
 
     Args:
         neighbors: whether there is a nearest-neighbor term.
+        beside: bytes per pixel of the whole picture that are held all the while.
 
     Returns:
         0 if the picture can be taken whole; None if not even the smallest tiles go.
     """
+    allowed -= beside * width * height
     if step_bytes(backbone, width * height, factor, neighbors=neighbors) <= allowed:
         return 0
     whole, each = float(_OWN_BYTES), backbone.bytes_per_pixel
     if neighbors:
-        whole += _neighbor_bytes(backbone, _NEIGHBORS_WHOLE)
+        whole += _neighbor_bytes(backbone, _NEIGHBORS_KEPT + _NEIGHBORS_SOUGHT)
         each += _neighbor_bytes(backbone, _NEIGHBORS_HELD)
     left = allowed - whole * width * height
     area = left / (factor * each)

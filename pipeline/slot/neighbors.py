@@ -13,14 +13,12 @@ from torch import Tensor
 
 from pipeline.manifest import Settings
 from pipeline.method import (
-    MOST_VECTORS,
     SHRINK,
     Backbone,
     StyleVectors,
     blend_vectors,
-    drawn,
-    inner,
     neighbor_targets,
+    vector_places,
 )
 from pipeline.pictures import Mask, guides_of
 
@@ -42,14 +40,13 @@ def compute_vectors(
     for index, image in enumerate(pixels):
         height, width = image.shape[1:]
         found = neighbor_targets(network, image, tile(width, height))
-        kept = drawn(found.vectors.shape[1], MOST_VECTORS).to(image.device)
-        tensors[f"{index}.vectors"] = found.vectors[:, kept].half()
+        tensors[f"{index}.vectors"] = found.vectors.half()
         tensors[f"{index}.moments"] = torch.stack((found.mean, found.scale))
         if mask is not None:
             guides = guides_of(mask, width, height, settings.fit == "stretch").to(image.device)
             size = (height // SHRINK, width // SHRINK)
             regions = F.interpolate(guides[None], size, mode="area")[0].argmax(0)
-            tensors[f"{index}.places"] = inner(regions).flatten()[kept]
+            tensors[f"{index}.places"] = regions.flatten()[vector_places(*size).to(image.device)]
     return tensors
 
 

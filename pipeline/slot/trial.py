@@ -51,13 +51,16 @@ def time_job(context: RunContext, job: Job) -> float:
     content = replace(read_content(*content_key(job)), mask=None)
     layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
     pixels = [to_tensor(fit_image(content.image, s.width, s.height)) for s in short]
+    moved = [image.to(seat.device) for image in pixels]
+    tiles = [fitting.target_tile(network, image.shape[2], image.shape[1]) for image in moved]
     targets = tuple(
-        style_targets(network, image.to(seat.device), layers, settings.style_loss)
-        for image in pixels
+        style_targets(network, image, layers, settings.style_loss, tile)
+        for image, tile in zip(moved, tiles, strict=True)
     )
     neighbors: tuple[StyleVectors, ...] = ()
     if settings.neighbor_weight:
-        neighbors = tuple(neighbor_targets(network, image.to(seat.device)) for image in pixels)
+        pairs = zip(moved, tiles, strict=True)
+        neighbors = tuple(neighbor_targets(network, image, tile) for image, tile in pairs)
     prepared = Prepared(job, content, (), targets, (), 0, 0, (), neighbors=neighbors)
 
     def inputs(index: int) -> ScaleInputs:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.manifest import INITS, Settings
+from pipeline.method import Regions
 from pipeline.method.first_images import Styles, contents_as_begun, first_images, noise_like
 from pipeline.pictures import move_to_styles
 
@@ -95,3 +96,17 @@ def test_detail_is_put_back_in_the_colors_of_the_beginning() -> None:
     torch.testing.assert_close(found[0], move_to_styles(CONTENT, [STYLE], [1.0])(large[0]))
     assert torch.equal(found[1], large[1])
     assert contents_as_begun(jobs[1:], large, contents, []) is large
+
+
+def test_regions_that_stay_keep_their_colors() -> None:
+    jobs, styles = [Settings(init="content_matched")] * 2, [Styles([STYLE], [1.0])] * 2
+    contents = torch.stack([CONTENT, CONTENT])
+    left = torch.zeros(2, 1, 8, 10)
+    left[..., :4], left[..., 4] = 1, 0.5
+    guides = torch.cat((left, 1 - left), 1)
+    regions = Regions(guides, torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
+    found = first_images(jobs, contents, {}, styles, regions)
+    moved = move_to_styles(CONTENT, [STYLE], [1.0])(CONTENT).clamp(0, 1)
+    assert torch.equal(found[0, ..., 5:], CONTENT[..., 5:])
+    torch.testing.assert_close(found[0, ..., :4], moved[..., :4])
+    torch.testing.assert_close(found[1], moved)

@@ -18,7 +18,6 @@ from pipeline.method import (
     StyleTransferLoss,
     StyleVectors,
     blend_vectors,
-    drawn,
     features_of,
     job_weights,
     load_weights,
@@ -26,9 +25,10 @@ from pipeline.method import (
     optimize,
     schedule_scales,
     style_targets,
+    vector_places,
 )
-from pipeline.method.losses.neighbors import Neighbors, joined_features, nearest
-from pipeline.method.tiles import losses_and_gradient
+from pipeline.method.losses.neighbors import Neighbors, drawn, joined_features, nearest
+from pipeline.method.tiles import JOINED, losses_and_gradient
 
 SETTINGS = Settings(size=64, scale_start=0, neighbor_weight=2.0, neighbor_content=0.3)
 
@@ -89,7 +89,8 @@ def test_value_and_choice_are_those_of_the_formula(lite: Backbone) -> None:
     drawn_to = t[:, chosen]
     cosine = (f * drawn_to).sum(0) / np.linalg.norm(f, axis=0) / np.linalg.norm(drawn_to, axis=0)
 
-    term = Neighbors.of([neighbor_targets(lite, style[0])], kept, torch.tensor([0.3]))
+    vectors = neighbor_targets(lite, style[0])
+    term = Neighbors.of([vectors], joined_features(kept), torch.tensor([0.3]))
     term = term.renewed(joined_features(found))
     assert term.chosen is not None and term.chosen[0].tolist() == chosen.tolist()
     value = float(term.sums(joined_features(found))[0]) / term.count
@@ -98,7 +99,8 @@ def test_value_and_choice_are_those_of_the_formula(lite: Backbone) -> None:
 
 def test_the_content_alone_chooses_where_nothing_else_is_asked(lite: Backbone) -> None:
     content, style = noise(1, 1, 3, 48, 40), noise(2, 1, 3, 48, 40)
-    term = Neighbors.of([neighbor_targets(lite, style[0])], lite(content), torch.tensor([0.3]))
+    joined = joined_features(lite(content))
+    term = Neighbors.of([neighbor_targets(lite, style[0])], joined, torch.tensor([0.3]))
     alone = replace(term, shares=torch.tensor([1.0]))
     other = alone.renewed(joined_features(lite(noise(3, 1, 3, 48, 40))))
     assert torch.equal(term.renewed(None).chosen, other.chosen)  # type: ignore[arg-type]
@@ -116,7 +118,7 @@ def whole_loss(
 ) -> StyleTransferLoss:
     jobs = [SETTINGS.model_copy(update={"neighbor_weight": w}) for w in (2.0, 5.0)]
     kept = features_of(backbone, contents, backbone.layers)
-    term = Neighbors.of(styles, kept, torch.tensor([0.3, 0.8]), guides)
+    term = Neighbors.of(styles, joined_features(kept), torch.tensor([0.3, 0.8]), guides)
     picture = noise(7, 3, *contents.shape[2:])
     grams = style_targets(backbone, picture, tuple(SETTINGS.style_layers))
     targets = {k: torch.stack([v, v]) for k, v in grams.items()}
@@ -167,7 +169,8 @@ def test_regions_take_vectors_of_their_own_only(lite: Backbone) -> None:
     even = torch.arange(style.vectors.shape[1]) % 2 == 0
     nothing = torch.zeros_like(even)
     some = replace(style, allowed=torch.stack((even, nothing, ~even)))
-    term = Neighbors.of([some], lite(content), torch.tensor([1.0]), guides).renewed(None)
+    joined = joined_features(lite(content))
+    term = Neighbors.of([some], joined, torch.tensor([1.0]), guides).renewed(None)
     assert term.chosen is not None
     chosen = term.chosen.view(12, 10)
     assert bool((chosen[:, :5] % 2 == 0).all()) and bool((chosen[:, 5:] == -1).all())
@@ -263,7 +266,32 @@ def test_a_settled_job_leaves_the_others_their_vectors(lite: Backbone) -> None:
     steps = World(lite, jobs).steps()
     left, stayed = steps[-1].steps.tolist()
     assert left < stayed == 40
-    assert bool(torch.isfinite(steps[-1].images).all())
+    alone = World(lite, jobs[1:])
+    alone.styles = alone.styles[1:]
+    torch.testing.assert_close(steps[-1].images[1:], alone.steps()[-1].images, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("height, width", [(211, 294), (208, 296), (205, 301)])
+def test_joined_features_come_together_from_tiles(lite: Backbone, height: int, width: int) -> None:
+    images = noise(0, 2, 3, height, width)
+    (whole,) = features_of(lite, images, (JOINED,)).values()
+    (tiled,) = features_of(lite, images, (JOINED,), 64).values()
+    assert torch.equal(whole, joined_features(lite(images)))
+    torch.testing.assert_close(tiled, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_are_not_taken_from_the_edges_nor_without_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = vector_places(40, 50)
+    rows, columns = places // 50, places % 50
+    assert (int(rows.min()), int(rows.max())) == (4, 35)
+    assert (int(columns.min()), int(columns.max())) == (4, 45)
+    assert len(places) == 32 * 42
+    assert vector_places(6, 6).tolist() == list(range(36))
+    monkeypatch.setattr("pipeline.method.losses.neighbors._MOST_VECTORS", 100)
+    some = vector_places(40, 50)
+    assert len(some) == 100 and set(some.tolist()) < set(places.tolist())
 
 
 def test_the_term_brings_the_picture_to_the_styles_vectors(lite: Backbone) -> None:

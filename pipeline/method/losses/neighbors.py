@@ -28,7 +28,7 @@ SHRINK = 4
 # vectors that nothing but the picture's own edges is like, which then take the style's as a frame.
 _EDGE = 4
 # Vectors of a style that are kept at most; of more, some are drawn.
-MOST_VECTORS = 1 << 14
+_MOST_VECTORS = 1 << 14
 # Cosines that are in memory at once: 64 MiB.
 _BLOCK = 1 << 24
 
@@ -83,11 +83,16 @@ def _resized(features: Tensor, layer: str, size: Sequence[int]) -> Tensor:
     return torch.cat((grown, grown[..., -1:].expand(-1, -1, -1, columns)), 3) if columns else grown
 
 
-def inner(values: Tensor) -> Tensor:
-    """... x h x w without the positions at the edges, of which no more than an eighth a side go."""
-    height, width = values.shape[-2:]
+def vector_places(height: int, width: int) -> Tensor:
+    """Which positions of h x w, counted row by row, give a style's vectors.
+
+    Those at the edges do not, though no more than an eighth a side goes; of more than a bound, some
+    are drawn, the same ones every time.
+    """
     edge = min(_EDGE, height // 8, width // 8)
-    return values[..., edge : height - edge, edge : width - edge]
+    places = torch.arange(height * width).view(height, width)
+    inner = places[edge : height - edge, edge : width - edge].flatten()
+    return inner[drawn(len(inner), _MOST_VECTORS)]
 
 
 def style_vectors(features: Mapping[str, Tensor]) -> StyleVectors:
@@ -101,8 +106,9 @@ def style_vectors(features: Mapping[str, Tensor]) -> StyleVectors:
         means.append(mean)
         scales.append(apart.clamp_min(TINY).expand_as(mean))
     mean, scale = torch.cat(means), torch.cat(scales)
-    joined = inner(joined_features(features)[0]).flatten(1)
-    return StyleVectors((joined - mean[:, None]) / scale[:, None], mean, scale)
+    joined = joined_features(features)[0]
+    picked = joined.flatten(1)[:, vector_places(*joined.shape[1:]).to(joined.device)]
+    return StyleVectors((picked - mean[:, None]) / scale[:, None], mean, scale)
 
 
 def drawn(count: int, most: int) -> Tensor:
@@ -123,7 +129,7 @@ def blend_vectors(parts: Sequence[tuple[StyleVectors, float]]) -> StyleVectors:
     mean = torch.stack([part.mean * weight for part, weight in parts]).sum(0)
     square = torch.stack([part.scale.square() * weight for part, weight in parts]).sum(0)
     scale = square.sqrt()
-    total = min(MOST_VECTORS, *(part.vectors.shape[1] / weight for part, weight in parts))
+    total = min(_MOST_VECTORS, *(part.vectors.shape[1] / weight for part, weight in parts))
     vectors, allowed = [], []
     for part, weight in parts:
         places = drawn(part.vectors.shape[1], max(1, int(weight * total)))
@@ -177,17 +183,16 @@ class Neighbors:
     @staticmethod
     def of(
         styles: Sequence[StyleVectors],
-        contents: Mapping[str, Tensor],
+        joined: Tensor,
         shares: Tensor,
         guides: Tensor | None = None,
     ) -> Neighbors:
         """The term, before anything was chosen.
 
         Args:
-            contents: the content pictures' features, B x C x h x w a layer.
+            joined: `joined_features` of the content pictures.
             guides: guidance channels of the content's regions, B x R x H x W.
         """
-        joined = joined_features(contents)
         regions = None if guides is None else guides_at(guides, joined.shape[2:]).argmax(1)
         whole = Neighbors(styles, joined, shares, regions)
         return replace(whole, contents=whole.normalized(joined))
