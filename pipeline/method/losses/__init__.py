@@ -6,6 +6,7 @@ Must not know networks, files or optimizers.
 - `objective.py`: all of them together, weighed job by job
 - `content.py`, `total_variation.py`: these losses by name
 - `style.py`: the style losses by name; `statistic.py`: what such a loss is
-- `gram.py`, `mean_std.py`, `wasserstein.py`, `sliced_wasserstein.py`: a file each
+- `gram.py`, `mean_std.py`, `wasserstein.py`, `sliced_wasserstein.py`: a file each; `roots.py`: the
+  trace of a matrix root
 - `guides.py`: regions; `gradient_norm.py`: gradients divided by their size; `squares.py`: sums
 """

@@ -8,40 +8,15 @@ the same.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pipeline.method.losses.gram import gram_sum
+from pipeline.method.losses.roots import trace_of_root
 from pipeline.method.losses.squares import TINY
 from pipeline.method.losses.statistic import StyleStatistic
 
 _LIFT = 1e-4
-
-
-class _TraceOfRoot(torch.autograd.Function):
-    """tr M^(1/2) of symmetric positive matrices ... x C x C -> ..., with gradient 1/2 M^(-1/2).
-
-    Eigenvectors' own derivatives, which are infinite where eigenvalues meet, never come up.
-    """
-
-    @staticmethod
-    def forward(context: Any, matrices: Tensor) -> Tensor:
-        # A picture that has diverged must not take its batch along: eigh refuses NaN, so it gets
-        # none, and the NaN goes on as the loss.
-        finite = torch.isfinite(matrices).all(-1).all(-1)
-        values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, 0.0, 0.0, 0.0))
-        roots: Tensor = values.clamp_min(1e-16).sqrt()
-        context.save_for_backward(vectors, roots)
-        return torch.where(finite, roots.sum(-1), torch.nan)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        vectors, roots = context.saved_tensors
-        slope: Tensor = (vectors / roots[..., None, :]) @ vectors.mT
-        half: Tensor = 0.5 * gradient[..., None, None] * slope
-        return half
 
 
 def _sums(features: Tensor) -> Tensor:
@@ -83,7 +58,7 @@ def _distance(found: Tensor, target: Tensor) -> Tensor:
     (mean, covariance), (other, its) = _moments(found), _moments(wanted)
     covariance, its = _lifted(covariance, its), _lifted(its, its)
     traces = (covariance + its).diagonal(dim1=-2, dim2=-1).sum(-1)
-    both: Tensor = _TraceOfRoot.apply(root @ covariance @ root)
+    both = trace_of_root(covariance, root)
     distance: Tensor = (mean - other).square().sum(-1) + (traces - 2 * both)
     return distance.to(found.dtype)
 
