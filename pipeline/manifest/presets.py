@@ -24,17 +24,20 @@ _PLAIN: dict[str, Any] = {
     "precision": "fp32",  # differences of gradients are what L-BFGS learns from
 }
 # Half as many steps as Gram matrices alone want: large shapes come at a small size, where steps
-# cost little.
+# cost little. A larger picture begins as a smaller one does and has a scale more, with as many
+# steps as the last: so it keeps the look.
 _DEFAULT: dict[str, Any] = {
     "scale_start": 64,
     "scale_factor": 2.0,
-    "steps": 150,
+    "steps": (60, 41, 29, 20),
+    "style_loss": "wasserstein",
     "neighbor_weight": 2.0,
 }
+_GRAM_AND_NEIGHBORS = _DEFAULT | {"steps": 150, "style_loss": "gram"}
 _GRAM_ALONE: dict[str, Any] = {"average": 0.95}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
-    "preview": _DEFAULT | {"size": 256, "steps": 80},
+    "preview": _DEFAULT | {"size": 256, "steps": (37, 25, 18)},
     "classic": _GRAM_ALONE,
     # Gatys, Ecker, Bethge, CVPR 2016: sections 2 and 3. Its L-BFGS is scipy's or Torch's by
     # implementation; number of steps and corrections are not in the paper.
@@ -124,10 +127,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # Presets whose values are not the first that they had, and which ones these are.
-PRESET_VERSIONS = {"default": 2, "preview": 2, "style-transfer-pytorch": 2}
+PRESET_VERSIONS = {"default": 3, "preview": 3, "style-transfer-pytorch": 2}
 _OLD: dict[str, dict[str, Any]] = {
     "default@1": _GRAM_ALONE,
+    "default@2": _GRAM_AND_NEIGHBORS,
     "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
+    "preview@2": _GRAM_AND_NEIGHBORS | {"size": 256, "steps": 80},
     "style-transfer-pytorch@1": PRESETS["style-transfer-pytorch"] | {"tv_loss": "mean_squares"},
 }
 
@@ -136,7 +141,7 @@ def preset_version(preset: str) -> int:
     """The version of a preset that a name means.
 
     >>> preset_version("default"), preset_version("default@1"), preset_version("gatys2016")
-    (2, 1, 1)
+    (3, 1, 1)
     """
     name, _, version = preset.partition("@")
     return int(version) if version else PRESET_VERSIONS.get(name, 1)

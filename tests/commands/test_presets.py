@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.commands.options import Options
 from pipeline.commands.prepare import keep_presets
 from pipeline.errors import ManifestError
 from pipeline.manifest import PRESET_VERSIONS, Settings, load_manifest, preset_values
+from pipeline.method import schedule_scales
 from pipeline.plan import Job, Plan
 from pipeline.store import RunFolder
 
@@ -37,9 +39,23 @@ def begun(tmp_path: Path, picture: Callable[..., Path]) -> Path:
 def test_an_older_version_has_the_older_values() -> None:
     old = Settings.model_validate({"preset": "default@1"})
     assert (old.steps, old.scale_start, old.average, old.neighbor_weight) == (300, 128, 0.95, 0)
-    assert preset_values("default@2") == preset_values("default")
-    assert preset_values("default@3") is None and preset_values("gatys2016@1") is not None
+    assert preset_values("default@3") == preset_values("default")
+    assert preset_values("default@9") is None and preset_values("gatys2016@1") is not None
     assert Settings.model_validate({"preset": "classic"}).deciding_pixels() == old.deciding_pixels()
+
+
+def test_a_larger_picture_has_the_scales_of_a_smaller_one_and_more() -> None:
+    small, large = (
+        schedule_scales(Settings(preset="default", size=size), 3000, 2000) for size in (512, 2048)
+    )
+    assert large[: len(small)] == tuple(
+        replace(scale, shrink=pytest.approx(scale.shrink / 4)) for scale in small
+    )
+    assert [(s.width, s.steps) for s in large[len(small) :]] == [(1024, 20), (2048, 20)]
+    sizes = [schedule_scales(Settings(preset="default", size=s), 3000, 2000) for s in (384, 512)]
+    assert [[s.steps for s in scales] for scales in sizes] == [[60, 41, 29, 20]] * 2
+    as_before = schedule_scales(Settings(preset="default@2", size=512), 3000, 2000)
+    assert as_before == sizes[1]
 
 
 def test_every_older_version_is_there_and_valid() -> None:
@@ -61,11 +77,11 @@ def test_a_run_goes_on_with_its_presets_and_says_so(begun: Path) -> None:
 
 
 def test_todays_version_is_had_by_its_name(begun: Path) -> None:
-    begun.write_text(HEAD + SMALL.replace("{", "{preset: default@2, "))
+    begun.write_text(HEAD + SMALL.replace("{", "{preset: default@3, "))
     said = Said()
     assert run_manifest(load_manifest(begun), INLINE, said).done == 1
     (record,) = records(begun.parent / "run").values()
-    assert record["preset_version"] == 2 and not said.lines
+    assert record["preset_version"] == 3 and not said.lines
 
 
 def test_a_new_run_has_todays_versions(tmp_path: Path, picture: Callable[..., Path]) -> None:
@@ -75,7 +91,7 @@ def test_a_new_run_has_todays_versions(tmp_path: Path, picture: Callable[..., Pa
     header = RunFolder(tmp_path / "run").header()
     assert header is not None and header.presets == PRESET_VERSIONS
     (record,) = records(tmp_path / "run").values()
-    assert record["preset_version"] == 2 and record["settings"]["preset"] == "default"
+    assert record["preset_version"] == 3 and record["settings"]["preset"] == "default"
     assert record["losses"][0]["neighbors"] > 0
 
 
@@ -106,7 +122,7 @@ def test_a_version_that_is_gone_is_told_and_nothing_is_made(
     with pytest.raises(ManifestError, match="began with version 9 of preset default, which"):
         run_manifest(load_manifest(begun), INLINE, Said())
     assert json.loads(path.read_text())["presets"] == {"default": 9}
-    with pytest.raises(ManifestError, match="preset: default@2"):
+    with pytest.raises(ManifestError, match="preset: default@3"):
         show_plan(begun, Options(), as_json=False, measured=False)
 
 
