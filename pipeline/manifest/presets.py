@@ -23,6 +23,12 @@ _PLAIN: dict[str, Any] = {
     "padding": "zeros",
     "precision": "fp32",  # differences of gradients are what L-BFGS learns from
 }
+_GATYS: dict[str, Any] = _PLAIN | {
+    "tv_weight": 0.0,
+    "optimizer": "lbfgs",
+    "learning_rate": 1.0,
+    "corrections": 100,
+}
 # Half as many steps as Gram matrices alone want: large shapes come at a small size, where steps
 # cost little. A larger picture begins as a smaller one does and has a scale more, with as many
 # steps as the last: so it keeps the look.
@@ -39,20 +45,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
     "preview": _DEFAULT | {"size": 256, "steps": (37, 25, 18)},
     "classic": _GRAM_ALONE,
-    # Gatys, Ecker, Bethge, CVPR 2016: sections 2 and 3. Its L-BFGS is scipy's or Torch's by
-    # implementation; number of steps and corrections are not in the paper.
-    "gatys2016": _PLAIN
+    # Gatys, Ecker, Bethge, CVPR 2016, with weights, start and steps of the first author's own code,
+    # NeuralStyleTransfer.ipynb of github.com/leongatys/PytorchNeuralStyleTransfer: mean squared
+    # errors, content 1, style 1e3 / N^2 a layer for Gram matrices over their positions. By the
+    # paper's equations with its alpha/beta of 1e-3 (version 1) there is next to no style. Average
+    # pooling is the paper's; the code has max.
+    "gatys2016": _GATYS
     | {
-        "steps": 1000,
-        "init": "noise",
-        "loss": "paper",
-        "content_weight": 1e-3,
-        "style_weight": 1.0,
-        "tv_weight": 0.0,
-        "optimizer": "lbfgs",
-        "learning_rate": 1.0,
-        "corrections": 100,
-        "normalized": True,
+        "steps": 500,
+        "init": "content",
+        "loss": "mean",
+        "content_weight": 1.0,
+        "style_weight": 1e3,
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 1.0),
     },
     # neural_style.lua of github.com/jcjohnson/neural-style at 053a6e3 (options, ContentLoss,
     # GramMatrix, StyleLoss, TVLoss, `init == 'random'`); neural-style-pt has the same but for total
@@ -127,12 +132,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # Presets whose values are not the first that they had, and which ones these are.
-PRESET_VERSIONS = {"default": 3, "preview": 3, "style-transfer-pytorch": 2}
+PRESET_VERSIONS = {"default": 3, "preview": 3, "gatys2016": 2, "style-transfer-pytorch": 2}
 _OLD: dict[str, dict[str, Any]] = {
     "default@1": _GRAM_ALONE,
     "default@2": _GRAM_AND_NEIGHBORS,
     "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
     "preview@2": _GRAM_AND_NEIGHBORS | {"size": 256, "steps": 80},
+    "gatys2016@1": _GATYS
+    | {
+        "steps": 1000,
+        "init": "noise",
+        "loss": "paper",
+        "content_weight": 1e-3,
+        "style_weight": 1.0,
+        "normalized": True,
+    },
     "style-transfer-pytorch@1": PRESETS["style-transfer-pytorch"] | {"tv_loss": "mean_squares"},
 }
 
@@ -140,7 +154,7 @@ _OLD: dict[str, dict[str, Any]] = {
 def preset_version(preset: str) -> int:
     """The version of a preset that a name means.
 
-    >>> preset_version("default"), preset_version("default@1"), preset_version("gatys2016")
+    >>> preset_version("default"), preset_version("default@1"), preset_version("tutorial")
     (3, 1, 1)
     """
     name, _, version = preset.partition("@")
@@ -159,8 +173,8 @@ PRESET_HELP = {
     "default": "strong strokes and colors, the content still plain to see; any backbone",
     "preview": "a small, quick look at the same",
     "classic": "Gram matrices alone, 300 steps: what `default` was before nearest neighbors",
-    "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): normalized network, average pooling, L-BFGS "
-    "from white noise, alpha/beta 1e-3 (with lite content dominates; lower content_weight)",
+    "gatys2016": "Gatys, Ecker, Bethge (CVPR 2016): average pooling, L-BFGS, weights and start of "
+    "the first author's code; gatys2016@1 is the paper to the letter, with next to no style",
     "neural-style": "the defaults of neural-style and neural-style-pt: L-BFGS from gray, max "
     "pooling, mean squared errors, 1000 steps (for Caffe's VGG-19 weights, or lite)",
     "style-transfer-pytorch": "the defaults of style-transfer-pytorch, for torchvision's VGG-19: "

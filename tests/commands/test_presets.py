@@ -109,7 +109,7 @@ def test_swept_presets_and_those_of_pairs_are_kept_too(begun: Path) -> None:
     assert job.settings.preset == "preview@1" and job.name == "c__s__preset-preview"
     begun.write_text(HEAD + "settings: {size: 48}\ngrid: {preset: [default, gatys2016]}\n")
     old, other = jobs_kept(begun)
-    assert (old.settings.preset, other.settings.preset) == ("default@1", "gatys2016")
+    assert (old.settings.preset, other.settings.preset) == ("default@1", "gatys2016@1")
     assert old.name == "c__s__preset-default"  # names are as the manifest has them
 
 

@@ -80,8 +80,20 @@ def gatys(found: Features, style: Features, kept: Tensor) -> Tensor:
     return total
 
 
+def gatys_code(found: Features, style: Features, kept: Tensor) -> Tensor:
+    """The first author's code in float64: content 1, style 1e3 / N^2, mean squared errors."""
+    total = (found["conv4_2"] - kept).double().square().mean()
+    for layer in STYLE:
+        ours, wanted = (f[layer].double().flatten(1) for f in (found, style))
+        channels, positions = ours.shape
+        apart = (ours @ ours.T - wanted @ wanted.T) / positions
+        total = total + 1e3 / channels**2 * apart.square().mean()
+    return total
+
+
 @pytest.mark.parametrize(
-    ("preset", "formula"), [("neural-style", neural_style), ("gatys2016", gatys)]
+    ("preset", "formula"),
+    [("neural-style", neural_style), ("gatys2016@1", gatys), ("gatys2016", gatys_code)],
 )
 def test_a_peers_loss_through_its_own_network_is_its_formula(
     weights: Weights,
