@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.manifest import INITS, Settings
-from pipeline.method import Regions, Scale, ScaleInputs, Styles, StyleVectors
+from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors
 from pipeline.pictures import (
     canvas_size,
     fit_image,
@@ -21,6 +21,7 @@ from pipeline.pictures import (
     recolor_style,
     to_tensor,
 )
+from pipeline.slot.motion import before_of
 from pipeline.slot.styles import Prepared
 
 
@@ -51,7 +52,15 @@ def scale_inputs(
         ]
         shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
         regions = Regions(torch.stack(guides).to(device), shares)
-    return ScaleInputs(contents, rows, styles, tile, regions, _vectors(index, ready, device))
+    before = before_images(ready, scale, device)
+    vectors = _vectors(index, ready, device)
+    return ScaleInputs(contents, rows, styles, tile, regions, vectors, before)
+
+
+def before_images(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | None:
+    """What clips' frames go on from, at a scale; None for other jobs."""
+    motions = [p.motion for p in ready if p.motion is not None]
+    return before_of(motions, device).at(scale.height, scale.width) if motions else None
 
 
 def _vectors(index: int, ready: Sequence[Prepared], device: str) -> list[StyleVectors]:
@@ -77,7 +86,8 @@ def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[Styles | None]:
     side = max(scale.width, scale.height)
     return [
         _styles(prepared, side)
-        if prepared.job.settings.init in ("style_noise", "content_matched")
+        if prepared.motion is None
+        and prepared.job.settings.init in ("style_noise", "content_matched")
         else None
         for prepared in ready
     ]

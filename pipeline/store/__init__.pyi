@@ -16,6 +16,7 @@ from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
 from .records import About as About
+from .records import ClipPlace as ClipPlace
 from .records import ContentInput as ContentInput
 from .records import Failure as Failure
 from .records import PastRun as PastRun
@@ -38,3 +39,5 @@ from .targets import TargetsKey as TargetsKey
 from .targets import blend_targets as blend_targets
 from .targets import split_scales as split_scales
 from .targets import targets_cache as targets_cache
+from .videos import video_is_there as video_is_there
+from .videos import write_clip as write_clip
