@@ -117,9 +117,7 @@ def presets_begun_with(store: RunFolder) -> dict[str, int]:
     return dict(PRESET_VERSIONS) if header is None else dict(header.presets)
 
 
-def decode_clips(
-    manifest: Manifest, options: Options, tell: Callable[[str], None]
-) -> Manifest:
+def decode_clips(manifest: Manifest, options: Options, tell: Callable[[str], None]) -> Manifest:
     """The manifest with the frames of its videos, decoded where that was not done before.
 
     Raises:

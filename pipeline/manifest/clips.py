@@ -7,6 +7,7 @@ looked into, not decoded.
 from __future__ import annotations
 
 import glob
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +80,7 @@ def _numbered(report: Report, pattern: str, path: Path) -> Iterator[Picture]:
     except ImageError as error:
         report((), str(error))
         return
-    gap = next((n for n, later in zip(order, order[1:], strict=False) if later != n + 1), None)
+    gap = next((n for n, later in itertools.pairwise(order) if later != n + 1), None)
     if gap is not None:
         report((), f"{pattern}: number {gap + 1} is missing after {found[gap].name}; add it")
         return

@@ -66,7 +66,9 @@ def _masked(picture: Picture, pattern: str) -> Picture:
 
 def _check_regions(reading: Reading) -> None:
     """Styles with regions want content pictures with masks."""
-    if any(picture.mask for content in reading.contents.items for picture in (content, *content.frames)):
+    if any(
+        picture.mask for content in reading.contents.items for picture in (content, *content.frames)
+    ):
         return
     for style in reading.styles.items:
         if style.regions:

@@ -124,7 +124,8 @@ class ManifestFile(Frozen):
 
     output: Annotated[Output, BeforeValidator(_path_alone)] = Field(description="the run folder")
     content: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        default_factory=list, description="content pictures: files, folders, globs; videos; frames/%04d.png"
+        default_factory=list,
+        description="content pictures: files, folders, globs; videos; frames/%04d.png",
     )
     style: Annotated[list[str | Blend], BeforeValidator(_listed)] = Field(
         default_factory=list,

@@ -6,8 +6,8 @@ processes.
 
 - `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
 - `backbone.py`, `normalization.py`: the frozen network, and its normalized variant
-- `losses/`: content, style, nearest neighbors, total variation and what was before, a file each, and
-  all of them together
+- `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
+  and all of them together
 - `optimizers/`: Adam and L-BFGS over a batch
 - `scales.py`: the sizes, coarse to fine
 - `first_images.py`: pictures to begin with

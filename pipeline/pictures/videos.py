@@ -7,6 +7,7 @@ more is an entry in `VIDEO_SUFFIXES`. Must not load torch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -135,7 +136,7 @@ def decode_video(path: Path, folder: Path) -> Timing:
 def _timing(times: Sequence[int | None], rate: Fraction, base: Fraction, has_sound: bool) -> Timing:
     """The frames' own times, or even ones where some are unknown or do not rise."""
     known = [time for time in times if time is not None]
-    if len(known) < len(times) or any(b <= a for a, b in zip(known, known[1:], strict=False)):
+    if len(known) < len(times) or any(b <= a for a, b in itertools.pairwise(known)):
         return replace(Timing.even(rate, len(times)), has_sound=has_sound)
     if len(known) > 1:  # what a header says of the rate may be anything
         rate = ((len(known) - 1) / ((known[-1] - known[0]) * base)).limit_denominator(100_000)

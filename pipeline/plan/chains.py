@@ -30,12 +30,13 @@ class Chains:
             jobs: a chain's stand beside each other, in order.
         """
         for chain, several in itertools.groupby(jobs, key=_chain_of):
-            first = next(several)
-            if chain:
-                self._waiting[chain] = deque(several)
-            yield first
             if not chain:
                 yield from several
+                continue
+            frames = deque(several)
+            first = frames.popleft()
+            self._waiting[chain] = frames
+            yield first
 
     def next_of(self, job: Job) -> Job | None:
         """The frame that waits for this one, if any; it waits no longer."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -108,7 +107,7 @@ def _read(own: Path) -> Timing | None:
         timing = Timing(
             Fraction(about["rate"]), Fraction(about["base"]), tuple(about["times"]), about["sound"]
         )
-        there = sum(name.endswith(".png") for name in os.listdir(own))
+        there = sum(1 for _ in own.glob("*.png"))
         if there == len(timing.times) > 0:
             return timing
     return None

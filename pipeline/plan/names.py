@@ -89,7 +89,7 @@ def content_candidates(picture: Picture) -> list[str]:
 
 
 def content_labels(contents: Sequence[Picture]) -> list[str]:
-    """Each content's label; a clip's is not the folder of another content's, since it is one too."""
+    """Each content's label; a clip's is a folder, and so is no other content's."""
     labels = unique_labels([content_candidates(content) for content in contents])
     if all(content.clip is None for content in contents):
         return labels

@@ -7,14 +7,14 @@ Which process runs what is the engine's business; how pictures are made is the w
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.errors import DiskFullError, NstError, WorkerError
-from pipeline.plan import Chains, Job, Plan, pack, together
+from pipeline.plan import Job, Plan, pack
+from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
 from pipeline.schedule.engine import Ended, Engine, Work
 from pipeline.schedule.engines import open_engine
@@ -24,7 +24,6 @@ from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
 from pipeline.schedule.slots import batch_limit
 from pipeline.schedule.stopping import heard_signals
-from pipeline.schedule.videos import Videos
 from pipeline.slot import Outcome, RunContext, failed, run_batch
 from pipeline.store import Failure, Shards, Summary, now
 
@@ -92,10 +91,9 @@ class _Run:
         self.shards = Shards(self.store, plan.shard_size)
         self.underway: dict[str, Job] = {}
         slots = max(1, len(context.slots))
-        self.chains, self.numbers = Chains(), itertools.count()
-        self.videos = Videos(plan.manifest, self.store)
-        heads = self.chains.heads(self._open_jobs())
-        self.feed = Feed(pack(heads, self._limit, self._refuse, slots, self.numbers))
+        self.clips = Clips(plan.manifest, self.store)
+        heads = self.clips.heads(self._open_jobs())
+        self.feed = Feed(pack(heads, self._limit, self._refuse, slots, self.clips.numbers))
 
     # -- what is left to do --
 
@@ -112,8 +110,8 @@ class _Run:
             mine += 1
             done = self.shards.settle(job)
             self.counts.meet(job, done=done)
-            self.videos.meet(job, done=done)
             if done:
+                self.clips.found_done(job)
                 self.progress.skipped(self.counts.summary.already_done)
             else:
                 self.underway[job.name] = job
@@ -171,13 +169,12 @@ class _Run:
         self.feed.put_back_halved(replace(batch, jobs=rest, ahead=()))
 
     def _count(self, *outcomes: Outcome) -> None:
-        following: list[Job] = []
+        ended: list[tuple[Job, Outcome]] = []
         for outcome in outcomes:
             job = self.underway.pop(outcome.name, None)
             self.counts.end(outcome, job)
             self._settle(outcome, job)
-            if job is not None and job.place is not None:
-                following += self._go_on(job, outcome)
+            ended += [] if job is None else [(job, outcome)]
             for warning in outcome.warnings:
                 self.log.warning("%s: %s", outcome.name, warning)
                 self.progress.warn(f"{outcome.name}: {warning}")
@@ -186,26 +183,10 @@ class _Run:
         self.progress.update(outcomes, summary.done, summary.failed)
         if time.monotonic() - self.written > _SUMMARY_EVERY_S:
             self._write_summary()
-        self._follow(following)
-
-    def _go_on(self, job: Job, outcome: Outcome) -> Sequence[Job]:
-        """What can be run now that a clip's frame has ended; frames that never can have failed."""
-        if outcome.status == "done":
-            self.videos.add(job)
-            after = self.chains.next_of(job)
-            return () if after is None else (after,)
-        if outcome.status == "failed":
-            message = f"goes on from frame {outcome.name}, which failed: {outcome.error}"
-            error = WorkerError(message)
-            self._count(*(failed(later, error) for later in self.chains.broken(job)))
-        return ()
-
-    def _follow(self, jobs: Sequence[Job]) -> None:
-        """Has frames run whose frame before is done, together as those were."""
-        batches, refused = together(jobs, self.numbers)
-        self.feed.put_first(batches)
-        for job, error in refused:
-            self._refuse(job, error)
+        following, lost = self.clips.after(ended)
+        self.feed.put_first(following)
+        if lost:
+            self._count(*lost)
 
     def _settle(self, outcome: Outcome, job: Job | None) -> None:
         """What follows from how one job ended."""
@@ -275,24 +256,14 @@ class _Run:
         except DiskFullError as error:
             self._give_up(str(error))
 
-    def _end_videos(self) -> None:
-        """Waits for the videos that are being written, and says which were."""
-        for name, error in self.videos.end(stopped=self.stopping).items():
-            if isinstance(error, DiskFullError):
-                self._give_up(str(error))
-            elif error is not None:
-                self.log.error("video %s: %s", name, error)
-                self.progress.warn(f"no video of {name}: {error}")
-                self.counts.summary.videos_failed[name] = str(error)
-            else:
-                self.counts.summary.videos.append(name)
-
     def end(self) -> None:
         """Writes what is left: a last shard, unless the run is to go on later, and the summary."""
         if not (self.counts.summary.stopped or self.counts.summary.problem):
             with self._giving_up():
                 self.shards.end()
-        self._end_videos()
+        for said in self.clips.end(self.counts.summary, stopped=self.stopping):
+            self.log.error("%s", said)
+            self.progress.warn(said)
         self.counts.summary.ended = True
         self._write_summary()
         self.store.end()

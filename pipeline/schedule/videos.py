@@ -32,11 +32,6 @@ class Videos:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(1)
 
-    def meet(self, job: Job, *, done: bool) -> None:
-        """A job of the plan, and whether it was found done."""
-        if done:
-            self.add(job)
-
     def add(self, job: Job) -> None:
         """A job is done."""
         if job.place is None:
@@ -65,7 +60,7 @@ class Videos:
         if settings.fps is not None or timing is None:
             rate = Fraction(settings.fps or _FPS).limit_denominator(1001)
             timing = Timing.even(rate, len(jobs))
-        key = f"{last.key} {timing.rate} {timing.base}"
+        key = f"{last.key} {timing.rate} {timing.base} {'sound' if sound else 'silent'}"
         if video_is_there(self.store, chain, key):
             return False
         pictures = [self.store.image_path(job.name, job.settings) for job in jobs]

@@ -54,9 +54,7 @@ def _raft(first: Image.Image, second: Image.Image) -> Tensor:
     network = _raft_network()
     pair = torch.stack([to_tensor(image) * 2 - 1 for image in (first, second)])
     height, width = pair.shape[-2:]
-    right, below = (
-        max(_LEAST, -(-side // _GRID) * _GRID) - side for side in (width, height)
-    )
+    right, below = (max(_LEAST, -(-side // _GRID) * _GRID) - side for side in (width, height))
     padded = F.pad(pair, (0, right, 0, below), mode="replicate")
     flow: Tensor = network(padded[:1], padded[1:])[-1][0]
     return flow[:, :height, :width]

@@ -123,7 +123,7 @@ class Loop:
             init_pictures(jobs, first),
             stack(kept, self.seat.device) if kept else None,
             init_styles(ready, first),
-            before and before.moved,
+            before.moved if before else None,
         ):
             curves.add(step)
             self.way.after(step, ready, curves)

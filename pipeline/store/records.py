@@ -200,25 +200,6 @@ class Record(About):
         return first | whole
 
 
-class VideoRecord(Read):
-    """The JSON file beside a video.
-
-    Attributes:
-        key: of all that decides the video.
-        bytes: of the video.
-        frames: their pictures below the run folder.
-        rate: frames a second, a fraction.
-        sound: the video whose sound it has.
-    """
-
-    schema_version: int = Field(default=1, alias="schema")
-    key: str
-    bytes: int
-    frames: list[str] = Field(default_factory=list)
-    rate: str = ""
-    sound: str | None = None
-
-
 class Failure(Read):
     """One line of `failures.jsonl`: an attempt at a job that failed.
 
@@ -347,7 +328,11 @@ class Summary(PastRun):
     @property
     def exit_code(self) -> int:
         """0 all done, 1 some failed, 130 stopped."""
-        return 130 if self.stopped else int(self.failed > 0 or bool(self.problem or self.videos_failed))
+        return (
+            130
+            if self.stopped
+            else int(self.failed > 0 or bool(self.problem or self.videos_failed))
+        )
 
     def whole(self) -> dict[str, Any]:
         """All of it, as `run.json` has it."""
