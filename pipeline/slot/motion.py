@@ -5,19 +5,20 @@ In: a job, its content picture and its canvas. Out: a `Motion`. Knows nothing of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pipeline.errors import ImageError, WorkerError
-from pipeline.method import Before, Scale, consistency, flicker, warp
+from pipeline.method import Scale, consistency, flicker, warp
 from pipeline.pictures import fit_image, read_image, to_tensor
 from pipeline.plan import Job
 from pipeline.slot.contents import Content
 from pipeline.slot.flow import FLOWS
 from pipeline.store import RunFolder
+
+_COARSE = 16  # px
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Motion:
         shown: in its own colors, moved by the flow, 3 x H x W in [0, 1].
         moved: the same as the step loop has pictures: of `color: preserve_luminance` its luminance.
         weights: 1 where the flow is to be trusted, else 0; 1 x H x W.
+        begun: the picture to begin with, 3 x H x W: `moved` where the flow is to be trusted.
     """
 
     shown: Tensor
     moved: Tensor
     weights: Tensor
+    begun: Tensor
 
     def flicker(self, pixels: Tensor) -> float:
         """How far a finished picture (3 x H x W) is from the one before; see `method`."""
@@ -75,22 +78,28 @@ def read_motion(store: RunFolder, job: Job, content: Content, scale: Scale) -> M
     first, second = (fit_image(frame, *size, stretch) for frame in frames)
     find = FLOWS[settings.flow]
     forward, backward = find(first, second)[None], find(second, first)[None]
+    shown = _moved(to_tensor(result), backward)
+    if settings.color == "preserve_luminance":
+        result, first, second = (i.convert("L").convert("RGB") for i in (result, first, second))
     moved = _moved(to_tensor(result), backward)
-    gray = result.convert("L").convert("RGB")
-    luminance = settings.color == "preserve_luminance"
-    return Motion(
-        moved,
-        _moved(to_tensor(gray), backward) if luminance else moved,
-        consistency(forward, backward)[0],
-    )
+    weights = consistency(forward, backward)[0]
+    own = _in_colors_of(to_tensor(second), moved - _moved(to_tensor(first), backward))
+    return Motion(shown, moved, weights, own.lerp(moved, weights))
+
+
+def _in_colors_of(content: Tensor, change: Tensor) -> Tensor:
+    """A frame as the results around it have its colors, for places that no result before shows.
+
+    Args:
+        change: what the results differ by from their content, 3 x H x W; only its coarse part is
+            taken, since its detail belongs elsewhere.
+    """
+    height, width = content.shape[1:]
+    coarse = F.interpolate(change[None], (height // _COARSE + 1, width // _COARSE + 1), mode="area")
+    spread = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+    return (content + spread[0]).clamp(0, 1)
 
 
 def _moved(pixels: Tensor, backward: Tensor) -> Tensor:
     # Bilinear would make each frame blurrier than the one before.
     return warp(pixels[None], backward, "bicubic")[0].clamp(0, 1)
-
-
-def before_of(motions: Sequence[Motion], device: str) -> Before:
-    """The results before of a batch's frames, at the last scale."""
-    moved = torch.stack([motion.moved for motion in motions]).to(device)
-    return Before(moved, torch.stack([motion.weights for motion in motions]).to(device))
