@@ -6,6 +6,7 @@ from .fit import canvas_size as canvas_size
 from .fit import fit_image as fit_image
 from .flow import dis_flow as dis_flow
 from .formats import is_image_name as is_image_name
+from .formats import is_video_name as is_video_name
 from .formats import opened as opened
 from .headers import check_header as check_header
 from .headers import read_exif as read_exif
@@ -23,7 +24,6 @@ from .tensors import to_tensor as to_tensor
 from .videos import Timing as Timing
 from .videos import check_video as check_video
 from .videos import decode_video as decode_video
-from .videos import is_video_name as is_video_name
 from .videos import write_video as write_video
 from .write import Encoding as Encoding
 from .write import animate as animate

@@ -1,7 +1,7 @@
 """Video files -> frames and when they are shown; frames -> a video file, with another's sound.
 
-In: paths. Out: pictures, files. Videos are read and written by PyAV, the extra `video`. A suffix
-more is an entry in `VIDEO_SUFFIXES`. Must not load torch.
+In: paths. Out: pictures, files. Videos are read and written by PyAV, the extra `video`. Must not
+load torch.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from pipeline.errors import ImageError
 from pipeline.pictures.extra import video_package
 from pipeline.pictures.read import read_image
 
-# By suffix, in small letters.
-VIDEO_SUFFIXES = frozenset([".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"])
 # The first of these that PyAV was built with encodes; and with which options.
 _ENCODERS = {
     "libx264": {"crf": "16", "preset": "medium"},
@@ -32,11 +30,6 @@ _ENCODERS = {
 
 # Sound that players take in MP4 as it is; other sound becomes AAC.
 _COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
-
-
-def is_video_name(path: Path) -> bool:
-    """Whether the file's suffix is one of a video's."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 from .cache import CACHES as CACHES
 from .cache import cache_limit as cache_limit
+from .cache import cached_clips as cached_clips
 from .cache import cached_files as cached_files
 from .cache import clear_cached as clear_cached
+from .cache import clear_clips as clear_clips
 from .cache import clear_notes as clear_notes
+from .cache import clip_files as clip_files
 from .cache import trim_cached as trim_cached
 from .cache import weight_notes as weight_notes
 from .headers import BACKBONE_KEYS as BACKBONE_KEYS
