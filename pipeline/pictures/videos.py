@@ -28,6 +28,8 @@ _ENCODERS = {
     "mpeg4": {"q": "2"},
 }
 
+# Share of the frames that a header promises without which a file is damaged.
+_ENOUGH = 0.9
 # Sound that players take in MP4 as it is; other sound becomes AAC.
 _COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 
@@ -121,6 +123,13 @@ def decode_video(path: Path, folder: Path) -> Timing:
             image.save(folder / f"{len(times) + 1:06}.png", compress_level=1)
             times.append(frame.pts)
         has_sound = bool(file.streams.audio)
+        # Other headers count what is no frame, or nothing.
+        promised = stream.frames if "mp4" in file.format.name else 0
+    # A file may be cut to fit, which leaves some frames out.
+    if len(times) < _ENOUGH * promised:
+        raise ImageError(
+            f"{path}: damaged video, only {len(times)} of {promised} frames can be read; replace it"
+        )
     if not times:
         raise ImageError(f"{path}: has not one frame; replace it")
     return _timing(times, Fraction(rate), Fraction(base), has_sound)
