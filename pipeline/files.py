@@ -16,6 +16,8 @@ from pipeline.errors import DiskFullError, RunFolderError
 TEMPORARY_PREFIX = ".tmp-"
 # In the cache folder: what well-known weight files were found to be.
 WEIGHT_NOTES = "weights.json"
+# There too: videos' frames, a folder each.
+CLIPS = "clips"
 
 
 def cache_folder(chosen: Path | None = None) -> Path:

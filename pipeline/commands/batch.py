@@ -73,12 +73,14 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
         "targets_hits": summary.targets_hits,
         "seconds": summary.seconds,
         "images_per_hour": summary.images_per_hour,
+        "videos": summary.videos,
+        "videos_failed": summary.videos_failed,
         "output": str(output),
     }
 
 
 def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
-    if summary.already_done == summary.jobs:
+    if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):
         yield f"nothing to do: {summary.jobs} of {summary.jobs} jobs are done in {output}"
         return
     before = f", {summary.already_done} done before" if summary.already_done else ""
@@ -94,6 +96,8 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
     else:
         yield f"pictures and records: {output / 'images'}"
+    if summary.videos:
+        yield f"videos: {len(summary.videos)} in {output / 'videos'}"
     if (output / "report.html").exists():
         yield f"all at a glance: {output / 'report.html'}"
     if summary.failed:

@@ -12,9 +12,12 @@ from pipeline.files import cache_folder
 from pipeline.store import (
     CACHES,
     cache_limit,
+    cached_clips,
     cached_files,
     clear_cached,
+    clear_clips,
     clear_notes,
+    clip_files,
     weight_notes,
 )
 
@@ -27,6 +30,9 @@ def show_cache(folder: Path | None) -> None:
         files = cached_files(root / below)
         size = sum(path.stat().st_size for path in files)
         print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+    clips = cached_clips(root)
+    files_of, size = clip_files(clips)
+    print(f"frames of videos: {len(clips)} videos, {files_of} files, {size / 1e6:.1f} MB")
     limit = cache_limit()
     shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
     print(f"limit of style targets (NST_CACHE_LIMIT_GB): {shown}")
@@ -38,6 +44,6 @@ def clear_cache(folder: Path | None) -> None:
     """Deletes what is in the cache."""
     root = cache_folder(folder)
     cleared = [clear_cached(root / below) for below in CACHES.values()]
-    cleared.append(clear_notes(root))
+    cleared += [clear_clips(root), clear_notes(root)]
     files, size = (sum(column) for column in zip(*cleared, strict=True))
     print(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")

@@ -15,7 +15,13 @@ from rich.table import Table
 
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
-from pipeline.commands.prepare import find_digests, keep_presets, keep_weights, plan_jobs
+from pipeline.commands.prepare import (
+    decode_clips,
+    find_digests,
+    keep_presets,
+    keep_weights,
+    plan_jobs,
+)
 from pipeline.manifest import Settings, load_manifest, preset_values
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
@@ -28,6 +34,7 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     manifest = load_manifest(manifest_path)
     store = RunFolder(manifest.output)
     manifest = keep_presets(keep_weights(manifest, store), store)
+    manifest = decode_clips(manifest, options, lambda said: print_warnings([said]))
     print_warnings(manifest.warnings)
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:

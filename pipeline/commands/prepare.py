@@ -7,7 +7,7 @@ and weight files that torch pickled.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from pipeline.manifest import (
     preset_version,
 )
 from pipeline.method import inspect_weights
-from pipeline.plan import Plan
+from pipeline.pictures import video_package
+from pipeline.plan import Plan, with_frames
 from pipeline.store import RunFolder
 from pipeline.version import ALGORITHM
 
@@ -116,6 +117,21 @@ def presets_begun_with(store: RunFolder) -> dict[str, int]:
     return dict(PRESET_VERSIONS) if header is None else dict(header.presets)
 
 
+def decode_clips(manifest: Manifest, options: Options, tell: Callable[[str], None]) -> Manifest:
+    """The manifest with the frames of its videos, decoded where that was not done before.
+
+    Raises:
+        ManifestError: a video is damaged.
+        MissingPackageError: clips, but not the packages for them.
+        RunFolderError: the cache cannot be written.
+    """
+    if all(content.clip is None for content in manifest.contents):
+        return manifest
+    for module in ("av", "cv2"):
+        video_package(module)  # told now, not when the first frame is done
+    return with_frames(manifest, cache_folder(options.cache).resolve(), tell)
+
+
 def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
     """The jobs of a manifest.
 
@@ -178,6 +194,7 @@ def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, kee
 
 def pictures_to_normalize_by(manifest: Manifest) -> list[Path]:
     """The manifest's pictures, for the normalized variant: contents, then styles."""
-    contents = [c.path for c in manifest.contents[:32]]
+    frames = (frame for content in manifest.contents for frame in content.frames)
+    contents = [frame.path for frame in itertools.islice(frames, 32)]
     styles = [path for style in manifest.styles for path, _ in style.parts][:32]
     return contents + styles

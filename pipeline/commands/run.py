@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import (
+    decode_clips,
     find_digests,
     keep_presets,
     keep_weights,
@@ -63,6 +64,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
         manifest = keep_presets(keep_weights(manifest, store), store)
+        manifest = decode_clips(manifest, options, progress.warn)
         for warning in manifest.warnings:
             progress.warn(warning)
         plan, context, digest = prepare_run(manifest, options, store)

@@ -6,7 +6,7 @@ In: a run folder, live or dead. Out: text or JSON. Must not load torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -67,6 +67,10 @@ def _status_text(store: RunFolder) -> Iterator[str]:
             left = summary.jobs - summary.done - summary.already_done - summary.failed
             hours = left / summary.images_per_hour
             yield f"{left} left, about {duration(3600 * hours)}"
+        if summary.videos:
+            yield f"{len(summary.videos)} videos written: {_some(summary.videos)}"
+        for name, why in summary.videos_failed.items():
+            yield f"no video {name}: {why}"
         if summary.next:
             yield f"next: {', '.join(summary.next)}, ..."
     for state in store.live.slots():
@@ -79,6 +83,11 @@ def _status_text(store: RunFolder) -> Iterator[str]:
         yield from (f"    {name}" for name in names[:_NAMES_SHOWN])
         if len(names) > _NAMES_SHOWN:
             yield f"    and {len(names) - _NAMES_SHOWN} more"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
 def _status_lines(part: str, summary: Summary) -> Iterator[str]:

@@ -7,6 +7,7 @@ from .levels import LEVELS as LEVELS
 from .load import DEFAULT_MAX_JOBS as DEFAULT_MAX_JOBS
 from .load import load_manifest as load_manifest
 from .maps import write_map as write_map
+from .model import Clip as Clip
 from .model import Manifest as Manifest
 from .model import Picture as Picture
 from .model import Style as Style

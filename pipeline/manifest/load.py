@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings
+from pipeline.manifest.clips import check_clips, find_contents
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
 from pipeline.manifest.document import read_document
 from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
@@ -51,6 +52,7 @@ def load_manifest(path: Path | str) -> Manifest:
     check_init(reading)
     check_blends(reading, pairs)
     add_masks(reading)
+    check_clips(reading)
     document.raise_if_any()
     return _manifest(reading, paired, pairs, weights)
 
@@ -59,7 +61,7 @@ def _find_contents(reading: Reading) -> None:
     """The content pictures of `content`, without masks that lie among them."""
     for index, pattern in enumerate(reading.file.content):
         report = reading.at("content", index)
-        for picture in find_pictures(report, reading.base, pattern, reading.folders):
+        for picture in find_contents(report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
     if reading.file.masks:
         without_masks(reading.contents, reading.file.masks.content)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.schema import Output, Sample
+from pipeline.pictures import Timing
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,33 @@ class Picture:
 
     Attributes:
         mask: its regions, or None.
+        clip: the frames of a clip, whose file, or pattern of files, `path` then is.
+        digest: what stands for the file's bytes in job keys; empty for the file's SHA-256.
     """
 
     path: Path
     label: str
     mask: Path | None = None
+    clip: Clip | None = None
+    digest: str = ""
+
+    @property
+    def frames(self) -> tuple[Picture, ...]:
+        """The frames of a clip; a picture alone is its own."""
+        return (self,) if self.clip is None else self.clip.frames
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pictures in the order in which they are to be seen.
+
+    Attributes:
+        frames: in order; empty for a video that is not decoded yet.
+        timing: of a decoded video, when they are shown; None for pictures, which do not say it.
+    """
+
+    frames: tuple[Picture, ...] = ()
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pipeline.errors import ManifestError
 from pipeline.manifest.backbone import layer_problems
 from pipeline.manifest.check import settings_problems
+from pipeline.manifest.clips import find_contents
 from pipeline.manifest.consistency import init_problem
 from pipeline.manifest.document import Document, Position, Report, parse_value, position_text
 from pipeline.manifest.explain import explain, is_of_the_form_meant
@@ -126,7 +127,7 @@ def _below(row: Row, name: str) -> Report:
 
 def _contents_of(row: Row) -> list[Picture]:
     entry = row.entry
-    found = list(find_pictures(_below(row, "content"), row.base, entry.content))
+    found = list(find_contents(_below(row, "content"), row.base, entry.content))
     if entry.label is not None:
         found = [replace(picture, label=entry.label) for picture in found]
     if entry.mask is not None:

@@ -32,7 +32,7 @@ def find_pictures(
         yield from one_file(report, whole)
         return
     elif glob.has_magic(pattern):
-        root, names = _glob_root(whole), map(Path, glob.iglob(str(whole), recursive=True))
+        root, names = glob_root(whole), map(Path, glob.iglob(str(whole), recursive=True))
     else:
         report((), f"{pattern}: no such file or folder" + nearby(whole))
         return
@@ -60,8 +60,8 @@ def one_file(report: Report, path: Path) -> Iterator[Picture]:
     yield Picture(path, path.stem)
 
 
-def _glob_root(pattern: Path) -> Path:
-    """The folder above the first part that has a wildcard."""
+def glob_root(pattern: Path) -> Path:
+    """The folder above a pattern's first part that has a wildcard."""
     parts = pattern.parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:fixed])

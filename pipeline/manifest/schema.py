@@ -97,7 +97,7 @@ def _named(value: object) -> object:
 class PairEntry(Frozen):
     """One content picture with one style, and settings of their own if wanted."""
 
-    content: str = Field(description="content picture: a file, folder or glob")
+    content: str = Field(description="content: a file, folder or glob; a video; frames/%04d.png")
     style: str | Blend = Field(description="style picture, a blend, or a blend's name")
     label: str | None = Field(None, description="of the content, in output names")
     mask: str | None = Field(None, description="the content's mask, instead of one by `masks`")
@@ -124,7 +124,8 @@ class ManifestFile(Frozen):
 
     output: Annotated[Output, BeforeValidator(_path_alone)] = Field(description="the run folder")
     content: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        default_factory=list, description="content pictures: files, folders, globs"
+        default_factory=list,
+        description="content pictures: files, folders, globs; videos; frames/%04d.png",
     )
     style: Annotated[list[str | Blend], BeforeValidator(_listed)] = Field(
         default_factory=list,

@@ -87,7 +87,12 @@ class Settings(Written):
         """Settings younger than the first job keys that decide nothing with these values: without
         them, keys stay what they were."""
         idle = {"average_share"} if self.average is not None else {"average"}
+        idle |= {*_OF_CLIPS}
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
+
+    def deciding_frames(self) -> dict[str, Any]:
+        """The settings that decide pixels only of a clip's frames after the first."""
+        return self.model_dump(mode="json", include={*_OF_CLIPS})
 
     def deciding_pixels(self) -> dict[str, Any]:
         """The settings that decide the output file, as plain values under the names of job keys."""
@@ -96,6 +101,7 @@ class Settings(Written):
 
 
 _OF_NEIGHBORS = ("neighbor_weight", "neighbor_every", "neighbor_content")
+_OF_CLIPS = ("temporal_weight", "clip_steps", "flow")
 _NOT_DECIDING = {
     name
     for name, field in Settings.model_fields.items()

@@ -79,6 +79,15 @@ class Sizes(Frozen):
         ge=0, le=1,
     )  # fmt: skip
     carry: bool = setting(False, "keep the optimizer's memory from one scale to the next")
+    clip_steps: Steps = setting(
+        30, "steps of a clip's frames after the first, at the full size alone; or a list of each "
+        "scale's, for as many of the last scales", "steps",
+        extra={"minimum": 1, "maximum": 1_000_000},
+    )  # fmt: skip
+    flow: Literal["dis", "raft"] = setting(
+        "dis", "of frames of clips: how motion is found, by OpenCV's DIS, or by torchvision's RAFT "
+        "if its weights are in torch's cache"
+    )  # fmt: skip
     tolerance: float = setting(
         0.0, "a scale ends early for a job whose loss falls by less than this share in 10 steps; "
         "0 never", ge=0, lt=1,
@@ -132,6 +141,10 @@ class Compared(Beginning):
         0.3, "the content's share in what they are sought by", ge=0, le=1
     )
     tv_weight: float = setting(1.0, "weight of total variation; smooths", ge=0, le=1e15)
+    temporal_weight: float = setting(
+        100.0, "of frames of clips: weight of what has changed since the frame before", ge=0,
+        le=1e15,
+    )  # fmt: skip
     content_layers: LayerWeights = setting(
         {"conv4_2": 1.0}, "layers of the content loss, a list or {layer: weight}"
     )
@@ -234,6 +247,10 @@ class Written(Network):
     save_every: int = setting(
         0, "steps between pictures of the way there, kept in `frames/`; 0 keeps none", "steps",
         ge=0, le=1_000_000,
+    )  # fmt: skip
+    fps: float | None = setting(
+        None, "frames a second of a clip's video; without it the source's, or 25 for pictures",
+        "1/s", pixels=False, gt=0, le=1000,
     )  # fmt: skip
     animation: Literal["none", "webp", "gif"] = setting(
         "none", "an animation of the way there, kept in `animations/`"

@@ -6,11 +6,12 @@ processes.
 
 - `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
 - `backbone.py`, `normalization.py`: the frozen network, and its normalized variant
-- `losses/`: content, style, nearest neighbors and total variation, a file each, and all of them
-  together
+- `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
+  and all of them together
 - `optimizers/`: Adam and L-BFGS over a batch
 - `scales.py`: the sizes, coarse to fine
 - `first_images.py`: pictures to begin with
+- `motion.py`: warping by optical flow, and where a flow is not to be trusted
 - `batch_loss.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
 - `stylize.py`, `scale_run.py`: the loop over scales, and the steps of one
 - `tiles.py`: losses and gradients of pictures too large to be taken whole

@@ -13,10 +13,17 @@ from .losses.neighbors import blend_vectors as blend_vectors
 from .losses.neighbors import vector_places as vector_places
 from .losses.objective import Kinds as Kinds
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
+from .losses.temporal import Before as Before
+from .motion import consistency as consistency
+from .motion import disoccluded as disoccluded
+from .motion import flicker as flicker
+from .motion import motion_boundaries as motion_boundaries
+from .motion import warp as warp
 from .normalization import mean_activations as mean_activations
 from .normalization import normalize as normalize
 from .scale_run import State as State
 from .scales import Scale as Scale
+from .scales import last_scales as last_scales
 from .scales import schedule_scales as schedule_scales
 from .scales import smallest_side as smallest_side
 from .stylize import Step as Step

@@ -17,6 +17,7 @@ from pipeline.method.batch_weights import job_weights
 from pipeline.method.losses.guides import Regions
 from pipeline.method.losses.neighbors import Neighbors, StyleVectors
 from pipeline.method.losses.objective import Kinds, StyleTransferLoss
+from pipeline.method.losses.temporal import Before
 from pipeline.method.tiles import JOINED, features_of
 
 
@@ -31,6 +32,7 @@ class ScaleInputs:
         tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
         regions: which part of the canvas takes which target; None for one region of all.
         neighbors: each job's style vectors; empty without that term.
+        before: the results of the frames before, of jobs that are frames of clips; None for others.
     """
 
     contents: Tensor
@@ -39,6 +41,7 @@ class ScaleInputs:
     tile: int = 0
     regions: Regions | None = None
     neighbors: Sequence[StyleVectors] = ()
+    before: Before | None = None
 
 
 def batch_loss(
@@ -57,6 +60,7 @@ def batch_loss(
         given.regions,
         backbone.channels,
         _neighbors(jobs, given, contents[JOINED]) if given.neighbors else None,
+        given.before,
     )
 
 

@@ -32,6 +32,7 @@ def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
         style=column([s.style_weight for s in jobs]),
         tv=column([s.tv_weight for s in jobs]),
         neighbors=column([s.neighbor_weight for s in jobs]),
+        temporal=column([s.temporal_weight for s in jobs]),
         content_layers={
             layer: column([layer_weight(s.content_layers, layer) for s in jobs]) for layer in LAYERS
         },

@@ -251,8 +251,11 @@ class ScaleRun:
         self.window, self.before = tensors["window"].clone(), tensors["before"].clone()
         self.moves = tensors["moves"].cpu()
         losses = tensors["losses"].transpose(0, 1)
-        if len(losses) < len(self.losses):  # a checkpoint from before there were neighbors
-            losses = torch.cat((losses[:2], torch.zeros_like(losses[:1]), losses[2:]))
+        # Checkpoints from before there were neighbors, and from before there were clips.
+        for count, place in ((4, 2), (5, 4)):
+            if len(losses) == count:
+                empty = torch.zeros_like(losses[:1])
+                losses = torch.cat((losses[:place], empty, losses[place:]))
         self.losses = losses.contiguous()
         prefix = "optimizer."
         self.optimizer.load(

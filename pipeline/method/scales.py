@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.layers import shrink_of
 from pipeline.manifest import Settings
@@ -73,6 +73,19 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
         size = canvas_size(width, height, settings.size, settings.fit, shrink=shrink)
         scales.append(Scale(*size, shrink, count, settings.learning_rate_falloff**index))
     return tuple(scales)
+
+
+def last_scales(scales: Sequence[Scale], steps: int | Sequence[int]) -> tuple[Scale, ...]:
+    """The last of a schedule's scales with steps of their own: one a number; at least the last.
+
+    >>> scales = schedule_scales(Settings(size=512, steps=150), 3000, 2000)
+    >>> [(scale.width, scale.steps) for scale in last_scales(scales, (20, 10))]
+    [(256, 20), (512, 10)]
+    """
+    counts = (steps,) if isinstance(steps, int) else tuple(steps)
+    counts = counts[-len(scales) :]
+    chosen = scales[len(scales) - len(counts) :]
+    return tuple(replace(scale, steps=n) for scale, n in zip(chosen, counts, strict=True))
 
 
 def _share_out(total: int, shares: Sequence[float]) -> list[int]:

@@ -85,6 +85,7 @@ def optimize(
     pictures: Mapping[str, Tensor] | None = None,
     resume: State | None = None,
     styles: Sequence[Styles | None] = (),
+    begun: Tensor | None = None,
 ) -> Iterator[Step]:
     """Stylizes a batch; every job's result is what it would be alone.
 
@@ -95,6 +96,8 @@ def optimize(
         inputs: the content pictures and Gram targets of scale i.
         pictures: per `init` file the picture at the first scale, 3 x H x W in [0, 1].
         styles: of jobs that begin with `style_noise` or `content_matched`.
+        begun: pictures to begin with instead of those that `init` stands for, B x 3 x H x W in
+            [0, 1] at the first scale.
         resume: where to go on, if not at the beginning; the result is the same.
 
     Yields:
@@ -111,7 +114,9 @@ def optimize(
             run.load(resume)
         elif run is None:
             contents = given.contents[given.rows]
-            images = first_images(jobs, contents, pictures or {}, styles, given.regions)
+            images = begun
+            if images is None:
+                images = first_images(jobs, contents, pictures or {}, styles, given.regions)
             run = ScaleRun(backbone, jobs, scales, index, given, images)
         else:
             small = run.given.contents[run.given.rows]

@@ -1,7 +1,7 @@
 """Picture files <-> arrays.
 
 In: paths, or tensors. Out: upright 8-bit sRGB pictures and float32 tensors 3 x H x W in [0, 1];
-bytes to be written. Must not know jobs, settings, networks or run folders.
+bytes to be written; videos. Must not know jobs, settings, networks or run folders.
 
 - `formats.py`: which formats are read; the one way to open a file
 - `headers.py`: what a file says without its pixels; `read.py`: its pixels
@@ -9,6 +9,8 @@ bytes to be written. Must not know jobs, settings, networks or run folders.
 - `masks.py`: regions of a picture
 - `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors
 - `write.py`: encoding
+- `videos.py`: videos as frames, and back; `flow.py`: motion between two pictures; `extra.py`: the
+  packages for these
 
 Only `tensors.py` and `color.py` load torch; `write.py` does where it encodes.
 """

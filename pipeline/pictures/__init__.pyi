@@ -1,9 +1,12 @@
 from .color import move_to_styles as move_to_styles
 from .color import recolor_result as recolor_result
 from .color import recolor_style as recolor_style
+from .extra import video_package as video_package
 from .fit import canvas_size as canvas_size
 from .fit import fit_image as fit_image
+from .flow import dis_flow as dis_flow
 from .formats import is_image_name as is_image_name
+from .formats import is_video_name as is_video_name
 from .formats import opened as opened
 from .headers import check_header as check_header
 from .headers import read_exif as read_exif
@@ -18,6 +21,10 @@ from .read import read_image as read_image
 from .tensors import guides_of as guides_of
 from .tensors import to_image as to_image
 from .tensors import to_tensor as to_tensor
+from .videos import Timing as Timing
+from .videos import check_video as check_video
+from .videos import decode_video as decode_video
+from .videos import write_video as write_video
 from .write import Encoding as Encoding
 from .write import animate as animate
 from .write import check_depth as check_depth

@@ -21,6 +21,9 @@ SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".jp2"]
 )
 
+# Likewise of videos, which PyAV reads.
+VIDEO_SUFFIXES = frozenset([".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"])
+
 
 def is_image_name(path: Path) -> bool:
     """Whether the file's suffix is one of the picture formats that are read."""
@@ -29,6 +32,11 @@ def is_image_name(path: Path) -> bool:
 
 # Pillow raises all of these on damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether the file's suffix is one of a video's."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @contextlib.contextmanager

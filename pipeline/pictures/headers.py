@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageCms
 
 from pipeline.errors import ImageError
-from pipeline.pictures.formats import DAMAGED, open_file, opened
+from pipeline.pictures.formats import DAMAGED, is_video_name, open_file, opened
 
 _LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
 _TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
@@ -71,6 +71,9 @@ def check_header(path: Path) -> None:
     except Image.DecompressionBombError:
         return  # a picture, and one that only its own job should fail for
     except DAMAGED as error:
+        if is_video_name(path):
+            message = f"{path}: a video is a clip, for `content` of a manifest alone (nst batch)"
+            raise ImageError(message) from error
         raise ImageError(f"{path}: not a picture that can be read; use a PNG or JPEG") from error
 
 

@@ -3,8 +3,10 @@
 In: a valid manifest. Out: jobs, one by one, and batches of those that can share a tensor. Must not
 know devices, processes or what a network does; must not load torch.
 
+- `clips.py`: videos as frames, in the cache
 - `jobs.py`: the stream; `pairing.py`: which pairs; `names.py`: output names; `keys.py`: job keys
-- `batch.py`: a batch; `batches.py`: jobs -> batches
+- `batch.py`: a batch; `batches.py`: jobs -> batches; `chains.py`: frames of a clip, one after the
+  other
 - `counts.py`: jobs by axis
 """
 

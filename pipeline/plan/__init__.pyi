@@ -3,7 +3,12 @@ from .batch import ContentKey as ContentKey
 from .batch import content_key as content_key
 from .batch import scales_of as scales_of
 from .batches import pack as pack
+from .chains import Chains as Chains
+from .chains import together as together
+from .clips import with_frames as with_frames
 from .counts import count_by as count_by
+from .jobs import Before as Before
 from .jobs import Job as Job
+from .jobs import Place as Place
 from .jobs import Plan as Plan
 from .names import value_label as value_label

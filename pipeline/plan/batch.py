@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import ImageError
-from pipeline.method import Scale, schedule_scales, smallest_side
+from pipeline.method import Scale, last_scales, schedule_scales, smallest_side
 from pipeline.pictures import read_size
 from pipeline.plan.jobs import Job
 
@@ -47,12 +47,15 @@ def content_key(job: Job) -> ContentKey:
 
 
 def scales_of(job: Job) -> tuple[Scale, ...]:
-    """The schedule of a job, from its content's header alone.
+    """The schedule of a job, from its content's header alone; that of a frame that goes on from
+    the one before has the last sizes only.
 
     Raises:
         ImageError: the picture cannot be read, or would be too small for the deepest layer.
     """
     scales = schedule_scales(job.settings, *read_size(job.content.path))
+    if job.before:
+        scales = last_scales(scales, job.settings.clip_steps)
     least = smallest_side(job.settings.layers)
     last = scales[-1]
     if min(last.width, last.height) < least:

@@ -6,6 +6,7 @@ In: a stream of jobs. Out: batches, on demand. Knows nothing of devices or proce
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ LOOK_AHEAD = 256
 _BATCH_COST = 0.25
 
 
-def _shape_of(job: Job) -> tuple[Any, ...]:
+def shape_of(job: Job) -> tuple[Any, ...]:
     """What jobs must have in common to share a tensor; begins with the scales."""
     s = job.settings
     layers = (tuple(s.content_layers), tuple(s.style_layers))
@@ -29,7 +30,8 @@ def _shape_of(job: Job) -> tuple[Any, ...]:
     losses = (s.loss, s.style_loss, s.tv_loss, s.neighbor_weight > 0 and s.neighbor_every)
     method = (s.optimizer, s.corrections, s.adam_decay, s.carry, s.clamp)
     fitted = (s.fit == "stretch", job.content.mask)  # one mask has the same regions for all
-    return (scales_of(job), losses, method, layers, network, fitted)
+    goes_on = job.before is not None
+    return (scales_of(job), losses, method, layers, network, fitted, goes_on)
 
 
 def _cost(scales: Iterable[Scale], jobs: int) -> float:
@@ -60,10 +62,9 @@ def _time(groups: Iterable[tuple[Sequence[Scale], int, int]], size: int, slots: 
 class _Waiting:
     """Jobs that wait for a batch, in groups of those that can share a tensor."""
 
-    def __init__(self, limit: Callable[[int, int], int]) -> None:
-        self._limit = limit
+    def __init__(self, limit: Callable[[int, int], int], numbers: Iterator[int]) -> None:
+        self._limit, self._numbers = limit, numbers
         self._groups: dict[tuple[Any, ...], list[Job]] = {}
-        self._number = 0
         self.held = 0
 
     def add(self, job: Job) -> int:
@@ -72,7 +73,7 @@ class _Waiting:
         Raises:
             NstError: it cannot be run at all.
         """
-        shape = _shape_of(job)
+        shape = shape_of(job)
         self._groups.setdefault(shape, []).append(job)
         self.held += 1
         return self._size_of(shape)
@@ -106,9 +107,7 @@ class _Waiting:
         return max(1, self._limit(last.width, last.height))
 
     def _batch(self, shape: tuple[Any, ...], jobs: Sequence[Job]) -> Batch:
-        batch = Batch(self._number, tuple(jobs), shape[0])
-        self._number += 1
-        return batch
+        return Batch(next(self._numbers), tuple(jobs), shape[0])
 
 
 def pack(
@@ -116,6 +115,7 @@ def pack(
     limit: Callable[[int, int], int],
     refuse: Callable[[Job, NstError], None],
     slots: int = 1,
+    numbers: Iterator[int] | None = None,
 ) -> Iterator[Batch]:
     """Groups jobs into batches; some hundred jobs are looked at before the first one leaves.
 
@@ -123,8 +123,9 @@ def pack(
         limit: width, height in px -> how many jobs fit a batch.
         refuse: told of jobs that cannot be run at all, such as unreadable pictures.
         slots: how many batches can run at once.
+        numbers: of the batches, where others take some of them.
     """
-    waiting = _Waiting(limit)
+    waiting = _Waiting(limit, numbers or itertools.count())
     for job in jobs:
         try:
             size = waiting.add(job)

@@ -22,7 +22,8 @@ def count_by(jobs: Iterable[tuple[Job, bool]]) -> dict[str, dict[str, tuple[int,
     """
     table: dict[str, dict[str, tuple[int, int]]] = {}
     for job, done in jobs:
-        values = {"content": job.content.label, "style": job.style.label}
+        content = job.place.label if job.place else job.content.label
+        values = {"content": content, "style": job.style.label}
         values |= {name: value_label("", value) for name, value in job.point.items()}
         for axis, value in values.items():
             row = table.setdefault(axis, {})

@@ -9,15 +9,54 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Style
 from pipeline.plan.keys import Keys
-from pipeline.plan.names import axis_labels, content_candidates, style_candidates, unique_labels
+from pipeline.plan.names import (
+    axis_labels,
+    content_labels,
+    safe_label,
+    style_candidates,
+    unique_labels,
+)
 from pipeline.plan.pairing import Pairing
+
+
+@dataclass(frozen=True)
+class Before:
+    """The job of a frame before: its name, key and content picture."""
+
+    name: str
+    key: str
+    content: Picture
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame stands in its clip.
+
+    Attributes:
+        chain: the name of the clip with this style and these settings, below `videos/`.
+        source: the clip's file, or pattern of files.
+        label: the clip's, as contents have them.
+        number: of the frame, from 0.
+        count: of the clip's frames.
+        first_key: of the chain's first job.
+        before: None for the first frame.
+    """
+
+    chain: str
+    source: Path
+    label: str
+    number: int
+    count: int
+    first_key: str
+    before: Before | None
 
 
 @dataclass(frozen=True)
@@ -29,6 +68,7 @@ class Job:
         name: output path below `images/`, without suffix; unique in the plan.
         key: SHA-256 over all that decides the output; 64 hex digits.
         point: the swept values.
+        place: in a clip; None for a picture alone.
     """
 
     index: int
@@ -38,6 +78,12 @@ class Job:
     style: Style
     settings: Settings
     point: Mapping[str, Any]
+    place: Place | None = None
+
+    @property
+    def before(self) -> Before | None:
+        """The job that this one goes on from, if any."""
+        return self.place.before if self.place else None
 
 
 @dataclass(frozen=True)
@@ -74,14 +120,18 @@ class Plan:
         if len(self) > max_jobs:
             raise ManifestError(
                 [
-                    f"{manifest.path}:1: {len(self):,} jobs ({len(self.pairing):,} pairs x "
+                    f"{manifest.path}:1: {len(self):,} jobs ({self._pairs:,} pairs x "
                     f"{self._points:,} grid points) are more than --max-jobs {max_jobs:,}; make "
                     f"the grid smaller or raise the limit"
                 ]
             )
 
     def __len__(self) -> int:
-        return len(self.pairing) * self._points
+        return self._pairs * self._points
+
+    @cached_property
+    def _pairs(self) -> int:
+        return self.pairing.count()
 
     @property
     def shard_size(self) -> int:
@@ -92,7 +142,7 @@ class Plan:
     @cached_property
     def content_labels(self) -> list[str]:
         """Each content's label in output names."""
-        return unique_labels([content_candidates(c) for c in self.manifest.contents])
+        return content_labels(self.manifest.contents)
 
     @cached_property
     def style_labels(self) -> list[str]:
@@ -132,16 +182,64 @@ class Plan:
         for pair in self.pairing:
             content = self.manifest.contents[pair.content]
             style = self.manifest.styles[pair.style]
-            name = f"{self.content_labels[pair.content]}__{self.style_labels[pair.style]}"
+            names = (self.content_labels[pair.content], self.style_labels[pair.style])
             for index in range(self._points):
                 at = point(index, pair.own)
-                weighted = style.weighted(at.settings.blend)
-                yield Job(
-                    index=next(numbers),
-                    name="__".join((name, *at.labels)),
-                    key=self._keys.key(content, weighted, at.settings, at.canonical),
-                    content=content,
-                    style=weighted,
-                    settings=at.settings,
-                    point=at.values,
-                )
+                own = style.weighted(at.settings.blend)
+                several = self._frames if content.clip else self._alone
+                yield from several(numbers, names, content, own, at)
+
+    def _alone(
+        self,
+        numbers: Iterator[int],
+        names: tuple[str, str],
+        content: Picture,
+        style: Style,
+        at: _Point,
+    ) -> Iterator[Job]:
+        """The one job of a picture."""
+        yield Job(
+            index=next(numbers),
+            name="__".join((*names, *at.labels)),
+            key=self._keys.key(content, style, at.settings, at.canonical),
+            content=content,
+            style=style,
+            settings=at.settings,
+            point=at.values,
+        )
+
+    def _frames(
+        self,
+        numbers: Iterator[int],
+        names: tuple[str, str],
+        content: Picture,
+        style: Style,
+        at: _Point,
+    ) -> Iterator[Job]:
+        """The jobs of a clip's frames, in order; each but the first goes on from the one before."""
+        label, *rest = *names, *at.labels
+        first_key, before = "", None
+        for number, frame in enumerate(content.frames):
+            name = "__".join((f"{label}/{safe_label(frame.label)}", *rest))
+            after = before.key if before else ""
+            key = self._keys.key(frame, style, at.settings, at.canonical, after)
+            first_key = first_key or key
+            yield Job(
+                index=next(numbers),
+                name=name,
+                key=key,
+                content=replace(frame, label=f"{content.label}/{frame.label}"),
+                style=style,
+                settings=at.settings,
+                point=at.values,
+                place=Place(
+                    chain="__".join((label, *rest)),
+                    source=content.path,
+                    label=content.label,
+                    number=number,
+                    count=len(content.frames),
+                    first_key=first_key,
+                    before=before,
+                ),
+            )
+            before = Before(name, key, frame)

@@ -43,11 +43,14 @@ class Keys:
             deciding["optimizer_version"] = UNBOUNDED_LBFGS
         return json.dumps(deciding, sort_keys=True)
 
-    def key(self, content: Picture, style: Style, settings: Settings, canonical: str) -> str:
+    def key(
+        self, content: Picture, style: Style, settings: Settings, canonical: str, before: str = ""
+    ) -> str:
         """A job's key; 64 hex digits.
 
         Args:
             canonical: of `settings`, which many jobs share.
+            before: of a clip's frame after the first, the key of the job of the frame before.
 
         Raises:
             ImageError: an input file has vanished or cannot be read.
@@ -55,7 +58,7 @@ class Keys:
         parts = [
             str(self._algorithm),
             self._digest(settings),
-            self._sha256(content.path),
+            content.digest or self._sha256(content.path),
             json.dumps([[self._sha256(path), weight] for path, weight in style.parts]),
             canonical,
         ]
@@ -63,4 +66,7 @@ class Keys:
         if any(masks):
             parts.append(json.dumps([mask and self._sha256(mask) for mask in masks]))
             parts.append(json.dumps(style.regions))
+        if before:
+            parts.append(before)
+            parts.append(json.dumps(settings.deciding_frames(), sort_keys=True))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

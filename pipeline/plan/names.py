@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.manifest import Picture, Style
@@ -86,6 +86,21 @@ def content_candidates(picture: Picture) -> list[str]:
     label = safe_path_label(picture.label)
     suffix = picture.path.suffix.lstrip(".").lower()
     return [label, f"{label}-{suffix}", f"{label}-{short_hash(str(picture.path))}"]
+
+
+def content_labels(contents: Sequence[Picture]) -> list[str]:
+    """Each content's label; a clip's is a folder, and so is no other content's."""
+    labels = unique_labels([content_candidates(content) for content in contents])
+    if all(content.clip is None for content in contents):
+        return labels
+    folders = {label.casefold().rpartition("/")[0] for label in labels}
+    folders |= {parent.as_posix() for name in folders for parent in PurePosixPath(name).parents}
+    return [
+        f"{label}-{short_hash(str(content.path))}"
+        if content.clip and label.casefold() in folders
+        else label
+        for label, content in zip(labels, contents, strict=True)
+    ]
 
 
 def style_candidates(style: Style) -> list[str]:

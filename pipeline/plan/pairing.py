@@ -49,6 +49,16 @@ class Pairing:
         for pair in itertools.islice(self, self._main_count()):
             yield self.manifest.contents[pair.content], self.manifest.styles[pair.style]
 
+    def count(self) -> int:
+        """Pairs, each as often as its content has frames."""
+        frames = [len(content.frames) for content in self.manifest.contents]
+        if all(number == 1 for number in frames):
+            return len(self)
+        contents, styles = self.manifest.paired
+        main = frames[: min(contents, styles) if self.manifest.pairing == "zip" else contents]
+        each = 1 if self.manifest.pairing == "zip" else self._main_count() // max(1, contents)
+        return sum(main) * each + sum(frames[pair.content] for pair in self._extra)
+
     def _main_count(self) -> int:
         contents, styles = self.manifest.paired
         if self.manifest.pairing == "zip":

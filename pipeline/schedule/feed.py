@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.plan import Batch
@@ -39,6 +39,10 @@ class Feed:
     def put_back(self, batch: Batch) -> None:
         """To be run as it is: it was not at fault."""
         self._again.appendleft(batch)
+
+    def put_first(self, batches: Sequence[Batch]) -> None:
+        """To be run before all others: what goes on from a batch that was just done."""
+        self._again.extendleft(reversed(batches))
 
     def put_back_halved(self, batch: Batch) -> None:
         """To be tried again, in halves, until a job that kills its worker stands alone."""

@@ -52,7 +52,11 @@ class RunOptions:
         return f"{self.shard[0]}-of-{self.shard[1]}" if self.shard else ""
 
     def takes(self, key: str) -> bool:
-        """Whether a job is of this shard; keys are random, so shards are of about one size."""
+        """Whether a job is of this shard; keys are random, so shards are of about one size.
+
+        Args:
+            key: the job's; of a clip's frame its first frame's, so that a clip is in one shard.
+        """
         if self.shard is None:
             return True
         number, count = self.shard

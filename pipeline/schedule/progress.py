@@ -26,6 +26,7 @@ from rich.progress import Progress as RichProgress
 from pipeline.store import RunFolder, SlotState
 
 _PLAIN_EVERY_S = 10.0
+_NAMES_SHOWN = 10  # of jobs that failed together for one reason
 
 
 class Ended(Protocol):
@@ -61,9 +62,15 @@ class Progress:
 
     def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
         """Some jobs ended; `done` and `failed` count those of this run."""
+        reasons: dict[str | None, list[str]] = {}
         for outcome in outcomes:
             if outcome.status == "failed":
-                self.warn(f"failed: {outcome.name}: {outcome.error}")
+                reasons.setdefault(outcome.error, []).append(outcome.name)
+        for error, names in reasons.items():
+            for name in names[:_NAMES_SHOWN]:
+                self.warn(f"failed: {name}: {error}")
+            if len(names) > _NAMES_SHOWN:
+                self.warn(f"failed: {len(names) - _NAMES_SHOWN} more: {error}")
 
     def warn(self, message: str) -> None:
         """Something that a person should read."""

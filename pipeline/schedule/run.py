@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from pipeline.errors import DiskFullError, NstError, WorkerError
 from pipeline.plan import Job, Plan, pack
+from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
 from pipeline.schedule.engine import Ended, Engine, Work
 from pipeline.schedule.engines import open_engine
@@ -90,7 +91,9 @@ class _Run:
         self.shards = Shards(self.store, plan.shard_size)
         self.underway: dict[str, Job] = {}
         slots = max(1, len(context.slots))
-        self.feed = Feed(pack(self._open_jobs(), self._limit, self._refuse, slots))
+        self.clips = Clips(plan.manifest, self.store)
+        heads = self.clips.heads(self._open_jobs())
+        self.feed = Feed(pack(heads, self._limit, self._refuse, slots, self.clips.numbers))
 
     # -- what is left to do --
 
@@ -101,12 +104,14 @@ class _Run:
         for job in self.plan.jobs():
             if self.stopping:
                 return
-            if not self.options.takes(job.key) or (known is not None and job.name not in known):
+            key = job.place.first_key if job.place else job.key
+            if not self.options.takes(key) or (known is not None and job.name not in known):
                 continue
             mine += 1
             done = self.shards.settle(job)
             self.counts.meet(job, done=done)
             if done:
+                self.clips.found_done(job)
                 self.progress.skipped(self.counts.summary.already_done)
             else:
                 self.underway[job.name] = job
@@ -164,10 +169,12 @@ class _Run:
         self.feed.put_back_halved(replace(batch, jobs=rest, ahead=()))
 
     def _count(self, *outcomes: Outcome) -> None:
+        ended: list[tuple[Job, Outcome]] = []
         for outcome in outcomes:
             job = self.underway.pop(outcome.name, None)
             self.counts.end(outcome, job)
             self._settle(outcome, job)
+            ended += [] if job is None else [(job, outcome)]
             for warning in outcome.warnings:
                 self.log.warning("%s: %s", outcome.name, warning)
                 self.progress.warn(f"{outcome.name}: {warning}")
@@ -176,6 +183,10 @@ class _Run:
         self.progress.update(outcomes, summary.done, summary.failed)
         if time.monotonic() - self.written > _SUMMARY_EVERY_S:
             self._write_summary()
+        following, lost = self.clips.after(ended)
+        self.feed.put_first(following)
+        if lost:
+            self._count(*lost)
 
     def _settle(self, outcome: Outcome, job: Job | None) -> None:
         """What follows from how one job ended."""
@@ -250,6 +261,9 @@ class _Run:
         if not (self.counts.summary.stopped or self.counts.summary.problem):
             with self._giving_up():
                 self.shards.end()
+        for said in self.clips.end(self.counts.summary, stopped=self.stopping):
+            self.log.error("%s", said)
+            self.progress.warn(said)
         self.counts.summary.ended = True
         self._write_summary()
         self.store.end()

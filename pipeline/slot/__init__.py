@@ -8,6 +8,7 @@ then. Must not know other slots, engines or commands.
 - `seat.py`, `precision.py`: where it runs; `process.py`: what the process keeps between batches
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`), `tensors.py`: what it needs, from
   files to tensors
+- `motion.py`, `flow.py`: what a clip's frame goes on from
 - `fitting.py`, `memory.py`: how much at once
 - `loop.py`: the step loop; `divergence.py`: whether losses fell; `way.py`, `checkpoint.py`,
   `frames.py`, `curves.py`, `timer.py`: what is kept and told on the way

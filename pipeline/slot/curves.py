@@ -15,7 +15,7 @@ from pipeline.slot.checkpoint import Curve
 from pipeline.store import Point
 
 _POINTS = 50
-_LOSSES = ("content", "style", "neighbors", "tv", "total")
+_LOSSES = ("content", "style", "neighbors", "tv", "temporal", "total")
 
 
 class Curves:
@@ -46,6 +46,10 @@ class Curves:
 
 
 def _point(step: int, losses: Sequence[float]) -> Point:
-    content, style, neighbors, tv, total = losses
+    content, style, neighbors, tv, temporal, total = losses
     point: Point = {"step": step, "content": content, "style": style, "tv": tv, "total": total}
-    return {**point, "neighbors": neighbors} if neighbors else point
+    if neighbors:
+        point["neighbors"] = neighbors
+    if temporal:
+        point["temporal"] = temporal
+    return point

@@ -20,7 +20,7 @@ from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.outputs import Result
 from pipeline.slot.seat import Seat
 from pipeline.slot.styles import Prepared
-from pipeline.slot.tensors import init_pictures, init_styles, scale_inputs
+from pipeline.slot.tensors import begun_images, init_pictures, init_styles, scale_inputs
 from pipeline.slot.timer import Timer
 from pipeline.slot.way import Way
 
@@ -110,6 +110,7 @@ class Loop:
         kept = [p.checkpoint for p in ready if p.checkpoint]
         curves = Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
         jobs = [p.job.settings for p in ready]
+        first = self.batch.scales[0]
         networks = self.seat.process.networks
         step: Step | None = None
         self.way.begin(ready)
@@ -118,9 +119,10 @@ class Loop:
             jobs,
             self.batch.scales,
             lambda index: self._inputs(index, ready),
-            init_pictures(jobs, self.batch.scales[0]),
+            init_pictures(jobs, first),
             stack(kept, self.seat.device) if kept else None,
-            init_styles(ready, self.batch.scales[0]),
+            init_styles(ready, first),
+            begun_images(ready, first, self.seat.device),
         ):
             curves.add(step)
             self.way.after(step, ready, curves)

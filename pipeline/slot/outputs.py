@@ -16,12 +16,21 @@ from torch import Tensor
 
 from pipeline.manifest import preset_version
 from pipeline.method import Scale
-from pipeline.pictures import Encoding, encode, read_exif, read_profile, read_size
+from pipeline.pictures import (
+    Encoding,
+    encode,
+    read_exif,
+    read_profile,
+    read_size,
+    to_image,
+    to_tensor,
+)
 from pipeline.slot.checkpoint import Curve
 from pipeline.slot.frames import finished, write_animation
 from pipeline.slot.styles import Prepared
 from pipeline.store import (
     About,
+    ClipPlace,
     ContentInput,
     RunFolder,
     StyleInput,
@@ -107,6 +116,7 @@ def write_result(
     )
     data = encode(pixels, how)
     how_made = _how_made(prepared, result, about)
+    how_made.clip = _clip(prepared, pixels)
     if settings.animation != "none":
         how_made.animation = write_animation(store, job, pixels, size)
     store.write_job(job.name, job.key, settings, data, size, how_made)
@@ -138,6 +148,24 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         batch={"number": about.number, "size": about.jobs},
         attempts=about.attempts,
         warnings=[*prepared.warnings, *result.warnings],
+    )
+
+
+def _clip(prepared: Prepared, pixels: Tensor) -> ClipPlace | None:
+    """Where a clip's frame stands, and how it flickers."""
+    place, motion = prepared.job.place, prepared.motion
+    if place is None:
+        return None
+    # As it is written, since the picture before is compared as it was.
+    shown = to_tensor(to_image(pixels))
+    return ClipPlace(
+        path=str(place.source),
+        video=place.chain,
+        frame=place.number + 1,
+        frames=place.count,
+        before=place.before.name if place.before else None,
+        flicker=round(motion.flicker(shown), 6) if motion else None,
+        trusted=round(motion.trusted, 4) if motion else None,
     )
 
 

@@ -25,6 +25,7 @@ from pipeline.slot.contents import read_content
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
+from pipeline.slot.motion import read_motion
 from pipeline.slot.outputs import Circumstances, Result, write_result
 from pipeline.slot.precision import use_precision
 from pipeline.slot.process import PROCESS, Process
@@ -115,7 +116,10 @@ class Session:
         for job in self.batch.jobs:
             try:
                 kept = load_checkpoint(self.store.checkpoint_path(job.key))
-                ready.append(styles.prepare(job, contents[content_key(job)].result(), kept))
+                content = contents[content_key(job)].result()
+                motion = read_motion(self.store, job, content, self.batch.scales[-1])
+                prepared = styles.prepare(job, content, kept)
+                ready.append(replace(prepared, motion=motion))
             except NstError as error:
                 self.ended.append(failed(job, error))
         return ready

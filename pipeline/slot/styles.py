@@ -33,6 +33,7 @@ from pipeline.pictures import (
 from pipeline.plan import Job
 from pipeline.slot.checkpoint import Checkpoint
 from pipeline.slot.contents import Content
+from pipeline.slot.motion import Motion
 from pipeline.slot.neighbors import compute_vectors, vectors_together
 from pipeline.slot.sizes import style_sizes
 from pipeline.store import TargetsKey, blend_targets, split_scales, targets_cache
@@ -47,6 +48,7 @@ class Prepared:
         neighbors: per scale the style's vectors; empty where no term wants them.
         shares: of the style loss, for each region; empty without regions.
         style_sha256: of each of the style's pictures.
+        motion: what a clip's frame goes on from.
     """
 
     job: Job
@@ -59,6 +61,7 @@ class Prepared:
     warnings: tuple[str, ...]
     checkpoint: Checkpoint | None = None
     neighbors: tuple[StyleVectors, ...] = ()
+    motion: Motion | None = None
 
     @property
     def position(self) -> tuple[int, int]:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pipeline.manifest import INITS, Settings
-from pipeline.method import Regions, Scale, ScaleInputs, Styles, StyleVectors
+from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors
 from pipeline.pictures import (
     canvas_size,
     fit_image,
@@ -51,7 +52,31 @@ def scale_inputs(
         ]
         shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
         regions = Regions(torch.stack(guides).to(device), shares)
-    return ScaleInputs(contents, rows, styles, tile, regions, _vectors(index, ready, device))
+    vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
+    return ScaleInputs(contents, rows, styles, tile, regions, vectors, before)
+
+
+def _before(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | None:
+    """What clips' frames go on from, at a scale; None for other jobs."""
+    motions = [p.motion for p in ready if p.motion is not None]
+    if not motions:
+        return None
+    moved = torch.stack([motion.moved for motion in motions])
+    weights = torch.stack([motion.weights for motion in motions])
+    whole = Before(moved, weights).at(scale.height, scale.width)
+    return Before(whole.moved.to(device), whole.weights.to(device))
+
+
+def begun_images(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
+    """What clips' frames begin with, B x 3 x h x w at a scale; None for other jobs."""
+    motions = [p.motion for p in ready if p.motion is not None]
+    if not motions:
+        return None
+    whole = torch.stack([motion.begun for motion in motions])
+    size = (scale.height, scale.width)
+    if whole.shape[2:] != size:
+        whole = F.interpolate(whole, size, mode="bicubic", antialias=True).clamp(0, 1)
+    return whole.to(device)
 
 
 def _vectors(index: int, ready: Sequence[Prepared], device: str) -> list[StyleVectors]:
@@ -77,7 +102,8 @@ def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[Styles | None]:
     side = max(scale.width, scale.height)
     return [
         _styles(prepared, side)
-        if prepared.job.settings.init in ("style_noise", "content_matched")
+        if prepared.motion is None
+        and prepared.job.settings.init in ("style_noise", "content_matched")
         else None
         for prepared in ready
     ]

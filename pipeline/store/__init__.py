@@ -7,6 +7,7 @@ pictures are made, nor who runs what.
 - `records.py`, `headers.py`: the types of all that is read back from JSON, of today's and older
   versions
 - `shards.py`, `mirror.py`: finished jobs as tar shards; a dataset's other files
+- `videos.py`: videos of a run's clips
 - `cache.py`: the cache folder; `tensor_cache.py`: tensors in it; `targets.py`: style targets;
   `means.py`: the normalized variant
 

@@ -1,8 +1,11 @@
 from .cache import CACHES as CACHES
 from .cache import cache_limit as cache_limit
+from .cache import cached_clips as cached_clips
 from .cache import cached_files as cached_files
 from .cache import clear_cached as clear_cached
+from .cache import clear_clips as clear_clips
 from .cache import clear_notes as clear_notes
+from .cache import clip_files as clip_files
 from .cache import trim_cached as trim_cached
 from .cache import weight_notes as weight_notes
 from .headers import BACKBONE_KEYS as BACKBONE_KEYS
@@ -16,6 +19,7 @@ from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
 from .records import About as About
+from .records import ClipPlace as ClipPlace
 from .records import ContentInput as ContentInput
 from .records import Failure as Failure
 from .records import PastRun as PastRun
@@ -38,3 +42,5 @@ from .targets import TargetsKey as TargetsKey
 from .targets import blend_targets as blend_targets
 from .targets import split_scales as split_scales
 from .targets import targets_cache as targets_cache
+from .videos import video_is_there as video_is_there
+from .videos import write_clip as write_clip

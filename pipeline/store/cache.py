@@ -1,7 +1,8 @@
 """The cache folder: where it is, what is in it, clearing it.
 
 In: a folder. Out: files and sizes. What the files hold is the affair of
-`targets.py`, `means.py` and, of the notes on weights, of `method/weights/sources.py`.
+`targets.py`, `means.py`, of videos' frames of `plan/clips.py`, and of the notes on weights of
+`method/weights/sources.py`.
 Must not load torch.
 """
 
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
-from pipeline.files import TEMPORARY_PREFIX, WEIGHT_NOTES
+from pipeline.files import CLIPS, TEMPORARY_PREFIX, WEIGHT_NOTES
 
 # The caches below the folder, as people call them and as they are spelled on disk.
 CACHES = {"style targets": "targets", "normalization": "normalisation"}
@@ -87,6 +90,24 @@ def clear_cached(cache: Path) -> tuple[int, int]:
         if not any(folder.iterdir()):
             folder.rmdir()
     return len(files), size
+
+
+def cached_clips(root: Path) -> list[Path]:
+    """The folders of decoded videos in the cache folder."""
+    return sorted(path for path in (root / CLIPS).glob("*") if path.is_dir())
+
+
+def clip_files(clips: Iterable[Path]) -> tuple[int, int]:
+    """How many files are in these folders, and their bytes."""
+    sizes = [path.stat().st_size for clip in clips for path in clip.iterdir()]
+    return len(sizes), sum(sizes)
+
+
+def clear_clips(root: Path) -> tuple[int, int]:
+    """Deletes the frames of decoded videos, which are decoded again when needed; (files, bytes)."""
+    counted = clip_files(cached_clips(root))
+    shutil.rmtree(root / CLIPS, ignore_errors=True)
+    return counted
 
 
 def clear_notes(root: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a run folder says of itself beside its records: plan, network, owner, shards.
+"""What a run folder says of itself beside its records: plan, network, owner, shards, videos.
 
 In: parsed JSON of a file. Out: frozen values; what is not of the form is a `ValidationError`. Knows
 no paths. Must not load torch.
@@ -67,3 +67,22 @@ class ShardIndex(Read):
 
     bytes: int
     jobs: dict[str, str]
+
+
+class VideoRecord(Read):
+    """The JSON file beside a video.
+
+    Attributes:
+        key: of all that decides the video.
+        bytes: of the video.
+        frames: their pictures below the run folder.
+        rate: frames a second, a fraction.
+        sound: the video whose sound it has.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    key: str
+    bytes: int
+    frames: list[str] = Field(default_factory=list)
+    rate: str = ""
+    sound: str | None = None

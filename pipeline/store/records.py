@@ -104,7 +104,30 @@ class Point(TypedDict):
     style: float
     neighbors: NotRequired[float]
     tv: float
+    temporal: NotRequired[float]
     total: float
+
+
+class ClipPlace(Read):
+    """Where a frame stands in its clip.
+
+    Attributes:
+        path: of the clip, or the pattern of its pictures.
+        video: the video's name below `videos/`, without suffix.
+        frame, frames: from 1, and how many there are.
+        before: the job that this one went on from; None for the first.
+        flicker: mean absolute difference from the result before, moved by the optical flow, in
+            [0, 1], where the flow is to be trusted.
+        trusted: share of the picture where it is.
+    """
+
+    path: str
+    video: str
+    frame: int
+    frames: int
+    before: str | None = None
+    flicker: float | None = None
+    trusted: float | None = None
 
 
 class About(Read):
@@ -120,6 +143,7 @@ class About(Read):
         scales: width, height and steps of each.
         losses: of some steps.
         animation: its path below the run folder.
+        clip: of a clip's frame, where it stands.
     """
 
     name: str
@@ -144,6 +168,7 @@ class About(Read):
     attempts: int = 1
     warnings: list[str] = Field(default_factory=list)
     animation: str | None = None
+    clip: ClipPlace | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -274,6 +299,8 @@ class Summary(PastRun):
         targets_hits, targets_computed: style targets from the cache, and computed.
         next: names of some jobs that would be run next.
         classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
+        videos: those of clips that were written, by name.
+        videos_failed: those that could not be, and why.
         earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
             are left out.
     """
@@ -292,6 +319,8 @@ class Summary(PastRun):
     ended: bool = False
     failures: list[FailureNote] = Field(default_factory=list)
     next: list[str] = Field(default_factory=list)
+    videos: list[str] = Field(default_factory=list)
+    videos_failed: dict[str, str] = Field(default_factory=dict)
     earlier: list[PastRun] = Field(default_factory=list)
     classes: dict[str, Tally] = Field(default_factory=dict)
     styles: dict[str, Tally] = Field(default_factory=dict)
@@ -299,7 +328,11 @@ class Summary(PastRun):
     @property
     def exit_code(self) -> int:
         """0 all done, 1 some failed, 130 stopped."""
-        return 130 if self.stopped else int(self.failed > 0 or bool(self.problem))
+        return (
+            130
+            if self.stopped
+            else int(self.failed > 0 or bool(self.problem or self.videos_failed))
+        )
 
     def whole(self) -> dict[str, Any]:
         """All of it, as `run.json` has it."""

@@ -57,6 +57,7 @@ class RunFolder:
         self.images = path / "images"
         self.frames = path / "frames"
         self.animations = path / "animations"
+        self.videos = path / "videos"
         self.means = path / "normalisation.safetensors"  # spelled as older versions have it
         self.state = path / ".nst"
         self.temporary = self.state / f"tmp{self.suffix}"

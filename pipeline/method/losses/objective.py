@@ -1,5 +1,5 @@
-"""The whole objective of a batch: content, style, nearest neighbors and total variation, weighed;
-one value a picture, never summed across a batch.
+"""The whole objective of a batch: content, style, nearest neighbors, total variation and what was
+before, weighed; one value a picture, never summed across a batch.
 
 In: features B x C x h x w of the pictures that are optimized, and targets. Out: B values each.
 Knows nothing of networks, files or optimizers.
@@ -20,6 +20,7 @@ from pipeline.method.losses.guides import Regions, guides_at
 from pipeline.method.losses.neighbors import Neighbors, joined_features
 from pipeline.method.losses.squares import TINY, energy
 from pipeline.method.losses.style import STATISTICS, style_sums
+from pipeline.method.losses.temporal import Before, temporal_loss
 from pipeline.method.losses.total_variation import TV_LOSSES
 
 
@@ -32,6 +33,7 @@ class JobWeights:
         style: beta.
         tv: weight of total variation.
         neighbors: weight of the nearest-neighbor term.
+        temporal: gamma, weight of the temporal loss.
         content_layers: per layer, in the content loss.
         style_layers: per layer, w_l in the style loss.
         powers: of the L1 norm by which each layer's gradient is divided; 0 leaves it as it is.
@@ -41,6 +43,7 @@ class JobWeights:
     style: Tensor
     tv: Tensor
     neighbors: Tensor
+    temporal: Tensor
     content_layers: Mapping[str, Tensor]
     style_layers: Mapping[str, Tensor]
     powers: Tensor
@@ -55,13 +58,15 @@ class Losses:
         style: sum over layers, before `style_weight`.
         neighbors: before `neighbor_weight`.
         tv: before `tv_weight`.
-        total: alpha L_content + beta L_style + the weighted other two.
+        temporal: before `temporal_weight`; 0 without a frame before.
+        total: alpha L_content + beta L_style + the weighted others.
     """
 
     content: Tensor
     style: Tensor
     neighbors: Tensor
     tv: Tensor
+    temporal: Tensor
     total: Tensor
 
 
@@ -116,6 +121,7 @@ class StyleTransferLoss:
         regions: None for one region of all.
         neighbors: what positions are drawn to; None without that term.
         channels: per layer the number N of the formulas, where it is not that of the features.
+        before: the results of the frames before; None without them.
     """
 
     def __init__(
@@ -127,8 +133,9 @@ class StyleTransferLoss:
         regions: Regions | None = None,
         channels: Mapping[str, int] | None = None,
         neighbors: Neighbors | None = None,
+        before: Before | None = None,
     ) -> None:
-        self.neighbors = neighbors
+        self.neighbors, self.before = neighbors, before
         self.channels = channels or {}
         self.kinds, self.statistic = kinds, STATISTICS[kinds.style]
         self.contents, self.styles, self.weights = contents, styles, weights
@@ -153,6 +160,7 @@ class StyleTransferLoss:
             w.style[rows],
             w.tv[rows],
             w.neighbors[rows],
+            w.temporal[rows],
             {k: v[rows] for k, v in w.content_layers.items()},
             {k: v[rows] for k, v in w.style_layers.items()},
             w.powers[rows],
@@ -166,6 +174,7 @@ class StyleTransferLoss:
             regions,
             self.channels,
             self.neighbors and self.neighbors.select(rows),
+            self.before and self.before.select(rows),
         )
 
     def statistics(
@@ -244,7 +253,11 @@ class StyleTransferLoss:
         neighbors = found.neighbors / (self.neighbors.count if self.neighbors else 1)
         total = weights.content * content + weights.style * style + weights.tv * tv
         total = total + weights.neighbors * neighbors
-        return Losses(content, style, neighbors, tv, total)
+        temporal = torch.zeros_like(weights.temporal)
+        if self.before:
+            temporal = temporal_loss(images, self.before)
+            total = total + weights.temporal * temporal
+        return Losses(content, style, neighbors, tv, temporal, total)
 
     def __call__(self, images: Tensor, features: Mapping[str, Tensor]) -> Losses:
         """Losses of `images` (B x 3 x H x W in [0, 1]) with the given features per layer."""

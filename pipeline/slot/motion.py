@@ -1,0 +1,105 @@
+"""What a clip's frame goes on from: the result before, moved by optical flow.
+
+In: a job, its content picture and its canvas. Out: a `Motion`. Knows nothing of the step loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from pipeline.errors import ImageError, WorkerError
+from pipeline.method import Scale, consistency, flicker, warp
+from pipeline.pictures import fit_image, read_image, to_tensor
+from pipeline.plan import Job
+from pipeline.slot.contents import Content
+from pipeline.slot.flow import FLOWS
+from pipeline.store import RunFolder
+
+_COARSE = 16  # px
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The result of the frame before, as a frame goes on from it, at the last scale.
+
+    Attributes:
+        shown: in its own colors, moved by the flow, 3 x H x W in [0, 1].
+        moved: the same as the step loop has pictures: of `color: preserve_luminance` its luminance.
+        weights: 1 where the flow is to be trusted, else 0; 1 x H x W.
+        begun: the picture to begin with, 3 x H x W: `moved` where the flow is to be trusted.
+    """
+
+    shown: Tensor
+    moved: Tensor
+    weights: Tensor
+    begun: Tensor
+
+    def flicker(self, pixels: Tensor) -> float:
+        """How far a finished picture (3 x H x W) is from the one before; see `method`."""
+        return float(flicker(pixels[None], self.shown[None], self.weights[None]))
+
+    @property
+    def trusted(self) -> float:
+        """Share of the picture where the flow is to be trusted."""
+        return float(self.weights.mean())
+
+
+def read_motion(store: RunFolder, job: Job, content: Content, scale: Scale) -> Motion | None:
+    """What a job goes on from; None for all but the frames after a clip's first.
+
+    Args:
+        scale: the last.
+
+    Raises:
+        ImageError: a picture cannot be read, or the frame before is of another size.
+        MissingPackageError: what finds the flow is not installed.
+        WeightsError: nor are its weights.
+        WorkerError: the job before is not done.
+    """
+    before, settings = job.before, job.settings
+    if before is None:
+        return None
+    if not store.is_done(before.name, before.key, settings):
+        raise WorkerError(
+            f"goes on from {before.name}, which is not done any more; run the same command again"
+        )
+    result = read_image(store.image_path(before.name, settings))
+    size = (scale.width, scale.height)
+    if result.size != size:
+        raise ImageError(
+            f"{job.content.path}: would be {scale.width} x {scale.height} px, but the frame before "
+            f"is {result.width} x {result.height} px; all frames of a clip must be of one size"
+        )
+    stretch = settings.fit == "stretch"
+    frames = (read_image(before.content.path, settings.background), content.image)
+    first, second = (fit_image(frame, *size, stretch) for frame in frames)
+    find = FLOWS[settings.flow]
+    forward, backward = find(first, second)[None], find(second, first)[None]
+    shown = _moved(to_tensor(result), backward)
+    if settings.color == "preserve_luminance":
+        result, first, second = (i.convert("L").convert("RGB") for i in (result, first, second))
+    moved = _moved(to_tensor(result), backward)
+    weights = consistency(forward, backward)[0]
+    own = _in_colors_of(to_tensor(second), moved - _moved(to_tensor(first), backward))
+    return Motion(shown, moved, weights, own.lerp(moved, weights))
+
+
+def _in_colors_of(content: Tensor, change: Tensor) -> Tensor:
+    """A frame as the results around it have its colors, for places that no result before shows.
+
+    Args:
+        change: what the results differ by from their content, 3 x H x W; only its coarse part is
+            taken, since its detail belongs elsewhere.
+    """
+    height, width = content.shape[1:]
+    coarse = F.interpolate(change[None], (height // _COARSE + 1, width // _COARSE + 1), mode="area")
+    spread = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+    return (content + spread[0]).clamp(0, 1)
+
+
+def _moved(pixels: Tensor, backward: Tensor) -> Tensor:
+    # Bilinear would make each frame blurrier than the one before.
+    return warp(pixels[None], backward, "bicubic")[0].clamp(0, 1)
