@@ -64,7 +64,8 @@ def _find_contents(reading: Reading) -> None:
         for picture in find_contents(report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
     if reading.file.masks:
-        without_masks(reading.contents, reading.file.masks.content)
+        patterns = (reading.file.masks.content, reading.file.masks.keep)
+        without_masks(reading.contents, patterns)
 
 
 def _find_styles(reading: Reading) -> None:

@@ -5,6 +5,7 @@ In: patterns with {stem}, {name}, {suffix}. Out: pictures and styles with their 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,10 @@ def mask_of(path: Path, pattern: str) -> Path:
     return path_in(path.parent, named.replace("{suffix}", path.suffix))
 
 
-def without_masks(contents: Gathered, pattern: str) -> None:
+def without_masks(contents: Gathered, patterns: Iterable[str | None]) -> None:
     """Masks that lie among the pictures are not content pictures."""
-    masks = {mask_of(picture.path, pattern) for picture in contents.items}
+    some = [pattern for pattern in patterns if pattern is not None]
+    masks = {mask_of(picture.path, pattern) for picture in contents.items for pattern in some}
     contents.keep(lambda picture: picture.path not in masks)
 
 
@@ -35,11 +37,16 @@ def without_style_masks(styles: Gathered, pattern: str | None) -> None:
 def add_masks(reading: Reading) -> None:
     """Gives every picture its mask; those that are missing are reported."""
     masks, contents, styles = reading.file.masks, reading.contents, reading.styles
-    if masks is None:
+    if masks is None or masks.content is None:
         _check_regions(reading)
+    if masks is None:
         return
-    contents.items = [_masked(picture, masks.content) for picture in contents.items]
-    missing = [p.mask for c in contents.items for p in c.frames or (c,) if not is_file(p.mask)]
+    missing: list[Path] = []
+    for field, pattern in (("mask", masks.content), ("keep", masks.keep)):
+        if pattern is not None:
+            contents.items = [_masked(picture, field, pattern) for picture in contents.items]
+            frames = [frame for content in contents.items for frame in content.frames or (content,)]
+            missing += [m for frame in frames if not is_file(m := getattr(frame, field))]
     if masks.style is not None:
         pattern = masks.style
         styles.items = [
@@ -55,13 +62,21 @@ def add_masks(reading: Reading) -> None:
         reading.document.report(("masks",), f"no such mask: {names}{more}; check the pattern")
 
 
-def _masked(picture: Picture, pattern: str) -> Picture:
-    """A picture with its mask; of numbered pictures each has its own, a video has one for all."""
-    mask = picture.mask
+def _masked(picture: Picture, field: str, pattern: str) -> Picture:
+    """A picture with its mask; of numbered pictures each has its own, a video has one for all.
+
+    Args:
+        field: `mask` or `keep`.
+    """
+    own = getattr(picture, field)
+
+    def one(of: Picture) -> Picture:
+        mask = own or mask_of(of.path, pattern)
+        return replace(of, mask=mask) if field == "mask" else replace(of, keep=mask)
+
     if picture.clip is None or not picture.clip.frames:
-        return replace(picture, mask=mask or mask_of(picture.path, pattern))
-    frames = (replace(f, mask=mask or mask_of(f.path, pattern)) for f in picture.clip.frames)
-    return replace(picture, mask=mask, clip=replace(picture.clip, frames=tuple(frames)))
+        return one(picture)
+    return replace(picture, clip=replace(picture.clip, frames=tuple(map(one, picture.clip.frames))))
 
 
 def _check_regions(reading: Reading) -> None:

@@ -21,6 +21,7 @@ class Picture:
 
     Attributes:
         mask: its regions, or None.
+        keep: where its content counts more, or None.
         clip: the frames of a clip, whose file, or pattern of files, `path` then is.
         digest: what stands for the file's bytes in job keys; empty for the file's SHA-256.
     """
@@ -30,6 +31,7 @@ class Picture:
     mask: Path | None = None
     clip: Clip | None = None
     digest: str = ""
+    keep: Path | None = None
 
     @property
     def frames(self) -> tuple[Picture, ...]:

@@ -46,8 +46,22 @@ class Blend(Frozen):
 class Masks(Frozen):
     """Where masks lie: patterns with {stem}, {name} or {suffix}, beside each picture."""
 
-    content: str = Field(min_length=1, description="of content pictures, such as {stem}_mask.png")
+    content: str | None = Field(
+        None, min_length=1, description="of content pictures, such as {stem}_mask.png"
+    )
     style: str | None = Field(None, description="of style pictures; regions match by color")
+    keep: str | None = Field(
+        None,
+        min_length=1,
+        description="gray pictures beside content pictures: what is brighter keeps more of its "
+        "content",
+    )
+
+    @model_validator(mode="after")
+    def _names_some(self) -> Masks:
+        if self.content is None and (self.keep is None or self.style is not None):
+            raise ValueError("must have content, or keep alone")
+        return self
 
 
 class Output(Frozen):

@@ -87,7 +87,7 @@ class Settings(Written):
         """Settings younger than the first job keys that decide nothing with these values: without
         them, keys stay what they were."""
         idle = {"average_share"} if self.average is not None else {"average"}
-        idle |= {*_OF_CLIPS}
+        idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 
     def deciding_frames(self) -> dict[str, Any]:

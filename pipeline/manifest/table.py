@@ -129,6 +129,10 @@ class Compared(Beginning):
         ge=0, le=1,
     )  # fmt: skip
     content_weight: float = setting(1.0, "weight of the content loss (alpha)", ge=0, le=1e15)
+    laplacian_weight: float = setting(
+        0.0, "weight of the Laplacian loss within the content loss: outlines stay straight",
+        ge=0, le=1e15,
+    )  # fmt: skip
     style_weight: float = setting(3.0, "weight of the style loss (beta)", ge=0, le=1e15)
     neighbor_weight: float = setting(
         0.0, "weight of the nearest-neighbor term: each position like the style's most similar one",

@@ -15,6 +15,7 @@ from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
 from pipeline.method.batch_weights import job_weights
 from pipeline.method.losses.guides import Regions
+from pipeline.method.losses.laplacian import Outlines
 from pipeline.method.losses.neighbors import Neighbors, StyleVectors
 from pipeline.method.losses.objective import Kinds, StyleTransferLoss
 from pipeline.method.losses.temporal import Before
@@ -33,6 +34,7 @@ class ScaleInputs:
         regions: which part of the canvas takes which target; None for one region of all.
         neighbors: each job's style vectors; empty without that term.
         before: the results of the frames before, of jobs that are frames of clips; None for others.
+        keep: how much each position's content counts, B x 1 x H x W of mean 1; None for equally.
     """
 
     contents: Tensor
@@ -42,6 +44,7 @@ class ScaleInputs:
     regions: Regions | None = None
     neighbors: Sequence[StyleVectors] = ()
     before: Before | None = None
+    keep: Tensor | None = None
 
 
 def batch_loss(
@@ -61,6 +64,8 @@ def batch_loss(
         backbone.channels,
         _neighbors(jobs, given, contents[JOINED]) if given.neighbors else None,
         given.before,
+        given.keep,
+        Outlines.of(given.contents[given.rows]) if any(s.laplacian_weight for s in jobs) else None,
     )
 
 

@@ -29,6 +29,7 @@ def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
 
     return JobWeights(
         content=column([s.content_weight for s in jobs]),
+        laplacian=column([s.laplacian_weight for s in jobs]),
         style=column([s.style_weight for s in jobs]),
         tv=column([s.tv_weight for s in jobs]),
         neighbors=column([s.neighbor_weight for s in jobs]),

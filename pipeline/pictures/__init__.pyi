@@ -19,6 +19,7 @@ from .masks import styled_regions as styled_regions
 from .read import file_sha256 as file_sha256
 from .read import read_image as read_image
 from .tensors import guides_of as guides_of
+from .tensors import shares_of as shares_of
 from .tensors import to_image as to_image
 from .tensors import to_tensor as to_tensor
 from .videos import Timing as Timing

@@ -34,10 +34,14 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(to_levels(pixels), "RGB")
 
 
+def shares_of(image: Image.Image, width: int, height: int, stretch: bool = False) -> Tensor:
+    """A gray picture, fitted as its picture is, as float32, height x width in [0, 1]."""
+    # BOX does not ring: shares stay within [0, 1], and those of a mask's regions sum to 1.
+    fitted = fit_image(image, width, height, stretch, Image.Resampling.BOX)
+    return torch.from_numpy(np.array(fitted)).float() / 255
+
+
 def guides_of(mask: Mask, width: int, height: int, stretch: bool = False) -> Tensor:
     """A mask's guidance channels, fitted as the picture is, R x height x width in [0, 1]."""
-    box = Image.Resampling.BOX  # no ringing: shares stay within [0, 1] and sum to 1
-    channels = [
-        np.array(fit_image(image, width, height, stretch, box)) for image in mask.regions.values()
-    ]
-    return torch.from_numpy(np.stack(channels)).float() / 255
+    regions = mask.regions.values()
+    return torch.stack([shares_of(image, width, height, stretch) for image in regions])

@@ -13,7 +13,7 @@ from pipeline.method import Scale, last_scales, schedule_scales, smallest_side
 from pipeline.pictures import read_size
 from pipeline.plan.jobs import Job
 
-ContentKey = tuple[Path, str, bool, "Path | None"]
+ContentKey = tuple[Path, str, bool, "Path | None", "Path | None"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def content_key(job: Job) -> ContentKey:
     """What decides how a job's content picture is read; jobs that share it share the picture."""
     settings = job.settings
     gray = settings.color == "preserve_luminance"
-    return job.content.path, settings.background, gray, job.content.mask
+    content = job.content
+    return content.path, settings.background, gray, content.mask, content.keep
 
 
 def scales_of(job: Job) -> tuple[Scale, ...]:

@@ -66,6 +66,8 @@ class Keys:
         if any(masks):
             parts.append(json.dumps([mask and self._sha256(mask) for mask in masks]))
             parts.append(json.dumps(style.regions))
+        if content.keep:
+            parts.append(json.dumps({"keep": self._sha256(content.keep)}))
         if before:
             parts.append(before)
             parts.append(json.dumps(settings.deciding_frames(), sort_keys=True))

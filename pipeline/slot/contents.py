@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from pipeline.errors import ImageError
 from pipeline.pictures import (
     Mask,
     canvas_size,
@@ -31,12 +32,15 @@ class Content:
         image: in its own colors, upright, sRGB.
         working: what is optimized from and compared with: `image`, or its luminance.
         sha256: of the file.
+        mask: its regions.
+        keep: 8-bit gray: what is brighter keeps more of its content.
     """
 
     image: Image.Image
     working: Image.Image
     sha256: str
     mask: Mask | None = None
+    keep: Image.Image | None = None
 
     @cached_property
     def sample(self) -> Tensor:
@@ -45,12 +49,36 @@ class Content:
         return to_tensor(fit_image(self.image, *size))
 
 
-def read_content(path: Path, background: str, gray: bool, mask: Path | None) -> Content:
+def read_content(
+    path: Path, background: str, gray: bool, mask: Path | None, keep: Path | None
+) -> Content:
     """Reads a content picture; the arguments are those of `content_key`.
 
     Raises:
-        ImageError: it, or its mask, cannot be read.
+        ImageError: it, or a mask, cannot be read; `keep` is of another shape, or all black.
     """
     image = read_image(path, background)
     working = image.convert("L").convert("RGB") if gray else image
-    return Content(image, working, file_sha256(path), read_mask(mask) if mask else None)
+    regions = read_mask(mask) if mask else None
+    return Content(
+        image, working, file_sha256(path), regions, _read_keep(keep, image) if keep else None
+    )
+
+
+# Of the ratio of its sides: what rounding a small mask's sides comes to.
+_SHAPE = 0.02
+
+
+def _read_keep(path: Path, image: Image.Image) -> Image.Image:
+    keep = read_image(path).convert("L")
+    shapes = [picture.width / picture.height for picture in (keep, image)]
+    if abs(shapes[0] / shapes[1] - 1) > _SHAPE + 1 / min(keep.size):
+        raise ImageError(
+            f"{path}: is {keep.width} x {keep.height} px, but its picture is {image.width} x "
+            f"{image.height} px; a mask has its picture's shape, at any size"
+        )
+    if keep.getextrema()[1] == 0:
+        raise ImageError(
+            f"{path}: is black all over, so no content would be kept; paint some white"
+        )
+    return keep

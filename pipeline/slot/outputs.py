@@ -178,6 +178,8 @@ def _content(prepared: Prepared) -> ContentInput:
     )
     if picture.mask is not None:
         about.mask = str(picture.mask)
+    if picture.keep is not None:
+        about.keep = str(picture.keep)
     return about
 
 

@@ -20,6 +20,7 @@ from pipeline.pictures import (
     guides_of,
     read_image,
     recolor_style,
+    shares_of,
     to_tensor,
 )
 from pipeline.slot.styles import Prepared
@@ -53,7 +54,22 @@ def scale_inputs(
         shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
         regions = Regions(torch.stack(guides).to(device), shares)
     vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
-    return ScaleInputs(contents, rows, styles, tile, regions, vectors, before)
+    keep = _keep(ready, scale, device)
+    return ScaleInputs(contents, rows, styles, tile, regions, vectors, before, keep)
+
+
+def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
+    """How much each position's content counts, 1 in the mean; None where no job has a picture of
+    it."""
+    if all(p.content.keep is None for p in ready):
+        return None
+    shares = torch.ones(len(ready), 1, scale.height, scale.width)
+    for index, p in enumerate(ready):
+        if p.content.keep is not None:
+            stretch = p.job.settings.fit == "stretch"
+            own = shares_of(p.content.keep, scale.width, scale.height, stretch)
+            shares[index, 0] = own / own.mean().clamp_min(1e-6)
+    return shares.to(device)
 
 
 def _before(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | None:

@@ -69,6 +69,7 @@ class ContentInput(Read):
     sha256: str = ""
     size: tuple[int, int] = (0, 0)
     mask: str | None = None
+    keep: str | None = None
 
 
 class StylePicture(Read):

@@ -4,7 +4,7 @@ In: features of the pictures that are optimized, and targets. Out: B values each
 Must not know networks, files or optimizers.
 
 - `objective.py`: all of them together, weighed job by job
-- `content.py`, `total_variation.py`: these losses by name
+- `content.py`, `total_variation.py`: these losses by name; `laplacian.py`: outlines that stay
 - `style.py`: the style losses by name; `statistic.py`: what such a loss is
 - `gram.py`, `mean_std.py`, `wasserstein.py`, `sliced_wasserstein.py`: a file each; `roots.py`: the
   trace of a matrix root

@@ -17,6 +17,7 @@ from pipeline.layers import shrink_of
 from pipeline.method.losses.content import CONTENT_LOSSES
 from pipeline.method.losses.gradient_norm import NormalizeGradient
 from pipeline.method.losses.guides import Regions, guides_at
+from pipeline.method.losses.laplacian import Outlines
 from pipeline.method.losses.neighbors import Neighbors, joined_features
 from pipeline.method.losses.squares import TINY, energy
 from pipeline.method.losses.style import STATISTICS, style_sums
@@ -30,6 +31,7 @@ class JobWeights:
 
     Attributes:
         content: alpha.
+        laplacian: of the Laplacian loss, within the content loss.
         style: beta.
         tv: weight of total variation.
         neighbors: weight of the nearest-neighbor term.
@@ -40,6 +42,7 @@ class JobWeights:
     """
 
     content: Tensor
+    laplacian: Tensor
     style: Tensor
     tv: Tensor
     neighbors: Tensor
@@ -54,7 +57,7 @@ class Losses:
     """The loss of each picture and its parts, each B values.
 
     Attributes:
-        content: sum over layers, before `content_weight`.
+        content: sum over layers and the weighed Laplacian loss, before `content_weight`.
         style: sum over layers, before `style_weight`.
         neighbors: before `neighbor_weight`.
         tv: before `tv_weight`.
@@ -122,6 +125,8 @@ class StyleTransferLoss:
         neighbors: what positions are drawn to; None without that term.
         channels: per layer the number N of the formulas, where it is not that of the features.
         before: the results of the frames before; None without them.
+        keep: how much each position's content counts, B x 1 x H x W of mean 1; None for equally.
+        outlines: the contents' Laplacians; None without that loss.
     """
 
     def __init__(
@@ -134,8 +139,11 @@ class StyleTransferLoss:
         channels: Mapping[str, int] | None = None,
         neighbors: Neighbors | None = None,
         before: Before | None = None,
+        keep: Tensor | None = None,
+        outlines: Outlines | None = None,
     ) -> None:
         self.neighbors, self.before = neighbors, before
+        self.keep, self.outlines = keep, outlines
         self.channels = channels or {}
         self.kinds, self.statistic = kinds, STATISTICS[kinds.style]
         self.contents, self.styles, self.weights = contents, styles, weights
@@ -157,6 +165,7 @@ class StyleTransferLoss:
         w = self.weights
         weights = JobWeights(
             w.content[rows],
+            w.laplacian[rows],
             w.style[rows],
             w.tv[rows],
             w.neighbors[rows],
@@ -175,6 +184,8 @@ class StyleTransferLoss:
             self.channels,
             self.neighbors and self.neighbors.select(rows),
             self.before and self.before.select(rows),
+            None if self.keep is None else self.keep[rows],
+            self.outlines and self.outlines.select(rows),
         )
 
     def statistics(
@@ -194,7 +205,10 @@ class StyleTransferLoss:
             if windows:
                 target = target[:, :, windows[layer][0], windows[layer][1]]
             own = self._normalized(features[layer], weights.content * weights.content_layers[layer])
-            return energy(own - target)
+            apart = own - target
+            if self.keep is not None:
+                apart = apart * self._at(layer, self.keep, own, windows).sqrt()
+            return energy(apart)
 
         def sums(layer: str) -> tuple[Tensor, Tensor]:
             own = self._normalized(features[layer], weights.style * weights.style_layers[layer])
@@ -227,7 +241,16 @@ class StyleTransferLoss:
         """The guidance channels of a layer's features."""
         if self.regions is None:
             return None
-        whole = self.regions.guides
+        return self._at(layer, self.regions.guides, features, windows)
+
+    @staticmethod
+    def _at(
+        layer: str,
+        whole: Tensor,
+        features: Tensor,
+        windows: Mapping[str, tuple[slice, slice]] | None,
+    ) -> Tensor:
+        """Channels of the canvas, B x R x H x W, at a layer's features of all of it or a window."""
         if not windows:
             return guides_at(whole, features.shape[2:])
         shrink = shrink_of(layer)
@@ -243,6 +266,8 @@ class StyleTransferLoss:
             count = target[0, 0].numel() * self.channels.get(layer, target.shape[1])
             loss = CONTENT_LOSSES[self.kinds.loss](difference, self.energies[layer], count)
             content = content + weights.content_layers[layer] * loss
+        if self.outlines:
+            content = content + weights.laplacian * self.outlines.loss(images)
         measure = self.statistic.measures[self.kinds.loss]
         for layer, sums in found.styles.items():
             mean = sums / found.counts[layer].clamp_min(TINY)[..., None, None]
