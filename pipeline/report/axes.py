@@ -76,18 +76,21 @@ def _short_names(paths: Sequence[str]) -> dict[str, str]:
     }
 
 
+def rank(axis: str, value: Any, label: str) -> tuple[int, float, str]:
+    """By which an axis' values are in order: levels from the least to the most, numbers by size,
+    all else by name."""
+    levels = list(LEVELS.get(axis, ()))
+    if value in levels:
+        return (0, float(levels.index(value)), "")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return (0, float(value), "") if is_number else (1, 0.0, label)
+
+
 def _in_order(axis: Axis) -> None:
-    """Levels from the least to the most, numbers by size, all else by name."""
-    levels = list(LEVELS.get(axis.name, ()))
+    def of(place: int) -> tuple[int, float, str]:
+        return rank(axis.name, axis.values[place], axis.labels[place])
 
-    def rank(place: int) -> tuple[int, float, str]:
-        value = axis.values[place]
-        if value in levels:
-            return (0, float(levels.index(value)), "")
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return (0, float(value), "") if is_number else (1, 0.0, axis.labels[place])
-
-    order = sorted(range(len(axis.labels)), key=rank)
+    order = sorted(range(len(axis.labels)), key=of)
     new = {old: place for place, old in enumerate(order)}
     for name in ("labels", "values", "pictures"):
         setattr(axis, name, [getattr(axis, name)[old] for old in order])

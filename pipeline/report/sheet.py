@@ -19,6 +19,7 @@ from pipeline.files import write_atomic
 from pipeline.manifest import OLD_NAMES
 from pipeline.pictures import opened
 from pipeline.plan import value_label
+from pipeline.report.axes import rank
 from pipeline.store import RunFolder
 
 _INK, _SOFT, _PAPER = (35, 33, 30), (110, 104, 98), (255, 255, 255)
@@ -96,7 +97,7 @@ def _cells(run: Path, other: Path | None) -> list[_Cell]:
         found.append(
             _Cell(
                 {name: _label(value) for name, value in values.items()},
-                {name: _rank(value) for name, value in values.items()},
+                {name: rank(name, value, str(value)) for name, value in values.items()},
                 run / record.output.path,
                 other / match.output.path if other and match else None,
             )
@@ -115,12 +116,6 @@ def _cells(run: Path, other: Path | None) -> list[_Cell]:
 
 def _label(value: Any) -> str:
     return value if isinstance(value, str) else value_label("", value).lstrip("-")
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return (0, float(value), "")
-    return (1, 0.0, str(value))
 
 
 def _check_size(

@@ -30,6 +30,18 @@ def test_a_sheet_has_each_picture_in_its_place(run: Path, tmp_path: Path) -> Non
     assert place((0, 0, 20))[1] < place((100, 0, 20))[1]  # a section for each content
 
 
+def test_levels_stand_from_the_least_to_the_most(run: Path, tmp_path: Path) -> None:
+    record = next(iter(RunFolder(run).records()))
+    content, style = Path(record.content.path), Path(record.style.pictures[0].path)
+    levels = tmp_path / "levels"
+    for index, level in enumerate(("extreme", "medium", "subtle")):
+        add_job(levels, content, style, (50 * index, 9, 9), strength=level)
+    path = make_sheet(levels, "style", "strength", tmp_path / "sheet.png", 64)
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+    columns = [int(np.argwhere((sheet == (50 * i, 9, 9)).all(2))[0][1]) for i in range(3)]
+    assert columns[2] < columns[1] < columns[0]
+
+
 def test_a_difference_of_runs_is_shown_amplified(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     contents = sorted({Path(r.content.path) for r in RunFolder(run).records()})
