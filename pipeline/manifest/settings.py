@@ -15,6 +15,7 @@ from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest.levels import level_problem, level_values
 from pipeline.manifest.presets import preset_values
 from pipeline.manifest.table import Written
+from pipeline.pictures import side_problem
 
 # Settings that once had another name -> today's. The old ones go on working wherever settings are
 # given.
@@ -68,6 +69,8 @@ class Settings(Written):
         if both != isinstance(self.size, str):
             wanted = "size: WxH" if both else "fit: exact"
             return f"size {self.size} with fit {self.fit} does not go; {wanted} is needed"
+        if isinstance(self.size, int) and (wrong := side_problem(self.size, self.written_as)):
+            return f"size {self.size} does not go: {wrong}"
         if self.depth == 16 and self.format not in ("png", "tiff"):
             return f"depth 16 with format {self.format} does not go; png or tiff is needed"
         if self.depth == 16 and self.profile == "content":
@@ -75,6 +78,11 @@ class Settings(Written):
         if self.depth == 16 and self.format == "tiff" and self.exif:
             return "exif with depth 16 and format tiff does not go; format png is needed"
         return None
+
+    @property
+    def written_as(self) -> tuple[str, str]:
+        """Formats of the picture and of its animation."""
+        return self.format, self.animation
 
     @property
     def layers(self) -> tuple[str, ...]:

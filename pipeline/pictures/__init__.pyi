@@ -30,3 +30,4 @@ from .write import Encoding as Encoding
 from .write import animate as animate
 from .write import check_depth as check_depth
 from .write import encode as encode
+from .write import side_problem as side_problem

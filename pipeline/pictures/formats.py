@@ -1,25 +1,46 @@
 """Which picture formats are read, and the one way to open a file without its pixels.
 
-In: paths. Out: opened files. A new format that is read is a suffix here; where Pillow needs a
-package for it (HEIC: pillow-heif), `open_file` is where to register it. Must not load torch.
+In: paths. Out: opened files. Only the formats named here are read, whatever a file's suffix says:
+Pillow knows others, of which one starts a program (PostScript). A new one is a line in `FORMATS`.
+Must not load torch.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import ImageError
 
-# By suffix, in small letters; folders and globs are searched for these.
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".jp2"]
-)
+# Pillow's name of each format that is read -> its files' suffixes, in small letters, which folders
+# and globs are searched for. The last has no mark of its own and so is tried last.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (),  # several JPEGs in one file, under JPEG's suffixes
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+    "JXL": (".jxl",),
+    "JPEG2000": (".jp2",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "PPM": (".ppm", ".pgm"),
+    "ICO": (".ico",),
+    "TGA": (".tga",),
+}
+SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+# Formats that Pillow has from a package of their own -> package and the extra that brings it.
+_PACKAGES = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl")}
 
 # Likewise of videos, which PyAV reads.
 VIDEO_SUFFIXES = frozenset([".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"])
@@ -30,8 +51,43 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-# Pillow raises all of these on damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+# Decoders raise whatever they like on damaged files: all but running out of memory.
+DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@lru_cache(maxsize=1)
+def known_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that can be read here, with the packages that are installed."""
+    Image.init()
+    for package, _ in _PACKAGES.values():
+        with contextlib.suppress(ImportError):
+            module = importlib.import_module(package)
+            if package == "pillow_heif":
+                module.register_heif_opener()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def why_unread(path: Path) -> str:
+    """What to do about a file that is none of the formats that are read."""
+    for name, suffixes in FORMATS.items():
+        if path.suffix.lower() in suffixes and name not in known_formats():
+            extra = _PACKAGES.get(name, ("", ""))[1]
+            way = f"install the extra: pip install '.[{extra}]'" if extra else "install Pillow 11.3"
+            return f"{name} is not read here; {way}, or convert it to PNG or JPEG"
+    return "not a picture that can be read; convert it to PNG or JPEG"
 
 
 def is_video_name(path: Path) -> bool:
@@ -42,10 +98,12 @@ def is_video_name(path: Path) -> bool:
 @contextlib.contextmanager
 def open_file(path: Path) -> Iterator[Image.Image]:
     """A picture file, its pixels not yet decoded; Pillow's errors are the caller's to tell."""
+    if not path.is_file() and path.exists():  # a pipe would wait for ever
+        raise UnidentifiedImageError(f"{path} is no file")
     with warnings.catch_warnings():
         # Pillow warns at half of its limit and refuses at the limit; only the limit counts.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as file:
+        with Image.open(path, formats=known_formats()) as file:
             yield file
 
 
@@ -69,5 +127,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield file
     except Image.DecompressionBombError as error:
         raise too_large(path) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: {why_unread(path)}") from error
     except DAMAGED as error:
         raise ImageError(f"{path}: cannot be read ({error}); check it") from error

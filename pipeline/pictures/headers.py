@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageCms
 
 from pipeline.errors import ImageError
-from pipeline.pictures.formats import DAMAGED, is_video_name, open_file, opened
+from pipeline.pictures.formats import DAMAGED, is_video_name, open_file, opened, why_unread
 
 _LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
 _TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
@@ -74,7 +74,7 @@ def check_header(path: Path) -> None:
         if is_video_name(path):
             message = f"{path}: a video is a clip, for `content` of a manifest alone (nst batch)"
             raise ImageError(message) from error
-        raise ImageError(f"{path}: not a picture that can be read; use a PNG or JPEG") from error
+        raise ImageError(f"{path}: {why_unread(path)}") from error
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import ImageError
-from pipeline.pictures.formats import DAMAGED, open_file, too_large
+from pipeline.pictures.formats import DAMAGED, open_file, too_large, why_unread
 from pipeline.pictures.profiles import convert_profile
 
 
@@ -54,9 +54,7 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{path}: not a picture that can be read; convert it to PNG or JPEG"
-        ) from error
+        raise ImageError(f"{path}: {why_unread(path)}") from error
     except DAMAGED as error:
         if isinstance(error, OSError) and error.strerror:  # the system's, not Pillow's
             raise ImageError(f"{path}: cannot be read ({error.strerror}); check it") from error

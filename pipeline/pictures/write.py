@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from pipeline.errors import MissingPackageError
-from pipeline.pictures.formats import opened
+from pipeline.errors import ImageError, MissingPackageError
+from pipeline.pictures.formats import DAMAGED, opened
 from pipeline.pictures.profiles import srgb_profile_bytes, to_profile
 
 if TYPE_CHECKING:
@@ -68,7 +68,20 @@ def encode(pixels: Tensor, how: Encoding) -> bytes:
 
     Raises:
         MissingPackageError: 16 bits, without the packages that write them.
+        ImageError: the encoder refuses it: EXIF data that it cannot place, a side too long.
     """
+    try:
+        return _encoded(pixels, how)
+    except DAMAGED as error:
+        height, width = pixels.shape[-2:]
+        exif = " with the content picture's EXIF data; leave `exif` out, or" if how.exif else ";"
+        raise ImageError(
+            f"{width} x {height} px cannot be written as {how.format}{exif} choose another "
+            f"`format` ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _encoded(pixels: Tensor, how: Encoding) -> bytes:
     # Here, since torch takes seconds to load, and `check_depth` needs none.
     from pipeline.pictures.tensors import to_image, to_levels
 
@@ -84,6 +97,18 @@ def encode(pixels: Tensor, how: Encoding) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
     return buffer.getvalue()
+
+
+# Pixels that a side of these may have.
+_LONGEST = {"webp": 16_383}
+
+
+def side_problem(longest: int, settings_formats: Sequence[str]) -> str | None:
+    """What is wrong with a side of so many px in one of these formats, or None."""
+    for name in settings_formats:
+        if longest > _LONGEST.get(name, longest):
+            return f"{name} holds sides of {_LONGEST[name]:,} px at most; choose another format"
+    return None
 
 
 def check_depth(format: str) -> None:

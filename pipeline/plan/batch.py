@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ImageError
 from pipeline.method import Scale, last_scales, schedule_scales, smallest_side
-from pipeline.pictures import read_size
+from pipeline.pictures import read_size, side_problem
 from pipeline.plan.jobs import Job
 
 ContentKey = tuple[Path, str, bool, "Path | None", "Path | None"]
@@ -52,7 +52,8 @@ def scales_of(job: Job) -> tuple[Scale, ...]:
     the one before has the last sizes only.
 
     Raises:
-        ImageError: the picture cannot be read, or would be too small for the deepest layer.
+        ImageError: the picture cannot be read, or would be too small for the deepest layer or too
+            large for its format.
     """
     scales = schedule_scales(job.settings, *read_size(job.content.path))
     if job.before:
@@ -64,5 +65,10 @@ def scales_of(job: Job) -> tuple[Scale, ...]:
             f"{job.content.path}: would be {last.width} x {last.height} px, but layer "
             f"{job.settings.layers[-1]} needs sides of at least {least} px; raise `size` or leave "
             f"the deepest layers out"
+        )
+    problem = side_problem(max(last.width, last.height), job.settings.written_as)
+    if problem:
+        raise ImageError(
+            f"{job.content.path}: would be {last.width} x {last.height} px, and {problem}"
         )
     return scales

@@ -13,6 +13,7 @@ import torch
 from PIL import ExifTags, Image
 
 from pipeline.errors import ImageError, MissingPackageError
+from pipeline.manifest import Settings
 from pipeline.pictures import (
     Encoding,
     animate,
@@ -20,6 +21,7 @@ from pipeline.pictures import (
     encode,
     read_image,
     read_profile,
+    side_problem,
     to_tensor,
 )
 from pipeline.pictures.profiles import srgb_profile_bytes
@@ -141,3 +143,23 @@ def test_only_what_encodes_loads_torch() -> None:
     modules = "fit, formats, headers, masks, profiles, read, write"
     code = f"from pipeline.pictures import {modules}\nimport sys\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_an_encoder_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImageError, match="16384 x 2 px cannot be written as webp; choose another"):
+        encode(torch.zeros(3, 2, 16_384), Encoding("webp"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Error setting from dictionary")
+
+    monkeypatch.setattr("PIL.Image.Image.save", refuse)
+    with pytest.raises(ImageError, match="EXIF data; leave `exif` out, or choose another `format`"):
+        encode(torch.zeros(3, 2, 2), Encoding("tiff", exif=b"Exif\0\0"))
+
+
+def test_sides_that_a_format_cannot_hold_are_known_before() -> None:
+    assert side_problem(16_383, ["webp"]) is None and side_problem(20_000, ["png", "none"]) is None
+    assert "webp holds sides of 16,383 px at most" in str(side_problem(16_384, ["png", "webp"]))
+    assert "webp" in str(Settings(size=20_000, format="webp").problem())
+    assert "webp" in str(Settings(size=20_000, animation="webp").problem())
+    assert Settings(size=20_000).problem() is None

@@ -95,3 +95,12 @@ def test_a_picture_too_small_for_the_deepest_layer_is_said(
     small = job.settings.model_copy(update={"size": 16})
     with pytest.raises(ImageError, match=r"needs sides of at least 32 px; raise `size` or leave"):
         scales_of(dataclasses.replace(job, settings=small))
+
+
+def test_a_picture_too_large_for_its_format_is_said(
+    world: Callable[[list[int]], World],
+) -> None:
+    (job,) = world([1]).plan.jobs()
+    large = job.settings.model_copy(update={"size": 16_384, "format": "webp"})
+    with pytest.raises(ImageError, match=r"would be 16384 x 12743 px, and webp holds sides of"):
+        scales_of(dataclasses.replace(job, settings=large))
