@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.manifest.model import Picture
 from pipeline.manifest.paths import is_file, path_in
 from pipeline.manifest.reading import Gathered, Reading
 
@@ -38,7 +37,10 @@ def add_masks(reading: Reading) -> None:
     if masks is None:
         _check_regions(reading)
         return
-    contents.items = [_masked(picture, masks.content) for picture in contents.items]
+    contents.items = [
+        picture if picture.has_mask else picture.masked(lambda path: mask_of(path, masks.content))
+        for picture in contents.items
+    ]
     missing = [p.mask for c in contents.items for p in c.frames or (c,) if not is_file(p.mask)]
     if masks.style is not None:
         pattern = masks.style
@@ -55,20 +57,9 @@ def add_masks(reading: Reading) -> None:
         reading.document.report(("masks",), f"no such mask: {names}{more}; check the pattern")
 
 
-def _masked(picture: Picture, pattern: str) -> Picture:
-    """A picture with its mask; of numbered pictures each has its own, a video has one for all."""
-    mask = picture.mask
-    if picture.clip is None or not picture.clip.frames:
-        return replace(picture, mask=mask or mask_of(picture.path, pattern))
-    frames = (replace(f, mask=mask or mask_of(f.path, pattern)) for f in picture.clip.frames)
-    return replace(picture, mask=mask, clip=replace(picture.clip, frames=tuple(frames)))
-
-
 def _check_regions(reading: Reading) -> None:
     """Styles with regions want content pictures with masks."""
-    if any(
-        picture.mask for content in reading.contents.items for picture in (content, *content.frames)
-    ):
+    if any(content.has_mask for content in reading.contents.items):
         return
     for style in reading.styles.items:
         if style.regions:

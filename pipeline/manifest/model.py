@@ -5,7 +5,7 @@ In: what `load.py` found. Out: frozen values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,23 @@ class Picture:
     def frames(self) -> tuple[Picture, ...]:
         """The frames of a clip; a picture alone is its own."""
         return (self,) if self.clip is None else self.clip.frames
+
+    def masked(self, mask: Callable[[Path], Path]) -> Picture:
+        """The picture with its mask. Of numbered pictures each has its own; a video, whose frames
+        are not there yet, one for all.
+
+        Args:
+            mask: the mask of a file.
+        """
+        if self.clip is None or not self.clip.frames:
+            return replace(self, mask=mask(self.path))
+        frames = tuple(frame.masked(mask) for frame in self.clip.frames)
+        return replace(self, clip=replace(self.clip, frames=frames))
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether it, or its frames, have masks."""
+        return any(picture.mask for picture in (self, *self.frames))
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,16 @@ def test_only_brightness_is_stylized_where_that_is_wanted(folder: Path) -> None:
         assert_whole(folder / color, 3)
 
 
+@pytest.mark.parametrize("format", ["jpg", "tiff", "png, depth: 16"])
+def test_results_are_read_back_in_every_format(folder: Path, format: str) -> None:
+    write_frames(folder / "a", moving(2))
+    settings = SETTINGS.replace("}", f", format: {format}, profile: srgb}}")
+    assert batch(manifest(folder, "a/%04d.png", settings)) == 0
+    clip = records(folder / "run")["a/0002__s.json"]["clip"]
+    assert 0 < clip["flicker"] < 0.2
+    assert (folder / "run/videos/a__s.mp4").is_file()
+
+
 def test_two_scales_for_each_frame(folder: Path) -> None:
     write_frames(folder / "a", moving(2))
     settings = "settings: {size: 72, steps: 4, scale_start: 48, clip_steps: [2, 3]}\n"

@@ -81,6 +81,16 @@ def test_of_numbered_pictures_each_has_its_own_mask(tmp_path: Path, load: Load) 
     assert [f.mask and f.mask.name for f in found.frames] == ["0001_mask.png", "0002_mask.png"]
 
 
+def test_a_pairs_own_mask_is_that_of_all_frames(
+    tmp_path: Path, load: Load, picture: Callable[..., Path]
+) -> None:
+    write_frames(tmp_path / "frames", moving(2))
+    mask = picture("mask.png")
+    text = "pairs: [{content: frames/%04d.png, style: s.png, mask: mask.png}]\n"
+    (found,) = load(text).contents
+    assert [frame.mask for frame in found.frames] == [mask, mask]
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

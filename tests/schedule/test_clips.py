@@ -1,15 +1,19 @@
 """Clips in a run: frames one after the other, clips side by side, failures handed on."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clips import moving, write_frames
-from fake_work import FAILS, KILLED, KILLED_ONCE
+from fake_work import FAILS, KILLED, KILLED_ONCE, fake_work
 from worlds import World
 
+from pipeline.plan import Batch
 from pipeline.schedule import RunOptions
+from pipeline.schedule.cluster import ClusterEngine
+from pipeline.slot import Outcome, Report, RunContext
 
 
 @pytest.fixture
@@ -76,6 +80,38 @@ def test_a_frame_that_kills_its_worker_fails_those_after_it(clips: Callable[...,
     result = made.run(slots=1, retries=0)
     assert (result.done, result.failed) == (2, 2)
     assert "before it, failed: " in made.store.failures()[f"f/0002__s__seed-{KILLED}"].error
+
+
+def test_a_run_that_is_stopped_goes_on_with_the_next_frame(clips: Callable[..., World]) -> None:
+    made = clips([1, 2])
+
+    def stops(context: RunContext, slot: int | None, batch: Batch) -> Report:
+        places = [job.place for job in batch.jobs]
+        if any(place is not None and place.number == 2 for place in places):
+            stopped = tuple(Outcome(job.name, job.key, "stopped") for job in batch.jobs)
+            return Report(stopped, "0", "fake", {}, 0.0)
+        return fake_work(context, slot, batch)
+
+    result = made.run(work=stops, engine="inline")
+    assert (result.done, result.failed, result.exit_code) == (4, 0, 130)
+    result = made.run(engine="inline")
+    assert (result.done, result.already_done, result.failed) == (4, 4, 0)
+    assert_in_order(made)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_cluster_runs_frames_in_rounds(
+    clips: Callable[..., World], monkeypatch: pytest.MonkeyPatch, lazy: bool
+) -> None:
+    made = clips([1, 2, FAILS], frames=3)
+
+    def open_cluster(context: RunContext, work: Any, options: RunOptions) -> Any:
+        return contextlib.nullcontext(ClusterEngine(context, work, "threading", {}, lazy=lazy))
+
+    monkeypatch.setattr("pipeline.schedule.run.open_engine", open_cluster)
+    result = made.run()
+    assert (result.done, result.failed) == (6, 3)
+    assert_in_order(made)
 
 
 def test_a_clip_is_in_one_shard(clips: Callable[..., World]) -> None:
