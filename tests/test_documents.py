@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from clips import moving, write_frames, write_video
 
 import pipeline
 from cli import app
@@ -113,6 +114,9 @@ def town(tmp_path: Path, picture: Callable[..., Path]) -> Path:
         if not name.startswith(("styles", "paintings")):
             picture(str(mask))
     (tmp_path / "runs").mkdir()
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips/town.mp4", moving(2))
+    write_frames(tmp_path / "frames", moving(2))
     return tmp_path
 
 

@@ -23,9 +23,13 @@ class World:
             "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
             f"settings: {{size: 64}}\ngrid: {{seed: {seeds}}}\n"
         )
-        manifest = load_manifest(folder / "m.yaml")
-        self.plan = Plan(manifest, lambda settings: "digest", 1)
         self.store = RunFolder(folder / "run")
+        self.again(folder / "m.yaml")
+
+    def again(self, path: Path) -> "World":
+        """The same with the plan of a manifest that was changed."""
+        self.plan = Plan(load_manifest(path), lambda settings: "digest", 1)
+        return self
 
     def context(self, slots: int = 1, part: str = "") -> RunContext:
         return RunContext(

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.manifest.model import Picture
 from pipeline.manifest.paths import is_file, path_in
 from pipeline.manifest.reading import Gathered, Reading
 
@@ -42,11 +41,19 @@ def add_masks(reading: Reading) -> None:
     if masks is None:
         return
     missing: list[Path] = []
-    for field, pattern in (("mask", masks.content), ("keep", masks.keep)):
-        if pattern is not None:
-            contents.items = [_masked(picture, field, pattern) for picture in contents.items]
-            frames = [frame for content in contents.items for frame in content.frames or (content,)]
-            missing += [m for frame in frames if not is_file(m := getattr(frame, field))]
+    if masks.content is not None:
+        pattern = masks.content
+        contents.items = [
+            picture if picture.has_mask else picture.masked(lambda path: mask_of(path, pattern))
+            for picture in contents.items
+        ]
+        frames = [frame for content in contents.items for frame in content.frames or (content,)]
+        missing += [frame.mask for frame in frames if not is_file(frame.mask)]
+    if masks.keep is not None:
+        keep = masks.keep
+        contents.items = [c.kept(lambda path: mask_of(path, keep)) for c in contents.items]
+        frames = [frame for content in contents.items for frame in content.frames or (content,)]
+        missing += [frame.keep for frame in frames if not is_file(frame.keep)]
     if masks.style is not None:
         pattern = masks.style
         styles.items = [
@@ -62,28 +69,9 @@ def add_masks(reading: Reading) -> None:
         reading.document.report(("masks",), f"no such mask: {names}{more}; check the pattern")
 
 
-def _masked(picture: Picture, field: str, pattern: str) -> Picture:
-    """A picture with its mask; of numbered pictures each has its own, a video has one for all.
-
-    Args:
-        field: `mask` or `keep`.
-    """
-    own = getattr(picture, field)
-
-    def one(of: Picture) -> Picture:
-        mask = own or mask_of(of.path, pattern)
-        return replace(of, mask=mask) if field == "mask" else replace(of, keep=mask)
-
-    if picture.clip is None or not picture.clip.frames:
-        return one(picture)
-    return replace(picture, clip=replace(picture.clip, frames=tuple(map(one, picture.clip.frames))))
-
-
 def _check_regions(reading: Reading) -> None:
     """Styles with regions want content pictures with masks."""
-    if any(
-        picture.mask for content in reading.contents.items for picture in (content, *content.frames)
-    ):
+    if any(content.has_mask for content in reading.contents.items):
         return
     for style in reading.styles.items:
         if style.regions:

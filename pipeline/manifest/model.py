@@ -5,7 +5,7 @@ In: what `load.py` found. Out: frozen values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,25 @@ class Picture:
     def frames(self) -> tuple[Picture, ...]:
         """The frames of a clip; a picture alone is its own."""
         return (self,) if self.clip is None else self.clip.frames
+
+    def each(self, change: Callable[[Picture], Picture]) -> Picture:
+        """Changed; of numbered pictures each is. A video's frames are not there yet: it is one."""
+        if self.clip is None or not self.clip.frames:
+            return change(self)
+        return replace(self, clip=replace(self.clip, frames=tuple(map(change, self.clip.frames))))
+
+    def masked(self, mask: Callable[[Path], Path]) -> Picture:
+        """The picture, or each frame, with the mask of its file."""
+        return self.each(lambda picture: replace(picture, mask=mask(picture.path)))
+
+    def kept(self, keep: Callable[[Path], Path]) -> Picture:
+        """The picture, or each frame, with the picture of where content counts more."""
+        return self.each(lambda picture: replace(picture, keep=keep(picture.path)))
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether it, or its frames, have masks."""
+        return any(picture.mask for picture in (self, *self.frames))
 
 
 @dataclass(frozen=True)

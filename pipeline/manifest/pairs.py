@@ -134,7 +134,7 @@ def _contents_of(row: Row) -> list[Picture]:
         mask = path_in(row.base, entry.mask)
         if not is_file(mask):
             row.report(("mask",), f"{entry.mask}: no such file" + nearby(mask))
-        found = [replace(picture, mask=mask) for picture in found]
+        found = [picture.masked(lambda _: mask) for picture in found]
     return found
 
 

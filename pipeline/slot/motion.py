@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from pipeline.slot.flow import FLOWS
 from pipeline.store import RunFolder
 
 _COARSE = 16  # px
+_STAY = 1e-3  # l of `in_result_colors`
 
 
 @dataclass(frozen=True)
@@ -83,21 +85,33 @@ def read_motion(store: RunFolder, job: Job, content: Content, scale: Scale) -> M
         result, first, second = (i.convert("L").convert("RGB") for i in (result, first, second))
     moved = _moved(to_tensor(result), backward)
     weights = consistency(forward, backward)[0]
-    own = _in_colors_of(to_tensor(second), moved - _moved(to_tensor(first), backward))
+    own = in_result_colors(to_tensor(first), to_tensor(result), to_tensor(second))
     return Motion(shown, moved, weights, own.lerp(moved, weights))
 
 
-def _in_colors_of(content: Tensor, change: Tensor) -> Tensor:
-    """A frame as the results around it have its colors, for places that no result before shows.
+def in_result_colors(before: Tensor, result: Tensor, content: Tensor) -> Tensor:
+    """A frame in the colors that its style gives them, for what no result before shows.
+
+    The affine map A of colors that takes the frame before to its result, in coarse pixels, by least
+    squares: sum |A p - x|^2 + n l |A - 1|^2, so that colors which are not there stay as they are.
 
     Args:
-        change: what the results differ by from their content, 3 x H x W; only its coarse part is
-            taken, since its detail belongs elsewhere.
+        before, result: the frame before and its result, 3 x H x W.
+        content: the frame, 3 x H x W.
     """
     height, width = content.shape[1:]
-    coarse = F.interpolate(change[None], (height // _COARSE + 1, width // _COARSE + 1), mode="area")
-    spread = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
-    return (content + spread[0]).clamp(0, 1)
+    size = (height // _COARSE + 1, width // _COARSE + 1)
+    pixels, wanted = (
+        F.interpolate(image[None].double(), size, mode="area")[0].flatten(1)
+        for image in (before, result)
+    )
+    known = torch.cat((pixels, torch.ones_like(pixels[:1])))
+    bound = _STAY * known.shape[1] * torch.eye(4, dtype=torch.float64)
+    stay = torch.eye(3, 4, dtype=torch.float64)
+    moves = torch.linalg.solve(known @ known.T + bound, known @ wanted.T + bound @ stay.T).T
+    whole = torch.cat((content.double().flatten(1), torch.ones(1, height * width).double()))
+    found: Tensor = (moves @ whole).view(3, height, width).clamp(0, 1).float()
+    return found
 
 
 def _moved(pixels: Tensor, backward: Tensor) -> Tensor:

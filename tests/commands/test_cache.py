@@ -26,6 +26,17 @@ def test_notes_on_weights_are_listed_and_cleared(tmp_path: Path, capsys: Capture
     assert "deleted 0 files" in capsys.readouterr().out
 
 
+def test_frames_of_videos_are_listed_and_cleared(tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "own" / "clips" / ("0" * 64)
+    folder.mkdir(parents=True)
+    (folder / "000001.png").write_bytes(bytes(2_000_000))
+    show_cache(tmp_path / "own")
+    assert "frames of videos: 1 videos, 1 files, 2.0 MB" in capsys.readouterr().out
+    clear_cache(tmp_path / "own")
+    assert "deleted 1 files, 2.0 MB" in capsys.readouterr().out
+    assert not list((tmp_path / "own").iterdir())
+
+
 def test_whoever_reads_weights_keeps_notes_in_the_folder_that_was_named(tmp_path: Path) -> None:
     """The autouse fixture's NST_CACHE_DIR, below `cache`, gets none."""
     load_weights("vgg19", "caffe", cache=tmp_path / "a")
