@@ -182,7 +182,7 @@ def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
         return
     if isinstance(manifest.pairing, Sample):
         pairs = (
-            (content.path, _as_written(style), content.label, content.mask)
+            (content.path, _as_written(style), content.label, content.mask, content.keep)
             for content, style in plan.pairing.drawn()
         )
         write_map(store.path / "pairs.csv", pairs, store.temporary)

@@ -16,15 +16,15 @@ from typing import Any
 from pipeline.errors import ManifestError
 from pipeline.files import cannot_write
 
-COLUMNS = ("content", "style", "label", "mask")
+COLUMNS = ("content", "style", "label", "mask", "keep")
 
 
 def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a map, each with its place (`map.csv:3`) and as a mapping.
 
-    CSV has a header; columns other than content, style, label and mask are settings, and empty
-    cells leave them as they are. JSON is a list of {content, style, label, mask, settings}. A style
-    that begins with `{` is a blend or regions, as in a manifest.
+    CSV has a header; columns other than content, style, label, mask and keep are settings, and
+    empty cells leave them as they are. JSON is a list of {content, style, label, mask, keep,
+    settings}. A style that begins with `{` is a blend or regions, as in a manifest.
 
     Args:
         value: reads a cell of a setting's column.
@@ -85,12 +85,13 @@ def _json_rows(
 
 
 def write_map(
-    path: Path, pairs: Iterable[tuple[Path, Any, str, Path | None]], temporary: Path
+    path: Path, pairs: Iterable[tuple[Path, Any, str, Path | None, Path | None]], temporary: Path
 ) -> None:
     """Writes a map as CSV, whole or not at all.
 
     Args:
-        pairs: content, style (a path, or a mapping as in a manifest), the content's label and mask.
+        pairs: content, style (a path, or a mapping as in a manifest), the content's label and mask,
+            and what to keep of it.
         temporary: an existing folder on the same disk.
 
     Raises:
@@ -101,9 +102,9 @@ def write_map(
         with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            for content, style, label, mask in pairs:
+            for content, style, label, mask, keep in pairs:
                 cell = json.dumps(style) if isinstance(style, Mapping) else str(style)
-                writer.writerow((str(content), cell, label, str(mask or "")))
+                writer.writerow((str(content), cell, label, str(mask or ""), str(keep or "")))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -51,7 +51,10 @@ def add_masks(reading: Reading) -> None:
         missing += [frame.mask for frame in frames if not is_file(frame.mask)]
     if masks.keep is not None:
         keep = masks.keep
-        contents.items = [c.kept(lambda path: mask_of(path, keep)) for c in contents.items]
+        contents.items = [
+            picture if picture.has_keep else picture.kept(lambda path: mask_of(path, keep))
+            for picture in contents.items
+        ]
         frames = [frame for content in contents.items for frame in content.frames or (content,)]
         missing += [frame.keep for frame in frames if not is_file(frame.keep)]
     if masks.style is not None:

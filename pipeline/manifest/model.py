@@ -57,6 +57,11 @@ class Picture:
         """Whether it, or its frames, have masks."""
         return any(picture.mask for picture in (self, *self.frames))
 
+    @property
+    def has_keep(self) -> bool:
+        """Whether it, or its frames, have pictures of where content counts more."""
+        return any(picture.keep for picture in (self, *self.frames))
+
 
 @dataclass(frozen=True)
 class Clip:

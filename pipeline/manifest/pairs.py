@@ -131,11 +131,19 @@ def _contents_of(row: Row) -> list[Picture]:
     if entry.label is not None:
         found = [replace(picture, label=entry.label) for picture in found]
     if entry.mask is not None:
-        mask = path_in(row.base, entry.mask)
-        if not is_file(mask):
-            row.report(("mask",), f"{entry.mask}: no such file" + nearby(mask))
+        mask = _named_mask(row, "mask", entry.mask)
         found = [picture.masked(lambda _: mask) for picture in found]
+    if entry.keep is not None:
+        keep = _named_mask(row, "keep", entry.keep)
+        found = [picture.kept(lambda _: keep) for picture in found]
     return found
+
+
+def _named_mask(row: Row, name: str, written: str) -> Path:
+    mask = path_in(row.base, written)
+    if not is_file(mask):
+        row.report((name,), f"{written}: no such file" + nearby(mask))
+    return mask
 
 
 def _styles_of(reading: Reading, row: Row) -> list[Style]:

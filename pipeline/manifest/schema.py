@@ -60,7 +60,7 @@ class Masks(Frozen):
     @model_validator(mode="after")
     def _names_some(self) -> Masks:
         if self.content is None and (self.keep is None or self.style is not None):
-            raise ValueError("must have content, or keep alone")
+            raise ValueError("content is needed, or keep without style")
         return self
 
 
@@ -115,6 +115,9 @@ class PairEntry(Frozen):
     style: str | Blend = Field(description="style picture, a blend, or a blend's name")
     label: str | None = Field(None, description="of the content, in output names")
     mask: str | None = Field(None, description="the content's mask, instead of one by `masks`")
+    keep: str | None = Field(
+        None, description="a gray picture of where the content counts more, instead of `masks`'"
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings of this pair, beside those of every job"
     )

@@ -34,7 +34,8 @@ class ScaleInputs:
         regions: which part of the canvas takes which target; None for one region of all.
         neighbors: each job's style vectors; empty without that term.
         before: the results of the frames before, of jobs that are frames of clips; None for others.
-        keep: how much each position's content counts, B x 1 x H x W of mean 1; None for equally.
+        keep: how much of each place of each job's content is kept, B x 1 x H x W in [0, 1]; None
+            for all alike.
     """
 
     contents: Tensor

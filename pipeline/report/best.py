@@ -123,7 +123,8 @@ def _pair_of(record: Record) -> dict[str, Any]:
         "style": _style_of(record),
         "settings": dict(record.swept),
     }
-    return pair | ({"mask": record.content.mask} if record.content.mask is not None else {})
+    masks = {"mask": record.content.mask, "keep": record.content.keep}
+    return pair | {name: mask for name, mask in masks.items() if mask is not None}
 
 
 def _style_of(record: Record) -> Any:

@@ -60,6 +60,7 @@ def page_data(
         "settings": settings,
         "backbone": _backbone(store),
         "masks": {entry.content: entry.mask for entry in entries if entry.mask},
+        "keeps": {entry.content: entry.keep for entry in entries if entry.keep},
     }
 
 

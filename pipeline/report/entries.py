@@ -31,6 +31,7 @@ class Entry:
     parts: Mapping[str, float]
     regions: Mapping[str, str]
     mask: str
+    keep: str
     swept: Mapping[str, Any]
     image: str | None
     sha256: str
@@ -71,6 +72,7 @@ def _from_record(record: Record) -> Entry:
         parts={picture.path: picture.weight for picture in pictures},
         regions={picture.region: picture.path for picture in pictures if picture.region},
         mask=record.content.mask or "",
+        keep=record.content.keep or "",
         swept=record.swept,
         image=record.output.path,
         sha256=record.output.sha256,
@@ -91,6 +93,7 @@ def _from_failure(failure: Failure) -> Entry:
         parts=failure.style_parts,
         regions={},
         mask="",
+        keep="",
         swept=failure.swept,
         image=None,
         sha256="",

@@ -59,16 +59,14 @@ def scale_inputs(
 
 
 def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
-    """How much each position's content counts, 1 in the mean; None where no job has a picture of
-    it."""
+    """How much of each place each job keeps, B x 1 x H x W; None where none says so."""
     if all(p.content.keep is None for p in ready):
         return None
     shares = torch.ones(len(ready), 1, scale.height, scale.width)
     for index, p in enumerate(ready):
         if p.content.keep is not None:
             stretch = p.job.settings.fit == "stretch"
-            own = shares_of(p.content.keep, scale.width, scale.height, stretch)
-            shares[index, 0] = own / own.mean().clamp_min(1e-6)
+            shares[index, 0] = shares_of(p.content.keep, scale.width, scale.height, stretch)
     return shares.to(device)
 
 

@@ -79,10 +79,28 @@ def test_a_keep_that_cannot_be_fails_its_job_alone(
     ("masks", "said"),
     [
         ("{keep: '{stem}_k.png'}", "no such mask: .*a_k.png"),
-        ("{}", "must have content, or keep alone"),
-        ("{style: '{stem}_m.png', keep: '{stem}_keep.png'}", "must have content, or keep alone"),
+        ("{}", "content is needed, or keep without style"),
+        (
+            "{style: '{stem}_m.png', keep: '{stem}_keep.png'}",
+            "content is needed, or keep without style",
+        ),
     ],
 )
 def test_wrong_masks_are_told(folder: Path, masks: str, said: str) -> None:
     with pytest.raises(ManifestError, match=said):
         jobs(folder, f"masks: {masks}\n")
+
+
+def test_a_pair_or_a_map_names_its_own(folder: Path) -> None:
+    (folder / "m.yaml").write_text(
+        "output: run\nbackbone: lite\n"
+        + SMALL
+        + "pairs: [{content: in/a.png, style: s.png, keep: in/b_keep.png}]\n"
+        "masks: {keep: '{stem}_keep.png'}\n"
+    )
+    (job,) = Plan(load_manifest(folder / "m.yaml"), lambda s: "", 1).jobs()
+    assert job.content.keep is not None and job.content.keep.name == "b_keep.png"
+    (folder / "p.csv").write_text("content,style,keep\nin/a.png,s.png,in/b_keep.png\n")
+    (folder / "m.yaml").write_text("output: run\nbackbone: lite\n" + SMALL + "pairs: p.csv\n")
+    (same,) = Plan(load_manifest(folder / "m.yaml"), lambda s: "", 1).jobs()
+    assert same.key == job.key

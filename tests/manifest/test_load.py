@@ -56,7 +56,8 @@ BROKEN = [
     ("settings: {blend: [1, -1]}", "weights must be numbers of at least 0"),
     ("grid: {blend: [[1, 2]]}", ":5: grid.blend[0]: 2 weights, but style s has 1 picture"),
     ("masks: {content: '{stem}_mask.png'}", ":5: masks: no such mask:"),
-    ("masks: {style: x}", "masks.content: is needed and missing"),
+    ("masks: {style: x}", "content is needed, or keep without style"),
+    ("masks: {keep: '{stem}_keep.png'}", ":5: masks: no such mask:"),
     ("masks: {contnt: x}", "did you mean 'content'?"),
     ("pairs: nowhere.csv", "nowhere.csv: no such map of pairs"),
     ("pairs: a.png", "a map of pairs is a .csv or a .json file"),
@@ -85,6 +86,7 @@ BROKEN = [
         "pairs: [{content: a.png, style: s.png, settings: {depth: 16, format: jpg}}]",
         ":5: pairs[0].settings: depth 16 with format jpg does not go",
     ),
+    ("pairs: [{content: a.png, style: s.png, keep: no.png}]", ":5: pairs[0].keep: no.png: no such"),
     ("pairs: [{content: a.png, style: s.png, mask: no.png}]", ":5: pairs[0].mask: no.png: no such"),
     ("pairs: [{content: '*.gif', style: s.png}]", "pairs[0].content: *.gif: no picture there"),
     ("backbone: {name: lite, weights: gone.pth}", "key 'backbone' stands twice"),
@@ -153,6 +155,16 @@ def test_masks_of_styles_lie_beside_them(folder: Path, picture: Callable[..., Pa
         ("a.png", "a.m.png")
     ]
     assert [style.masks[0].name for style in manifest.styles if style.masks[0]] == ["s.m.png"]
+
+
+def test_what_to_keep_lies_beside_contents(folder: Path, picture: Callable[..., Path]) -> None:
+    for name in ("c/a.png", "c/a_keep.png", "t/s.png"):
+        picture(name)
+    text = "output: run\ncontent: c\nstyle: t\nmasks: {keep: '{stem}_keep.png'}\n"
+    (found,) = load(folder, text).contents
+    assert (found.path.name, found.keep and found.keep.name, found.mask) == (
+        "a.png", "a_keep.png", None
+    )  # fmt: skip
 
 
 def test_a_word_where_a_mapping_may_stand_is_explained_once(folder: Path) -> None:

@@ -93,13 +93,15 @@ def test_a_map_that_is_not_there_or_no_map(folder: Path) -> None:
 def test_what_was_written_is_read_again(folder: Path) -> None:
     blend = {"name": "x, y", "blend": {str(folder / "s/a.png"): 0.5, str(folder / "s/b.png"): 0.5}}
     rows = [
-        (folder / "c/cat/1.png", folder / "s/a.png", "cat/1", None),
-        (folder / "c/dog/1.png", blend, 'dog/"1"', folder / "s/a.png"),
+        (folder / "c/cat/1.png", folder / "s/a.png", "cat/1", None, None),
+        (folder / "c/dog/1.png", blend, 'dog/"1"', folder / "s/a.png", folder / "s/b.png"),
     ]
     write_map(folder / "map.csv", rows, folder)
     manifest = load(folder, "map.csv")
     assert [p.label for p in manifest.contents] == ["cat/1", 'dog/"1"']
     assert [s.label for s in manifest.styles] == ["a", "x, y"]
+    kept = [p.keep and p.keep.name for p in manifest.contents]
+    assert kept == [None, "b.png"]
     assert sorted(path.name for path in folder.iterdir()) == ["c", "m.yaml", "map.csv", "s"]
 
 

@@ -5,11 +5,25 @@ In: sums over features. Out: B values, one a picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from pipeline.method.losses.guides import guides_at
 from pipeline.method.losses.squares import TINY
+
+
+def kept_at(keeps: Tensor, size: Sequence[int]) -> Tensor:
+    """Weights of a content layer's positions, B x 1 x h x w, of mean 1 in each picture.
+
+    The area means of `keeps` over the positions, divided by their own mean: where all is alike but
+    not black they are 1; black is 0, and black all over leaves no content loss.
+
+    Args:
+        keeps: B x 1 x H x W in [0, 1].
+    """
+    shares = guides_at(keeps, size)
+    return shares / shares.mean((2, 3), keepdim=True).clamp_min(TINY)
 
 
 def content_paper(difference: Tensor, target: Tensor, count: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.layers import shrink_of
-from pipeline.method.losses.content import CONTENT_LOSSES
+from pipeline.method.losses.content import CONTENT_LOSSES, kept_at
 from pipeline.method.losses.gradient_norm import NormalizeGradient
 from pipeline.method.losses.guides import Regions, guides_at
 from pipeline.method.losses.laplacian import Outlines
@@ -125,7 +125,8 @@ class StyleTransferLoss:
         neighbors: what positions are drawn to; None without that term.
         channels: per layer the number N of the formulas, where it is not that of the features.
         before: the results of the frames before; None without them.
-        keep: how much each position's content counts, B x 1 x H x W of mean 1; None for equally.
+        keep: how much of each place of the contents is kept, B x 1 x H x W in [0, 1]; each
+            position's (F - P)^2 is weighed by it (`kept_at`). None for all alike.
         outlines: the contents' Laplacians; None without that loss.
     """
 
@@ -148,6 +149,8 @@ class StyleTransferLoss:
         self.kinds, self.statistic = kinds, STATISTICS[kinds.style]
         self.contents, self.styles, self.weights = contents, styles, weights
         self.regions = regions
+        sizes = {layer: target.shape[2:] for layer, target in contents.items()}
+        self.kept = {} if keep is None else {k: kept_at(keep, s).sqrt() for k, s in sizes.items()}
         self.energies = {layer: energy(target) for layer, target in contents.items()}
         self.prepared = {
             layer: self.statistic.prepare(target if target.dim() == 4 else target[:, None])
@@ -201,14 +204,14 @@ class StyleTransferLoss:
         weights = self.weights
 
         def difference(layer: str) -> Tensor:
-            target = self.contents[layer]
+            target, kept = self.contents[layer], self.kept.get(layer)
             if windows:
-                target = target[:, :, windows[layer][0], windows[layer][1]]
+                rows, columns = windows[layer]
+                target = target[:, :, rows, columns]
+                kept = None if kept is None else kept[:, :, rows, columns]
             own = self._normalized(features[layer], weights.content * weights.content_layers[layer])
             apart = own - target
-            if self.keep is not None:
-                apart = apart * self._at(layer, self.keep, own, windows).sqrt()
-            return energy(apart)
+            return energy(apart if kept is None else apart * kept)
 
         def sums(layer: str) -> tuple[Tensor, Tensor]:
             own = self._normalized(features[layer], weights.style * weights.style_layers[layer])
@@ -241,16 +244,7 @@ class StyleTransferLoss:
         """The guidance channels of a layer's features."""
         if self.regions is None:
             return None
-        return self._at(layer, self.regions.guides, features, windows)
-
-    @staticmethod
-    def _at(
-        layer: str,
-        whole: Tensor,
-        features: Tensor,
-        windows: Mapping[str, tuple[slice, slice]] | None,
-    ) -> Tensor:
-        """Channels of the canvas, B x R x H x W, at a layer's features of all of it or a window."""
+        whole = self.regions.guides
         if not windows:
             return guides_at(whole, features.shape[2:])
         shrink = shrink_of(layer)

@@ -277,6 +277,7 @@
       const content = axes[0].values[axes[0].column[job]];
       lines.push(`  - content: ${yaml(content)}`);
       if (DATA.masks[content]) lines.push(`    mask: ${yaml(DATA.masks[content])}`);
+      if (DATA.keeps[content]) lines.push(`    keep: ${yaml(DATA.keeps[content])}`);
       lines.push(`    style: ${yaml(shownStyle)}`, `    settings: ${yaml(own)}`);
     });
     return lines.join("\n") + "\n";
