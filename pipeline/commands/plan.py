@@ -29,6 +29,8 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     store = RunFolder(manifest.output)
     manifest = keep_presets(keep_weights(manifest, store), store)
     print_warnings(manifest.warnings)
+    if manifest.passed and as_json:
+        print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
         shards = Shards(store, planned.shard_size)
@@ -79,6 +81,8 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
             table.add_row("" if number else axis, value, str(total), str(finished))
     console.print(table)
     console.print(f"{len(planned)} jobs, {done} done, {len(planned) - done} to run", markup=False)
+    if planned.manifest.passed:
+        console.print(f"passed over: {planned.manifest.passed}", markup=False, highlight=False)
     if first:
         _print_settings(first, console)
 

@@ -27,3 +27,5 @@ from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
 from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .table import WEIGHT_SOURCES as WEIGHT_SOURCES
+from .walk import Passed as Passed
+from .walk import walk as walk

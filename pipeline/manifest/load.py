@@ -17,11 +17,11 @@ from pipeline.manifest.masks import add_masks, without_masks, without_style_mask
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
-from pipeline.manifest.paths import path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
+from pipeline.manifest.walk import Passed
 
 DEFAULT_MAX_JOBS = 10_000_000
 
@@ -59,7 +59,7 @@ def _find_contents(reading: Reading) -> None:
     """The content pictures of `content`, without masks that lie among them."""
     for index, pattern in enumerate(reading.file.content):
         report = reading.at("content", index)
-        for picture in find_pictures(report, reading.base, pattern, reading.folders):
+        for picture in find_pictures(reading, report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
     if reading.file.masks:
         without_masks(reading.contents, reading.file.masks.content)
@@ -70,7 +70,7 @@ def _find_styles(reading: Reading) -> None:
     for index, entry in enumerate(reading.file.style):
         report = reading.at("style", index)
         if isinstance(entry, str):
-            for picture in find_pictures(report, reading.base, entry):
+            for picture in find_pictures(reading, report, reading.base, entry):
                 reading.styles.add(Style(Path(picture.label).name, ((picture.path, 1.0),)))
         else:
             reading.styles.add(several_pictures(report, reading.base, entry))
@@ -86,7 +86,7 @@ def _manifest(
     return Manifest(
         path=document.path,
         text=document.text,
-        output=path_in(base, file.output.path).resolve(),
+        output=reading.output,
         contents=tuple(reading.contents.items),
         styles=tuple(reading.styles.items),
         pairing=file.pairing,
@@ -104,4 +104,13 @@ def _manifest(
         spelled=dict(reading.spelled),
         warnings=tuple(document.warnings),
         preprocessing=file.backbone.preprocessing,
+        passed=_all_passed(reading),
     )
+
+
+def _all_passed(reading: Reading) -> str:
+    """What the folders hold beside the pictures that were taken."""
+    every = Passed()
+    for passed in reading.passed.values():
+        every.add(passed)
+    return every.text()

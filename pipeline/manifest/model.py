@@ -16,14 +16,17 @@ from pipeline.manifest.schema import Output, Sample
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file and the label that it has in output names (its path below its root).
+    """A picture file and what output names call it.
 
     Attributes:
+        label: its path below its root without the suffix, or what a map calls it.
+        file: its path below its root; empty where a map gave the label.
         mask: its regions, or None.
     """
 
     path: Path
     label: str
+    file: str = ""
     mask: Path | None = None
 
 
@@ -93,6 +96,7 @@ class Manifest:
             pictures are spelled so.
         warnings: what a person should know, a line each.
         presets: a preset's name -> the version of it that the run began with, `name@version`.
+        passed: what lies in the folders and was passed over, in words, or empty.
     """
 
     path: Path
@@ -113,6 +117,7 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     preprocessing: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
+    passed: str = ""
 
     def with_versions(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of a job that start from the version of their preset that the run keeps."""

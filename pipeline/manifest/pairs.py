@@ -115,7 +115,7 @@ def mapped_pairs(reading: Reading, rows: Sequence[Row]) -> Iterator[Pair]:
 def _pairs_of(reading: Reading, row: Row, own: Mapping[str, Any]) -> Iterator[Pair]:
     """All pairs that one row stands for: a folder or a glob is several pictures."""
     styles = _styles_of(reading, row)
-    for picture in _contents_of(row):
+    for picture in _contents_of(reading, row):
         for style in styles:
             yield Pair(reading.contents.add(picture), reading.styles.add(style), own)
 
@@ -124,9 +124,9 @@ def _below(row: Row, name: str) -> Report:
     return lambda position, message: row.report((name, *position), message)
 
 
-def _contents_of(row: Row) -> list[Picture]:
+def _contents_of(reading: Reading, row: Row) -> list[Picture]:
     entry = row.entry
-    found = list(find_pictures(_below(row, "content"), row.base, entry.content))
+    found = list(find_pictures(reading, _below(row, "content"), row.base, entry.content))
     if entry.label is not None:
         found = [replace(picture, label=entry.label) for picture in found]
     if entry.mask is not None:
@@ -143,7 +143,7 @@ def _styles_of(reading: Reading, row: Row) -> list[Style]:
         return [several_pictures(_below(row, "style"), row.base, style)]
     if style in reading.named:
         return [known for known in reading.styles.items if known.label == style][:1]
-    found = find_pictures(_below(row, "style"), row.base, style)
+    found = find_pictures(reading, _below(row, "style"), row.base, style)
     return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
 
 

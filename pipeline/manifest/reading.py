@@ -15,6 +15,7 @@ from pipeline.manifest.model import Picture, Style
 from pipeline.manifest.paths import path_in
 from pipeline.manifest.schema import Blend, ManifestFile
 from pipeline.manifest.table import INITS
+from pipeline.manifest.walk import Passed
 
 
 class Gathered:
@@ -49,6 +50,7 @@ class Reading:
         axes: the grid's values that are right.
         spelled: today's name of a setting -> an older one that the manifest sweeps it by.
         folders: those whose content pictures were taken.
+        passed: what was passed over, by the folder and the pattern looked through.
     """
 
     document: Document
@@ -59,6 +61,12 @@ class Reading:
     contents: Gathered = field(default_factory=Gathered)
     styles: Gathered = field(default_factory=Gathered)
     folders: list[Path] = field(default_factory=list)
+    passed: dict[object, Passed] = field(default_factory=dict)
+
+    @property
+    def output(self) -> Path:
+        """The run folder."""
+        return path_in(self.base, self.file.output.path).resolve()
 
     @property
     def base(self) -> Path:

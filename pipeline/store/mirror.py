@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write
+from pipeline.manifest import Passed, walk
 from pipeline.pictures import is_image_name
 
 
@@ -32,7 +33,8 @@ def mirror_others(
         files that were written.
 
     Raises:
-        RunFolderError: two folders have a file of one name, or it cannot be written.
+        RunFolderError: two folders have a file of one name, a folder cannot be read, or a file not
+            be written.
     """
     written = 0
     taken: dict[Path, Path] = {}
@@ -56,12 +58,18 @@ def mirror_others(
 
 def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, Path]]:
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if skip in path.parents or hidden or is_image_name(path):
-                continue
-            if path.is_file():
-                yield path, path.relative_to(folder)
+        try:
+            found = sorted(walk(folder, skip.resolve(), Passed()))
+        except OSError as error:
+            where = error.filename or folder
+            raise RunFolderError(
+                f"{where}: cannot be read ({error.strerror}), so its files cannot go along; check "
+                f"the rights, or leave `others` out"
+            ) from error
+        for below in found:
+            path = folder / below
+            if not is_image_name(path):
+                yield path, Path(below)
 
 
 def _place(source: Path, place: Path, how: str, draft: Path) -> None:
