@@ -11,8 +11,8 @@ must not load torch.
   a name; `settings.py`: a job's settings; `old_names.py`
 - `check.py`: settings and grid; `consistency.py`: what has to go together; `backbone.py`:
   the network's weights
-- `paths.py`: what paths mean; `walk.py`: the one walk through folders; `pictures.py`, `styles.py`,
-  `masks.py`: files, blends and regions, masks
+- `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
+  `styles.py`, `masks.py`: files, blends and regions, masks
 - `pairs.py`, `maps.py`: explicit pairs; maps of them as files
 - `model.py`: what comes out
 - `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests

@@ -13,6 +13,7 @@ from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
 from pipeline.manifest.document import read_document
+from pipeline.manifest.folders import Passed
 from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
@@ -21,7 +22,6 @@ from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
-from pipeline.manifest.walk import Passed
 
 DEFAULT_MAX_JOBS = 10_000_000
 

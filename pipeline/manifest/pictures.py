@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pipeline.errors import ImageError
 from pipeline.manifest.document import Report
+from pipeline.manifest.folders import RUN_PICTURES, Passed, split_pattern, walk
 from pipeline.manifest.model import Picture
 from pipeline.manifest.paths import is_file, is_folder, nearby, path_in
 from pipeline.manifest.reading import Reading
-from pipeline.manifest.walk import RUN_PICTURES, Passed, split_pattern, walk
 from pipeline.pictures import check_header, is_image_name
 
 
@@ -28,8 +28,9 @@ def find_pictures(
         folders: the folder or the glob's root is added.
     """
     whole = path_in(base, pattern)
+    parts: tuple[str, ...] = ("**",)
     if is_folder(whole):
-        root, parts = whole, ("**",)
+        root = whole
     elif is_file(whole):
         yield from one_file(report, whole)
         return

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.manifest.document import Document, Report, report_at
+from pipeline.manifest.folders import Passed
 from pipeline.manifest.model import Picture, Style
 from pipeline.manifest.paths import path_in
 from pipeline.manifest.schema import Blend, ManifestFile
 from pipeline.manifest.table import INITS
-from pipeline.manifest.walk import Passed
 
 
 class Gathered:
