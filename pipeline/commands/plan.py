@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
-from pipeline.commands.prepare import find_digests, keep_presets, keep_weights, plan_jobs
+from pipeline.commands.prepare import find_digests, keep_all, plan_jobs
 from pipeline.manifest import Settings, load_manifest, preset_values
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
@@ -27,7 +27,7 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_path)
     store = RunFolder(manifest.output)
-    manifest = keep_presets(keep_weights(manifest, store), store)
+    manifest = keep_all(manifest, store)
     print_warnings(manifest.warnings)
     if manifest.passed and as_json:
         print_warnings([f"passed over: {manifest.passed}"])

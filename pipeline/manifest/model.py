@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.schema import Output, Sample
+from pipeline.version import NAMING
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Manifest:
             pictures are spelled so.
         warnings: what a person should know, a line each.
         presets: a preset's name -> the version of it that the run began with, `name@version`.
+        naming: the version of how outputs are named.
+        style_names: what the run folder calls styles that it knows, by their identity.
         passed: what lies in the folders and was passed over, in words, or empty.
     """
 
@@ -117,6 +120,8 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     preprocessing: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
+    naming: int = NAMING
+    style_names: Mapping[str, str] = field(default_factory=dict)
     passed: str = ""
 
     def with_versions(self, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _contents_of(reading: Reading, row: Row) -> list[Picture]:
     entry = row.entry
     found = list(find_pictures(reading, _below(row, "content"), row.base, entry.content))
     if entry.label is not None:
-        found = [replace(picture, label=entry.label) for picture in found]
+        found = [replace(picture, label=entry.label, file="") for picture in found]
     if entry.mask is not None:
         mask = path_in(row.base, entry.mask)
         if not is_file(mask):

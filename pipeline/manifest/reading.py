@@ -19,7 +19,10 @@ from pipeline.manifest.table import INITS
 
 
 class Gathered:
-    """Pictures or styles in order, each once, with their index by identity."""
+    """Pictures or styles in order, each once, with their index by identity.
+
+    A picture that a map gives a label or a mask is another one than without.
+    """
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -27,17 +30,29 @@ class Gathered:
 
     def add(self, item: Picture | Style) -> int:
         """Adds what is new; its index."""
-        key = item.path if isinstance(item, Picture) else (item.parts, item.regions)
-        if key not in self.index:
-            self.index[key] = len(self.items)
+        keys = _identities(item)
+        index = next((self.index[key] for key in keys if key in self.index), len(self.items))
+        if index == len(self.items):
             self.items.append(item)
-        return self.index[key]
+        for key in keys:
+            self.index.setdefault(key, index)
+        return index
 
     def keep(self, wanted: Callable[[Any], bool]) -> None:
         """Lets go of what is not wanted."""
         items, self.items, self.index = self.items, [], {}
         for item in filter(wanted, items):
             self.add(item)
+
+
+def _identities(item: Picture | Style) -> list[object]:
+    """What an item is known by, the closest first."""
+    if isinstance(item, Style):
+        return [(item.parts, item.regions)]
+    if not item.file:
+        return [(item.path, item.label, item.mask)]
+    plain = [] if item.mask else [item.path]
+    return [*plain, *((item.path, label, item.mask) for label in (item.file, item.label))]
 
 
 @dataclass

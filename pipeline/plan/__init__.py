@@ -3,7 +3,8 @@
 In: a valid manifest. Out: jobs, one by one, and batches of those that can share a tensor. Must not
 know devices, processes or what a network does; must not load torch.
 
-- `jobs.py`: the stream; `pairing.py`: which pairs; `names.py`: output names; `keys.py`: job keys
+- `jobs.py`: the stream; `pairing.py`: which pairs; `keys.py`: job keys
+- `names.py`: output names; `labels.py`: what they are made of; `first_names.py`: the first ones
 - `batch.py`: a batch; `batches.py`: jobs -> batches
 - `counts.py`: jobs by axis
 """

@@ -6,4 +6,5 @@ from .batches import pack as pack
 from .counts import count_by as count_by
 from .jobs import Job as Job
 from .jobs import Plan as Plan
-from .names import value_label as value_label
+from .labels import own_path as own_path
+from .labels import value_label as value_label

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Style
 from pipeline.plan.keys import Keys
-from pipeline.plan.names import axis_labels, content_candidates, style_candidates, unique_labels
+from pipeline.plan.names import Names, naming_of
 from pipeline.plan.pairing import Pairing
 
 
@@ -69,6 +69,7 @@ class Plan:
         max_jobs: int = DEFAULT_MAX_JOBS,
     ) -> None:
         self.manifest, self.pairing = manifest, Pairing(manifest)
+        self._naming = naming_of(manifest)
         self._keys = Keys(digest, algorithm)
         self._points = math.prod(len(values) for values in manifest.axes.values())
         if len(self) > max_jobs:
@@ -92,22 +93,37 @@ class Plan:
     @cached_property
     def content_labels(self) -> list[str]:
         """Each content's label in output names."""
-        return unique_labels([content_candidates(c) for c in self.manifest.contents])
+        return self._naming.contents()
 
     @cached_property
     def style_labels(self) -> list[str]:
         """Each style's label in output names."""
-        return unique_labels([style_candidates(s) for s in self.manifest.styles])
+        return self._naming.styles()
+
+    @property
+    def style_names(self) -> dict[str, str]:
+        """What the run folder is to keep of styles' names, those that it knew before included."""
+        if not isinstance(self._naming, Names):
+            return {}
+        identities = map(self._naming.style_identity, self.manifest.styles)
+        return {
+            **self.manifest.style_names,
+            **dict(zip(identities, self.style_labels, strict=True)),
+        }
 
     @cached_property
     def _axes(self) -> list[tuple[str, Sequence[Any], list[str]]]:
         spelled = self.manifest.spelled
         return [
-            (name, values, axis_labels(spelled.get(name, name), values))
+            (name, values, self._naming.axis(spelled.get(name, name), values))
             for name, values in self.manifest.axes.items()
         ]
 
-    def _point(self, index: int, own: int) -> _Point:
+    def _labels(self, index: int, own: int) -> tuple[str, ...]:
+        return self._chosen(index, own)[0]
+
+    def _chosen(self, index: int, own: int) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """The labels and the values of one point of the grid, for pairs of these own settings."""
         values: dict[str, Any] = {}
         labels: list[str] = []
         for name, choices, names in reversed(self._axes):
@@ -117,9 +133,46 @@ class Plan:
         mine, label = self.pairing.own_settings[own]
         values = {**mine, **dict(reversed(values.items()))}
         labels += [label] if label else []
+        return tuple(reversed(labels)), values
+
+    def _point(self, index: int, own: int) -> _Point:
+        labels, values = self._chosen(index, own)
         chosen = self.manifest.with_versions({**self.manifest.settings, **values})
         settings = Settings.model_validate(chosen)
-        return _Point(tuple(reversed(labels)), values, settings, self._keys.canonical(settings))
+        return _Point(labels, values, settings, self._keys.canonical(settings))
+
+    def names(self) -> Iterator[str]:
+        """The names of all jobs, in order."""
+        labels = lru_cache(maxsize=100_000)(self._labels)
+        for pair in self.pairing:
+            content, style = self.content_labels[pair.content], self.style_labels[pair.style]
+            for index in range(self._points):
+                yield self._naming.join(content, style, labels(index, pair.own))
+
+    def check_names(self) -> None:
+        """Whether each job has a name of its own, which a template may fail to give.
+
+        Raises:
+            ManifestError: with the first two jobs that have not.
+        """
+        seen: dict[int, int] = {}
+        for index, name in enumerate(self.names()):
+            first = seen.setdefault(hash(name), index)
+            if first != index and next(itertools.islice(self.names(), first, None)) == name:
+                raise ManifestError([self._shared_name(name, first, index)])
+
+    def _shared_name(self, name: str, *indices: int) -> str:
+        where = f"{self.manifest.path}:1: output.name: {self.manifest.form.name}"
+        pairs = list(itertools.islice(self.pairing, max(indices) // self._points + 1))
+        both = [pairs[index // self._points] for index in indices]
+        shown = " and ".join(
+            f"{self.manifest.contents[pair.content].path} with "
+            f"{self.manifest.styles[pair.style].label}"
+            for pair in both
+        )
+        if both[0] == both[1]:
+            shown += " at two points of the grid"
+        return f"{where}: {shown} would both be {name}; let {{name}}, {{style}} and {{grid}} in"
 
     def jobs(self) -> Iterator[Job]:
         """All jobs in order: contents, then their styles, then the grid, last axis fastest.
@@ -132,13 +185,13 @@ class Plan:
         for pair in self.pairing:
             content = self.manifest.contents[pair.content]
             style = self.manifest.styles[pair.style]
-            name = f"{self.content_labels[pair.content]}__{self.style_labels[pair.style]}"
+            labels = self.content_labels[pair.content], self.style_labels[pair.style]
             for index in range(self._points):
                 at = point(index, pair.own)
                 weighted = style.weighted(at.settings.blend)
                 yield Job(
                     index=next(numbers),
-                    name="__".join((name, *at.labels)),
+                    name=self._naming.join(*labels, at.labels),
                     key=self._keys.key(content, weighted, at.settings, at.canonical),
                     content=content,
                     style=weighted,

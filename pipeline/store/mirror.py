@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
@@ -18,7 +18,13 @@ from pipeline.pictures import is_image_name
 
 
 def mirror_others(
-    folders: Iterable[Path], target: Path, how: str, temporary: Path, skip: Path
+    folders: Iterable[Path],
+    target: Path,
+    how: str,
+    temporary: Path,
+    skip: Path,
+    placed: Callable[[str], str] = str,
+    records: Collection[str] = (),
 ) -> int:
     """Copies or links every file of `folders` that is no picture; those that are there and as new
     are left alone.
@@ -28,6 +34,8 @@ def mirror_others(
         how: `copy`, or `link` for hard links (copies where the file system has none).
         temporary: an existing folder on the target's disk.
         skip: a folder that is left out, such as a run folder within one of `folders`.
+        placed: where below `target` a file goes that lies there below its folder.
+        records: paths below `target` that are taken.
 
     Returns:
         files that were written.
@@ -39,7 +47,13 @@ def mirror_others(
     written = 0
     taken: dict[Path, Path] = {}
     for source, relative in _others(folders, skip):
-        place = target / relative
+        below = placed(relative)
+        place = target / below
+        if below in records:
+            raise RunFolderError(
+                f"{source} would be where a record belongs, {place}; let {{name}} or {{style}} in "
+                f"`output.name`, or leave `others` out"
+            )
         if place in taken:
             raise RunFolderError(
                 f"{source} and {taken[place]} would both be {place}; take one folder out of "
@@ -56,7 +70,7 @@ def mirror_others(
     return written
 
 
-def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, Path]]:
+def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, str]]:
     for folder in folders:
         try:
             found = sorted(walk(folder, skip.resolve(), Passed()))
@@ -69,7 +83,7 @@ def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, Path]]:
         for below in found:
             path = folder / below
             if not is_image_name(path):
-                yield path, Path(below)
+                yield path, below
 
 
 def _place(source: Path, place: Path, how: str, draft: Path) -> None:

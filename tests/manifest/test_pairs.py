@@ -55,7 +55,7 @@ def test_a_json_map_is_the_same(folder: Path) -> None:
     (folder / "map.json").write_text(json.dumps(rows))
     manifest = load(folder, "map.json", "settings: {size: 64}\n")
     assert manifest.pairs[0].settings == {"steps": 5}
-    assert names(manifest) == ["1__b__steps-5"]
+    assert names(manifest) == ["1.png__b__steps-5"]
 
 
 @pytest.mark.parametrize(
