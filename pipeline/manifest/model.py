@@ -98,7 +98,7 @@ class Manifest:
         warnings: what a person should know, a line each.
         presets: a preset's name -> the version of it that the run began with, `name@version`.
         naming: the version of how outputs are named.
-        style_names: what the run folder calls styles that it knows, by their identity.
+        style_names: name -> identity of the styles that the run folder knows.
         passed: what lies in the folders and was passed over, in words, or empty.
     """
 

@@ -102,13 +102,13 @@ class Plan:
 
     @property
     def style_names(self) -> dict[str, str]:
-        """What the run folder is to keep of styles' names, those that it knew before included."""
+        """Name -> identity of each style, those that the run folder knew before included."""
         if not isinstance(self._naming, Names):
             return {}
         identities = map(self._naming.style_identity, self.manifest.styles)
         return {
             **self.manifest.style_names,
-            **dict(zip(identities, self.style_labels, strict=True)),
+            **dict(zip(self.style_labels, identities, strict=True)),
         }
 
     @cached_property

@@ -78,9 +78,9 @@ class Names:
 
     def styles(self) -> list[str]:
         """Each style's label."""
-        kept = self.manifest.style_names
+        kept = {identity: name for name, identity in self.manifest.style_names.items()}
         known = [self.style_identity(style) for style in self.manifest.styles]
-        taken = set(kept.values())
+        taken = set(self.manifest.style_names)
         labels = []
         for style, identity in zip(self.manifest.styles, known, strict=True):
             label = kept.get(identity) or _free(_style_labels(style, identity), taken)

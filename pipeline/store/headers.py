@@ -46,7 +46,7 @@ class PlanHeader(Read):
         devices: of the slots.
         presets: the version of each preset; of those that are not there, the first.
         naming: the version of how outputs are named.
-        style_names: what styles are called in names, by their identity.
+        style_names: name -> identity of each style that ever was in the run.
     """
 
     schema_version: int = Field(default=1, alias="schema")

@@ -161,9 +161,9 @@ def test_one_label_for_two_masks_is_two_names() -> None:
 
 def styles_named(paths: Sequence[str], kept: dict[str, str] | None = None) -> dict[str, str]:
     """What styles are called where the run folder knows those of `kept`."""
-    return plan_of(
-        manifest(below("/data", ["a.jpg"]), list(map(style, paths)), style_names=kept or {})
-    ).style_names
+    known = {name: identity for identity, name in (kept or {}).items()}
+    made = manifest(below("/data", ["a.jpg"]), list(map(style, paths)), style_names=known)
+    return {identity: name for name, identity in plan_of(made).style_names.items()}
 
 
 def test_styles_of_one_name_get_their_suffix_or_a_mark() -> None:
