@@ -13,7 +13,7 @@ must not load torch.
   the network's weights
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
   `styles.py`, `masks.py`: files, blends and regions, masks
-- `pairs.py`, `maps.py`: explicit pairs; maps of them as files
+- `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `model.py`: what comes out
 - `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests
 

@@ -23,7 +23,7 @@ from pipeline.manifest.levels import LEVELS, level_problem, swept_twice
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.old_names import renamed_row
-from pipeline.manifest.paths import is_file, nearby, path_in
+from pipeline.manifest.paths import is_file, meant, nearby, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_init_path
 from pipeline.manifest.schema import Blend, PairEntry
@@ -126,11 +126,13 @@ def _below(row: Row, name: str) -> Report:
 
 def _contents_of(reading: Reading, row: Row) -> list[Picture]:
     entry = row.entry
-    found = list(find_pictures(reading, _below(row, "content"), row.base, entry.content))
+    found = list(
+        find_pictures(reading, _below(row, "content"), row.base, meant(row.base, entry.content))
+    )
     if entry.label is not None:
         found = [replace(picture, label=entry.label, file="") for picture in found]
     if entry.mask is not None:
-        mask = path_in(row.base, entry.mask)
+        mask = path_in(row.base, meant(row.base, entry.mask))
         if not is_file(mask):
             row.report(("mask",), f"{entry.mask}: no such file" + nearby(mask))
         found = [replace(picture, mask=mask) for picture in found]
@@ -143,7 +145,7 @@ def _styles_of(reading: Reading, row: Row) -> list[Style]:
         return [several_pictures(_below(row, "style"), row.base, style)]
     if style in reading.named:
         return [known for known in reading.styles.items if known.label == style][:1]
-    found = find_pictures(reading, _below(row, "style"), row.base, style)
+    found = find_pictures(reading, _below(row, "style"), row.base, meant(row.base, style))
     return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
 
 

@@ -105,7 +105,7 @@ def test_what_was_written_is_read_again(folder: Path) -> None:
 
 def test_maps_that_are_no_text_or_no_json_are_said(folder: Path) -> None:
     (folder / "map.csv").write_bytes(b"content,style\n\xff,\xfe\n")
-    with pytest.raises(ManifestError, match=r"map.csv: cannot be read as UTF-8 text"):
+    with pytest.raises(ManifestError, match=r"map.csv:2: is not UTF-8, and no encoding of Windows"):
         load(folder, "map.csv")
     (folder / "map.json").write_text('[{"content": "a",\n]')
     with pytest.raises(ManifestError, match=r"map.json:2: not JSON"):
