@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.manifest.backbone import check_layers, check_weights
-from pipeline.manifest.check import check_grid, check_settings
+from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
 from pipeline.manifest.document import read_document
 from pipeline.manifest.folders import Passed
@@ -45,6 +45,8 @@ def load_manifest(path: Path | str) -> Manifest:
     _find_styles(reading)
     paired = (len(reading.contents.items), len(reading.styles.items))
     pairs = [*explicit_pairs(reading), *mapped_pairs(reading, rows)]
+    if all(paired) or not pairs or not all(concerns_others(pair.settings) for pair in pairs):
+        check_together(document, settings, reading.axes)  # else no job has them without its own
     check_pairing(reading, paired, pairs)
     weights = check_weights(reading)
     check_layers(reading)

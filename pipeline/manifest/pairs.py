@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.backbone import layer_problems
-from pipeline.manifest.check import settings_problems
+from pipeline.manifest.check import concerns_others, settings_problems, together_problems
 from pipeline.manifest.consistency import init_problem
 from pipeline.manifest.document import Document, Position, Report, parse_value, position_text
 from pipeline.manifest.explain import explain, is_of_the_form_meant
-from pipeline.manifest.levels import LEVELS, level_problem, swept_twice
+from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.old_names import renamed_row
@@ -149,16 +149,12 @@ def _styles_of(reading: Reading, row: Row) -> list[Style]:
     return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
 
 
-def _check_levels(reading: Reading, row: Row, valid: Settings) -> None:
+def _check_levels(reading: Reading, row: Row) -> None:
     """The levels that the grid sweeps go with what this pair has of its own."""
     own, swept = row.entry.settings, reading.axes
     for level, message in swept_twice({**reading.settings, **own}, swept):
         if level not in dict(swept_twice(reading.settings, swept)):  # that was said of the grid
             row.report(("settings",), f"{level}, swept in `grid`, {message}")
-    for level in LEVELS.keys() & swept.keys():
-        problem = "preset" in own and level_problem(valid.preset, {level: swept[level][0]})
-        if problem:
-            row.report(("settings", "preset"), problem)
 
 
 def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
@@ -178,10 +174,10 @@ def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
     if wrong or problems:
         return {}
     valid = Settings.model_validate(together)
-    problem = valid.problem()
-    if problem and own:
-        row.report(("settings",), problem)
-    _check_levels(reading, row, valid)
+    if concerns_others(own):
+        for problem in together_problems(together, reading.axes):
+            row.report(("settings",), problem)
+    _check_levels(reading, row)
     problem = init_problem(row.base, valid.init) if "init" in own else ""
     if problem:
         row.report(("settings", "init"), problem)

@@ -139,6 +139,11 @@ class Plan:
         labels, values = self._chosen(index, own)
         chosen = self.manifest.with_versions({**self.manifest.settings, **values})
         settings = Settings.model_validate(chosen)
+        problem = settings.problem()
+        if (
+            problem
+        ):  # the manifest is checked, but not with the versions of presets that a run keeps
+            raise ManifestError([f"{self.manifest.path}:1: {problem}"])
         return _Point(labels, values, settings, self._keys.canonical(settings))
 
     def names(self) -> Iterator[str]:
@@ -179,6 +184,7 @@ class Plan:
 
         Raises:
             ImageError: an input file has vanished or cannot be read.
+            ManifestError: settings of a job do not go together.
         """
         point = lru_cache(maxsize=100_000)(self._point)
         numbers = itertools.count()
