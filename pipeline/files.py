@@ -69,6 +69,13 @@ def cannot_write(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(f"{path}: cannot be written ({error.strerror}); check space and rights")
 
 
+def tells_case(folder: Path) -> bool:
+    """Whether names that differ in capitals alone are two files in this folder, which is there."""
+    with tempfile.NamedTemporaryFile(prefix=f"{TEMPORARY_PREFIX}a", dir=folder) as file:
+        place = Path(file.name)
+        return not place.with_name(place.name.swapcase()).exists()
+
+
 @functools.cache
 def _umask() -> int:
     mask = os.umask(0)

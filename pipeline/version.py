@@ -17,5 +17,7 @@ STYLE_LOSSES = {"wasserstein": 2}
 UNBOUNDED_LBFGS = 2
 # Of all the code between a style picture's bytes and its targets; part of every cache key.
 PREPROCESSING = 2
+# Of how outputs are named; 1 had no suffix of the content in them.
+NAMING = 2
 # Of a record's JSON.
 RECORD_SCHEMA = 1

@@ -4,7 +4,7 @@ In: what the command line parsed. Out: text on standard output and an exit code;
 not printed. Must not know how anything is done: that is the stages' below.
 
 - `options.py`, `output.py`: what several commands take, and print, alike
-- `prepare.py`, `run.py`: a manifest's jobs, and its run
+- `prepare.py`, `run.py` (and `beside.py`): a manifest's jobs, and its run
 - `batch.py`, `plan.py` (and `estimate.py`), `pair.py` (`nst run`), `import_manifest.py`
 - `status.py`, `report.py` (and `nst sheet`), `best.py`, `clean.py`: a run folder
 - `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`

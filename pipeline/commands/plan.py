@@ -15,13 +15,7 @@ from rich.table import Table
 
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
-from pipeline.commands.prepare import (
-    decode_clips,
-    find_digests,
-    keep_presets,
-    keep_weights,
-    plan_jobs,
-)
+from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan_jobs
 from pipeline.manifest import Settings, load_manifest, preset_values
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
@@ -33,9 +27,11 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_path)
     store = RunFolder(manifest.output)
-    manifest = keep_presets(keep_weights(manifest, store), store)
+    manifest = keep_all(manifest, store)
     manifest = decode_clips(manifest, options, lambda said: print_warnings([said]))
     print_warnings(manifest.warnings)
+    if manifest.passed and as_json:
+        print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
         shards = Shards(store, planned.shard_size)
@@ -86,6 +82,8 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
             table.add_row("" if number else axis, value, str(total), str(finished))
     console.print(table)
     console.print(f"{len(planned)} jobs, {done} done, {len(planned) - done} to run", markup=False)
+    if planned.manifest.passed:
+        console.print(f"passed over: {planned.manifest.passed}", markup=False, highlight=False)
     if first:
         _print_settings(first, console)
 

@@ -25,9 +25,9 @@ from pipeline.manifest import (
 )
 from pipeline.method import inspect_weights
 from pipeline.pictures import video_package
-from pipeline.plan import Plan, with_frames
+from pipeline.plan import Plan, check_names, with_frames
 from pipeline.store import RunFolder
-from pipeline.version import ALGORITHM
+from pipeline.version import ALGORITHM, NAMING
 
 Digests = Mapping[bool, str]
 
@@ -104,6 +104,34 @@ def keep_presets(manifest: Manifest, store: RunFolder) -> Manifest:
     return replace(manifest, presets=kept, warnings=(*manifest.warnings, *told))
 
 
+def keep_names(manifest: Manifest, store: RunFolder) -> Manifest:
+    """The manifest with the naming of outputs that its run began with, and its styles' names.
+
+    Raises:
+        ManifestError: the run began with a naming that this nst does not have.
+    """
+    header = store.header()
+    if header is None:
+        return manifest
+    if header.naming > NAMING:
+        raise ManifestError(
+            [
+                f"{store.path}: began with version {header.naming} of output names, which this nst "
+                f"does not have; go on with the nst that began it, or choose another `output`"
+            ]
+        )
+    return replace(manifest, naming=header.naming, style_names=header.style_names)
+
+
+def keep_all(manifest: Manifest, store: RunFolder) -> Manifest:
+    """The manifest with all that its run began with: weights, presets, names.
+
+    Raises:
+        ManifestError: the run began with a version that this nst does not have.
+    """
+    return keep_names(keep_presets(keep_weights(manifest, store), store), store)
+
+
 def _presets_of(manifest: Manifest) -> set[str]:
     """The presets from which any job starts, as the manifest names them."""
     every = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
@@ -136,9 +164,12 @@ def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
     """The jobs of a manifest.
 
     Raises:
-        ManifestError: more jobs than `options.max_jobs`.
+        ManifestError: more jobs than `options.max_jobs`, or several under one name.
     """
-    return Plan(manifest, lambda s: digests[s.normalized], ALGORITHM, options.max_jobs)
+    plan = Plan(manifest, lambda s: digests[s.normalized], ALGORITHM, options.max_jobs)
+    if manifest.form.name is not None:
+        check_names(plan)
+    return plan
 
 
 def layers_asked_for(manifest: Manifest) -> list[str]:

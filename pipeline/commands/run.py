@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from pipeline.commands.beside import check_case, write_beside
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import (
     decode_clips,
     find_digests,
-    keep_presets,
-    keep_weights,
+    keep_all,
     needs_normalized,
     plan_jobs,
     presets_begun_with,
 )
-from pipeline.errors import ManifestError
 from pipeline.files import cache_folder
 from pipeline.layers import NEIGHBOR_LAYERS
-from pipeline.manifest import Manifest, Sample, Settings, Style, write_map
+from pipeline.manifest import Manifest, Settings
 from pipeline.method import Backbone, inspect_weights, load_weights
 from pipeline.pictures import check_depth
 from pipeline.plan import Plan
@@ -45,7 +43,6 @@ from pipeline.store import (
     RunLock,
     Summary,
     cache_limit,
-    mirror_others,
     trim_cached,
 )
 from pipeline.version import ALGORITHM
@@ -63,15 +60,16 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     with RunLock(store) as lock:
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
-        manifest = keep_presets(keep_weights(manifest, store), store)
+        manifest = keep_all(manifest, store)
         manifest = decode_clips(manifest, options, progress.warn)
         for warning in manifest.warnings:
             progress.warn(warning)
         plan, context, digest = prepare_run(manifest, options, store)
         _check_settings_here(manifest)
+        check_case(plan, store)
         presets = presets_begun_with(store)
         store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
-        _write_beside(manifest, plan, store)
+        write_beside(manifest, plan, store)
         try:
             return run_plan(plan, context, progress, options.run)
         finally:
@@ -158,6 +156,8 @@ def _header(
         versions=versions(),
         devices=list(context.slots),
         presets=dict(presets),
+        naming=manifest.naming,
+        style_names=plan.style_names,
     )
 
 
@@ -174,35 +174,3 @@ def _check_settings_here(manifest: Manifest) -> None:
         for format in {*formats, *manifest.axes.get("format", ())} or {"png"}:
             if format in ("png", "tiff"):
                 check_depth(format)
-
-
-def _write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
-    """The map of a draw, and the dataset's other files; of a run in parts the first one's work."""
-    if store.part and not store.part.startswith("1-of-"):
-        return
-    if isinstance(manifest.pairing, Sample):
-        pairs = (
-            (content.path, _as_written(style), content.label, content.mask, content.keep)
-            for content, style in plan.pairing.drawn()
-        )
-        write_map(store.path / "pairs.csv", pairs, store.temporary)
-    how = manifest.form.others
-    if how != "none":
-        _mirror(manifest, store, how)
-
-
-def _mirror(manifest: Manifest, store: RunFolder, how: str) -> None:
-    if not manifest.folders:
-        raise ManifestError([f"{manifest.path}:1: output.others: {how}: `content` names no folder"])
-    mirror_others(manifest.folders, store.images, how, store.temporary, store.path)
-
-
-def _as_written(style: Style) -> Any:
-    """A style as a map of pairs has it: a path, or a blend."""
-    paths: list[Path] = [path for path, _ in style.parts]
-    if style.regions:
-        named = dict(zip(style.regions, map(str, paths), strict=True))
-        return {"name": style.label, "regions": named}
-    if len(paths) == 1:
-        return str(paths[0])
-    return {"name": style.label, "blend": {str(path): weight for path, weight in style.parts}}

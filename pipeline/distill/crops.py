@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.distill.recipe import Recipe
 from pipeline.errors import ImageError
+from pipeline.manifest import Passed, walk
 from pipeline.pictures import is_image_name, read_image
 
 _LONGEST_SIDE = 480
@@ -35,7 +36,8 @@ def find_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ImageError(f"{folder}: no such folder; name a folder of pictures to train on")
-    pictures = sorted(path for path in folder.rglob("*") if is_image_name(path))
+    found = (folder / below for below in walk(folder, None, Passed()))
+    pictures = sorted(path for path in found if is_image_name(path))
     if len(pictures) < 2:
         raise ImageError(
             f"{folder}: {len(pictures)} pictures found, at least 2 are needed (one is held out); "

@@ -11,9 +11,9 @@ must not load torch.
   a name; `settings.py`: a job's settings; `old_names.py`
 - `check.py`: settings and grid; `consistency.py`: what has to go together; `backbone.py`:
   the network's weights
-- `paths.py`: what paths mean; `pictures.py`, `clips.py`, `styles.py`, `masks.py`: files, clips,
-  blends and regions, masks
-- `pairs.py`, `maps.py`: explicit pairs; maps of them as files
+- `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
+  `clips.py`, `styles.py`, `masks.py`: files, clips, blends and regions, masks
+- `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `model.py`: what comes out
 - `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests
 

@@ -3,6 +3,8 @@ from .check import settings_problems as settings_problems
 from .document import parse_value as parse_value
 from .editors import json_schema as json_schema
 from .explain import nearest as nearest
+from .folders import Passed as Passed
+from .folders import walk as walk
 from .levels import LEVELS as LEVELS
 from .load import DEFAULT_MAX_JOBS as DEFAULT_MAX_JOBS
 from .load import load_manifest as load_manifest

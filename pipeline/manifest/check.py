@@ -67,7 +67,6 @@ def check_grid(document: Document, settings: Mapping[str, Any]) -> dict[str, tup
             axes[name] = tuple(_check_axis(document, settings, name, values))
     for level, message in swept_twice(settings, axes):
         document.report(("grid", level), message)
-    _check_combinations(document, settings, axes)
     return axes
 
 
@@ -93,20 +92,55 @@ def _check_axis(
         yield valid
 
 
+# What `Settings.problem` looks at.
 _TOGETHER = (
     "preset", "strength", "stroke", "size", "fit", "format", "depth", "profile", "exif"
 )  # fmt: skip
 
 
-def _check_combinations(
+def together_problems(
+    settings: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]
+) -> Iterator[str]:
+    """What does not go together at any point of the grid, each problem once.
+
+    Args:
+        settings: those that every point has, right by themselves.
+        axes: the grid. Of sizes, which may be many, the smallest and the largest of each form speak
+            for all.
+    """
+    names = [name for name in _TOGETHER if name in axes]
+    choices = [_extremes(axes[name]) if name == "size" else axes[name] for name in names]
+    told = set()
+    for point in itertools.product(*choices):
+        try:
+            valid = Settings.model_validate({**settings, **dict(zip(names, point, strict=True))})
+        except ValidationError:
+            continue  # what is wrong by itself has been told
+        problem = valid.problem()
+        if problem and problem not in told:
+            told.add(problem)
+            yield problem
+
+
+def concerns_others(settings: Mapping[str, Any]) -> bool:
+    """Whether any of these has to go together with others."""
+    return any(name in settings for name in _TOGETHER)
+
+
+def _extremes(sizes: Sequence[Any]) -> list[Any]:
+    """The smallest and the largest of whole numbers and of `WxH`."""
+    numbers = [size for size in sizes if not isinstance(size, str)]
+    both = [size for size in sizes if isinstance(size, str)]
+    ends = [
+        end(both, key=lambda size: end(map(int, size.split("x")))) for end in (min, max) if both
+    ]
+    return list(dict.fromkeys([*([min(numbers), max(numbers)] if numbers else []), *ends]))
+
+
+def check_together(
     document: Document, settings: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]
 ) -> None:
     """Settings that have to go together do so at every point of the grid."""
-    names = [name for name in _TOGETHER if name in axes]
-    for point in itertools.product(*(axes[name] for name in names)):
-        values = {**settings, **dict(zip(names, point, strict=True))}
-        if settings_problems(values):
-            continue
-        problem = Settings.model_validate(values).problem()
-        if problem:
-            document.report(("grid",) if names else ("settings",), problem)
+    swept = any(name in axes for name in _TOGETHER)
+    for problem in together_problems(settings, axes):
+        document.report(("grid",) if swept else ("settings",), problem)

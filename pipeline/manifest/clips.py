@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pipeline.errors import ImageError, MissingPackageError
 from pipeline.manifest.document import Report
+from pipeline.manifest.folders import Passed, split_pattern, walk
 from pipeline.manifest.model import Clip, Picture
 from pipeline.manifest.paths import is_file, path_in
-from pipeline.manifest.pictures import find_pictures, glob_root
+from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading
 from pipeline.pictures import check_header, check_video, is_video_name
 
@@ -24,7 +25,7 @@ _NUMBER = re.compile(r"%(?:0(\d+))?d")
 
 
 def find_contents(
-    report: Report, base: Path, pattern: str, folders: list[Path] | None = None
+    reading: Reading, report: Report, base: Path, pattern: str, folders: list[Path] | None = None
 ) -> Iterator[Picture]:
     """The pictures and clips that a file, folder, glob or numbered pattern stands for, sorted.
 
@@ -40,14 +41,15 @@ def find_contents(
     elif _NUMBER.search(whole.name) and not is_file(whole):
         yield from _numbered(report, pattern, whole)
     elif is_video_name(whole) and glob.has_magic(pattern):
-        root = glob_root(whole)
-        found = sorted(Path(name) for name in glob.iglob(str(whole), recursive=True))
-        if not found:
+        root, parts = split_pattern(base, path_in(Path(), pattern).parts)
+        found = sorted(walk(root, reading.output, Passed(), parts)) if root.is_dir() else []
+        videos = [below for below in found if is_video_name(Path(below))]
+        if not videos:
             report((), f"{pattern}: no video there; check the pattern")
-        for path in found:
-            yield from _video(report, path, path.relative_to(root).with_suffix("").as_posix())
+        for below in videos:
+            yield from _video(report, root / below, below.removesuffix(Path(below).suffix))
     else:
-        yield from find_pictures(report, base, pattern, folders)
+        yield from find_pictures(reading, report, base, pattern, folders)
 
 
 def _video(report: Report, path: Path, label: str) -> Iterator[Picture]:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.manifest.backbone import check_layers, check_weights
-from pipeline.manifest.check import check_grid, check_settings
+from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
 from pipeline.manifest.document import read_document
+from pipeline.manifest.folders import Passed
 from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
-from pipeline.manifest.paths import path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
 from pipeline.manifest.structure import check_structure
@@ -46,6 +46,8 @@ def load_manifest(path: Path | str) -> Manifest:
     _find_styles(reading)
     paired = (len(reading.contents.items), len(reading.styles.items))
     pairs = [*explicit_pairs(reading), *mapped_pairs(reading, rows)]
+    if all(paired) or not pairs or not all(concerns_others(pair.settings) for pair in pairs):
+        check_together(document, settings, reading.axes)  # else no job has them without its own
     check_pairing(reading, paired, pairs)
     weights = check_weights(reading)
     check_layers(reading)
@@ -61,7 +63,7 @@ def _find_contents(reading: Reading) -> None:
     """The content pictures of `content`, without masks that lie among them."""
     for index, pattern in enumerate(reading.file.content):
         report = reading.at("content", index)
-        for picture in find_contents(report, reading.base, pattern, reading.folders):
+        for picture in find_contents(reading, report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
     if reading.file.masks:
         patterns = (reading.file.masks.content, reading.file.masks.keep)
@@ -73,7 +75,7 @@ def _find_styles(reading: Reading) -> None:
     for index, entry in enumerate(reading.file.style):
         report = reading.at("style", index)
         if isinstance(entry, str):
-            for picture in find_pictures(report, reading.base, entry):
+            for picture in find_pictures(reading, report, reading.base, entry):
                 reading.styles.add(Style(Path(picture.label).name, ((picture.path, 1.0),)))
         else:
             reading.styles.add(several_pictures(report, reading.base, entry))
@@ -89,7 +91,7 @@ def _manifest(
     return Manifest(
         path=document.path,
         text=document.text,
-        output=path_in(base, file.output.path).resolve(),
+        output=reading.output,
         contents=tuple(reading.contents.items),
         styles=tuple(reading.styles.items),
         pairing=file.pairing,
@@ -107,4 +109,13 @@ def _manifest(
         spelled=dict(reading.spelled),
         warnings=tuple(document.warnings),
         preprocessing=file.backbone.preprocessing,
+        passed=_all_passed(reading),
     )
+
+
+def _all_passed(reading: Reading) -> str:
+    """What the folders hold beside the pictures that were taken."""
+    every = Passed()
+    for passed in reading.passed.values():
+        every.add(passed)
+    return every.text()

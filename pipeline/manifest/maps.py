@@ -6,15 +6,18 @@ drawn at random can be made again. Knows nothing of what a pair's values mean.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ManifestError
 from pipeline.files import cannot_write
+from pipeline.manifest.map_text import cells, decoded
+from pipeline.manifest.paths import exists, meant, path_in
 
 COLUMNS = ("content", "style", "label", "mask", "keep")
 
@@ -22,9 +25,9 @@ COLUMNS = ("content", "style", "label", "mask", "keep")
 def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a map, each with its place (`map.csv:3`) and as a mapping.
 
-    CSV has a header; columns other than content, style, label, mask and keep are settings, and
-    empty cells leave them as they are. JSON is a list of {content, style, label, mask, keep,
-    settings}. A style that begins with `{` is a blend or regions, as in a manifest.
+    CSV has a header, in any capitals; columns other than content, style, label, mask and keep are
+    settings, and empty cells leave them as they are. JSON is a list of {content, style, label,
+    mask, keep, settings}. A style that begins with `{` is a blend or regions, as in a manifest.
 
     Args:
         value: reads a cell of a setting's column.
@@ -32,38 +35,68 @@ def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dic
     Raises:
         ManifestError: no such file, or not what was described.
     """
-    if path.suffix.lower() not in (".csv", ".json"):
+    kind = path.suffix.lower()
+    if kind not in _READERS:
         raise ManifestError([f"{path}: a map of pairs is a .csv or a .json file"])
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from (_json_rows if path.suffix.lower() == ".json" else _csv_rows)(
-                path, file, value
-            )
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ManifestError([f"{path}: no such map of pairs; check the path"]) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError([f"{path}: cannot be read as UTF-8 text ({error})"]) from error
+    except OSError as error:
+        raise ManifestError([f"{path}: cannot be read ({error.strerror}); check it"]) from error
+    rows = _READERS[kind]
+    text = decoded(path, data, lambda text: _hits(path, list(_tried(rows(path, text, str)))))
+    yield from rows(path, text, value)
+
+
+def _tried(rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """The rows up to one that is wrong, which is told once the encoding is known."""
+    with contextlib.suppress(ManifestError):
+        yield from (row for _, row in rows)
+
+
+def _hits(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """How many of the paths beyond ASCII are there."""
+    found = {str(row[name]) for row in rows for name in ("content", "style", "mask") if name in row}
+    beyond = (word for word in found if not word.isascii())
+    return sum(exists(path_in(path.parent, meant(path.parent, word))) for word in beyond)
 
 
 def _csv_rows(
-    path: Path, file: Iterable[str], value: Callable[[str], Any]
+    path: Path, text: str, value: Callable[[str], Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(file)
-    missing = [name for name in COLUMNS[:2] if name not in (reader.fieldnames or ())]
-    if missing:
-        raise ManifestError([f"{path}:1: has no column {' and no column '.join(missing)}"])
-    for row in reader:
-        at = f"{path}:{reader.line_num}"
-        if None in row or None in row.values():
-            raise ManifestError([f"{at}: has not as many cells as the first line"])
-        settings = {k: value(v) for k, v in row.items() if k not in COLUMNS and v.strip()}
-        pair: dict[str, Any] = {k: row[k] for k in COLUMNS if row.get(k)}
-        pair["style"] = _style(at, row["style"])
+    rows = cells(path, text, COLUMNS[:2])
+    _, header = next(rows)
+    for line, row in rows:
+        at = f"{path}:{line}"
+        named = dict(zip(header, row, strict=True))
+        _check_unnamed(at, header, row)
+        pair: dict[str, Any] = {k: named[k].strip() for k in COLUMNS if named.get(k, "").strip()}
+        for name, cell in pair.items():
+            if "\n" in cell and not cell.startswith("{"):
+                raise ManifestError([f"{at}: {name} has several lines; a quote does not end"])
+        pair["style"] = _style(at, named["style"].strip())
+        others = {k: v for k, v in named.items() if k and k not in COLUMNS and v.strip()}
+        settings = {name: _value(at, name, cell, value) for name, cell in others.items()}
         yield at, pair | ({"settings": settings} if settings else {})
 
 
+def _check_unnamed(at: str, header: Sequence[str], row: Sequence[str]) -> None:
+    """A column without a name numbers the rows, as pandas writes it, or is empty."""
+    for name, cell in zip(header, row, strict=True):
+        if not name and not (cell.strip().isdigit() or not cell.strip()):
+            raise ManifestError([f"{at}: {cell.strip()!r} stands in a column without a name"])
+
+
+def _value(at: str, name: str, cell: str, value: Callable[[str], Any]) -> Any:
+    try:
+        return value(cell)
+    except ManifestError as error:
+        raise ManifestError([f"{at}: {name}: {error}"]) from error
+
+
 def _style(at: str, cell: str) -> Any:
-    if not cell.lstrip().startswith("{"):
+    if not cell.startswith("{"):
         return cell
     try:
         return json.loads(cell)
@@ -72,16 +105,19 @@ def _style(at: str, cell: str) -> Any:
 
 
 def _json_rows(
-    path: Path, file: Iterable[str], value: Callable[[str], Any]
+    path: Path, text: str, value: Callable[[str], Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        rows = json.loads("".join(file))
+        rows = json.loads(text)
     except json.JSONDecodeError as error:
         raise ManifestError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ManifestError([f"{path}:1: must be a list of {{content, style}}"])
     for index, row in enumerate(rows):
-        yield f"{path}[{index}]", row
+        yield f"{path}[{index}]", {name.strip().lower(): given for name, given in row.items()}
+
+
+_READERS = {".csv": _csv_rows, ".tsv": _csv_rows, ".json": _json_rows}
 
 
 def write_map(

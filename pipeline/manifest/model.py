@@ -13,13 +13,16 @@ from typing import Any, Literal
 from pipeline.errors import ManifestError
 from pipeline.manifest.schema import Output, Sample
 from pipeline.pictures import Timing
+from pipeline.version import NAMING
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file and the label that it has in output names (its path below its root).
+    """A picture file and what output names call it.
 
     Attributes:
+        label: its path below its root without the suffix, or what a map calls it.
+        file: its path below its root; empty where a map gave the label.
         mask: its regions, or None.
         keep: where its content counts more, or None.
         clip: the frames of a clip, whose file, or pattern of files, `path` then is.
@@ -28,6 +31,7 @@ class Picture:
 
     path: Path
     label: str
+    file: str = ""
     mask: Path | None = None
     clip: Clip | None = None
     digest: str = ""
@@ -142,6 +146,9 @@ class Manifest:
             pictures are spelled so.
         warnings: what a person should know, a line each.
         presets: a preset's name -> the version of it that the run began with, `name@version`.
+        naming: the version of how outputs are named.
+        style_names: name -> identity of the styles that the run folder knows.
+        passed: what lies in the folders and was passed over, in words, or empty.
     """
 
     path: Path
@@ -162,6 +169,9 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     preprocessing: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
+    naming: int = NAMING
+    style_names: Mapping[str, str] = field(default_factory=dict)
+    passed: str = ""
 
     def with_versions(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of a job that start from the version of their preset that the run keeps."""

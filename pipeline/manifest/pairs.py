@@ -15,16 +15,16 @@ from pydantic import ValidationError
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.backbone import layer_problems
-from pipeline.manifest.check import settings_problems
+from pipeline.manifest.check import concerns_others, settings_problems, together_problems
 from pipeline.manifest.clips import find_contents
 from pipeline.manifest.consistency import init_problem
 from pipeline.manifest.document import Document, Position, Report, parse_value, position_text
 from pipeline.manifest.explain import explain, is_of_the_form_meant
-from pipeline.manifest.levels import LEVELS, level_problem, swept_twice
+from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.old_names import renamed_row
-from pipeline.manifest.paths import is_file, nearby, path_in
+from pipeline.manifest.paths import is_file, meant, nearby, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_init_path
 from pipeline.manifest.schema import Blend, PairEntry
@@ -116,7 +116,7 @@ def mapped_pairs(reading: Reading, rows: Sequence[Row]) -> Iterator[Pair]:
 def _pairs_of(reading: Reading, row: Row, own: Mapping[str, Any]) -> Iterator[Pair]:
     """All pairs that one row stands for: a folder or a glob is several pictures."""
     styles = _styles_of(reading, row)
-    for picture in _contents_of(row):
+    for picture in _contents_of(reading, row):
         for style in styles:
             yield Pair(reading.contents.add(picture), reading.styles.add(style), own)
 
@@ -125,11 +125,13 @@ def _below(row: Row, name: str) -> Report:
     return lambda position, message: row.report((name, *position), message)
 
 
-def _contents_of(row: Row) -> list[Picture]:
+def _contents_of(reading: Reading, row: Row) -> list[Picture]:
     entry = row.entry
-    found = list(find_contents(_below(row, "content"), row.base, entry.content))
+    found = list(
+        find_contents(reading, _below(row, "content"), row.base, meant(row.base, entry.content))
+    )
     if entry.label is not None:
-        found = [replace(picture, label=entry.label) for picture in found]
+        found = [replace(picture, label=entry.label, file="") for picture in found]
     if entry.mask is not None:
         mask = _named_mask(row, "mask", entry.mask)
         found = [picture.masked(lambda _: mask) for picture in found]
@@ -140,7 +142,7 @@ def _contents_of(row: Row) -> list[Picture]:
 
 
 def _named_mask(row: Row, name: str, written: str) -> Path:
-    mask = path_in(row.base, written)
+    mask = path_in(row.base, meant(row.base, written))
     if not is_file(mask):
         row.report((name,), f"{written}: no such file" + nearby(mask))
     return mask
@@ -152,20 +154,16 @@ def _styles_of(reading: Reading, row: Row) -> list[Style]:
         return [several_pictures(_below(row, "style"), row.base, style)]
     if style in reading.named:
         return [known for known in reading.styles.items if known.label == style][:1]
-    found = find_pictures(_below(row, "style"), row.base, style)
+    found = find_pictures(reading, _below(row, "style"), row.base, meant(row.base, style))
     return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
 
 
-def _check_levels(reading: Reading, row: Row, valid: Settings) -> None:
+def _check_levels(reading: Reading, row: Row) -> None:
     """The levels that the grid sweeps go with what this pair has of its own."""
     own, swept = row.entry.settings, reading.axes
     for level, message in swept_twice({**reading.settings, **own}, swept):
         if level not in dict(swept_twice(reading.settings, swept)):  # that was said of the grid
             row.report(("settings",), f"{level}, swept in `grid`, {message}")
-    for level in LEVELS.keys() & swept.keys():
-        problem = "preset" in own and level_problem(valid.preset, {level: swept[level][0]})
-        if problem:
-            row.report(("settings", "preset"), problem)
 
 
 def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
@@ -185,10 +183,10 @@ def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
     if wrong or problems:
         return {}
     valid = Settings.model_validate(together)
-    problem = valid.problem()
-    if problem and own:
-        row.report(("settings",), problem)
-    _check_levels(reading, row, valid)
+    if concerns_others(own):
+        for problem in together_problems(together, reading.axes):
+            row.report(("settings",), problem)
+    _check_levels(reading, row)
     problem = init_problem(row.base, valid.init) if "init" in own else ""
     if problem:
         row.report(("settings", "init"), problem)

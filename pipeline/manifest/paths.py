@@ -6,7 +6,10 @@ In: a folder and a word. Out: a path, whether a file is there. Knows nothing of 
 from __future__ import annotations
 
 import difflib
+import glob
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 
 def path_in(base: Path, word: str) -> Path:
@@ -32,6 +35,31 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def exists(path: Path) -> bool:
+    """Whether a file or a folder is there, as `is_file`."""
+    return is_file(path) or is_folder(path)
+
+
+def meant(base: Path, word: str) -> str:
+    """The path that a word of another program's list means: as it is spelled if that is there.
+
+    Else without blanks around it, with `/` for Windows' `\\`, its accents in one sign or in two, if
+    that is there; else the word itself.
+    """
+    plain = word.strip()
+    turned = plain.replace("\\", "/")
+    spellings = [word, plain, turned]
+    if not word.isascii():
+        spellings += [unicodedata.normalize(form, s) for s in (plain, turned) for form in _FORMS]
+    for spelled in dict.fromkeys(spellings):
+        if exists(path_in(base, spelled)):
+            return spelled
+    return turned if glob.has_magic(plain) else plain
+
+
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
 def nearby(path: Path) -> str:

@@ -6,48 +6,79 @@ In: a pattern. Out: pictures with labels; what cannot be found is reported.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import ImageError
 from pipeline.manifest.document import Report
+from pipeline.manifest.folders import RUN_PICTURES, Passed, split_pattern, walk
 from pipeline.manifest.model import Picture
 from pipeline.manifest.paths import is_file, is_folder, nearby, path_in
+from pipeline.manifest.reading import Reading
 from pipeline.pictures import check_header, is_image_name
 
 
 def find_pictures(
-    report: Report, base: Path, pattern: str, folders: list[Path] | None = None
+    reading: Reading, report: Report, base: Path, pattern: str, folders: list[Path] | None = None
 ) -> Iterator[Picture]:
     """The pictures that a file, folder or glob stands for, sorted.
 
     Args:
+        base: the folder that the pattern is relative to; never read as a pattern itself.
         folders: the folder or the glob's root is added.
     """
     whole = path_in(base, pattern)
-    names: Iterable[Path]
+    parts: tuple[str, ...] = ("**",)
     if is_folder(whole):
-        root, names = whole, whole.rglob("*")
+        root = whole
     elif is_file(whole):
         yield from one_file(report, whole)
         return
     elif glob.has_magic(pattern):
-        root, names = glob_root(whole), map(Path, glob.iglob(str(whole), recursive=True))
+        root, parts = split_pattern(base, path_in(Path(), pattern).parts)
     else:
         report((), f"{pattern}: no such file or folder" + nearby(whole))
         return
+    problem = _own_pictures(reading.output, root, pattern)
+    if problem:
+        report((), problem)
+        return
+    passed = Passed()
     try:
-        found = sorted({path for path in names if is_image_name(path) and path.is_file()})
+        found = _walked(reading.output, root, parts, passed)
     except OSError as error:
         where = error.filename or root
         report((), f"{where}: cannot be read ({error.strerror}); check the rights")
         return
+    reading.passed[root, parts] = passed
     if not found:
-        report((), f"{pattern}: no picture there; check the pattern")
+        over = f" (passed over: {passed.text()})" if passed.text() else ""
+        report((), f"{pattern}: no picture there{over}; check the pattern")
     elif folders is not None:
         folders.append(root)
-    for path in found:
-        yield Picture(path, path.relative_to(root).with_suffix("").as_posix())
+    yield from found
+
+
+def _walked(output: Path, root: Path, parts: tuple[str, ...], passed: Passed) -> list[Picture]:
+    found = []
+    for below in walk(root, output, passed, parts) if root.is_dir() else ():
+        path = root / below
+        if is_image_name(path):
+            found.append(Picture(path, below.removesuffix(path.suffix), below))
+        else:
+            passed.suffixes[path.suffix.lower()] += 1
+    return sorted(found, key=lambda picture: picture.file.split("/"))
+
+
+def _own_pictures(output: Path, root: Path, pattern: str) -> str:
+    """What is wrong where a run would take its own pictures, or empty."""
+    place = root.resolve()
+    if not any(place.is_relative_to(output / name) for name in RUN_PICTURES):
+        return ""
+    return (
+        f"{pattern}: lies where the run's own pictures go, so that each run would find more of "
+        f"them; name another folder, or another `output`"
+    )
 
 
 def one_file(report: Report, path: Path) -> Iterator[Picture]:
@@ -57,11 +88,4 @@ def one_file(report: Report, path: Path) -> Iterator[Picture]:
     except ImageError as error:
         report((), str(error))
         return
-    yield Picture(path, path.stem)
-
-
-def glob_root(pattern: Path) -> Path:
-    """The folder above a pattern's first part that has a wildcard."""
-    parts = pattern.parts
-    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed])
+    yield Picture(path, path.stem, path.name)

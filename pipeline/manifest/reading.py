@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.manifest.document import Document, Report, report_at
+from pipeline.manifest.folders import Passed
 from pipeline.manifest.model import Picture, Style
 from pipeline.manifest.paths import path_in
 from pipeline.manifest.schema import Blend, ManifestFile
@@ -18,7 +19,10 @@ from pipeline.manifest.table import INITS
 
 
 class Gathered:
-    """Pictures or styles in order, each once, with their index by identity."""
+    """Pictures or styles in order, each once, with their index by identity.
+
+    A picture that a map gives a label or a mask is another one than without.
+    """
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -26,17 +30,29 @@ class Gathered:
 
     def add(self, item: Picture | Style) -> int:
         """Adds what is new; its index."""
-        key = item.path if isinstance(item, Picture) else (item.parts, item.regions)
-        if key not in self.index:
-            self.index[key] = len(self.items)
+        keys = _identities(item)
+        index = next((self.index[key] for key in keys if key in self.index), len(self.items))
+        if index == len(self.items):
             self.items.append(item)
-        return self.index[key]
+        for key in keys:
+            self.index.setdefault(key, index)
+        return index
 
     def keep(self, wanted: Callable[[Any], bool]) -> None:
         """Lets go of what is not wanted."""
         items, self.items, self.index = self.items, [], {}
         for item in filter(wanted, items):
             self.add(item)
+
+
+def _identities(item: Picture | Style) -> list[object]:
+    """What an item is known by, the closest first."""
+    if isinstance(item, Style):
+        return [(item.parts, item.regions)]
+    if not item.file:
+        return [(item.path, item.label, item.mask)]
+    plain = [] if item.mask else [item.path]
+    return [*plain, *((item.path, label, item.mask) for label in (item.file, item.label))]
 
 
 @dataclass
@@ -49,6 +65,7 @@ class Reading:
         axes: the grid's values that are right.
         spelled: today's name of a setting -> an older one that the manifest sweeps it by.
         folders: those whose content pictures were taken.
+        passed: what was passed over, by the folder and the pattern looked through.
     """
 
     document: Document
@@ -59,6 +76,12 @@ class Reading:
     contents: Gathered = field(default_factory=Gathered)
     styles: Gathered = field(default_factory=Gathered)
     folders: list[Path] = field(default_factory=list)
+    passed: dict[object, Passed] = field(default_factory=dict)
+
+    @property
+    def output(self) -> Path:
+        """The run folder."""
+        return path_in(self.base, self.file.output.path).resolve()
 
     @property
     def base(self) -> Path:

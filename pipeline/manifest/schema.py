@@ -5,10 +5,13 @@ In: plain values. Out: models; the JSON Schema is made of them.
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -64,6 +67,34 @@ class Masks(Frozen):
         return self
 
 
+# What the template of output names may hold.
+NAME_FIELDS = ("folder", "name", "stem", "suffix", "style", "grid")
+
+
+def _name_template(text: str | None) -> str | None:
+    """A template whose fields are known, and that no file system refuses.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    if text is None:
+        return None
+    known = ", ".join(f"{{{field}}}" for field in NAME_FIELDS)
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise ValueError(f"is no template ({error}); known are {known}") from error
+    for literal, field, form, conversion in parts:
+        if field is not None and (field not in NAME_FIELDS or form or conversion):
+            raise ValueError(f"{{{field}}} is unknown; known are {known}")
+        wrong = re.search(r'[\x00-\x1f\x7f<>:"\\|?*]', literal)
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} cannot stand in a file's name")
+    if not any(field for _, field, _, _ in parts):
+        raise ValueError(f"names no field, so all would have one name; known are {known}")
+    return text
+
+
 class Output(Frozen):
     """The run folder, and what goes there beside pictures and records."""
 
@@ -72,6 +103,13 @@ class Output(Frozen):
         "files", description="files, or webdataset: tar shards of pictures and records"
     )
     shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a tar shard")
+    name: Annotated[str | None, AfterValidator(_name_template)] = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="template of pictures' paths below images/, instead of "
+        "{folder}/{name}__{style}__{grid}; also {stem}, {suffix}",
+    )
     others: Literal["none", "copy", "link"] = Field(
         "none", description="what to do with files of the content folders that are no pictures"
     )

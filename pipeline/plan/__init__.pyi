@@ -11,4 +11,6 @@ from .jobs import Before as Before
 from .jobs import Job as Job
 from .jobs import Place as Place
 from .jobs import Plan as Plan
-from .names import value_label as value_label
+from .jobs import check_names as check_names
+from .labels import own_path as own_path
+from .labels import value_label as value_label

@@ -69,7 +69,11 @@ def _clip(video: Picture, folder: Path, tell: Callable[[str], None]) -> Clip:
         # Not of the file's bytes: those of a PNG depend on who packed it.
         digest = hashlib.sha256(f"{sha256}/{number}".encode()).hexdigest()
         return Picture(
-            _frame_path(own, number), f"{number:06}", video.mask, digest=digest, keep=video.keep
+            _frame_path(own, number),
+            f"{number:06}",
+            mask=video.mask,
+            digest=digest,
+            keep=video.keep,
         )
 
     return Clip(tuple(frame(n + 1) for n in range(len(timing.times))), timing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.plan.jobs import Job
-from pipeline.plan.names import value_label
+from pipeline.plan.labels import value_label
 
 
 def count_by(jobs: Iterable[tuple[Job, bool]]) -> dict[str, dict[str, tuple[int, int]]]:

@@ -17,14 +17,9 @@ from typing import Any
 from pipeline.errors import ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Style
 from pipeline.plan.keys import Keys
-from pipeline.plan.names import (
-    axis_labels,
-    content_labels,
-    safe_label,
-    style_candidates,
-    unique_labels,
-)
-from pipeline.plan.pairing import Pairing
+from pipeline.plan.labels import own_label
+from pipeline.plan.names import Names, naming_of
+from pipeline.plan.pairing import PairIndex, Pairing
 
 
 @dataclass(frozen=True)
@@ -115,6 +110,7 @@ class Plan:
         max_jobs: int = DEFAULT_MAX_JOBS,
     ) -> None:
         self.manifest, self.pairing = manifest, Pairing(manifest)
+        self._naming = naming_of(manifest)
         self._keys = Keys(digest, algorithm)
         self._points = math.prod(len(values) for values in manifest.axes.values())
         if len(self) > max_jobs:
@@ -142,22 +138,37 @@ class Plan:
     @cached_property
     def content_labels(self) -> list[str]:
         """Each content's label in output names."""
-        return content_labels(self.manifest.contents)
+        return self._naming.contents()
 
     @cached_property
     def style_labels(self) -> list[str]:
         """Each style's label in output names."""
-        return unique_labels([style_candidates(s) for s in self.manifest.styles])
+        return self._naming.styles()
+
+    @property
+    def style_names(self) -> dict[str, str]:
+        """Name -> identity of each style, those that the run folder knew before included."""
+        if not isinstance(self._naming, Names):
+            return {}
+        identities = map(self._naming.style_identity, self.manifest.styles)
+        return {
+            **self.manifest.style_names,
+            **dict(zip(self.style_labels, identities, strict=True)),
+        }
 
     @cached_property
     def _axes(self) -> list[tuple[str, Sequence[Any], list[str]]]:
         spelled = self.manifest.spelled
         return [
-            (name, values, axis_labels(spelled.get(name, name), values))
+            (name, values, self._naming.axis(spelled.get(name, name), values))
             for name, values in self.manifest.axes.items()
         ]
 
-    def _point(self, index: int, own: int) -> _Point:
+    def _labels(self, index: int, own: int) -> tuple[str, ...]:
+        return self._chosen(index, own)[0]
+
+    def _chosen(self, index: int, own: int) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """The labels and the values of one point of the grid, for pairs of these own settings."""
         values: dict[str, Any] = {}
         labels: list[str] = []
         for name, choices, names in reversed(self._axes):
@@ -167,15 +178,42 @@ class Plan:
         mine, label = self.pairing.own_settings[own]
         values = {**mine, **dict(reversed(values.items()))}
         labels += [label] if label else []
+        return tuple(reversed(labels)), values
+
+    def _point(self, index: int, own: int) -> _Point:
+        labels, values = self._chosen(index, own)
         chosen = self.manifest.with_versions({**self.manifest.settings, **values})
         settings = Settings.model_validate(chosen)
-        return _Point(tuple(reversed(labels)), values, settings, self._keys.canonical(settings))
+        problem = settings.problem()
+        if (
+            problem
+        ):  # the manifest is checked, but not with the versions of presets that a run keeps
+            raise ManifestError([f"{self.manifest.path}:1: {problem}"])
+        return _Point(labels, values, settings, self._keys.canonical(settings))
+
+    def names(self) -> Iterator[str]:
+        """The names of all jobs, in order."""
+        return (name for name, _ in self.named_pairs())
+
+    def named_pairs(self) -> Iterator[tuple[str, PairIndex]]:
+        """The same, each with its pair."""
+        labels = lru_cache(maxsize=100_000)(self._labels)
+        for pair in self.pairing:
+            content = self.manifest.contents[pair.content]
+            whole, style = self.content_labels[pair.content], self.style_labels[pair.style]
+            each = [whole]
+            if content.clip:
+                each = [_frame_label(whole, frame) for frame in content.frames]
+            for index in range(self._points):
+                for label in each:
+                    yield self._naming.join(label, style, labels(index, pair.own)), pair
 
     def jobs(self) -> Iterator[Job]:
         """All jobs in order: contents, then their styles, then the grid, last axis fastest.
 
         Raises:
             ImageError: an input file has vanished or cannot be read.
+            ManifestError: settings of a job do not go together.
         """
         point = lru_cache(maxsize=100_000)(self._point)
         numbers = itertools.count()
@@ -200,7 +238,7 @@ class Plan:
         """The one job of a picture."""
         yield Job(
             index=next(numbers),
-            name="__".join((*names, *at.labels)),
+            name=self._naming.join(*names, at.labels),
             key=self._keys.key(content, style, at.settings, at.canonical),
             content=content,
             style=style,
@@ -217,10 +255,10 @@ class Plan:
         at: _Point,
     ) -> Iterator[Job]:
         """The jobs of a clip's frames, in order; each but the first goes on from the one before."""
-        label, *rest = *names, *at.labels
+        label, style_label = names
         first_key, before = "", None
         for number, frame in enumerate(content.frames):
-            name = "__".join((f"{label}/{safe_label(frame.label)}", *rest))
+            name = self._naming.join(_frame_label(label, frame), style_label, at.labels)
             after = before.key if before else ""
             key = self._keys.key(frame, style, at.settings, at.canonical, after)
             first_key = first_key or key
@@ -233,7 +271,7 @@ class Plan:
                 settings=at.settings,
                 point=at.values,
                 place=Place(
-                    chain="__".join((label, *rest)),
+                    chain=self._naming.join(label, style_label, at.labels),
                     source=content.path,
                     label=content.label,
                     number=number,
@@ -243,3 +281,35 @@ class Plan:
                 ),
             )
             before = Before(name, key, frame)
+
+
+def _frame_label(clip: str, frame: Picture) -> str:
+    """A frame's label: its clip's is a folder."""
+    return f"{clip}/{own_label(frame.label)}"
+
+
+def check_names(plan: Plan) -> None:
+    """Whether each job has a name of its own, which a template may fail to give.
+
+    Raises:
+        ManifestError: with the first two jobs that have not.
+    """
+    seen: dict[int, int] = {}
+    for index, (name, pair) in enumerate(plan.named_pairs()):
+        first = seen.setdefault(hash(name), index)
+        if first == index:
+            continue
+        other, others_pair = next(itertools.islice(plan.named_pairs(), first, None))
+        if other == name:
+            raise ManifestError([_shared_name(plan.manifest, name, others_pair, pair)])
+
+
+def _shared_name(manifest: Manifest, name: str, *both: PairIndex) -> str:
+    where = f"{manifest.path}:1: output.name: {manifest.form.name}"
+    shown = " and ".join(
+        f"{manifest.contents[pair.content].path} with {manifest.styles[pair.style].label}"
+        for pair in both
+    )
+    if both[0] == both[1]:
+        shown += " at two points of the grid"
+    return f"{where}: {shown} would both be {name}; let {{name}}, {{style}} and {{grid}} in"

@@ -1,142 +1,176 @@
-"""Names of outputs: labels that every file system takes, unique in a plan.
+"""Names of outputs: each depends on what it is the name of, and on nothing else that is there.
 
-In: paths, styles, swept values. Out: labels, which are joined by `__`.
+In: a manifest. Out: the labels of contents, styles and values, and names made of them. Exceptions
+are told at `Names`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
-from pipeline.manifest import Picture, Style
+from pipeline.manifest import Manifest, Picture, Style
+from pipeline.plan.first_names import FirstNames
+from pipeline.plan.labels import marked, own_label, own_path, own_value_label, short_hash
+from pipeline.version import NAMING
 
-_RESERVED = {"con", "prn", "aux", "nul"} | {f"{n}{i}" for n in ("com", "lpt") for i in range(10)}
+_LONGEST_NAME = 200  # bytes of a file's name without its suffix; file systems take 255
 
 
-_LONGEST_LABEL = 80
+class Naming(Protocol):
+    """How outputs are named. Which naming a run folder has is written in its `plan.json`."""
+
+    def contents(self) -> list[str]:
+        """Each content's label."""
+
+    def styles(self) -> list[str]:
+        """Each style's label."""
+
+    def axis(self, name: str, values: Sequence[Any]) -> list[str]:
+        """A label for each value of a swept setting."""
+
+    def own(self, many: Sequence[Mapping[str, Any]]) -> list[str]:
+        """A label for the settings that each of some pairs have of their own."""
+
+    def join(self, content: str, style: str, values: Sequence[str]) -> str:
+        """A job's name: its path below `images/`, without the picture's suffix."""
 
 
-def safe_label(text: str) -> str:
-    """A file-name part that Linux, macOS and Windows all take, without `__` in or at its ends.
+def naming_of(manifest: Manifest) -> Naming:
+    """How the outputs of a manifest are named."""
+    first = manifest.naming < NAMING and manifest.form.name is None
+    return FirstNames(manifest) if first else Names(manifest)
 
-    Labels are joined by `__`, so a label without it keeps joined names unambiguous.
 
-    >>> safe_label("a: b__c?"), safe_label("con"), safe_label("..")
-    ('a_ b_c', 'con-file', 'unnamed')
+class Names:
+    """`<content's path below its root, suffix and all>__<style>__<values>`.
+
+    Where two files have one path below two roots, the one that the manifest names later is marked
+    by its path from the manifest. Of styles of one name the later ones get their suffix or such a
+    mark too; the run folder keeps styles' names, so that they stay when others come or go.
     """
-    # A Linux file name need not be UTF-8; what is not becomes `?`, and that `_`.
-    text = unicodedata.normalize("NFC", text.encode(errors="replace").decode())
-    text = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", text)
-    text = re.sub(r"_+", "_", text).strip(" ._") or "unnamed"
-    if text.split(".")[0].strip().lower() in _RESERVED:
-        text = f"{text}-file"
-    if len(text.encode()) > _LONGEST_LABEL:
-        kept = text.encode()[: _LONGEST_LABEL - 9].decode(errors="ignore").rstrip(" ._")
-        text = f"{kept}-{short_hash(text)}"
-    return text
 
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._base = manifest.path.resolve().parent
+        self._template = manifest.form.name
 
-def safe_path_label(path: str) -> str:
-    """A relative path, each part made safe; never absolute, never above its root.
-
-    >>> safe_path_label("/../town/a*b")
-    'town/a_b'
-    """
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-    return "/".join(safe_label(part) for part in parts) or "unnamed"
-
-
-def short_hash(text: str) -> str:
-    """8 hex digits that keep equal labels apart."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def unique_labels(candidates: Sequence[Sequence[str]]) -> list[str]:
-    """One label for each row of candidates: the first column in which it stands alone.
-
-    Compared without case, since macOS and Windows do. The last candidate of a row has to be unique.
-
-    >>> unique_labels([["a", "a-jpg"], ["A", "A-png"], ["b", "b-jpg"]])
-    ['a-jpg', 'A-png', 'b']
-    """
-    chosen: list[str | None] = [None] * len(candidates)
-    taken: set[str] = set()
-    for column in range(max((len(row) for row in candidates), default=0)):
-        open_rows = [i for i, label in enumerate(chosen) if label is None]
-        counts: dict[str, int] = {}
-        for i in open_rows:
-            folded = candidates[i][min(column, len(candidates[i]) - 1)].casefold()
-            counts[folded] = counts.get(folded, 0) + 1
-        for i in open_rows:
-            label = candidates[i][min(column, len(candidates[i]) - 1)]
-            if counts[label.casefold()] == 1 and label.casefold() not in taken:
-                chosen[i] = label
-                taken.add(label.casefold())
-    assert all(label is not None for label in chosen)
-    return [label for label in chosen if label is not None]
-
-
-def content_candidates(picture: Picture) -> list[str]:
-    """Labels for a content, from the shortest to one that nobody else has."""
-    label = safe_path_label(picture.label)
-    suffix = picture.path.suffix.lstrip(".").lower()
-    return [label, f"{label}-{suffix}", f"{label}-{short_hash(str(picture.path))}"]
-
-
-def content_labels(contents: Sequence[Picture]) -> list[str]:
-    """Each content's label; a clip's is a folder, and so is no other content's."""
-    labels = unique_labels([content_candidates(content) for content in contents])
-    if all(content.clip is None for content in contents):
+    def contents(self) -> list[str]:
+        """Each content's label."""
+        labels = [own_path(picture.file or picture.label) for picture in self.manifest.contents]
+        taken: set[str] = set()
+        for index, (label, picture) in enumerate(zip(labels, self.manifest.contents, strict=True)):
+            if label in taken:
+                labels[index] = label = _free(self._marks(label, picture, index), taken)
+            taken.add(label)
         return labels
-    folders = {label.casefold().rpartition("/")[0] for label in labels}
-    folders |= {parent.as_posix() for name in folders for parent in PurePosixPath(name).parents}
-    return [
-        f"{label}-{short_hash(str(content.path))}"
-        if content.clip and label.casefold() in folders
-        else label
-        for label, content in zip(labels, contents, strict=True)
-    ]
+
+    def _marks(self, label: str, picture: Picture, index: int) -> Iterable[str]:
+        whole = self._from_manifest(picture.path)
+        if picture.mask is not None:
+            whole += f"\n{self._from_manifest(picture.mask)}"
+        folder, slash, last = label.rpartition("/")
+        for mark in (short_hash(whole), short_hash(f"{whole}\n{index}")):
+            yield f"{folder}{slash}{marked(last, mark)}"
+
+    def styles(self) -> list[str]:
+        """Each style's label."""
+        kept = {identity: name for name, identity in self.manifest.style_names.items()}
+        known = [self.style_identity(style) for style in self.manifest.styles]
+        taken = set(self.manifest.style_names)
+        labels = []
+        for style, identity in zip(self.manifest.styles, known, strict=True):
+            label = kept.get(identity) or _free(_style_labels(style, identity), taken)
+            taken.add(label)
+            labels.append(label)
+        return labels
+
+    def style_identity(self, style: Style) -> str:
+        """What a style is the same by, wherever manifest and pictures lie: its path, or its name
+        with its pictures."""
+        paths = [self._from_manifest(path) for path, _ in style.parts]
+        if len(paths) == 1 and not style.regions and paths[0]:
+            return paths[0]
+        parts = [[path, weight] for path, (_, weight) in zip(paths, style.parts, strict=True)]
+        return json.dumps([style.label, parts, style.regions])
+
+    def axis(self, name: str, values: Sequence[Any]) -> list[str]:
+        """A label for each value of a swept setting."""
+        taken: set[str] = set()
+        labels = []
+        for value in values:
+            label = own_value_label(name, value)
+            mark = short_hash(self._from_manifest(Path(value)) if _is_path(value) else repr(value))
+            labels.append(_free((label, marked(label, mark)), taken))
+            taken.add(labels[-1])
+        return labels
+
+    def own(self, many: Sequence[Mapping[str, Any]]) -> list[str]:
+        """A label for the settings that each of some pairs have of their own."""
+        taken: set[str] = set()
+        labels = []
+        for settings in many:
+            label = "__".join(own_value_label(name, value) for name, value in settings.items())
+            labels.append(_free((label, f"{label}~{short_hash(repr(settings))}"), taken))
+            taken.add(labels[-1])
+        return labels
+
+    def join(self, content: str, style: str, values: Sequence[str]) -> str:
+        """A job's name, by the manifest's template if it has one."""
+        if self._template is None:
+            return _short_enough("__".join((content, style, *values)))
+        folder, _, name = content.rpartition("/")
+        file = PurePosixPath(name)
+        text = self._template.format(
+            folder=folder,
+            name=name,
+            stem=file.stem,
+            suffix=file.suffix,
+            style=style,
+            grid="__".join(values),
+        )
+        parts = [stripped for part in text.split("/") if (stripped := part.strip(" ._"))]
+        return _short_enough("/".join(parts) or "unnamed")
+
+    def _from_manifest(self, path: Path) -> str:
+        """A path as seen from the manifest, the same wherever both lie."""
+        try:
+            return PurePosixPath(os.path.relpath(path, self._base)).as_posix()
+        except ValueError:  # another drive of Windows
+            return path.as_posix()
 
 
-def style_candidates(style: Style) -> list[str]:
-    """Labels for a style, from the shortest to one that nobody else has."""
-    label = safe_label(style.label)
-    whole = json.dumps([[str(path), weight] for path, weight in style.parts])
-    suffix = style.parts[0][0].suffix.lstrip(".").lower() if len(style.parts) == 1 else "blend"
-    return [label, f"{label}-{suffix}", f"{label}-{short_hash(style.label + whole)}"]
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and "/" in value
 
 
-def value_label(name: str, value: Any) -> str:
-    """A swept value in a file name.
-
-    >>> value_label("style_weight", 1000.0), value_label("clamp", False)
-    ('style_weight-1000', 'clamp-off')
-    >>> value_label("style_layers", {"conv1_1": 0.5, "conv2_1": 0.5})
-    'style_layers-conv1_1+conv2_1'
-    """
-    if isinstance(value, bool):
-        text = "on" if value else "off"
-    elif isinstance(value, float):
-        text = f"{value:g}"
-    elif isinstance(value, (list, tuple)):
-        text = "+".join(f"{item:g}" for item in value)
-    elif isinstance(value, Mapping):
-        equal = len(set(value.values())) == 1
-        text = "+".join(key if equal else f"{key}={weight:g}" for key, weight in value.items())
-    else:
-        text = Path(str(value)).stem if "/" in str(value) else str(value)
-    return safe_label(f"{name}-{text}")
+def _style_labels(style: Style, identity: str) -> Iterable[str]:
+    """Labels for a style, from the shortest on."""
+    label = own_label(style.label)
+    yield label
+    if len(style.parts) == 1:
+        suffix = style.parts[0][0].suffix.lstrip(".").lower()
+        yield own_label(f"{label}-{suffix}")
+    yield marked(label, short_hash(identity))
+    yield from (marked(label, short_hash(f"{identity}\n{i}")) for i in range(1_000_000))
 
 
-def axis_labels(name: str, values: Sequence[Any]) -> list[str]:
-    """A label for each value of a swept setting."""
-    rows = [
-        [label := value_label(name, value), f"{label}-{short_hash(repr(value))}"]
-        for value in values
-    ]
-    return unique_labels(rows)
+def _free(labels: Iterable[str], taken: set[str]) -> str:
+    """The first that is not taken; the last where all are."""
+    label = ""
+    for label in labels:
+        if label not in taken:
+            break
+    return label
+
+
+def _short_enough(name: str) -> str:
+    """The name, its last part cut and marked where no file system would take it."""
+    folder, slash, last = name.rpartition("/")
+    if len(last.encode()) <= _LONGEST_NAME:
+        return name
+    kept = last.encode()[: _LONGEST_NAME - 9].decode(errors="ignore").rstrip(" ._~")
+    return f"{folder}{slash}{kept}~{short_hash(last)}"

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from pipeline.manifest import Manifest, Picture, Sample, Style
-from pipeline.plan.names import short_hash, unique_labels, value_label
+from pipeline.plan.names import naming_of
 
 
 class PairIndex(NamedTuple):
@@ -80,12 +80,8 @@ class Pairing:
     def own_settings(self) -> list[tuple[Mapping[str, Any], str]]:
         """The settings that explicit pairs have of their own, each with its label; first none."""
         distinct = {self._shown(p.settings): p.settings for p in self.manifest.pairs if p.settings}
-        rows = []
-        for shown, settings in distinct.items():
-            spelled = self._spelled(settings)
-            label = "__".join(value_label(name, value) for name, value in spelled.items())
-            rows.append([label, f"{label}-{short_hash(shown)}"])
-        return [({}, ""), *zip(distinct.values(), unique_labels(rows), strict=True)]
+        labels = naming_of(self.manifest).own([self._spelled(own) for own in distinct.values()])
+        return [({}, ""), *zip(distinct.values(), labels, strict=True)]
 
     @cached_property
     def _own_index(self) -> dict[str, int]:
@@ -112,6 +108,7 @@ class Pairing:
         """The styles drawn for one content; other contents have no say in it."""
         pairing = self.manifest.pairing
         assert isinstance(pairing, Sample)
-        draw = random.Random(f"{pairing.seed}/{self.manifest.contents[content].label}")
+        label = f"{pairing.seed}/{self.manifest.contents[content].label}"
+        draw = random.Random(label.encode(errors="surrogatepass"))  # names need not be UTF-8
         styles = self.manifest.paired[1]
         return sorted(draw.sample(range(styles), min(pairing.sample, styles)))

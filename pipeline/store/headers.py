@@ -45,6 +45,8 @@ class PlanHeader(Read):
         settings: those of every job, as the manifest has them.
         devices: of the slots.
         presets: the version of each preset; of those that are not there, the first.
+        naming: the version of how outputs are named.
+        style_names: name -> identity of each style that ever was in the run.
     """
 
     schema_version: int = Field(default=1, alias="schema")
@@ -60,6 +62,8 @@ class PlanHeader(Read):
     versions: dict[str, str] = Field(default_factory=dict)
     devices: list[str] = Field(default_factory=list)
     presets: dict[str, int] = Field(default_factory=dict)
+    naming: int = 1
+    style_names: dict[str, str] = Field(default_factory=dict)
 
 
 class ShardIndex(Read):

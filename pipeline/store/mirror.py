@@ -8,16 +8,23 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write
+from pipeline.manifest import Passed, walk
 from pipeline.pictures import is_image_name
 
 
 def mirror_others(
-    folders: Iterable[Path], target: Path, how: str, temporary: Path, skip: Path
+    folders: Iterable[Path],
+    target: Path,
+    how: str,
+    temporary: Path,
+    skip: Path,
+    placed: Callable[[str], str] = str,
+    records: Collection[str] = (),
 ) -> int:
     """Copies or links every file of `folders` that is no picture; those that are there and as new
     are left alone.
@@ -27,17 +34,26 @@ def mirror_others(
         how: `copy`, or `link` for hard links (copies where the file system has none).
         temporary: an existing folder on the target's disk.
         skip: a folder that is left out, such as a run folder within one of `folders`.
+        placed: where below `target` a file goes that lies there below its folder.
+        records: paths below `target` that are taken.
 
     Returns:
         files that were written.
 
     Raises:
-        RunFolderError: two folders have a file of one name, or it cannot be written.
+        RunFolderError: two folders have a file of one name, a folder cannot be read, or a file not
+            be written.
     """
     written = 0
     taken: dict[Path, Path] = {}
     for source, relative in _others(folders, skip):
-        place = target / relative
+        below = placed(relative)
+        place = target / below
+        if below in records:
+            raise RunFolderError(
+                f"{source} would be where a record belongs, {place}; let {{name}} or {{style}} in "
+                f"`output.name`, or leave `others` out"
+            )
         if place in taken:
             raise RunFolderError(
                 f"{source} and {taken[place]} would both be {place}; take one folder out of "
@@ -54,14 +70,20 @@ def mirror_others(
     return written
 
 
-def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, Path]]:
+def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, str]]:
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if skip in path.parents or hidden or is_image_name(path):
-                continue
-            if path.is_file():
-                yield path, path.relative_to(folder)
+        try:
+            found = sorted(walk(folder, skip.resolve(), Passed()))
+        except OSError as error:
+            where = error.filename or folder
+            raise RunFolderError(
+                f"{where}: cannot be read ({error.strerror}), so its files cannot go along; check "
+                f"the rights, or leave `others` out"
+            ) from error
+        for below in found:
+            path = folder / below
+            if not is_image_name(path):
+                yield path, below
 
 
 def _place(source: Path, place: Path, how: str, draft: Path) -> None:

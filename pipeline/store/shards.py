@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
@@ -33,14 +33,14 @@ class Shards:
     def __init__(self, store: RunFolder, size: int) -> None:
         self.store, self.size = store, size
         self.folder = store.path / "shards"
-        self._keys: set[int] = set()
-        self._names: set[int] = set()
+        self._held: dict[int, int] = {}  # name -> key of each job in a shard, both shortened
         self._loose: list[tuple[str, str]] = []  # name and suffix of the picture
         if size:
             for path in sorted(self.folder.glob("*.tar")):
-                for name, key in _index(path).items():
-                    self._keys.add(_short(key))
-                    self._names.add(_short_name(name))
+                self._hold(_index(path))
+
+    def _hold(self, jobs: Mapping[str, str]) -> None:
+        self._held.update((_short_name(name), _short(key)) for name, key in jobs.items())
 
     def is_done(self, job: Job) -> bool:
         """Whether a job is done, in a shard or as loose files.
@@ -50,7 +50,7 @@ class Shards:
         """
         if self._holds(job):
             return True
-        if self.size and _short_name(job.name) in self._names:
+        if self.size and _short_name(job.name) in self._held:
             raise RunFolderError(
                 f"{self.folder}: holds {job.name} made of other pictures or settings, and shards "
                 f"are never changed; choose another `output`"
@@ -58,7 +58,8 @@ class Shards:
         return self.store.is_done(job.name, job.key, job.settings)
 
     def _holds(self, job: Job) -> bool:
-        return bool(self.size) and _short(job.key) in self._keys
+        # By name and key: exact copies of a picture have one key, and each is a sample of its own.
+        return bool(self.size) and self._held.get(_short_name(job.name)) == _short(job.key)
 
     def settle(self, job: Job) -> bool:
         """As `is_done`; loose files then wait for a shard, or go if they are in one already.
@@ -114,8 +115,7 @@ class Shards:
         write_atomic(path.with_suffix(".json"), to_json(index.plain()), self.store.temporary)
         for name, suffix in self._loose:
             self._remove(name, suffix)
-        self._names |= {_short_name(name) for name in held}
-        self._keys |= {_short(key) for key in held.values()}
+        self._hold(held)
         self._loose = []
 
     def _next_path(self) -> Path:
@@ -157,15 +157,14 @@ class Shards:
 
 def sample_key(name: str) -> str:
     """A job's key in a shard. WebDataset ends keys at the first dot of the file's name, so there is
-    none; where there was one, a hash keeps keys apart.
+    none; `~` stands for it, and where there is a `~` already a hash keeps keys apart.
 
-    >>> sample_key("town/a"), sample_key("town/a.v1")
-    ('town/a', 'town/a_v1-795e9359b35d092c')
+    >>> sample_key("town/a.jpg__wave"), sample_key("town/a~1.jpg__wave")
+    ('town/a~jpg__wave', 'town/a~1~jpg__wave-acd18b02f0c81b90')
     """
     folder, slash, last = name.rpartition("/")
-    if "." not in last:
-        return name
-    return f"{folder}{slash}{last.replace('.', '_')}-{_short_name(name):016x}"
+    mark = f"-{_short_name(name):016x}" if "~" in last and "." in last else ""
+    return f"{folder}{slash}{last.replace('.', '~')}{mark}"
 
 
 def _short(key: str) -> int:

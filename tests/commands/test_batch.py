@@ -45,7 +45,7 @@ def test_a_manifest_becomes_pictures_and_records(manifest: Path) -> None:
     run = manifest.parent / "run"
     assert_whole(run, 8)
     assert summary(run)["targets_computed"] == 2
-    record = records(run)["deep/b__t__style_weight-10.json"]
+    record = records(run)["deep/b.png__t__style_weight-10.json"]
     assert record["settings"]["style_weight"] == 10
     with Image.open(run / record["output"]["path"]) as image:
         assert image.size == (48, 37)
@@ -101,7 +101,7 @@ def test_a_picture_in_a_batch_is_what_it_is_alone(manifest: Path) -> None:
         .replace("[1e0, 3, 10, 30]", "[3]")
     )
     batch_manifest(manifest, INLINE, quiet=True)
-    name = "a__s__style_weight-3.png"
+    name = "a.png__s__style_weight-3.png"
     alone = manifest.parent / "one/images" / name
     pair = [np.asarray(Image.open(p)).astype(int) for p in (together / name, alone)]
     assert np.abs(pair[0] - pair[1]).max() <= 1

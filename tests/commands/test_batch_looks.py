@@ -104,7 +104,7 @@ def test_only_the_white_region_is_stylized(manifest: Path) -> None:
     found = records(run)
     assert len(found) == 4  # masks are no content pictures
     before = np.asarray(Image.open(folder / "content/a.png").convert("RGB")).astype(float)
-    for name in ("a__s", "a__t"):
+    for name in ("a.png__s", "a.png__t"):
         change = abs(np.asarray(Image.open(run / "images" / f"{name}.png")) - before).mean((0, 2))
         assert change[:24].mean() > 8 * change[48:].mean()
 
@@ -125,7 +125,7 @@ def test_each_region_takes_its_own_style(manifest: Path, picture: Callable[..., 
         "  style_layers: [conv1_1, conv2_1]}\n",
     )
     assert batch_manifest(manifest, INLINE, quiet=True, with_report=False) == 0
-    made = np.asarray(Image.open(run / "images/a__two.png")).astype(float)
+    made = np.asarray(Image.open(run / "images/a.png__two.png")).astype(float)
     left, right = made[:, :24].mean((0, 1)), made[:, 48:].mean((0, 1))
     assert left[0] > left[2] + 60 and right[2] > right[0] + 60
     (record,) = records(run).values()
@@ -146,7 +146,7 @@ def test_blends_go_from_one_style_to_the_other(manifest: Path) -> None:
     assert batch_manifest(manifest, INLINE, quiet=True, with_report=False) == 0
     reds = []
     for label in ("1+0", "1+1", "0+5"):
-        record = records(run)[f"a__mix__blend-{label}.json"]
+        record = records(run)[f"a.png__mix__blend-{label}.json"]
         made = np.asarray(Image.open(run / record["output"]["path"])).astype(float).mean((0, 1))
         reds.append(made[0] - made[2])
     assert reds[0] > reds[1] + 20 > reds[2] + 40
@@ -175,5 +175,5 @@ def test_pictures_keep_depth_profile_and_exif(manifest: Path) -> None:
         f"output: deep\n{head}settings: {{size: 48, steps: 2, depth: 16}}\n",
     )
     assert batch_manifest(manifest, INLINE, quiet=True, with_report=False) == 0
-    data = (folder / "deep/images/a__s.png").read_bytes()
+    data = (folder / "deep/images/a.png__s.png").read_bytes()
     assert data[24] == 16 and data[25] == 2  # bit depth, and RGB

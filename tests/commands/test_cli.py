@@ -205,9 +205,9 @@ def test_tensorboard_holds_losses_and_the_picture(manifest: Path) -> None:
     )
     words = ("batch", manifest, "-q", "--tensorboard", "--devices", "cpu", "--engine", "inline")
     call(*words)
-    folder = manifest.parent / "run/tensorboard/c__s__seed-0"
+    folder = manifest.parent / "run/tensorboard/c.png__s__seed-0"
     events = reader.EventAccumulator(str(folder)).Reload()
-    record = json.loads((manifest.parent / "run/images/c__s__seed-0.json").read_text())
+    record = json.loads((manifest.parent / "run/images/c.png__s__seed-0.json").read_text())
     found = [(e.step, e.value) for e in events.Scalars("loss/style")]
     assert found == [(p["step"], pytest.approx(p["style"])) for p in record["losses"]]
     assert (events.Images("picture")[0].width, events.Images("picture")[0].height) == (48, 37)
@@ -241,4 +241,4 @@ def test_status_groups_failures_by_reason(manifest: Path, picture: Callable[...,
     result = runner.invoke(app, ["status", str(manifest.parent / "run"), "--watch"])
     assert result.exit_code == 1
     assert "2 of 4 jobs done" in result.stdout
-    assert "2 failed: " in result.stdout and "    d__s__seed-1" in result.stdout
+    assert "2 failed: " in result.stdout and "    d.png__s__seed-1" in result.stdout

@@ -106,11 +106,11 @@ def test_swept_presets_and_those_of_pairs_are_kept_too(begun: Path) -> None:
         "pairs: [{content: c.png, style: s.png, settings: {preset: preview}}]\n"
     )
     (job,) = jobs_kept(begun)
-    assert job.settings.preset == "preview@1" and job.name == "c__s__preset-preview"
+    assert job.settings.preset == "preview@1" and job.name == "c.png__s__preset-preview"
     begun.write_text(HEAD + "settings: {size: 48}\ngrid: {preset: [default, gatys2016]}\n")
     old, other = jobs_kept(begun)
     assert (old.settings.preset, other.settings.preset) == ("default@1", "gatys2016@1")
-    assert old.name == "c__s__preset-default"  # names are as the manifest has them
+    assert old.name == "c.png__s__preset-default"  # names are as the manifest has them
 
 
 def test_a_version_that_is_gone_is_told_and_nothing_is_made(

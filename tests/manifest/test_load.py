@@ -1,5 +1,7 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,17 +306,19 @@ def test_a_path_that_no_file_can_have_is_said(folder: Path, text: str, path: str
     assert path in str(caught.value)
 
 
-@pytest.mark.parametrize("pattern", [".", "'*.png'"])
-def test_pictures_that_may_not_be_looked_at_are_said(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+@pytest.mark.parametrize("pattern", [".", "'**/*.png'"])
+@pytest.mark.parametrize("function", ["scandir", "stat"])
+def test_folders_that_may_not_be_looked_at_are_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, function: str
 ) -> None:
-    allowed = Path.is_file
+    (folder / "shut").mkdir()
+    allowed = getattr(os, function)
 
-    def is_file(path: Path) -> bool:
-        if path.name == "s.png":
+    def look(path: Path, *args: Any, **more: Any) -> Any:
+        if Path(path).name == "shut":
             raise PermissionError(13, "Permission denied", str(path))
-        return allowed(path)
+        return allowed(path, *args, **more)
 
-    monkeypatch.setattr(Path, "is_file", is_file)
-    with pytest.raises(ManifestError, match=r":2: content\[0\]: .*s.png: cannot be read \(Perm"):
+    monkeypatch.setattr(os, function, look)
+    with pytest.raises(ManifestError, match=r":2: content\[0\]: .*shut: cannot be read \(Perm"):
         load(folder, f"output: run\ncontent: {pattern}\nstyle: a.png\n")

@@ -96,8 +96,8 @@ def test_what_is_wrong_with_a_value_is_told_at_its_line(load: Load) -> None:
 def test_names_of_outputs_are_spelled_as_the_manifest_spells_them(load: Load) -> None:
     old = jobs(load("grid: {optimiser: [adam, lbfgs], normalised: [false, true]}\n"))
     new = jobs(load("grid: {optimizer: [adam, lbfgs], normalized: [false, true]}\n"))
-    assert next(iter(old)) == "c__s__optimiser-adam__normalised-off"
-    assert next(iter(new)) == "c__s__optimizer-adam__normalized-off"
+    assert next(iter(old)) == "c.ppm__s__optimiser-adam__normalised-off"
+    assert next(iter(new)) == "c.ppm__s__optimizer-adam__normalized-off"
     assert list(old.values()) == list(new.values())
 
 
@@ -118,7 +118,7 @@ def test_maps_take_old_names(load: Load, tmp_path: Path) -> None:
         {"optimizer": "lbfgs"},
         {"optimizer": "adam"},
     ]
-    assert next(iter(jobs(manifest))) == "c__s__optimiser-lbfgs"
+    assert next(iter(jobs(manifest))) == "c.ppm__s__optimiser-lbfgs"
 
 
 def test_a_map_with_both_names_says_where(tmp_path: Path, load: Load) -> None:
@@ -153,7 +153,7 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
     settings = made.model_dump(mode="json")
     # Younger settings are no part of a key where they decide nothing.
     younger = ("strength", "stroke", "average_share", "neighbor_weight", "neighbor_every")
-    of_clips = ("temporal_weight", "clip_steps", "flow", "fps")
+    of_clips = ("temporal_weight", "clip_steps", "flow", "fps", "laplacian_weight")
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)
     settings.pop("neighbor_content")

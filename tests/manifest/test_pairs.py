@@ -55,7 +55,7 @@ def test_a_json_map_is_the_same(folder: Path) -> None:
     (folder / "map.json").write_text(json.dumps(rows))
     manifest = load(folder, "map.json", "settings: {size: 64}\n")
     assert manifest.pairs[0].settings == {"steps": 5}
-    assert names(manifest) == ["1__b__steps-5"]
+    assert names(manifest) == ["1.png__b__steps-5"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_was_written_is_read_again(folder: Path) -> None:
 
 def test_maps_that_are_no_text_or_no_json_are_said(folder: Path) -> None:
     (folder / "map.csv").write_bytes(b"content,style\n\xff,\xfe\n")
-    with pytest.raises(ManifestError, match=r"map.csv: cannot be read as UTF-8 text"):
+    with pytest.raises(ManifestError, match=r"map.csv:2: is not UTF-8, and no encoding of Windows"):
         load(folder, "map.csv")
     (folder / "map.json").write_text('[{"content": "a",\n]')
     with pytest.raises(ManifestError, match=r"map.json:2: not JSON"):
@@ -128,3 +128,32 @@ def test_a_map_that_cannot_be_written_is_said(folder: Path) -> None:
     with pytest.raises(RunFolderError, match=r"map.csv: cannot be written"):
         write_map(folder / "map.csv", [], folder / "nowhere")
     assert not (folder / "map.csv").exists()
+
+
+def test_one_picture_under_two_labels_is_two(folder: Path) -> None:
+    rows = (
+        "c/cat/1.png,s/a.png,cat/1",
+        "c/cat/1.png,s/a.png,feline/1",
+        "c/cat/1.png,s/a.png,cat/1",
+    )
+    (folder / "map.csv").write_text("\n".join(("content,style,label", *rows)) + "\n")
+    assert names(load(folder, "map.csv")) == ["cat/1__a", "feline/1__a"]
+    assert names(load(folder, "map.csv", "content: c\nstyle: s/a.png\n")) == [
+        "cat/1.png__a", "dog/1.png__a", "feline/1__a"
+    ]  # fmt: skip
+
+
+def test_one_picture_under_two_masks_is_two(folder: Path, picture: Callable[..., Path]) -> None:
+    picture("m.png"), picture("n.png")
+    rows = "\n".join(f"c/cat/1.png,s/a.png,{mask}" for mask in ("m.png", "n.png", "m.png"))
+    (folder / "map.csv").write_text(f"content,style,mask\n{rows}\n")
+    manifest = load(folder, "map.csv")
+    assert [p.mask and p.mask.name for p in manifest.contents] == ["m.png", "n.png"]
+    assert len(set(names(manifest))) == 2
+
+
+def test_a_draws_map_names_the_pictures_of_folders_as_they_are_named(folder: Path) -> None:
+    (folder / "map.csv").write_text("content,style,label\nc/cat/1.png,s/a.png,cat/1.png\n")
+    contents = "content: c\nstyle: s/b.png\n"
+    assert names(load(folder, "map.csv")) == ["cat/1.png__a"]
+    assert len(load(folder, "map.csv", contents).contents) == 2

@@ -25,7 +25,7 @@ def test_only_the_first_frame_can_be_run_at_once(
     jobs, chains = jobs_of(tmp_path, picture, "grid: {seed: [0, 1]}\n"), Chains()
     heads = [job.name for job in chains.heads(jobs)]
     assert heads == [
-        "f/0001__s__seed-0", "f/0001__s__seed-1", "s__s__seed-0", "s__s__seed-1"
+        "f/0001__s__seed-0", "f/0001__s__seed-1", "s.png__s__seed-0", "s.png__s__seed-1"
     ]  # fmt: skip
     assert chains.next_of(jobs[0]) is jobs[1]
     assert chains.next_of(jobs[1]) is jobs[2]

@@ -80,3 +80,19 @@ def test_a_file_that_cannot_be_placed_is_named(
     monkeypatch.setattr(shutil, "copy2", full)
     with pytest.raises(DiskFullError, match=r"out/labels.csv: cannot be written .*make room"):
         mirror_others([tree / "in"], tree / "out", how, tree / "tmp", tree / "in/run")
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = os.scandir
+
+    def scandir(path: Path) -> object:
+        if Path(path).name == "cat":
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path)
+
+    (tree / "tmp").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(RunFolderError, match=r"train/cat: cannot be read .*leave `others` out"):
+        mirror_others([tree / "in"], tree / "out", "copy", tree / "tmp", tree / "in/run")

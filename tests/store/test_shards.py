@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -209,3 +210,17 @@ def test_loose_files_stay_where_no_shards_are_asked_for(folder: Folder) -> None:
     shards.end()
     assert folder.tars() == []
     assert (folder.store.images / f"{folder.jobs[0].name}.png").exists()
+
+
+def test_exact_copies_of_a_picture_are_samples_of_their_own(folder: Folder, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "content/y/a.png", tmp_path / "content/y/copy.png")
+    folder = Folder(tmp_path)
+    assert len(folder.jobs) == 10 and len({job.key for job in folder.jobs}) == 8
+    shards = folder.shards()
+    for job in folder.jobs:
+        assert not shards.settle(job)
+        folder.do(job)
+        shards.add(job.name, "png")
+    shards.end()
+    assert len({sample["__key__"] for sample in folder.samples()}) == 10
+    assert all(folder.shards().settle(job) for job in folder.jobs)
