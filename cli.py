@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -380,6 +381,8 @@ def distill(
 
 def main() -> None:
     """Entry point: errors to standard error; exit code 2 for what the user has to change."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths need not be UTF-8
     try:
         app()
     except NstError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DiskFullError, RunFolderError
-from pipeline.files import write_atomic
+from pipeline.files import tells_case, write_atomic
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
@@ -38,3 +38,13 @@ def test_folders_are_made_and_rights_are_those_of_any_file(tmp_path: Path) -> No
     assert (tmp_path / "deep/a").read_bytes() == b"data"
     assert (tmp_path / "deep/a").stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_folder_says_whether_it_tells_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    assert tells_case(tmp_path) is not (tmp_path / "A").exists()
+    monkeypatch.setattr(Path, "exists", lambda path: True)  # as where `A` is `a`
+    assert not tells_case(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

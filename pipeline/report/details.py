@@ -32,8 +32,9 @@ def write_details(folder: Path, entries: Sequence[Entry]) -> None:
         ]
         text = f"nstDetail({number},{script_json(rows)});\n"
         path = folder / f"{number:05}.js"
-        if not path.exists() or path.read_bytes() != text.encode():
-            write_atomic(path, text.encode())
+        data = text.encode(errors="backslashreplace")  # paths need not be UTF-8
+        if not path.exists() or path.read_bytes() != data:
+            write_atomic(path, data)
     for path in folder.glob("*.js"):
         if not path.stem.isdigit() or int(path.stem) * CHUNK >= len(entries):
             path.unlink(missing_ok=True)

@@ -68,7 +68,7 @@ def build_report(store: RunFolder) -> Built:
         )
     )
     path = store.path / "report.html"
-    write_atomic(path, page.encode())
+    write_atomic(path, page.encode(errors="backslashreplace"))  # paths need not be UTF-8
     return Built(path, len(entries), tuple(left_out))
 
 

@@ -17,7 +17,7 @@ from pipeline.store import RunFolder
 def open_log(store: RunFolder) -> Iterator[logging.Logger]:
     """The run's log file, with times and levels; later runs of the folder are added to it."""
     log = logging.Logger(f"nst {store.path}")
-    handler = logging.FileHandler(store.log, encoding="utf-8")
+    handler = logging.FileHandler(store.log, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk
     log.addHandler(handler)

@@ -45,7 +45,7 @@ def test_a_manifest_becomes_pictures_and_records(manifest: Path) -> None:
     run = manifest.parent / "run"
     assert_whole(run, 8)
     assert summary(run)["targets_computed"] == 2
-    record = records(run)["deep/b.png__t__style_weight-10.json"]
+    record = records(run)["deep/b.jpg__t__style_weight-10.json"]
     assert record["settings"]["style_weight"] == 10
     with Image.open(run / record["output"]["path"]) as image:
         assert image.size == (48, 37)

@@ -175,5 +175,5 @@ def test_pictures_keep_depth_profile_and_exif(manifest: Path) -> None:
         f"output: deep\n{head}settings: {{size: 48, steps: 2, depth: 16}}\n",
     )
     assert batch_manifest(manifest, INLINE, quiet=True, with_report=False) == 0
-    data = (folder / "deep/images/a.png__s.png").read_bytes()
+    data = (folder / "deep/images/a.jpg__s.png").read_bytes()
     assert data[24] == 16 and data[25] == 2  # bit depth, and RGB

@@ -170,3 +170,12 @@ def test_files_whose_names_are_not_utf8_are_stylized(write: Write, tmp_path: Pat
     again.write_text(f"output: again\npairs: run/pairs.csv\nbackbone: lite\n{TINY}")
     jobs = Plan(load_manifest(again), lambda s: "", 1).names()
     assert sorted(jobs) == names(tmp_path)
+
+
+def test_what_fails_under_a_name_that_is_not_utf8_is_told_everywhere(
+    write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "c" / os.fsdecode(b"br\xe9ken.png")).write_bytes(b"no picture")
+    assert batch_manifest(write(), INLINE, quiet=True) == 1
+    for place in ("run.log", "failures.jsonl", "report.html"):
+        assert r"br\udce9ken.png: not a picture" in (tmp_path / "run" / place).read_text(), place

@@ -103,3 +103,14 @@ def test_the_version_is_said(words: list[str]) -> None:
 def test_h_is_help(words: list[str], tmp_path: Path) -> None:
     ran = start(*words, folder=tmp_path)
     assert ran.returncode == 0 and "Usage" in ran.stdout
+
+
+def test_names_that_are_not_utf8_can_be_printed(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    name = os.fsdecode(b"caf\xe9.png")
+    (manifest.parent / "c.png").rename(manifest.parent / name)
+    manifest.write_text(manifest.read_text().replace("c.png", "caf*.png"))
+    ran = start("plan", manifest, "--json", folder=manifest.parent)
+    assert r"caf\udce9.png" in ran.stdout, ran.stderr
