@@ -94,7 +94,8 @@ def _check_axis(
 
 # What `Settings.problem` looks at.
 _TOGETHER = (
-    "preset", "strength", "stroke", "size", "fit", "format", "depth", "profile", "exif"
+    "preset", "strength", "stroke", "size", "fit", "format", "depth", "profile", "exif",
+    "animation",
 )  # fmt: skip
 
 

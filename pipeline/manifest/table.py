@@ -254,7 +254,7 @@ class Written(Network):
     )  # fmt: skip
     fps: float | None = setting(
         None, "frames a second of a clip's video; without it the source's, or 25 for pictures",
-        "1/s", pixels=False, gt=0, le=1000,
+        "1/s", pixels=False, ge=0.1, le=1000,
     )  # fmt: skip
     animation: Literal["none", "webp", "gif"] = setting(
         "none", "an animation of the way there, kept in `animations/`"

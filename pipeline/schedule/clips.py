@@ -26,6 +26,7 @@ class Clips:
 
     def __init__(self, manifest: Manifest, store: RunFolder) -> None:
         self.numbers = itertools.count()
+        self._store = store
         self._chains, self._videos = Chains(), Videos(manifest, store)
 
     def heads(self, jobs: Iterable[Job]) -> Iterator[Job]:
@@ -35,6 +36,11 @@ class Clips:
     def found_done(self, job: Job) -> None:
         """A job was found done at the start."""
         self._videos.add(job)
+
+    def pass_over(self, job: Job) -> None:
+        """A job that this run leaves as it is; of a clip it counts if it is done."""
+        if job.place and self._store.is_done(job.name, job.key, job.settings):
+            self._videos.add(job)
 
     def after(self, ended: Iterable[tuple[Job, Outcome]]) -> tuple[list[Batch], list[Outcome]]:
         """What follows when jobs that were run together have ended.

@@ -105,7 +105,10 @@ class _Run:
             if self.stopping:
                 return
             key = job.place.first_key if job.place else job.key
-            if not self.options.takes(key) or (known is not None and job.name not in known):
+            if not self.options.takes(key):
+                continue
+            if known is not None and job.name not in known:
+                self.clips.pass_over(job)
                 continue
             mine += 1
             done = self.shards.settle(job)

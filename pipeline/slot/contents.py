@@ -50,7 +50,7 @@ class Content:
 
 
 def read_content(
-    path: Path, background: str, gray: bool, mask: Path | None, keep: Path | None
+    path: Path, background: str, gray: bool, mask: Path | None, keep: Path | None = None
 ) -> Content:
     """Reads a content picture; the arguments are those of `content_key`.
 

@@ -27,6 +27,7 @@ CHOICES: dict[str, list[Any]] = {
     "depth": [8, 16],
     "profile": ["srgb", "content"],
     "exif": [False, True],
+    "animation": ["none", "webp"],
     "seed": [0, 1],
 }
 some = st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in CHOICES.items()})

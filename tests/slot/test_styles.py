@@ -114,7 +114,7 @@ def test_a_styles_targets_follow_the_colors_of_the_contents_mask(
             network, pixels, settings, mask, lambda w, h: 0, compared
         ),
     )  # fmt: skip
-    content = read_content(job.content.path, "white", False, job.content.mask, None)
+    content = read_content(job.content.path, "white", False, job.content.mask)
     prepared = reader.prepare(job, content, None)
     assert content.mask is not None
     assert content.mask.names == ("#0000ff", "#00ff00", "#ff0000")
