@@ -181,7 +181,7 @@ def main() -> None:
         "--networks", nargs="+", default=["lite"], help="lite, or files; FILE:PADDING"
     )
     parser.add_argument("--preset", default="default")
-    parser.add_argument("--style-loss", default="gram")
+    parser.add_argument("--style-loss", help="instead of the preset's")
     parser.add_argument("--yardstick", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/backbone_quality"))
     given = parser.parse_args()
@@ -197,7 +197,9 @@ def main() -> None:
         seconds = step_seconds(weights_of(name), padding or Settings().padding, 256)
         figures[f"step at 256 px, {name}, s"] = round(seconds, 4)
     for size in given.sizes:
-        settings = Settings(preset=given.preset, size=size, style_loss=given.style_loss)
+        settings = Settings(preset=given.preset, size=size)
+        if given.style_loss:
+            settings = settings.model_copy(update={"style_loss": given.style_loss})
         whole = {"network": "vgg19", "settings": settings}
         made = []
         for named in given.networks:

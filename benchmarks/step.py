@@ -77,8 +77,9 @@ def step_seconds(
     scales = schedule_scales(settings, size, size * 3 // 4)
     width, height = scales[-1].width, scales[-1].height
     contents = torch.rand(batch, 3, height, width).to(device)
-    grams = style_targets(network, torch.rand(3, height, width).to(device), settings.style_layers)
-    stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in grams.items()}
+    style = torch.rand(3, height, width).to(device)
+    targets = style_targets(network, style, settings.style_layers, settings.style_loss)
+    stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in targets.items()}
     rows = torch.arange(batch)
     vectors = []
     if settings.neighbor_weight:
