@@ -20,7 +20,7 @@ def main() -> None:
     for row, content in enumerate(CONTENTS, 1):
         cells[0, row] = demo / f"content/{content}.jpg"
         for column, style in enumerate(STYLES, 1):
-            cells[column, row] = results / f"{content}__{style}__strength-medium.png"
+            cells[column, row] = results / f"{content}.jpg__{style}__strength-medium.png"
     for (column, row), path in cells.items():
         with Image.open(path) as image:
             fitted = image.convert("RGB").resize((CELL[0] - 8, CELL[1] - 8))
