@@ -53,9 +53,7 @@ def _steps_per_second(threads: int, side: int, start: float, seconds: float) -> 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     network = Backbone(load_weights("lite"), settings.layers, dtype=dtype)
     picture = torch.rand(3, side, side)
-    targets = style_targets(
-        network, picture, tuple(settings.style_layers), settings.style_loss
-    )
+    targets = style_targets(network, picture, tuple(settings.style_layers), settings.style_loss)
     stacked = {layer: values[None] for layer, values in targets.items()}
     given = ScaleInputs(picture[None], torch.zeros(1, dtype=torch.long), stacked)
     loop = optimize(network, [settings], schedule_scales(settings, side, side), lambda _: given)
