@@ -19,5 +19,5 @@ UNBOUNDED_LBFGS = 2
 PREPROCESSING = 2
 # Of how outputs are named; 1 had no suffix of the content in them.
 NAMING = 2
-# Of a record's JSON.
-RECORD_SCHEMA = 1
+# Of a record's JSON; in 1 warnings were words alone.
+RECORD_SCHEMA = 2

@@ -19,7 +19,7 @@ class Said(Progress):
         super().__init__()
         self.lines: list[str] = []
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, code: str = "") -> None:
         self.lines.append(message)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.options import Options
-from pipeline.commands.output import print_json
+from pipeline.commands.output import counted_notices, print_json
 from pipeline.errors import NstError
 from pipeline.manifest import Manifest, load_manifest
 from pipeline.report import build_report, summary_writer, write_board
@@ -69,6 +69,7 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
         "failed": summary.failed,
         "stopped": summary.stopped,
         "problem": summary.problem,
+        "warnings": summary.warnings,
         "targets_computed": summary.targets_computed,
         "targets_hits": summary.targets_hits,
         "seconds": summary.seconds,
@@ -100,6 +101,8 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         yield f"videos: {len(summary.videos)} in {output / 'videos'}"
     if (output / "report.html").exists():
         yield f"all at a glance: {output / 'report.html'}"
+    if summary.warnings:
+        yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"
     if summary.failed:
         yield f"reasons of failures: nst status {output}"
     if summary.problem:

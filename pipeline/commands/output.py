@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
-from pipeline.store import RunFolder
+from pipeline.notices import Notice
+from pipeline.store import RunFolder, Summary
 
 
 def print_json(data: object) -> None:
@@ -19,10 +20,18 @@ def print_json(data: object) -> None:
     print(json.dumps(data, ensure_ascii=False), flush=True)
 
 
-def print_warnings(warnings: Iterable[str]) -> None:
+def print_warnings(warnings: Iterable[str | Notice]) -> None:
     """One line each, on standard error."""
     for warning in warnings:
         print(warning, file=sys.stderr)
+
+
+def counted_notices(summary: Summary) -> str:
+    """How many notices of each code a run gave, in a line, or empty."""
+    return ", ".join(
+        f"{count:,} {code}"
+        for code, count in sorted(summary.warnings.items(), key=lambda item: -item[1])
+    )
 
 
 def layer_text(weights: Mapping[str, float]) -> str:

@@ -6,6 +6,7 @@ In: a manifest. Out: tables or JSON lines. Loads torch only for `--measure`, and
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
 
 _MOST_VALUES = 20  # of an axis, in the table
+_MOST_PROBLEMS = 10
 
 
 def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
@@ -51,24 +53,28 @@ def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
         "index": job.index,
         "name": job.name,
         "key": job.key,
-        "done": shards.is_done(job),
+        "done": job.problem is None and shards.is_done(job),
         "content": str(job.content.path),
         "style": {str(path): weight for path, weight in job.style.parts},
         "swept": dict(job.point),
         "settings": job.settings.model_dump(mode="json"),
         "image": str(store.image_path(job.name, job.settings)),
+        **({"problem": str(job.problem)} if job.problem else {}),
     }
 
 
 def _print_plan(planned: Plan, store: RunFolder) -> None:
     first: Job | None = None
     shards = Shards(store, planned.shard_size)
+    problems: Counter[str] = Counter()
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
         for job in planned.jobs():
             first = first or job
-            yield job, shards.is_done(job)
+            if job.problem is not None:
+                problems[str(job.problem)] += 1
+            yield job, job.problem is None and shards.is_done(job)
 
     counts = count_by(marked())
     console = Console()
@@ -81,7 +87,14 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
                 break
             table.add_row("" if number else axis, value, str(total), str(finished))
     console.print(table)
-    console.print(f"{len(planned)} jobs, {done} done, {len(planned) - done} to run", markup=False)
+    left = len(planned) - done - problems.total()
+    console.print(f"{len(planned)} jobs, {done} done, {left} to run", markup=False)
+    for problem, count in problems.most_common(_MOST_PROBLEMS):
+        said = f"{count} cannot be made: {problem}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    if len(problems) > _MOST_PROBLEMS:
+        rest = problems.total() - sum(n for _, n in problems.most_common(_MOST_PROBLEMS))
+        console.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
     if planned.manifest.passed:
         console.print(f"passed over: {planned.manifest.passed}", markup=False, highlight=False)
     if first:

@@ -24,6 +24,7 @@ from pipeline.manifest import (
     preset_version,
 )
 from pipeline.method import inspect_weights
+from pipeline.notices import Notice
 from pipeline.pictures import video_package
 from pipeline.plan import Plan, check_names, with_frames
 from pipeline.store import RunFolder
@@ -100,7 +101,7 @@ def keep_presets(manifest: Manifest, store: RunFolder) -> Manifest:
                     f"or {anew}"
                 ]
             )
-        told.append(f"{began} and goes on with it; {anew}")
+        told.append(Notice("older_preset", f"{began} and goes on with it; {anew}"))
     return replace(manifest, presets=kept, warnings=(*manifest.warnings, *told))
 
 

@@ -63,7 +63,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         manifest = keep_all(manifest, store)
         manifest = decode_clips(manifest, options, progress.warn)
         for warning in manifest.warnings:
-            progress.warn(warning)
+            progress.warn(warning.text, warning.code)
         plan, context, digest = prepare_run(manifest, options, store)
         _check_settings_here(manifest)
         check_case(plan, store)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.commands.output import existing_run, print_json
+from pipeline.commands.output import counted_notices, existing_run, print_json
 from pipeline.schedule import duration
 from pipeline.store import Failure, RunFolder, SlotState, Summary
 
@@ -98,6 +98,8 @@ def _status_lines(part: str, summary: Summary) -> Iterator[str]:
     yield f"{name}{finished} of {summary.jobs} jobs done; {state} {summary.updated}"
     if summary.problem:
         yield f"{name}ended early: {summary.problem}"
+    if summary.warnings:
+        yield f"{name}warnings: {counted_notices(summary)}; each is in its picture's record"
     for run in [*summary.earlier, summary]:
         if run.done or run.failed:
             yield (

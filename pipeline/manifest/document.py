@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ManifestError
+from pipeline.notices import Notice
 
 MAX_DEPTH = 20
 MAX_EXPANDED_NODES = 5_000_000
@@ -80,7 +81,7 @@ class Document:
         self.lines: dict[Position, int] = {}
         self.text = text
         self.problems: list[str] = []
-        self.warnings: list[str] = []
+        self.warnings: list[Notice] = []
         self.data: Any = None
         self._check_depth(text)
         try:

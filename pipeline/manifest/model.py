@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.schema import Output, Sample
+from pipeline.notices import Notice
 from pipeline.pictures import Timing
 from pipeline.version import NAMING
 
@@ -144,7 +145,7 @@ class Manifest:
         form: how the output is stored.
         spelled: today's name of a setting -> an older one by which the manifest sweeps it; names of
             pictures are spelled so.
-        warnings: what a person should know, a line each.
+        warnings: what a person should know.
         presets: a preset's name -> the version of it that the run began with, `name@version`.
         naming: the version of how outputs are named.
         style_names: name -> identity of the styles that the run folder knows.
@@ -166,7 +167,7 @@ class Manifest:
     folders: tuple[Path, ...]
     form: Output
     spelled: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     preprocessing: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
     naming: int = NAMING

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.manifest.document import Document, Position
 from pipeline.manifest.settings import OLD_NAMES, both_names, with_new_names
+from pipeline.notices import Notice
 
 Spelled = dict[str, str]
 
@@ -88,6 +89,6 @@ def warn_of_old_name(document: Document, where: str, old: str, names_pictures: b
         names_pictures: the setting is part of the pictures' names, which a new spelling changes.
     """
     said = old_name_warning(old)
-    if not any(said in warning for warning in document.warnings):
+    if not any(said in warning.text for warning in document.warnings):
         more = ", and keeps the names of pictures made so" if names_pictures else ""
-        document.warnings.append(f"{where}{said}{more}")
+        document.warnings.append(Notice("old_name", f"{where}{said}{more}"))

@@ -4,6 +4,7 @@ In: paths, or tensors. Out: upright 8-bit sRGB pictures and float32 tensors 3 x 
 bytes to be written; videos. Must not know jobs, settings, networks or run folders.
 
 - `formats.py`: which formats are read; the one way to open a file
+- `deep_tiff.py`, `levels.py`: samples of more than 8 bits, and TIFF layouts that Pillow lacks
 - `headers.py`: what a file says without its pixels; `read.py`: its pixels
 - `profiles.py`, `fit.py`: sRGB; sizes
 - `masks.py`: regions of a picture

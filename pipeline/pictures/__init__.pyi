@@ -16,6 +16,8 @@ from .masks import Mask as Mask
 from .masks import read_mask as read_mask
 from .masks import region_name as region_name
 from .masks import styled_regions as styled_regions
+from .read import Decoded as Decoded
+from .read import decode as decode
 from .read import file_sha256 as file_sha256
 from .read import read_image as read_image
 from .tensors import guides_of as guides_of

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import ImageError
+from pipeline.pictures import deep_tiff
 
 # Pillow's name of each format that is read -> its files' suffixes, in small letters, which folders
 # and globs are searched for. The last has no mark of its own and so is tried last.
@@ -27,6 +28,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "MPO": (),  # several JPEGs in one file, under JPEG's suffixes
     "PNG": (".png",),
     "WEBP": (".webp",),
+    deep_tiff.FORMAT: (),  # under TIFF's suffixes, and asked first
     "TIFF": (".tif", ".tiff"),
     "AVIF": (".avif",),
     "HEIF": (".heic", ".heif"),
@@ -41,6 +43,10 @@ FORMATS: dict[str, tuple[str, ...]] = {
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 # Formats that Pillow has from a package of their own -> package and the extra that brings it.
 _PACKAGES = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl")}
+
+# Bytes of one profile or text that a PNG may unpack to. Pillow's own limit is 1 MB, and files of
+# others hold more.
+_LARGEST_CHUNK = 32 << 20
 
 # Likewise of videos, which PyAV reads.
 VIDEO_SUFFIXES = frozenset([".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"])
@@ -72,6 +78,8 @@ DAMAGED = (
 def known_formats() -> tuple[str, ...]:
     """Those of `FORMATS` that can be read here, with the packages that are installed."""
     Image.init()
+    deep_tiff.register()
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, _LARGEST_CHUNK)
     for package, _ in _PACKAGES.values():
         with contextlib.suppress(ImportError):
             module = importlib.import_module(package)
@@ -101,8 +109,9 @@ def open_file(path: Path) -> Iterator[Image.Image]:
     if not path.is_file() and path.exists():  # a pipe would wait for ever
         raise UnidentifiedImageError(f"{path} is no file")
     with warnings.catch_warnings():
-        # Pillow warns at half of its limit and refuses at the limit; only the limit counts.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Pillow warns at half of its limit, where only the limit counts, and of odd metadata, where
+        # it names no file.
+        warnings.simplefilter("ignore")
         with Image.open(path, formats=known_formats()) as file:
             yield file
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from pipeline.errors import ImageError
 from pipeline.pictures.formats import DAMAGED, is_video_name, open_file, opened, why_unread
 
 _LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
+_SIDES = (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH)
 _TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
 
 
@@ -29,7 +30,7 @@ def read_profile(path: Path) -> bytes | None:
         return None
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
-    except (ImageCms.PyCMSError, OSError):
+    except (ImageCms.PyCMSError, *DAMAGED):
         return None  # told as a warning when the picture was read
     return bytes(profile) if space.strip() == "RGB" else None
 
@@ -88,6 +89,10 @@ def read_size(path: Path) -> tuple[int, int]:
         with open_file(path) as file:
             width, height = file.size
             turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            if isinstance(
+                file, TiffImagePlugin.TiffImageFile
+            ):  # newer Pillow has turned it already
+                width, height = (int(file.tag_v2[tag]) for tag in _SIDES)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too many pixels; scale it down") from error
     except DAMAGED as error:

@@ -6,25 +6,24 @@ In: pictures with the bytes of a profile. Out: sRGB pictures. Must not load torc
 from __future__ import annotations
 
 import io
-import warnings
 from functools import cache
 
 from PIL import Image, ImageCms
 
+from pipeline.pictures.formats import DAMAGED
 
-def convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An RGB picture in sRGB; a profile that is unusable is warned of and left out."""
+
+def convert_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
+    """An RGB picture in sRGB; and why its profile is unusable and was left out, or empty."""
+    problem = ""
     if profile and image.mode in ("RGB", "L", "CMYK", "LAB"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(image, source, srgb(), outputMode="RGB")
-            return converted if converted is not None else image.convert("RGB")
-        except (ImageCms.PyCMSError, OSError) as error:
-            warnings.warn(
-                f"embedded color profile is unusable ({error}); taken as sRGB",
-                stacklevel=2,
-            )
-    return image.convert("RGB")
+            return (converted if converted is not None else image.convert("RGB")), problem
+        except (ImageCms.PyCMSError, *DAMAGED) as error:
+            problem = str(error)
+    return image.convert("RGB"), problem
 
 
 def to_profile(image: Image.Image, profile: bytes) -> Image.Image:

@@ -6,15 +6,21 @@ In: paths. Out: Pillow's pictures, and digests of files. Must not load torch, no
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import ImageError
-from pipeline.pictures.formats import DAMAGED, open_file, too_large, why_unread
+from pipeline.notices import Notice, NoticeWarning
+from pipeline.pictures.formats import DAMAGED, known_formats, open_file, too_large, why_unread
+from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
+
+_LARGE_CHUNK = 1 << 20
 
 
 def file_sha256(path: Path) -> str:
@@ -34,21 +40,55 @@ def file_sha256(path: Path) -> str:
         raise ImageError(message) from error
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture file, read.
+
+    Attributes:
+        image: upright, 8-bit sRGB, on the background where it is transparent.
+        alpha: 8-bit, of the same size; None for a picture that has no transparency.
+        notices: what a person should know of the file.
+    """
+
+    image: Image.Image
+    alpha: Image.Image | None
+    notices: tuple[Notice, ...]
+
+
 def read_image(path: Path, background: str = "white") -> Image.Image:
+    """The picture of `decode`; its notices become Python's warnings.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    decoded = decode(path, background)
+    for notice in decoded.notices:
+        warnings.warn(str(notice), NoticeWarning, stacklevel=2)
+    return decoded.image
+
+
+def decode(path: Path, background: str = "white") -> Decoded:
     """Reads a picture file as upright 8-bit sRGB.
 
     EXIF orientation is applied, an embedded ICC profile is converted to sRGB, transparency is
-    composited on `background` (a CSS color name or `#rrggbb`), gray, palette, CMYK and 16-bit
-    pictures become RGB, and of an animation the first frame is taken.
+    composited on `background` (a CSS color name or `#rrggbb`), gray, palette, CMYK, deeper and
+    float pictures become 8-bit RGB, and of several pictures in a file the first is taken.
 
     Raises:
         ImageError: no picture, truncated, unreadable, or more pixels than Pillow allows.
     """
     try:
         with open_file(path) as file:
-            warnings.filterwarnings("ignore", message="Palette images with Transparency")
-            warnings.filterwarnings("ignore", message="Corrupt EXIF data")
-            return _to_srgb(file, background)
+            try:
+                return _decoded(file, path, background)
+            except OSError:
+                ended = _with_end_marker(file, path)
+                if ended is None:
+                    raise
+        with ended:
+            found = _decoded(ended, path, background)
+        said = Notice("no_end_marker", f"{path}: lacks a JPEG's end marker; its pixels are whole")
+        return Decoded(found.image, found.alpha, (*found.notices, said))
     except Image.DecompressionBombError as error:
         raise too_large(path) from error
     except FileNotFoundError as error:
@@ -61,27 +101,96 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
         raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
 
 
-def _to_srgb(file: Image.Image, background: str) -> Image.Image:
+# What may follow a JPEG's pixels: their first bits differ, so that a pixel that is missing would
+# come out in two ways.
+_TAILS = (bytes(64), b"\xaa" * 64)
+_END_MARKER = b"\xff\xd9"
+
+
+def _with_end_marker(file: Image.Image, path: Path) -> Image.Image | None:
+    """A JPEG of whole pixels that lacks only its end marker, with one; None for anything else.
+
+    A decoder fills what is missing, so one that is cut short looks whole as soon as it has an end.
+    What tells them apart: whatever stands behind whole pixels changes none of them.
+    """
+    if file.format not in ("JPEG", "MPO"):
+        return None
+    data = path.read_bytes()
+    pictures = []
+    for tail in _TAILS:
+        with Image.open(io.BytesIO(data + tail + _END_MARKER), formats=known_formats()) as image:
+            pictures.append(image.tobytes())
+    if pictures[0] != pictures[1]:
+        return None
+    return Image.open(io.BytesIO(data + _END_MARKER), formats=known_formats())
+
+
+def _decoded(file: Image.Image, path: Path, background: str) -> Decoded:
     profile = file.info.get("icc_profile")
+    notices = _of_several(file, path)
     image = ImageOps.exif_transpose(file)
-    if image.mode.startswith(("I", "F")):
-        image = _deep_to_8_bit(image)
+    notices += _large_chunks(file, path)
+    image = _to_8_bit(image, file, path)
     if image.mode in ("P", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") else None
     if alpha is not None:
         image = image.convert("L" if image.mode in ("LA", "La") else "RGB")
-    image = convert_profile(image, profile)
+    image, problem = convert_profile(image, profile)
+    if problem:
+        why = f"{path}: embedded color profile is unusable ({problem}); taken as sRGB"
+        notices += (Notice("unusable_profile", why),)
     if alpha is not None:
         canvas = Image.new("RGB", image.size, ImageColor.getrgb(background)[:3])
         canvas.paste(image, mask=alpha)
         image = canvas
+    return Decoded(image, alpha, notices)
+
+
+def _of_several(file: Image.Image, path: Path) -> tuple[Notice, ...]:
+    try:
+        count = int(getattr(file, "n_frames", 1))
+    except DAMAGED:  # of a later picture, which nobody wants
+        return ()
+    if count < 2:
+        return ()
+    return (Notice("first_of_several", f"{path}: the first of its {count} pictures is taken"),)
+
+
+def _large_chunks(file: Image.Image, path: Path) -> tuple[Notice, ...]:
+    if file.format != "PNG":
+        return ()
+    found = [value for value in file.info.values() if isinstance(value, (bytes, str))]
+    size = sum(map(len, found))
+    if size <= _LARGE_CHUNK:
+        return ()
+    said = f"{path}: holds {size / 1e6:.1f} MB of profile or text beside its pixels"
+    return (Notice("large_chunk", said),)
+
+
+def _to_8_bit(image: Image.Image, file: Image.Image, path: Path) -> Image.Image:
+    """16-bit and float grays as 8-bit ones, with the alpha that one transparent level stands for.
+
+    Whole numbers span 0 to 65535; floats 0 to 1.
+    """
+    transparent = image.info.get("transparency")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        found = Image.fromarray(levels_of_integers(values, 65535))
+        if isinstance(transparent, int):
+            alpha = Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
+            return Image.merge("LA", (found, alpha))
+        return found
+    if image.mode == "F":
+        return Image.fromarray(levels_of_floats(np.asarray(image), str(path)))
+    if image.mode == "RGB" and isinstance(transparent, tuple) and _is_16_bit_png(file, path):
+        # Pillow has the upper bytes of the pixels, and both of what is transparent.
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
     return image
 
 
-def _deep_to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit and float grays to 8-bit gray; integers span 0..65535, floats 0..1 or 0..255."""
-    values = np.asarray(image).astype(np.float64)
-    float_top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
-    top = float_top if image.mode == "F" else 65535.0
-    return Image.fromarray(np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8), "L")
+def _is_16_bit_png(file: Image.Image, path: Path) -> bool:
+    if file.format != "PNG":
+        return False
+    with path.open("rb") as opened:
+        return opened.read(25)[24:] == b"\x10"  # the header's bit depth

@@ -6,6 +6,7 @@ that no other job has. The plan is never held whole in memory.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Style
 from pipeline.plan.keys import Keys
 from pipeline.plan.labels import own_label
@@ -64,6 +65,8 @@ class Job:
         key: SHA-256 over all that decides the output; 64 hex digits.
         point: the swept values.
         place: in a clip; None for a picture alone.
+        problem: why it cannot be made at all, such as an input that cannot be read; its key is
+            empty then.
     """
 
     index: int
@@ -74,6 +77,15 @@ class Job:
     settings: Settings
     point: Mapping[str, Any]
     place: Place | None = None
+    problem: ImageError | None = None
+
+    @property
+    def lot(self) -> str:
+        """What decides its shard, random and the same in every run; 64 hex digits. All frames of a
+        clip have one."""
+        known = self.place.first_key if self.place else self.key
+        name = self.place.chain if self.place else self.name
+        return known or hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
 
     @property
     def before(self) -> Before | None:
@@ -87,6 +99,7 @@ class _Point:
     values: Mapping[str, Any]
     settings: Settings
     canonical: str
+    problem: ImageError | None
 
 
 class Plan:
@@ -189,7 +202,23 @@ class Plan:
             problem
         ):  # the manifest is checked, but not with the versions of presets that a run keeps
             raise ManifestError([f"{self.manifest.path}:1: {problem}"])
-        return _Point(labels, values, settings, self._keys.canonical(settings))
+        canonical, unread = "", None
+        try:
+            canonical = self._keys.canonical(settings)
+        except ImageError as error:  # of `init`; its jobs alone cannot be made
+            unread = error
+        return _Point(labels, values, settings, canonical, unread)
+
+    def _key(
+        self, content: Picture, style: Style, at: _Point, after: str = ""
+    ) -> tuple[str, ImageError | None]:
+        """A job's key; or an empty one, and which of its files cannot be read."""
+        if at.problem is not None:
+            return "", at.problem
+        try:
+            return self._keys.key(content, style, at.settings, at.canonical, after), None
+        except ImageError as error:
+            return "", error
 
     def names(self) -> Iterator[str]:
         """The names of all jobs, in order."""
@@ -211,8 +240,9 @@ class Plan:
     def jobs(self) -> Iterator[Job]:
         """All jobs in order: contents, then their styles, then the grid, last axis fastest.
 
+        An input file that has vanished or cannot be read is a `problem` of its jobs.
+
         Raises:
-            ImageError: an input file has vanished or cannot be read.
             ManifestError: settings of a job do not go together.
         """
         point = lru_cache(maxsize=100_000)(self._point)
@@ -236,14 +266,16 @@ class Plan:
         at: _Point,
     ) -> Iterator[Job]:
         """The one job of a picture."""
+        key, problem = self._key(content, style, at)
         yield Job(
             index=next(numbers),
             name=self._naming.join(*names, at.labels),
-            key=self._keys.key(content, style, at.settings, at.canonical),
+            key=key,
             content=content,
             style=style,
             settings=at.settings,
             point=at.values,
+            problem=problem,
         )
 
     def _frames(
@@ -257,11 +289,16 @@ class Plan:
         """The jobs of a clip's frames, in order; each but the first goes on from the one before."""
         label, style_label = names
         first_key, before = "", None
+        lost: ImageError | None = None
         for number, frame in enumerate(content.frames):
             name = self._naming.join(_frame_label(label, frame), style_label, at.labels)
             after = before.key if before else ""
-            key = self._keys.key(frame, style, at.settings, at.canonical, after)
-            first_key = first_key or key
+            key, problem = self._key(frame, style, at, after)
+            if lost is not None:
+                key, problem = "", lost
+            elif problem is not None:
+                lost = ImageError(f"frame {name}, before it, cannot be made: {problem}")
+            first_key = key if before is None else first_key
             yield Job(
                 index=next(numbers),
                 name=name,
@@ -279,6 +316,7 @@ class Plan:
                     first_key=first_key,
                     before=before,
                 ),
+                problem=problem,
             )
             before = Before(name, key, frame)
 

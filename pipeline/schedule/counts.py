@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from pipeline.notices import Notice
 from pipeline.plan import Job
 from pipeline.slot import Outcome, Report
 from pipeline.store import Failure, PastRun, SlotUse, Summary, Tally, now
@@ -18,6 +19,7 @@ _FAILURES_IN_SUMMARY = 100
 # Classes and styles that the summary counts one by one.
 _MOST_COUNTED = 10_000
 _NEXT = 3
+_SHOWN = 10  # notices of one code, one by one; the rest are counted
 
 
 class Counts:
@@ -58,6 +60,12 @@ class Counts:
         if len(self.summary.failures) < _FAILURES_IN_SUMMARY:
             note = {"name": failure.name, "type": failure.type, "error": failure.error}
             self.summary.failures.append(note)  # type: ignore[arg-type]
+
+    def notice(self, said: Notice) -> bool:
+        """Counts a notice; whether it is one of its code's first, which are shown one by one."""
+        count = self.summary.warnings.get(said.code, 0) + 1
+        self.summary.warnings[said.code] = count
+        return count <= _SHOWN
 
     def use(self, report: Report) -> None:
         """A batch that ended in a slot."""

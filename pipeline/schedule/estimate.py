@@ -28,7 +28,7 @@ def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) 
     chosen: list[Job] = []
     stride = max(1, len(plan) // (trials * 4))
     for job in plan.jobs():
-        if shards.is_done(job):
+        if job.problem is not None or shards.is_done(job):
             continue
         if left % stride == 0 and len(chosen) < trials * 4:
             chosen.append(job)

@@ -51,13 +51,10 @@ class RunOptions:
         """The shard's name in the run folder, or empty."""
         return f"{self.shard[0]}-of-{self.shard[1]}" if self.shard else ""
 
-    def takes(self, key: str) -> bool:
-        """Whether a job is of this shard; keys are random, so shards are of about one size.
-
-        Args:
-            key: the job's; of a clip's frame its first frame's, so that a clip is in one shard.
-        """
+    def takes(self, lot: str) -> bool:
+        """Whether the job of this lot is of this shard; lots are random, so shards are of about one
+        size."""
         if self.shard is None:
             return True
         number, count = self.shard
-        return int(key[:12], 16) % count == number - 1
+        return int(lot[:12], 16) % count == number - 1

@@ -72,8 +72,8 @@ class Progress:
             if len(names) > _NAMES_SHOWN:
                 self.warn(f"failed: {len(names) - _NAMES_SHOWN} more: {error}")
 
-    def warn(self, message: str) -> None:
-        """Something that a person should read."""
+    def warn(self, message: str, code: str = "") -> None:
+        """Something that a person should read; `code` of a notice."""
         print(message, file=sys.stderr)
 
     def rate(self, done: int) -> float:
@@ -123,9 +123,10 @@ class JsonProgress(Progress):
                 line["error"] = outcome.error
             print(json.dumps(line), flush=True)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, code: str = "") -> None:
         """A JSON object on standard output."""
-        print(json.dumps({"event": "warning", "message": message}), flush=True)
+        coded = {"code": code} if code else {}
+        print(json.dumps({"event": "warning", **coded, "message": message}), flush=True)
 
 
 class LiveProgress(Progress):
@@ -205,7 +206,7 @@ class LiveProgress(Progress):
         note = f"{self.rate(done):.0f}/h" + (f" {failed} failed" if failed else "")
         self.bars.update(self.run, completed=self.before + done + failed, note=note)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, code: str = "") -> None:
         """Above the bars."""
         self.console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 

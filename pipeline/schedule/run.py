@@ -104,13 +104,17 @@ class _Run:
         for job in self.plan.jobs():
             if self.stopping:
                 return
-            key = job.place.first_key if job.place else job.key
-            if not self.options.takes(key):
+            if not self.options.takes(job.lot):
                 continue
             if known is not None and job.name not in known:
                 self.clips.pass_over(job)
                 continue
             mine += 1
+            if job.problem is not None:
+                self.counts.meet(job, done=False)
+                self.underway[job.name] = job
+                self._refuse(job, job.problem)
+                continue
             done = self.shards.settle(job)
             self.counts.meet(job, done=done)
             if done:
@@ -123,7 +127,7 @@ class _Run:
         self.progress.total = mine
 
     def _refuse(self, job: Job, error: NstError) -> None:
-        """A job that cannot even be packed has failed."""
+        """A job that cannot even be planned or packed has failed."""
         self._count(failed(job, error))
 
     def _limit(self, width: int, height: int) -> int:
@@ -179,8 +183,9 @@ class _Run:
             self._settle(outcome, job)
             ended += [] if job is None else [(job, outcome)]
             for warning in outcome.warnings:
-                self.log.warning("%s: %s", outcome.name, warning)
-                self.progress.warn(f"{outcome.name}: {warning}")
+                self.log.warning("%s: %s: %s", outcome.name, warning.code, warning)
+                if self.counts.notice(warning):
+                    self.progress.warn(f"{outcome.name}: {warning}", warning.code)
         summary = self.counts.summary
         self.counts.refresh()
         self.progress.update(outcomes, summary.done, summary.failed)

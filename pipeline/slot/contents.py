@@ -13,9 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.errors import ImageError
+from pipeline.notices import Notice
 from pipeline.pictures import (
     Mask,
     canvas_size,
+    decode,
     file_sha256,
     fit_image,
     read_image,
@@ -34,6 +36,8 @@ class Content:
         sha256: of the file.
         mask: its regions.
         keep: 8-bit gray: what is brighter keeps more of its content.
+        alpha: 8-bit; None for a picture without transparency.
+        notices: what is to be said of its files.
     """
 
     image: Image.Image
@@ -41,6 +45,8 @@ class Content:
     sha256: str
     mask: Mask | None = None
     keep: Image.Image | None = None
+    alpha: Image.Image | None = None
+    notices: tuple[Notice, ...] = ()
 
     @cached_property
     def sample(self) -> Tensor:
@@ -57,12 +63,12 @@ def read_content(
     Raises:
         ImageError: it, or a mask, cannot be read; `keep` is of another shape, or all black.
     """
-    image = read_image(path, background)
+    decoded = decode(path, background)
+    image = decoded.image
     working = image.convert("L").convert("RGB") if gray else image
     regions = read_mask(mask) if mask else None
-    return Content(
-        image, working, file_sha256(path), regions, _read_keep(keep, image) if keep else None
-    )
+    kept = _read_keep(keep, image) if keep else None
+    return Content(image, working, file_sha256(path), regions, kept, decoded.alpha, decoded.notices)
 
 
 # Of the ratio of its sides: what rounding a small mask's sides comes to.

@@ -12,6 +12,7 @@ import torch
 
 from pipeline.errors import DivergedError
 from pipeline.method import Backbone, ScaleInputs, Step, optimize
+from pipeline.notices import Notice
 from pipeline.plan import Batch
 from pipeline.slot.checkpoint import stack
 from pipeline.slot.curves import Curves
@@ -54,7 +55,9 @@ class Loop:
         if isinstance(result, DivergedError):
             return result
         said = divergence(result.curve, self.batch.scales)
-        return replace(result, warnings=(*result.warnings, said)) if said else result
+        if said is None:
+            return result
+        return replace(result, warnings=(*result.warnings, Notice("loss_rose", said)))
 
     def one_step(self, prepared: Prepared) -> None:
         """One step of one job at the largest scale, whose result nobody wants."""
@@ -74,7 +77,7 @@ class Loop:
         results = self._drive_compiled(ready) if self._compiles else self._drive_once(ready)
         problem = self.seat.process.not_compiled
         if self.seat.context.compiles and problem:
-            said = f"not compiled, torch could not: {problem}"
+            said = Notice("not_compiled", f"not compiled, torch could not: {problem}")
             results = [replace(result, warnings=(said,)) for result in results]
         return results
 
@@ -98,7 +101,8 @@ class Loop:
         job = replace(prepared.job, settings=safer)
         (result,) = self._drive([replace(prepared, job=job, checkpoint=None)])
         if result.is_finite:
-            said = f"the loss became NaN or infinite; made again with learning_rate {rate:g}"
+            text = f"the loss became NaN or infinite; made again with learning_rate {rate:g}"
+            said = Notice("safer_rate", text)
             return replace(result, warnings=(*result.warnings, said))
         return DivergedError(
             f"the loss became NaN or infinite, also with learning_rate {rate:g}; choose a "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.notices import Notice
 from pipeline.plan import Job
 from pipeline.store import RunFolder
 
@@ -71,7 +72,7 @@ class Outcome:
     error_type: str | None = None
     hits: int = 0
     computed: int = 0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pipeline.manifest import preset_version
 from pipeline.method import Scale
+from pipeline.notices import Notice
 from pipeline.pictures import (
     Encoding,
     encode,
@@ -36,6 +37,7 @@ from pipeline.store import (
     StyleInput,
     StylePicture,
     TargetCounts,
+    Warned,
     now,
 )
 from pipeline.version import ALGORITHM, __version__
@@ -54,7 +56,7 @@ class Result:
     image: Tensor
     curve: Curve
     steps: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def is_finite(self) -> bool:
@@ -147,7 +149,10 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         losses=result.curve,
         batch={"number": about.number, "size": about.jobs},
         attempts=about.attempts,
-        warnings=[*prepared.warnings, *result.warnings],
+        warnings=[
+            Warned(code=said.code, text=said.text)
+            for said in (*prepared.warnings, *result.warnings)
+        ],
     )
 
 

@@ -18,12 +18,13 @@ from torch import Tensor
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, Scale, StyleVectors, style_targets
+from pipeline.notices import Notice
 from pipeline.pictures import (
     Mask,
+    decode,
     file_sha256,
     fit_image,
     guides_of,
-    read_image,
     read_mask,
     read_size,
     recolor_style,
@@ -58,7 +59,7 @@ class Prepared:
     shares: tuple[float, ...]
     hits: int
     computed: int
-    warnings: tuple[str, ...]
+    warnings: tuple[Notice, ...]
     checkpoint: Checkpoint | None = None
     neighbors: tuple[StyleVectors, ...] = ()
     motion: Motion | None = None
@@ -131,7 +132,7 @@ class StyleReader:
         computed = sum(part in reading.missed for part in parts)
         return Prepared(
             job, content, hashes, tuple(each), shares, len(parts) - computed, computed,
-            tuple(reading.warnings), checkpoint, vectors,
+            (*content.notices, *dict.fromkeys(reading.warnings)), checkpoint, vectors,
         )  # fmt: skip
 
     def _regions(
@@ -186,13 +187,13 @@ class _Reading:
 
     Attributes:
         missed: pictures of which something was not in the cache.
-        warnings: what the cache had to say.
+        warnings: what the cache and the pictures' files had to say.
     """
 
     def __init__(self, reader: StyleReader, content: Content, settings: Settings) -> None:
         self.reader, self.content, self.settings = reader, content, settings
         self.missed: set[_Part] = set()
-        self.warnings: list[str] = []
+        self.warnings: list[Notice] = []
 
     def _key(self, part: _Part, compared: str) -> TargetsKey:
         settings, reader = self.settings, self.reader
@@ -232,7 +233,9 @@ class _Reading:
         self, part: _Part, sizes: Sequence[tuple[int, int]], compared: str
     ) -> dict[str, Tensor]:
         settings = self.settings
-        picture = read_image(part.path, settings.background)
+        decoded = decode(part.path, settings.background)
+        self.warnings += decoded.notices
+        picture = decoded.image
         stretch = settings.fit == "stretch"
         pixels = [
             recolor_style(

@@ -32,6 +32,7 @@ from .records import StylePicture as StylePicture
 from .records import Summary as Summary
 from .records import Tally as Tally
 from .records import TargetCounts as TargetCounts
+from .records import Warned as Warned
 from .records import now as now
 from .records import to_json as to_json
 from .run_folder import RunFolder as RunFolder

@@ -7,14 +7,15 @@ In: weights and pictures. Out: a vector a layer, and the weights brought to a me
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pipeline.errors import WeightsError
+from pipeline.errors import ImageError, WeightsError
 from pipeline.files import write_atomic
 from pipeline.method import Weights, mean_activations, normalize
 from pipeline.pictures import file_sha256, fit_image, read_image, to_tensor
@@ -24,6 +25,7 @@ from pipeline.version import PREPROCESSING
 
 _MEANS_PICTURES = 64
 _MEANS_SIDE = 256
+Read = TypeVar("Read")
 
 
 def normalization_cache(folder: Path) -> TensorCache:
@@ -35,17 +37,46 @@ def find_means(weights: Weights, pictures: Sequence[Path], cache: Path) -> dict[
     """Mean activations of `weights` over the first 64 pictures at 256 px, perhaps from the cache.
 
     Args:
-        pictures: picture files; sorted by digest, so their order and names do not matter.
+        pictures: picture files; sorted by digest, so their order and names do not matter. Those
+            that cannot be read are left out.
+
+    Raises:
+        ImageError: none of the pictures can be read.
     """
-    hashes = sorted({file_sha256(path): path for path in pictures[:_MEANS_PICTURES]}.items())
+    hashes = sorted(dict(_each_that_can(pictures[:_MEANS_PICTURES], _with_digest)).items())
     name = "\n".join([weights.digest, str(PREPROCESSING), *(sha256 for sha256, _ in hashes)])
 
     def compute() -> dict[str, Tensor]:
-        return mean_activations(weights, (_square(path) for _, path in hashes))
+        return mean_activations(weights, _each_that_can((p for _, p in hashes), _square))
 
     digest = hashlib.sha256(name.encode()).hexdigest()
     about = {"backbone": weights.name, "pictures": len(hashes)}
     return normalization_cache(cache).get(digest, compute, about).tensors
+
+
+def _each_that_can(paths: Iterable[Path], read: Callable[[Path], Read]) -> Iterator[Read]:
+    """What `read` makes of each picture; those that cannot be read are left out, since of them only
+    their own jobs are to fail.
+
+    Raises:
+        ImageError: none of them can.
+    """
+    problem: ImageError | None = None
+    some = False
+    for path in paths:
+        try:
+            found = read(path)
+        except ImageError as error:
+            problem = problem or error
+            continue
+        some = True
+        yield found
+    if problem is not None and not some:
+        raise problem
+
+
+def _with_digest(path: Path) -> tuple[str, Path]:
+    return file_sha256(path), path
 
 
 def _square(path: Path) -> Tensor:

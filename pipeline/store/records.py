@@ -131,6 +131,18 @@ class ClipPlace(Read):
     trusted: float | None = None
 
 
+class Warned(Read):
+    """A notice: its code, or empty in older records, and its words."""
+
+    code: str = ""
+    text: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, data: Any) -> Any:
+        return {"text": data} if isinstance(data, str) else data
+
+
 class About(Read):
     """How a picture was made: a record without what is said of the output file.
 
@@ -167,7 +179,7 @@ class About(Read):
     losses: list[Point] = Field(default_factory=list)
     batch: dict[str, int] = Field(default_factory=dict)
     attempts: int = 1
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[Warned] = Field(default_factory=list)
     animation: str | None = None
     clip: ClipPlace | None = None
 
@@ -300,6 +312,7 @@ class Summary(PastRun):
         targets_hits, targets_computed: style targets from the cache, and computed.
         next: names of some jobs that would be run next.
         classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
+        warnings: how many notices of each code the jobs of this run gave.
         videos: those of clips that were written, by name.
         videos_failed: those that could not be, and why.
         earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
@@ -320,6 +333,7 @@ class Summary(PastRun):
     ended: bool = False
     failures: list[FailureNote] = Field(default_factory=list)
     next: list[str] = Field(default_factory=list)
+    warnings: dict[str, int] = Field(default_factory=dict)
     videos: list[str] = Field(default_factory=list)
     videos_failed: dict[str, str] = Field(default_factory=dict)
     earlier: list[PastRun] = Field(default_factory=list)

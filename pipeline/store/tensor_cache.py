@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pipeline.errors import RunFolderError
 from pipeline.files import write_atomic
+from pipeline.notices import Notice
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Cached:
 
     tensors: dict[str, Tensor]
     hit: bool
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 class TensorCache:
@@ -62,7 +63,7 @@ class TensorCache:
             about: what the file is of, kept in its header.
         """
         path = self.path(digest)
-        warnings: list[str] = []
+        warnings: list[Notice] = []
         computed: dict[str, Tensor] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,12 +75,12 @@ class TensorCache:
                 header = {"about": json.dumps(about, sort_keys=True)}
                 write_atomic(path, save(computed, header))
         except (RunFolderError, OSError) as error:
-            warnings.append(f"the cache could not be used: {error}")
+            warnings.append(Notice("cache_unusable", f"the cache could not be used: {error}"))
             if computed is None:
                 computed = {key: t.detach().cpu() for key, t in compute().items()}
         return Cached(computed, False, tuple(warnings))
 
-    def _read(self, path: Path, warnings: list[str]) -> dict[str, Tensor] | None:
+    def _read(self, path: Path, warnings: list[Notice]) -> dict[str, Tensor] | None:
         if not path.exists():
             return None
         try:
@@ -89,5 +90,6 @@ class TensorCache:
                 os.utime(path)  # what was used least lately goes first when the cache is full
             return tensors
         except (SafetensorError, OSError) as error:
-            warnings.append(f"{path}: damaged cache file ({error}), computed anew")
+            said = f"{path}: damaged cache file ({error}), computed anew"
+            warnings.append(Notice("cache_damaged", said))
             return None

@@ -76,7 +76,7 @@ def test_an_old_name_is_warned_of_once_with_its_line(load: Load, place: str) -> 
     said = "optimiser is spelled optimizer now; the old spelling goes on working"
     # A swept setting is part of the pictures' names: whoever renames it has them made again.
     more = ", and keeps the names of pictures made so" if "grid" in place else ""
-    assert warning == f"{manifest.path}:5: {said}{more}"
+    assert warning.code == "old_name" and str(warning) == f"{manifest.path}:5: {said}{more}"
     assert not load(place % f"optimizer: {value}" + "\n").warnings
 
 
@@ -85,7 +85,7 @@ def test_an_old_name_in_several_places_is_one_warning(load: Load) -> None:
         "settings: {normalised: false}\npairs: [{content: c.ppm, style: s.ppm, settings: {%s}}]\n"
     )
     (warning,) = load(text % "normalised: true").warnings
-    assert "keeps the names of pictures" in warning
+    assert "keeps the names of pictures" in warning.text
 
 
 def test_what_is_wrong_with_a_value_is_told_at_its_line(load: Load) -> None:
@@ -113,7 +113,7 @@ def test_maps_take_old_names(load: Load, tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("output: run\npairs: map.csv\nbackbone: lite\n")
     manifest = load_manifest(tmp_path / "m.yaml")
     (warning,) = manifest.warnings
-    assert "map.csv:2: optimiser is spelled optimizer now" in warning
+    assert "map.csv:2: optimiser is spelled optimizer now" in warning.text
     assert [pair.settings for pair in manifest.pairs] == [
         {"optimizer": "lbfgs"},
         {"optimizer": "adam"},

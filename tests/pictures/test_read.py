@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from pipeline.errors import ImageError
-from pipeline.pictures import file_sha256, read_image, read_size
+from pipeline.notices import NoticeWarning
+from pipeline.pictures import decode, file_sha256, read_image, read_size
 
 RED, GREEN = (255, 0, 0), (0, 128, 0)
 
@@ -72,10 +73,10 @@ def test_an_embedded_profile_is_converted_to_srgb(tmp_path: Path) -> None:
 def test_an_unusable_profile_is_said_and_taken_as_srgb(tmp_path: Path) -> None:
     path = tmp_path / "bad.png"
     two_halves().save(path, icc_profile=b"no profile at all")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(UserWarning, match="color profile is unusable"):
-            read_image(path)
+    with pytest.warns(NoticeWarning, match=r"bad\.png: embedded color profile is unusable"):
+        read_image(path)
+    (notice,) = decode(path).notices
+    assert notice.code == "unusable_profile"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert corners(path) == (RED, GREEN)

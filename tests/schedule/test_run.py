@@ -14,6 +14,7 @@ from fake_work import FAILS, HANGS, KILLED, KILLED_ONCE, RAISES, SLOW, fake_work
 from worlds import World, until
 
 from pipeline.errors import DiskFullError, RunFolderError
+from pipeline.notices import Notice
 from pipeline.plan import Batch
 from pipeline.schedule import Patience, Progress
 from pipeline.schedule.local import InlineEngine
@@ -212,7 +213,8 @@ def test_memory_that_ran_out_is_counted_and_warnings_are_said(
     world: Callable[[list[int]], World], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def work(context: RunContext, slot: int | None, batch: Batch) -> Report:
-        done = [Outcome(j.name, j.key, "done", warnings=("smaller step",)) for j in batch.jobs]
+        said = Notice("safer_rate", "smaller step")
+        done = [Outcome(j.name, j.key, "done", warnings=(said,)) for j in batch.jobs]
         return report(*done, fits=1)
 
     here = world([1])
@@ -220,6 +222,21 @@ def test_memory_that_ran_out_is_counted_and_warnings_are_said(
     assert (summary.done, summary.out_of_memory) == (1, 1)
     assert "out of memory on fake, 1 jobs fit" in here.store.log.read_text()
     assert "seed-1: smaller step" in capsys.readouterr().err
+    assert "seed-1: safer_rate: smaller step" in here.store.log.read_text()
+    assert summary.warnings == here.store.summaries()[""].warnings == {"safer_rate": 1}
+
+
+def test_many_notices_of_one_code_are_counted_and_a_few_shown(
+    world: Callable[[list[int]], World], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+        said = (Notice("safer_rate", "smaller step"),)
+        return report(*(Outcome(j.name, j.key, "done", warnings=said) for j in batch.jobs))
+
+    here = world(list(range(30)))
+    assert here.run(engine="inline", work=work).warnings == {"safer_rate": 30}
+    assert capsys.readouterr().err.count("smaller step") == 10
+    assert here.store.log.read_text().count("safer_rate: smaller step") == 30
 
 
 def test_what_a_lost_batch_had_written_counts_and_only_the_rest_is_tried_again(

@@ -48,5 +48,6 @@ def test_a_job_that_diverges_is_done_with_a_warning(
     warned = {
         r["swept"]["learning_rate"]: r["warnings"] for r in records(tmp_path / "run").values()
     }
-    assert warned[0.05] == [] and "the loss rose from" in warned[10][0]
+    assert warned[0.05] == [] and "the loss rose from" in warned[10][0]["text"]
+    assert warned[10][0]["code"] == "loss_rose"
     assert any("choose a smaller learning_rate" in line for line in said.lines)

@@ -95,7 +95,10 @@ def test_where_torch_cannot_compile_it_says_so_and_goes_on(
     assert batch_manifest(manifest, options, quiet=True, with_report=False) == 0
     for record in records(manifest.parent / "run").values():
         assert record["warnings"] == [
-            "not compiled, torch could not: AssertionError: assert_size_stride"
+            {
+                "code": "not_compiled",
+                "text": "not compiled, torch could not: AssertionError: assert_size_stride",
+            }
         ]
 
 
@@ -184,9 +187,9 @@ def test_a_job_that_diverged_is_made_again_with_a_smaller_step(
     (outcome,) = run_batch(context, 0, batch).outcomes
     assert outcome.status == "done" and rates == [0.05, 0.0125]
     (record,) = context.store.records()
-    assert record.warnings == [
-        "the loss became NaN or infinite; made again with learning_rate 0.0125"
-    ]
+    (said,) = record.warnings
+    assert said.code == "safer_rate"
+    assert said.text == "the loss became NaN or infinite; made again with learning_rate 0.0125"
     assert all(point["total"] > 0 for point in record.losses)
 
 
@@ -212,7 +215,7 @@ def test_a_compiler_that_fails_at_the_safer_try_does_not_cost_the_job(
     context = dataclasses.replace(context, compiles=True)
     (outcome,) = run_batch(context, 0, batch, Process()).outcomes
     assert outcome.status == "done" and rates == [0.05, 0.0125, 0.0125]
-    assert outcome.warnings == (
+    assert tuple(map(str, outcome.warnings)) == (
         "not compiled, torch could not: AssertionError: assert_size_stride",
         "the loss became NaN or infinite; made again with learning_rate 0.0125",
     )

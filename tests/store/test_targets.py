@@ -85,7 +85,7 @@ def test_a_damaged_file_is_reported_and_computed_anew(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     found = cache.get(key(), make, {})
     assert (found.hit, make.calls) == (False, 2)
-    assert "damaged cache file" in found.warnings[0]
+    assert "damaged cache file" in str(found.warnings[0])
     assert cache.get(key(), make, {}).hit
 
 
@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_cache(tmp_path: Path) ->
     found = TensorCache(tmp_path / "file").get(key(), Maker(), {})
     assert not found.hit
     assert found.tensors["0.conv1_1"].shape == (3, 3)
-    assert "the cache could not be used" in found.warnings[0]
+    assert "the cache could not be used" in str(found.warnings[0])
 
 
 def test_many_at_once_compute_once(tmp_path: Path) -> None:

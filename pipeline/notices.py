@@ -1,0 +1,42 @@
+"""What a person should know though nothing failed: the one kind of warning, each with a code.
+
+In: values. Out: notices for records, logs and counts. A new kind of notice is a line in `CODES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Code -> what it means, as it stands in the README.
+CODES = {
+    "unusable_profile": "a picture's color profile cannot be used; its colors are taken as sRGB",
+    "no_end_marker": "a JPEG is whole but for its end marker",
+    "large_chunk": "a PNG holds more than 1 MB of profile or text",
+    "first_of_several": "of an animation, a TIFF's pages or an MPO's pictures the first is taken",
+    "loss_rose": "a job's loss ends above its start, or far above its least",
+    "safer_rate": "the loss became NaN or infinite; the job was made with a smaller learning rate",
+    "not_compiled": "torch could not compile the network",
+    "cache_damaged": "a file of the cache was damaged and is made anew",
+    "cache_unusable": "the cache could not be read or written",
+    "old_name": "a setting's older name is used",
+    "older_preset": "a run goes on with the version of a preset that it began with",
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A warning: `code` is one of `CODES`, `text` is for the user and names the file."""
+
+    code: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise ValueError(f"{self.code}: no code of a notice; add it to CODES")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class NoticeWarning(UserWarning):
+    """A notice as Python's own warning, where no record takes it."""
