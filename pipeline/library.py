@@ -23,8 +23,12 @@ from pipeline.manifest import (
     settings_problems,
     with_new_names,
 )
+from pipeline.pictures import opened
 from pipeline.schedule import make_progress
 from pipeline.store import RunFolder, Summary, records_in
+
+# What a picture of a rare mode is stored as, without and with transparency.
+_PLAIN = {False: "RGB", True: "RGBA"}
 
 
 def stylize_pair(
@@ -46,7 +50,8 @@ def stylize_pair(
         settings: any of a manifest's, such as `size=512, style_weight=5`.
 
     Returns:
-        the picture, RGB, 8 bits a channel.
+        the picture, 8 bits a channel: RGB, or RGBA with `alpha="keep"` where `content` has
+        transparency.
 
     Raises:
         ManifestError: an unknown setting or a value out of range.
@@ -63,7 +68,7 @@ def stylize_pair(
         folder = Path(name)
         for image, file in ((content, "content.png"), (style, "style.png")):
             known = image if image.mode in ("L", "LA", "RGB", "RGBA", "I;16") else None
-            (known or image.convert("RGB")).save(folder / file)
+            (known or image.convert(_PLAIN[image.has_transparency_data])).save(folder / file)
         result = folder / "result.png"
         options = Options(devices, None)
         pictures = (folder / "content.png", folder / "style.png", result)
@@ -71,9 +76,8 @@ def stylize_pair(
         code = run_pair(request, options, quiet=True)
         if code or not result.exists():
             raise WorkerError("the picture could not be made; the reason was printed above")
-        with Image.open(result) as made:
-            picture: Image.Image = made.convert("RGB")
-        return picture
+        with opened(result) as made:
+            return made.convert("RGBA" if made.mode == "RGBA" else "RGB")
 
 
 def run_batch_file(manifest: Path | str, devices: str = "auto", quiet: bool = False) -> Summary:

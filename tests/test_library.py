@@ -26,6 +26,17 @@ def test_a_pair_becomes_a_picture_of_the_size_asked_for(picture: Callable[..., P
     assert white.mean() > np.asarray(made).mean() + 20  # transparent lies on white
 
 
+def test_transparency_is_kept_where_that_is_asked_for(picture: Callable[..., Path]) -> None:
+    content, style = Image.open(picture("c.png", 1)).convert("RGBA"), Image.open(picture("s.png"))
+    content.paste((0, 0, 0, 0), (0, 0, 36, 56))
+    made = stylize_pair(content, style, devices="cpu", alpha="keep", **QUICK)
+    alpha = np.asarray(made.getchannel("A"))
+    assert made.size == (48, 37) and (alpha[:, :23] == 0).all() and (alpha[:, 25:] == 255).all()
+    assert stylize_pair(content, style, devices="cpu", **QUICK).mode == "RGB"
+    palette = stylize_pair(content.quantize(8), style, devices="cpu", alpha="keep", **QUICK)
+    assert palette.mode == "RGBA" and np.asarray(palette.getchannel("A"))[5, 5] == 0
+
+
 def test_unknown_settings_are_named(picture: Callable[..., Path]) -> None:
     image = Image.open(picture("a.png"))
     with pytest.raises(ManifestError, match="did you mean 'steps'"):

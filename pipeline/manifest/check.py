@@ -95,7 +95,7 @@ def _check_axis(
 # What `Settings.problem` looks at.
 _TOGETHER = (
     "preset", "strength", "stroke", "size", "fit", "format", "depth", "profile", "exif",
-    "animation",
+    "animation", "alpha",
 )  # fmt: skip
 
 

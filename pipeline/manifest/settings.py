@@ -73,6 +73,8 @@ class Settings(Written):
             return f"size {self.size} does not go: {wrong}"
         if self.depth == 16 and self.format not in ("png", "tiff"):
             return f"depth 16 with format {self.format} does not go; png or tiff is needed"
+        if self.alpha == "keep" and self.format == "jpg":
+            return "alpha keep with format jpg does not go; png, webp or tiff is needed"
         if self.depth == 16 and self.profile == "content":
             return "depth 16 with profile content does not go; profile srgb is needed"
         if self.depth == 16 and self.format == "tiff" and self.exif:
@@ -95,6 +97,7 @@ class Settings(Written):
         """Settings younger than the first job keys that decide nothing with these values: without
         them, keys stay what they were."""
         idle = {"average_share"} if self.average is not None else {"average"}
+        idle |= {"alpha"} if self.alpha == "flatten" else set()
         idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 

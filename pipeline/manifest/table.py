@@ -241,6 +241,10 @@ class Written(Network):
     background: ColorName = setting(
         "white", "color under transparent pictures, a CSS name or #rrggbb"
     )
+    alpha: Literal["flatten", "keep"] = setting(
+        "flatten", "transparency of the content: laid on `background`, or kept in the written "
+        "picture as well (png, webp and tiff)",
+    )  # fmt: skip
     format: Literal["png", "jpg", "webp", "tiff"] = setting("png", "of the written picture")
     quality: int = setting(95, "of jpg and webp", ge=1, le=100)
     depth: Literal[8, 16] = setting(8, "bits a channel; 16 for png and tiff", "bits")

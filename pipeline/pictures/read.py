@@ -147,6 +147,15 @@ def _decoded(file: Image.Image, path: Path, background: str) -> Decoded:
     return Decoded(image, alpha, notices)
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """A picture as RGB, what is transparent white."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(image, mask=image.convert("RGBA").getchannel("A"))
+    return canvas
+
+
 def _of_several(file: Image.Image, path: Path) -> tuple[Notice, ...]:
     try:
         count = int(getattr(file, "n_frames", 1))

@@ -36,6 +36,8 @@ class Encoding:
         depth: bits a channel; 16 for png and tiff.
         profile: the color profile to convert to and embed; None for sRGB.
         exif: EXIF data to embed.
+        alpha: 8-bit gray of the picture's size, or None for a picture without transparency; not for
+            jpg.
         text: written as JSON into the PNG's text chunk `nst`; ignored by the other formats.
     """
 
@@ -44,6 +46,7 @@ class Encoding:
     depth: int = 8
     profile: bytes | None = None
     exif: bytes = b""
+    alpha: Image.Image | None = None
     text: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -86,10 +89,12 @@ def _encoded(pixels: Tensor, how: Encoding) -> bytes:
     from pipeline.pictures.tensors import to_image, to_levels
 
     if how.depth == 16:
-        return _DEEP[how.format][1](to_levels(pixels, 16), how)
+        return _DEEP[how.format][1](_with_alpha(to_levels(pixels, 16), how), how)
     image, profile = to_image(pixels), srgb_profile_bytes()
     if how.profile is not None:
         image, profile = to_profile(image, how.profile), how.profile
+    if how.alpha is not None:
+        image.putalpha(how.alpha)
     name, options_of = _WRITERS[how.format]
     options = options_of(how) | {"icc_profile": profile}
     if how.exif:
@@ -97,6 +102,14 @@ def _encoded(pixels: Tensor, how: Encoding) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
     return buffer.getvalue()
+
+
+def _with_alpha(levels: np.ndarray[Any, Any], how: Encoding) -> np.ndarray[Any, Any]:
+    """16-bit levels H x W x 3, or x 4 with the alpha."""
+    if how.alpha is None:
+        return levels
+    alpha = np.asarray(how.alpha).astype(np.uint16) * 257
+    return np.concatenate([levels, alpha[..., None]], 2)
 
 
 # Pixels that a side of these may have.
@@ -134,7 +147,8 @@ def _png_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
     png = _deep_writer("png")
     height, width = levels.shape[:2]
     plain = io.BytesIO()
-    writer = png.Writer(width, height, greyscale=False, bitdepth=16)
+    has_alpha = levels.shape[2] == 4
+    writer = png.Writer(width, height, greyscale=False, alpha=has_alpha, bitdepth=16)
     writer.write(plain, levels.reshape(height, -1))
     first, *rest = png.Reader(bytes=plain.getvalue()).chunks()
     own = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile_bytes()))]
@@ -151,7 +165,9 @@ def _png_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
 def _tiff_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
     tifffile = _deep_writer("tiff")
     buffer = io.BytesIO()
-    options = {"photometric": "rgb", "compression": "zlib", "metadata": None}
+    options: dict[str, Any] = {"photometric": "rgb", "compression": "zlib", "metadata": None}
+    if levels.shape[2] == 4:
+        options["extrasamples"] = ["unassalpha"]
     tifffile.imwrite(buffer, levels, iccprofile=srgb_profile_bytes(), **options)
     return buffer.getvalue()
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.plan.keys import Keys
 from pipeline.plan.labels import own_label
 from pipeline.plan.names import Names, naming_of
 from pipeline.plan.pairing import PairIndex, Pairing
+from pipeline.plan.points import Point, Points
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,6 @@ class Job:
         return self.place.before if self.place else None
 
 
-@dataclass(frozen=True)
-class _Point:
-    labels: tuple[str, ...]
-    values: Mapping[str, Any]
-    settings: Settings
-    canonical: str
-    problem: ImageError | None
-
-
 class Plan:
     """The jobs of a manifest, in order.
 
@@ -125,18 +116,18 @@ class Plan:
         self.manifest, self.pairing = manifest, Pairing(manifest)
         self._naming = naming_of(manifest)
         self._keys = Keys(digest, algorithm)
-        self._points = math.prod(len(values) for values in manifest.axes.values())
+        self._points = Points(manifest, self.pairing, self._naming, self._keys)
         if len(self) > max_jobs:
             raise ManifestError(
                 [
                     f"{manifest.path}:1: {len(self):,} jobs ({self._pairs:,} pairs x "
-                    f"{self._points:,} grid points) are more than --max-jobs {max_jobs:,}; make "
-                    f"the grid smaller or raise the limit"
+                    f"{len(self._points):,} grid points) are more than --max-jobs {max_jobs:,}; "
+                    f"make the grid smaller or raise the limit"
                 ]
             )
 
     def __len__(self) -> int:
-        return self._pairs * self._points
+        return self._pairs * len(self._points)
 
     @cached_property
     def _pairs(self) -> int:
@@ -169,48 +160,8 @@ class Plan:
             **dict(zip(self.style_labels, identities, strict=True)),
         }
 
-    @cached_property
-    def _axes(self) -> list[tuple[str, Sequence[Any], list[str]]]:
-        spelled = self.manifest.spelled
-        return [
-            (name, values, self._naming.axis(spelled.get(name, name), values))
-            for name, values in self.manifest.axes.items()
-        ]
-
-    def _labels(self, index: int, own: int) -> tuple[str, ...]:
-        return self._chosen(index, own)[0]
-
-    def _chosen(self, index: int, own: int) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """The labels and the values of one point of the grid, for pairs of these own settings."""
-        values: dict[str, Any] = {}
-        labels: list[str] = []
-        for name, choices, names in reversed(self._axes):
-            index, choice = divmod(index, len(choices))
-            values[name] = choices[choice]
-            labels.append(names[choice])
-        mine, label = self.pairing.own_settings[own]
-        values = {**mine, **dict(reversed(values.items()))}
-        labels += [label] if label else []
-        return tuple(reversed(labels)), values
-
-    def _point(self, index: int, own: int) -> _Point:
-        labels, values = self._chosen(index, own)
-        chosen = self.manifest.with_versions({**self.manifest.settings, **values})
-        settings = Settings.model_validate(chosen)
-        problem = settings.problem()
-        if (
-            problem
-        ):  # the manifest is checked, but not with the versions of presets that a run keeps
-            raise ManifestError([f"{self.manifest.path}:1: {problem}"])
-        canonical, unread = "", None
-        try:
-            canonical = self._keys.canonical(settings)
-        except ImageError as error:  # of `init`; its jobs alone cannot be made
-            unread = error
-        return _Point(labels, values, settings, canonical, unread)
-
     def _key(
-        self, content: Picture, style: Style, at: _Point, after: str = ""
+        self, content: Picture, style: Style, at: Point, after: str = ""
     ) -> tuple[str, ImageError | None]:
         """A job's key; or an empty one, and which of its files cannot be read."""
         if at.problem is not None:
@@ -226,14 +177,14 @@ class Plan:
 
     def named_pairs(self) -> Iterator[tuple[str, PairIndex]]:
         """The same, each with its pair."""
-        labels = lru_cache(maxsize=100_000)(self._labels)
+        labels = lru_cache(maxsize=100_000)(self._points.labels)
         for pair in self.pairing:
             content = self.manifest.contents[pair.content]
             whole, style = self.content_labels[pair.content], self.style_labels[pair.style]
             each = [whole]
             if content.clip:
                 each = [_frame_label(whole, frame) for frame in content.frames]
-            for index in range(self._points):
+            for index in range(len(self._points)):
                 for label in each:
                     yield self._naming.join(label, style, labels(index, pair.own)), pair
 
@@ -245,13 +196,13 @@ class Plan:
         Raises:
             ManifestError: settings of a job do not go together.
         """
-        point = lru_cache(maxsize=100_000)(self._point)
+        point = lru_cache(maxsize=100_000)(self._points.point)
         numbers = itertools.count()
         for pair in self.pairing:
             content = self.manifest.contents[pair.content]
             style = self.manifest.styles[pair.style]
             names = (self.content_labels[pair.content], self.style_labels[pair.style])
-            for index in range(self._points):
+            for index in range(len(self._points)):
                 at = point(index, pair.own)
                 own = style.weighted(at.settings.blend)
                 several = self._frames if content.clip else self._alone
@@ -263,7 +214,7 @@ class Plan:
         names: tuple[str, str],
         content: Picture,
         style: Style,
-        at: _Point,
+        at: Point,
     ) -> Iterator[Job]:
         """The one job of a picture."""
         key, problem = self._key(content, style, at)
@@ -284,7 +235,7 @@ class Plan:
         names: tuple[str, str],
         content: Picture,
         style: Style,
-        at: _Point,
+        at: Point,
     ) -> Iterator[Job]:
         """The jobs of a clip's frames, in order; each but the first goes on from the one before."""
         label, style_label = names

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from pipeline.errors import ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import OLD_NAMES
-from pipeline.pictures import opened
+from pipeline.pictures import on_white, opened
 from pipeline.plan import value_label
 from pipeline.report.axes import rank
 from pipeline.store import RunFolder
@@ -207,7 +207,7 @@ def _picture(cell: _Cell, size: tuple[int, int], compares: bool) -> Image.Image:
 
 def _load(path: Path, size: tuple[int, int]) -> Image.Image:
     with opened(path) as image:
-        fitted = image.convert("RGB")
+        fitted = on_white(image)
     fitted.thumbnail(size, Image.Resampling.LANCZOS)
     framed = Image.new("RGB", size, _PAPER)
     framed.paste(fitted, ((size[0] - fitted.width) // 2, (size[1] - fitted.height) // 2))

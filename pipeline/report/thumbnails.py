@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.files import write_atomic
-from pipeline.pictures import opened, read_image
+from pipeline.pictures import on_white, opened, read_image
 from pipeline.report.entries import Entry
 from pipeline.store import RunFolder
 
@@ -37,7 +37,7 @@ def make_thumbnails(store: RunFolder, folder: Path, entries: Iterable[Entry]) ->
         try:
             with opened(store.path / entry.image) as image:
                 image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
-                _write_thumbnail(folder / f"{name}.webp", image.convert("RGB"))
+                _write_thumbnail(folder / f"{name}.webp", on_white(image))
         except ImageError:
             return None  # the page shows the full picture instead, or that it is gone
         return name

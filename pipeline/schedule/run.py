@@ -22,7 +22,7 @@ from pipeline.schedule.feed import Feed
 from pipeline.schedule.log import open_log
 from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
-from pipeline.schedule.slots import batch_limit
+from pipeline.schedule.slots import limit_of
 from pipeline.schedule.stopping import heard_signals
 from pipeline.slot import Outcome, RunContext, failed, run_batch
 from pipeline.store import Failure, Shards, Summary, now
@@ -93,7 +93,8 @@ class _Run:
         slots = max(1, len(context.slots))
         self.clips = Clips(plan.manifest, self.store)
         heads = self.clips.heads(self._open_jobs())
-        self.feed = Feed(pack(heads, self._limit, self._refuse, slots, self.clips.numbers))
+        limit = limit_of(context.slots)
+        self.feed = Feed(pack(heads, limit, self._refuse, slots, self.clips.numbers))
 
     # -- what is left to do --
 
@@ -129,11 +130,6 @@ class _Run:
     def _refuse(self, job: Job, error: NstError) -> None:
         """A job that cannot even be planned or packed has failed."""
         self._count(failed(job, error))
-
-    def _limit(self, width: int, height: int) -> int:
-        """The smallest batch limit of all slots, for a canvas."""
-        slots = set(self.context.slots) or {"cpu"}
-        return min(batch_limit(slot, width, height) for slot in slots)
 
     # -- what came back --
 

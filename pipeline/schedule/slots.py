@@ -6,7 +6,7 @@ limit. Must not touch CUDA but to count GPUs, nor know the plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -67,6 +67,12 @@ def threads_per_slot(slots: Sequence[str]) -> int:
     """CPU threads for each slot: the cores shared out among the CPU slots; 0 leaves torch's own."""
     shares = sum(slot == "cpu" for slot in slots)
     return max(1, available_cores() // shares) if shares > 1 else 0
+
+
+def limit_of(slots: Sequence[str]) -> Callable[[int, int], int]:
+    """The smallest batch limit of these slots, for a canvas of width x height."""
+    devices = set(slots) or {"cpu"}
+    return lambda width, height: min(batch_limit(device, width, height) for device in devices)
 
 
 def batch_limit(device: str, width: int, height: int) -> int:

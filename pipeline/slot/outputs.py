@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pipeline.manifest import preset_version
@@ -20,6 +21,7 @@ from pipeline.notices import Notice
 from pipeline.pictures import (
     Encoding,
     encode,
+    fit_image,
     read_exif,
     read_profile,
     read_size,
@@ -114,6 +116,7 @@ def write_result(
         settings.depth,
         read_profile(job.content.path) if settings.profile == "content" else None,
         read_exif(job.content.path) if settings.exif else b"",
+        _alpha(prepared, size) if settings.alpha == "keep" else None,
         text,
     )
     data = encode(pixels, how)
@@ -123,6 +126,16 @@ def write_result(
         how_made.animation = write_animation(store, job, pixels, size)
     store.write_job(job.name, job.key, settings, data, size, how_made)
     store.checkpoint_path(job.key).unlink(missing_ok=True)
+
+
+def _alpha(prepared: Prepared, size: tuple[int, int]) -> Image.Image | None:
+    """The content picture's transparency, fitted as the picture is; None if it has none."""
+    alpha = prepared.content.alpha
+    if alpha is None:
+        return None
+    # BOX does not ring: what is wholly there, or wholly not, stays so.
+    stretch = prepared.job.settings.fit == "stretch"
+    return fit_image(alpha, *size, stretch, Image.Resampling.BOX)
 
 
 def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About:

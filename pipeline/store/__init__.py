@@ -4,8 +4,8 @@ In: values and bytes. Out: files, written once and whole, and what they say. Mus
 pictures are made, nor who runs what.
 
 - `run_folder.py`: a run's folder; `lock.py`: who holds it; `live.py`: what goes on while it runs
-- `records.py`, `headers.py`: the types of all that is read back from JSON, of today's and older
-  versions
+- `forms.py`: JSON as values of a type; `records.py`, `headers.py`: these types, of today's and
+  older versions
 - `shards.py`, `mirror.py`: finished jobs as tar shards; a dataset's other files
 - `videos.py`: videos of a run's clips
 - `cache.py`: the cache folder; `tensor_cache.py`: tensors in it; `targets.py`: style targets;

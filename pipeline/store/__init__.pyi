@@ -8,6 +8,8 @@ from .cache import clear_notes as clear_notes
 from .cache import clip_files as clip_files
 from .cache import trim_cached as trim_cached
 from .cache import weight_notes as weight_notes
+from .forms import now as now
+from .forms import to_json as to_json
 from .headers import BACKBONE_KEYS as BACKBONE_KEYS
 from .headers import BackboneHeader as BackboneHeader
 from .headers import PlanHeader as PlanHeader
@@ -33,8 +35,6 @@ from .records import Summary as Summary
 from .records import Tally as Tally
 from .records import TargetCounts as TargetCounts
 from .records import Warned as Warned
-from .records import now as now
-from .records import to_json as to_json
 from .run_folder import RunFolder as RunFolder
 from .run_folder import Unreadable as Unreadable
 from .shards import Shards as Shards

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline.store.records import Read
+from pipeline.store.forms import Read
 
 
 class Owner(Read):

@@ -9,7 +9,8 @@ import contextlib
 import json
 from pathlib import Path
 
-from pipeline.store.records import SlotState, parse
+from pipeline.store.forms import parse
+from pipeline.store.records import SlotState
 
 
 class Live:

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import RunFolderError
 from pipeline.files import write_atomic
+from pipeline.store.forms import now, parse, to_json
 from pipeline.store.headers import Owner
-from pipeline.store.records import now, parse, to_json
 from pipeline.store.run_folder import RunFolder
 
 

@@ -6,48 +6,18 @@ In: parsed JSON of this version or an older one. Out: frozen values; what is not
 
 from __future__ import annotations
 
-import datetime
-import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import NotRequired, TypedDict
 
 from pipeline.manifest import OLD_NAMES
+from pipeline.store.forms import Read, now, renamed
 from pipeline.version import RECORD_SCHEMA
 
 # Words of older files -> today's, beside the settings' own (`OLD_NAMES`).
 _OLD_WORDS = {"optimise": "optimize", "utilisation": "utilization"}
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-
-
-def to_json(data: object) -> bytes:
-    """JSON as it is written to files: indented, UTF-8, with a newline at the end."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode(errors="backslashreplace")  # paths need not be UTF-8; JSON escapes them so
-
-
-def _renamed(values: object, names: Mapping[str, str]) -> object:
-    if not isinstance(values, Mapping):
-        return values
-    return {names.get(key, key): value for key, value in values.items()}
-
-
-class Read(BaseModel):
-    """Keys that a newer version may have are kept; they are nobody's business here."""
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
-
-    def plain(self) -> dict[str, Any]:
-        """As it stands in the file, with today's names."""
-        version = getattr(self, "schema_version", None)
-        first = {} if version is None else {"schema": version}
-        return first | self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 # --- one job --------------------------------------------------------------------------------------
@@ -191,7 +161,7 @@ class About(Read):
         found = dict(data)
         for name, names in (("settings", OLD_NAMES), ("swept", OLD_NAMES), ("seconds", _OLD_WORDS)):
             if name in found:
-                found[name] = _renamed(found[name], names)
+                found[name] = renamed(found[name], names)
         return found
 
 
@@ -257,7 +227,7 @@ class SlotUse(Read):
     @classmethod
     def _of_older_versions(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and "phases_s" in data:
-            return {**data, "phases_s": _renamed(data["phases_s"], _OLD_WORDS)}
+            return {**data, "phases_s": renamed(data["phases_s"], _OLD_WORDS)}
         return data
 
 
@@ -281,7 +251,7 @@ class PastRun(Read):
     @model_validator(mode="before")
     @classmethod
     def _of_older_versions(cls, data: Any) -> Any:
-        return _renamed(data, _OLD_WORDS)
+        return renamed(data, _OLD_WORDS)
 
 
 class FailureNote(TypedDict):
@@ -377,26 +347,3 @@ class SlotState(Read):
     step: int | None = None
     steps: int | None = None
     loss: float | None = None
-
-
-Form = TypeVar("Form", bound=BaseModel)
-
-
-def parse(form: type[Form], data: bytes) -> Form:
-    """JSON of a file as a value of its type.
-
-    Not by pydantic's own reader of JSON: paths that are not UTF-8 stand there as lone surrogates.
-
-    Raises:
-        ValueError: not JSON, or not of this form; `why_not` says why.
-    """
-    return form.model_validate(json.loads(data))
-
-
-def why_not(error: ValueError) -> str:
-    """Why something read is not of its form, in one line: where, and what."""
-    if not isinstance(error, ValidationError):
-        return f"not JSON ({error})"
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else str(first["msg"])

@@ -21,9 +21,10 @@ from typing import Any
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.manifest import Settings
+from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import PlanHeader
 from pipeline.store.live import Live
-from pipeline.store.records import About, Failure, Output, Record, Summary, parse, to_json, why_not
+from pipeline.store.records import About, Failure, Output, Record, Summary
 from pipeline.version import RECORD_SCHEMA
 
 # A record begins with what says whether its job is done, so that a resumed run reads only this.

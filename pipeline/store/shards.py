@@ -17,8 +17,9 @@ from pathlib import Path
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.plan import Job
+from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
-from pipeline.store.records import Record, parse, to_json, why_not
+from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.pictures import Timing, write_video
+from pipeline.store.forms import parse, to_json
 from pipeline.store.headers import VideoRecord
-from pipeline.store.records import parse, to_json
 from pipeline.store.run_folder import RunFolder
 
 

@@ -28,6 +28,7 @@ CHOICES: dict[str, list[Any]] = {
     "profile": ["srgb", "content"],
     "exif": [False, True],
     "animation": ["none", "webp"],
+    "alpha": ["flatten", "keep"],
     "seed": [0, 1],
 }
 some = st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in CHOICES.items()})

@@ -18,7 +18,9 @@ from pipeline.pictures import (
     Encoding,
     animate,
     check_depth,
+    decode,
     encode,
+    on_white,
     read_image,
     read_profile,
     side_problem,
@@ -118,12 +120,11 @@ def test_animations_show_all_frames_at_one_size(tmp_path: Path, kind: str) -> No
 def test_16_bits_without_their_package_say_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for kind, package in (("png", "png"), ("tiff", "tifffile")):
-        monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(MissingPackageError, match=rf"depth 16 as {kind} .*nst\[deep\]"):
-            check_depth(kind)
-        with pytest.raises(MissingPackageError):
-            encode(ramp(), Encoding(kind, depth=16))
+    monkeypatch.setitem(sys.modules, "png", None)
+    with pytest.raises(MissingPackageError, match=r"depth 16 as png .*nst\[deep\]"):
+        check_depth("png")
+    with pytest.raises(MissingPackageError):
+        encode(ramp(), Encoding("png", depth=16))
 
 
 def test_pngs_need_neither_text_nor_exif() -> None:
@@ -163,3 +164,30 @@ def test_sides_that_a_format_cannot_hold_are_known_before() -> None:
     assert "webp" in str(Settings(size=20_000, format="webp").problem())
     assert "webp" in str(Settings(size=20_000, animation="webp").problem())
     assert Settings(size=20_000).problem() is None
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_transparency_is_written(kind: str, depth: int, tmp_path: Path) -> None:
+    if kind == "webp" and depth == 16:
+        return
+    alpha = Image.linear_gradient("L").resize((64, 16))
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(encode(ramp(), Encoding(kind, depth=depth, alpha=alpha)))
+    decoded = decode(path)
+    assert decoded.alpha is not None
+    assert np.array_equal(np.asarray(decoded.alpha), np.asarray(alpha))
+    if depth == 16 and kind == "tiff":
+        values = pytest.importorskip("tifffile").imread(path)
+        assert values.dtype == np.uint16 and values.shape == (16, 64, 4)
+        assert np.array_equal(values[..., 3], np.asarray(alpha).astype(np.uint16) * 257)
+
+
+def test_what_is_transparent_is_white_on_pages() -> None:
+    for image in (
+        two_halves((*RED, 255), (*GREEN, 0), "RGBA"),
+        two_halves((*RED, 255), (*GREEN, 0), "RGBA").quantize(4),
+    ):
+        shown = on_white(image)
+        assert (shown.getpixel((2, 2)), shown.getpixel((30, 2))) == (RED, (255, 255, 255))
+    assert on_white(two_halves()).getpixel((30, 2)) == GREEN

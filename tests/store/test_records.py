@@ -10,8 +10,8 @@ from fake_run import bare_record
 
 from pipeline.manifest import Settings
 from pipeline.store import Failure, Record, RunFolder, SlotState, Summary, Unreadable
+from pipeline.store.forms import parse, why_not
 from pipeline.store.headers import Owner
-from pipeline.store.records import parse, why_not
 
 OUTPUT = {"bytes": 1, "sha256": "0", "size": [4, 3], "path": "images/a.png"}
 # As version 0.1.0 wrote them, before names became American.
