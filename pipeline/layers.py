@@ -16,6 +16,8 @@ LAYERS_OF = {
 BACKBONES = tuple(LAYERS_OF)
 # The layers by which the nearest-neighbor term compares positions.
 NEIGHBOR_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
+# The px of a picture's side that one of these positions spans: all layers are pooled to that.
+SHRINK = 4
 
 # As others write conv4_2: relu4_2, r42, block4_conv2, conv_4_2, Conv42, relu_4_2.
 _SPELLED = re.compile(r"^(?:(?:conv|relu|r)_?(\d)_?(\d)|block(\d)_?(?:conv|relu)_?(\d))$")

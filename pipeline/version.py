@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+import re
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 
 try:
     __version__ = version("nst")
@@ -21,3 +26,21 @@ PREPROCESSING = 2
 NAMING = 2
 # Of a record's JSON; in 1 warnings were words alone.
 RECORD_SCHEMA = 2
+
+
+@lru_cache(maxsize=1)
+def torch_version() -> str:
+    """What `torch.__version__` says, with the build, without loading torch, which takes seconds."""
+    spec = find_spec("torch")
+    if spec is not None and spec.origin is not None:
+        text = (Path(spec.origin).parent / "version.py").read_text()
+        found = re.search(r"^__version__ = ['\"](.+)['\"]", text, re.MULTILINE)
+        if found:
+            return found[1]
+    return version("torch")
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of what decides pixels and of what ran it."""
+    return {"nst": __version__, "torch": torch_version(), "python": platform.python_version()}

@@ -35,7 +35,7 @@ def batch_manifest(
     manifest = load_manifest(manifest_path)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
-    from pipeline.commands.run import run_manifest  # loads torch, which takes seconds
+    from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import pictures_to_normalize_by
-from pipeline.commands.run import job_bytes, make_context
+from pipeline.commands.run import inspect_manifest, job_bytes, make_context
 from pipeline.manifest import Manifest
 from pipeline.method import load_weights
 from pipeline.plan import Plan
@@ -36,7 +36,8 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
         slots = ", ".join(context.slots)
         print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
     if "cpu" in context.slots:
-        job, allowed = job_bytes(manifest, context.cache), budget("cpu", len(context.slots))
+        known = inspect_manifest(manifest, context.cache)
+        job, allowed = job_bytes(manifest, known), budget("cpu", len(context.slots))
         tiles = ", in tiles" if job > allowed else ""
         peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
         print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")

@@ -22,7 +22,7 @@ from pipeline.commands.prepare import (
 from pipeline.files import cache_folder
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Manifest, Settings
-from pipeline.method import Backbone, inspect_weights, load_weights
+from pipeline.method import Known, inspect_weights, shape_with
 from pipeline.pictures import check_depth
 from pipeline.plan import Plan
 from pipeline.schedule import (
@@ -34,7 +34,7 @@ from pipeline.schedule import (
     share_cpu,
     threads_per_slot,
 )
-from pipeline.slot import RunContext, step_bytes, versions
+from pipeline.slot import RunContext, step_bytes
 from pipeline.store import (
     CACHES,
     BackboneHeader,
@@ -45,7 +45,7 @@ from pipeline.store import (
     cache_limit,
     trim_cached,
 )
-from pipeline.version import ALGORITHM
+from pipeline.version import ALGORITHM, versions
 
 
 def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Summary:
@@ -97,11 +97,11 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
         WeightsError: the weights are missing or damaged.
     """
     cache = cache_folder(options.cache).resolve()
-    known = inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
+    known = inspect_manifest(manifest, cache)
     slots = find_slots(options.devices)
     if options.devices == "auto" and options.run.engine == "local":
         workers = kept_workers(cache, available_cores())
-        slots = share_cpu(slots, len(plan), job_bytes(manifest, cache), workers)
+        slots = share_cpu(slots, len(plan), job_bytes(manifest, known), workers)
     return RunContext(
         run=store.path,
         cache=cache,
@@ -119,17 +119,30 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
     )
 
 
-def job_bytes(manifest: Manifest, cache: Path | None = None) -> float:
-    """Memory that a step of the largest job takes, counted: square, in float32."""
-    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
+def inspect_manifest(manifest: Manifest, cache: Path) -> Known:
+    """What is known of a manifest's network.
+
+    Raises:
+        WeightsError: the weights are missing or damaged.
+    """
+    return inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
+
+
+def job_bytes(manifest: Manifest, known: Known) -> float:
+    """Memory that a step of the largest job takes, counted: square, in float32.
+
+    Args:
+        known: of the manifest's network.
+    """
     settings = Settings.model_validate(manifest.with_versions(manifest.settings))
     sizes = manifest.axes.get("size") or (settings.size,)
     side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
-    layers = [layer for layer in settings.layers if layer in weights.convs]
+    layers = [layer for layer in settings.layers if layer in known.widths]
     if not layers:
         return 0.0  # told as an error when the network is made
     neighbors = settings.neighbor_weight > 0 and set(NEIGHBOR_LAYERS) <= set(layers)
-    return step_bytes(Backbone(weights, layers), side * side, neighbors=neighbors)
+    shape = shape_with(known.widths, known.heads, layers)
+    return step_bytes(shape, side * side, neighbors=neighbors)
 
 
 def _header(

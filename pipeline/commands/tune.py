@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.files import cache_folder
-from pipeline.schedule import available_cores, best_layout, keep_layout, measure_layouts
+from pipeline.schedule import available_cores, best_layout, keep_workers, measure_layouts
 
 
 def tune_cpu(folder: Path | None) -> None:
@@ -20,5 +20,5 @@ def tune_cpu(folder: Path | None) -> None:
         layouts.append(layout)
         print(f"  {layout.workers} x {layout.threads} threads: {layout.steps:.1f}", flush=True)
     best = best_layout(layouts)
-    keep_layout(cache, cores, best)
+    keep_workers(cache, cores, best.workers)
     print(f"later runs on the CPU take {best.workers} workers (kept in {cache})")

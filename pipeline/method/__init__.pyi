@@ -7,7 +7,6 @@ from .batch_weights import job_weights as job_weights
 from .first_images import Styles as Styles
 from .losses.gram import gram as gram
 from .losses.guides import Regions as Regions
-from .losses.neighbors import SHRINK as SHRINK
 from .losses.neighbors import StyleVectors as StyleVectors
 from .losses.neighbors import blend_vectors as blend_vectors
 from .losses.neighbors import vector_places as vector_places
@@ -26,6 +25,8 @@ from .scales import Scale as Scale
 from .scales import last_scales as last_scales
 from .scales import schedule_scales as schedule_scales
 from .scales import smallest_side as smallest_side
+from .shape import Shape as Shape
+from .shape import shape_with as shape_with
 from .stylize import Step as Step
 from .stylize import neighbor_targets as neighbor_targets
 from .stylize import optimize as optimize

@@ -19,7 +19,8 @@ import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
 from pipeline.errors import BackboneError
-from pipeline.layers import LAYERS, block_of, no_layers, shrink_of
+from pipeline.layers import LAYERS, no_layers
+from pipeline.method.shape import shape_with
 from pipeline.method.weights.tensors import Weights
 
 Pooling = Literal["avg", "max", "l2"]
@@ -88,8 +89,10 @@ class Backbone(nn.Module):
             raise BackboneError(no_layers(named, missing, weights.convs))
         self.pooling, self.padding = pooling, padding
         self.digest = weights.digest
-        there = list(weights.convs)
-        self.chain = tuple(there[: there.index(self.layers[-1]) + 1])
+        widths = {layer: len(bias) for layer, (_, bias) in weights.convs.items()}
+        heads = {layer: len(bias) for layer, (_, bias) in weights.heads.items()}
+        self.shape = shape_with(widths, heads, self.layers, dtype.itemsize)
+        self.chain = self.shape.chain
         self.channels = {layer: _channels_of(weights, layer) for layer in self.layers}
         self._hold("input", *weights.input)
         for layer in self.chain:
@@ -122,42 +125,21 @@ class Backbone(nn.Module):
     @property
     def halo(self) -> int:
         """How far in px, at most, a feature of the deepest layer sees beyond its own position."""
-        reach = 0
-        for layer, after in zip(self.chain[::-1], (*self.chain[-2::-1], ""), strict=True):
-            reach += 1
-            if after and block_of(after) != block_of(layer):
-                reach = 2 * reach + 1
-        return reach
+        return self.shape.halo
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Memory of one step's forward and backward, per pixel of a picture, counted.
-
-        What the step holds at its peak: every ReLU's output; of each style layer the float32
-        features and their gradient; and at the widest place a padded copy, a convolution's output
-        and two gradients.
-        """
-        size = self.dtype.itemsize
-        held = widest = 0.0
-        for layer in self.chain:
-            share = 1 / shrink_of(layer) ** 2
-            channels = getattr(self, f"{layer}_weight").shape[0]
-            held += share * channels * size
-            widest = max(widest, share * channels * size)
-            if layer in self.layers:
-                held += share * self.width(layer) * (size + 8)
-        return held + 4 * widest + 3 * 4 * 8  # the picture, its average, Adam's two moments, ...
+        """Memory of one step's forward and backward, per pixel of a picture, counted."""
+        return self.shape.bytes_per_pixel
 
     def width(self, layer: str) -> int:
         """How many channels the features of a layer have that was asked for."""
-        name = f"head_{layer}_weight" if layer in self.heads else f"{layer}_weight"
-        channels: int = getattr(self, name).shape[0]
-        return channels
+        return self.shape.width(layer)
 
     @property
     def smallest_side(self) -> int:
         """The shortest picture side in px that leaves 2 positions at the deepest layer."""
-        return 2 * shrink_of(self.chain[-1])
+        return self.shape.smallest_side
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Features of `images` (B x 3 x H x W, RGB in [0, 1]) per layer, each B x C x h x w.

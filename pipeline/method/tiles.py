@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DeviceError
-from pipeline.layers import shrink_of
+from pipeline.layers import SHRINK, shrink_of
 from pipeline.method.backbone import Backbone
 from pipeline.method.losses.guides import guides_at
-from pipeline.method.losses.neighbors import SHRINK, joined_features
+from pipeline.method.losses.neighbors import joined_features
 from pipeline.method.losses.objective import Losses, Statistics, StyleTransferLoss
 from pipeline.method.losses.squares import TINY
 from pipeline.method.losses.style import STATISTICS, style_sums

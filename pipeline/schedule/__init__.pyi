@@ -1,4 +1,6 @@
 from .cores import available_cores as available_cores
+from .cores import keep_workers as keep_workers
+from .cores import kept_workers as kept_workers
 from .engines import ENGINES as ENGINES
 from .estimate import measure as measure
 from .options import Patience as Patience
@@ -11,6 +13,4 @@ from .slots import find_slots as find_slots
 from .slots import share_cpu as share_cpu
 from .slots import threads_per_slot as threads_per_slot
 from .tune import best_layout as best_layout
-from .tune import keep_layout as keep_layout
-from .tune import kept_workers as kept_workers
 from .tune import measure_layouts as measure_layouts

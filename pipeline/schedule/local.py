@@ -27,7 +27,7 @@ from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import Patience, RunOptions
-from pipeline.slot import RunContext
+from pipeline.slot import RunContext, warm_up, work_batch
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
 
@@ -68,7 +68,9 @@ def _begin_worker(parent: int) -> None:
 
 
 def _warm_up(work: Work) -> None:
-    """Nothing: to get here, a worker has imported the module of its work, and torch with it."""
+    """In a new worker: loads what its work will need, while batches are packed."""
+    if work is work_batch:
+        warm_up()
 
 
 @dataclass

@@ -24,7 +24,7 @@ from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
 from pipeline.schedule.slots import limit_of
 from pipeline.schedule.stopping import heard_signals
-from pipeline.slot import Outcome, RunContext, failed, run_batch
+from pipeline.slot import Outcome, RunContext, failed, work_batch
 from pipeline.store import Failure, Shards, Summary, now
 
 _SUMMARY_EVERY_S = 2.0
@@ -35,7 +35,7 @@ def run_plan(
     context: RunContext,
     progress: Progress,
     options: RunOptions,
-    work: Work = run_batch,
+    work: Work = work_batch,
 ) -> Summary:
     """Runs every job of the plan that is not done. The caller holds the run folder's lock.
 

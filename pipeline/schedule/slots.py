@@ -6,13 +6,17 @@ limit. Must not touch CUDA but to count GPUs, nor know the plan.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-
-import torch
+from pathlib import Path
 
 from pipeline.errors import DeviceError
 from pipeline.schedule.cores import available_cores
 from pipeline.slot import PROCESS_BYTES, SHARE, total_memory
+
+# What a Linux machine has where torch could find a GPU: NVIDIA's driver, that of Windows below
+# Linux, AMD's.
+_GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
 
 
 def find_slots(devices: str = "auto") -> tuple[str, ...]:
@@ -25,14 +29,9 @@ def find_slots(devices: str = "auto") -> tuple[str, ...]:
     Raises:
         DeviceError: a device that is not there.
     """
-    count = torch.cuda.device_count()
+    there = _devices_here() if _may_have_gpu(devices) else ["cpu"]
     if devices == "auto":
-        if count:
-            return tuple(f"cuda:{i}" for i in range(count))
-        return ("mps",) if torch.backends.mps.is_available() else ("cpu",)
-    there = ["cpu", *(f"cuda:{i}" for i in range(count))]
-    if torch.backends.mps.is_available():
-        there.append("mps")
+        return tuple(there[1:]) or ("cpu",)
     slots = tuple("cuda:0" if d.strip() == "cuda" else d.strip() for d in devices.split(","))
     missing = [slot for slot in slots if slot not in there]
     if missing:
@@ -41,6 +40,22 @@ def find_slots(devices: str = "auto") -> tuple[str, ...]:
             f"{', '.join(there)}"
         )
     return slots
+
+
+def _may_have_gpu(devices: str) -> bool:
+    """Whether it is worth asking torch, which takes seconds to load."""
+    if {word.strip() for word in devices.split(",")} == {"cpu"}:
+        return False
+    return sys.platform != "linux" or any(Path(name).exists() for name in _GPU_FILES)
+
+
+def _devices_here() -> list[str]:
+    """The CPU, and what else torch can use."""
+    import torch
+
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() and not gpus else []
+    return ["cpu", *gpus, *mps]
 
 
 def share_cpu(

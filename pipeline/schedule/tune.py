@@ -1,21 +1,17 @@
 """How many workers of how many threads make the most of this machine's CPU, found by measuring.
 
-In: nothing but the machine. Out: steps a second of each way to share out the cores, and the best,
-kept in the cache folder for later runs.
+In: nothing but the machine. Out: steps a second of each way to share out the cores, and the best.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
 
-from pipeline.files import write_atomic
 from pipeline.manifest import Settings
 from pipeline.method import (
     Backbone,
@@ -26,7 +22,6 @@ from pipeline.method import (
     style_targets,
 )
 from pipeline.slot import use_precision
-from pipeline.store import to_json
 
 # A layout of fewer workers is taken where it makes as many steps but for this share.
 _AS_GOOD = 0.03
@@ -100,28 +95,3 @@ def best_layout(layouts: list[Layout]) -> Layout:
     top = max(layout.steps for layout in layouts)
     good = [layout for layout in layouts if layout.steps >= (1 - _AS_GOOD) * top]
     return min(good, key=lambda layout: layout.workers)
-
-
-def _file(cache: Path) -> Path:
-    return cache / "cpu.json"
-
-
-def keep_layout(cache: Path, cores: int, best: Layout) -> None:
-    """Stores what was found for this machine.
-
-    Raises:
-        RunFolderError: no space or no rights.
-    """
-    about = {"cores": cores, "torch": torch.__version__, "workers": best.workers}
-    write_atomic(_file(cache), to_json(about))
-
-
-def kept_workers(cache: Path, cores: int) -> int | None:
-    """Workers that were found best here with so many cores and this torch; None if not measured."""
-    try:
-        about = json.loads(_file(cache).read_bytes())
-    except (OSError, json.JSONDecodeError):
-        return None
-    if (about.get("cores"), about.get("torch")) != (cores, torch.__version__):
-        return None
-    return int(about["workers"])

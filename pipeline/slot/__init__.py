@@ -4,6 +4,7 @@ In: a `RunContext` and a `Batch`. Out: a `Report`; pictures and records are in t
 then. Must not know other slots, engines or commands.
 
 - `messages.py`: all that crosses the process's border, with `plan`'s `Batch`
+- `work.py`: what workers are told to do, by name
 - `session.py`: the batch's way through the slot; `trial.py`: a few steps, for estimates
 - `seat.py`, `precision.py`: where it runs; `process.py`: what the process keeps between batches
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`), `tensors.py`: what it needs, from

@@ -7,9 +7,10 @@ from .messages import Outcome as Outcome
 from .messages import Report as Report
 from .messages import RunContext as RunContext
 from .messages import failed as failed
-from .outputs import versions as versions
 from .precision import use_precision as use_precision
 from .process import forget_all as forget_all
 from .session import run_batch as run_batch
 from .sizes import style_sizes as style_sizes
 from .trial import time_job as time_job
+from .work import warm_up as warm_up
+from .work import work_batch as work_batch

@@ -9,11 +9,22 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Protocol
 
-import torch
+from pipeline.layers import NEIGHBOR_LAYERS, SHRINK, shrink_of
 
-from pipeline.layers import NEIGHBOR_LAYERS, shrink_of
-from pipeline.method import SHRINK, Backbone
+
+class Shaped(Protocol):
+    """A network, or its `Shape` alone."""
+
+    @property
+    def bytes_per_pixel(self) -> float: ...  # noqa: D102
+    @property
+    def halo(self) -> int: ...  # noqa: D102
+    @property
+    def smallest_side(self) -> int: ...  # noqa: D102
+    def width(self, layer: str) -> int: ...  # noqa: D102
+
 
 # Of a Python process that has torch loaded.
 PROCESS_BYTES = 1e9
@@ -45,6 +56,8 @@ def budget(device: str, slots: int) -> float:
         slots: how many slots share the CPU's memory.
     """
     if device.startswith("cuda"):
+        import torch  # here alone, so that plans can be counted without
+
         free, _ = torch.cuda.mem_get_info(device)
         # What torch's own allocator holds is free for the next batch.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -59,19 +72,19 @@ def budget(device: str, slots: int) -> float:
 _NEIGHBORS_HELD, _NEIGHBORS_KEPT, _NEIGHBORS_SOUGHT = 6, 2, 3
 
 
-def _neighbor_bytes(backbone: Backbone, values: int) -> float:
+def _neighbor_bytes(shape: Shaped, values: int) -> float:
     """Bytes per pixel of so many values for each of the term's features."""
-    return 4 * values * sum(map(backbone.width, NEIGHBOR_LAYERS)) / SHRINK**2
+    return 4 * values * sum(map(shape.width, NEIGHBOR_LAYERS)) / SHRINK**2
 
 
-def vector_bytes(backbone: Backbone) -> float:
+def vector_bytes(shape: Shaped) -> float:
     """Bytes per pixel of a style picture that its vectors are taken from: whole features."""
-    own = sum(backbone.width(layer) / shrink_of(layer) ** 2 for layer in NEIGHBOR_LAYERS)
-    return 4 * own + _neighbor_bytes(backbone, 1)
+    own = sum(shape.width(layer) / shrink_of(layer) ** 2 for layer in NEIGHBOR_LAYERS)
+    return 4 * own + _neighbor_bytes(shape, 1)
 
 
 def step_bytes(
-    backbone: Backbone, pixels: int, factor: float = 1.0, *, neighbors: bool = False
+    shape: Shaped, pixels: int, factor: float = 1.0, *, neighbors: bool = False
 ) -> float:
     """Peak memory in bytes of a step with one picture of so many pixels, taken whole.
 
@@ -79,14 +92,14 @@ def step_bytes(
         factor: measured over counted, where a step was measured.
         neighbors: whether there is a nearest-neighbor term.
     """
-    each = backbone.bytes_per_pixel + _OWN_BYTES
+    each = shape.bytes_per_pixel + _OWN_BYTES
     if neighbors:
-        each += _neighbor_bytes(backbone, _NEIGHBORS_HELD + _NEIGHBORS_KEPT)
+        each += _neighbor_bytes(shape, _NEIGHBORS_HELD + _NEIGHBORS_KEPT)
     return factor * pixels * each
 
 
 def tile_side(
-    backbone: Backbone,
+    shape: Shaped,
     width: int,
     height: int,
     allowed: float,
@@ -105,15 +118,15 @@ def tile_side(
         0 if the picture can be taken whole; None if not even the smallest tiles go.
     """
     allowed -= beside * width * height
-    if step_bytes(backbone, width * height, factor, neighbors=neighbors) <= allowed:
+    if step_bytes(shape, width * height, factor, neighbors=neighbors) <= allowed:
         return 0
-    whole, each = float(_OWN_BYTES), backbone.bytes_per_pixel
+    whole, each = float(_OWN_BYTES), shape.bytes_per_pixel
     if neighbors:
-        whole += _neighbor_bytes(backbone, _NEIGHBORS_KEPT + _NEIGHBORS_SOUGHT)
-        each += _neighbor_bytes(backbone, _NEIGHBORS_HELD)
+        whole += _neighbor_bytes(shape, _NEIGHBORS_KEPT + _NEIGHBORS_SOUGHT)
+        each += _neighbor_bytes(shape, _NEIGHBORS_HELD)
     left = allowed - whole * width * height
     area = left / (factor * each)
-    grid = backbone.smallest_side // 2
-    margin = math.ceil(backbone.halo / grid) * grid
+    grid = shape.smallest_side // 2
+    margin = math.ceil(shape.halo / grid) * grid
     side = (math.isqrt(int(max(0, area))) - 2 * margin) // grid * grid
     return int(side) if side >= min(SMALLEST_TILE, width, height) else None

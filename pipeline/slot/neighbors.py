@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pipeline.layers import SHRINK
 from pipeline.manifest import Settings
 from pipeline.method import (
-    SHRINK,
     Backbone,
     StyleVectors,
     blend_vectors,

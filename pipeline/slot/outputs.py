@@ -6,10 +6,8 @@ step loop.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from PIL import Image
@@ -42,7 +40,7 @@ from pipeline.store import (
     Warned,
     now,
 )
-from pipeline.version import ALGORITHM, __version__
+from pipeline.version import ALGORITHM, versions
 
 
 @dataclass(frozen=True)
@@ -84,16 +82,6 @@ class Circumstances:
     number: int
     jobs: int
     attempts: int
-
-
-@lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Versions of what decides pixels and of what ran it."""
-    return {
-        "nst": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def write_result(

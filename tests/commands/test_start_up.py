@@ -57,6 +57,14 @@ def test_what_needs_no_torch_does_not_load_it(words: list[str], manifest: Path) 
     assert "loaded 0" in ran.stderr
 
 
+def test_a_batch_loads_torch_in_its_workers_alone(manifest: Path) -> None:
+    quick = "settings: {size: 48, steps: 1, scale_start: 0, style_loss: gram, neighbor_weight: 0}\n"
+    manifest.write_text(manifest.read_text() + quick)
+    ran = start("batch", "m.yaml", "--devices", "cpu", folder=manifest.parent)
+    assert ran.returncode == 0 and "1 done, 0 failed" in ran.stdout, ran.stderr
+    assert "loaded 0" in ran.stderr
+
+
 def test_weights_are_listed_without_torch_once_their_digests_are_noted(tmp_path: Path) -> None:
     for _ in range(2):
         ran = start("weights", folder=tmp_path)

@@ -21,6 +21,7 @@ def test_devices_are_checked_and_cores_shared() -> None:
 
 
 def test_every_gpu_is_a_slot_and_words_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.schedule.slots._GPU_FILES", ("/",))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert find_slots("auto") == ("cuda:0", "cuda:1", "cuda:2")
     assert find_slots("cuda, cuda:2,cpu") == ("cuda:0", "cuda:2", "cpu")
@@ -28,7 +29,20 @@ def test_every_gpu_is_a_slot_and_words_choose(monkeypatch: pytest.MonkeyPatch) -
         find_slots("cuda:3")
 
 
+def test_torch_is_asked_only_where_there_may_be_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("pipeline.schedule.slots._GPU_FILES", ("/nowhere",))
+    assert find_slots("auto") == find_slots("cpu") == ("cpu",)
+    monkeypatch.setattr("pipeline.schedule.slots._GPU_FILES", ("/nowhere", "/"))
+    assert find_slots("cpu,cpu") == ("cpu", "cpu") and len(find_slots("auto")) == 3
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("pipeline.schedule.slots._GPU_FILES", ())
+    assert len(find_slots("auto")) == 3
+
+
 def test_apples_gpu_comes_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.schedule.slots._GPU_FILES", ("/",))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert find_slots("auto") == ("mps",) and find_slots("mps,cpu") == ("mps", "cpu")

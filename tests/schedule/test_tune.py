@@ -9,7 +9,7 @@ import torch
 
 from pipeline.schedule import (
     best_layout,
-    keep_layout,
+    keep_workers,
     kept_workers,
     measure_layouts,
     share_cpu,
@@ -34,7 +34,7 @@ def test_the_quickest_layout_wins_and_of_equals_the_one_of_fewest_workers() -> N
 
 def test_what_was_measured_is_kept_for_this_machine_alone(tmp_path: Path) -> None:
     assert kept_workers(tmp_path, 4) is None
-    keep_layout(tmp_path, 4, Layout(2, 2, 9.0))
+    keep_workers(tmp_path, 4, 2)
     assert kept_workers(tmp_path, 4) == 2 and kept_workers(tmp_path, 8) is None
     (tmp_path / "cpu.json").write_text("{damaged")
     assert kept_workers(tmp_path, 4) is None

@@ -19,11 +19,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from pipeline.layers import NEIGHBOR_LAYERS, shrink_of
+from pipeline.layers import NEIGHBOR_LAYERS, SHRINK, shrink_of
 from pipeline.method.losses.guides import guides_at
 from pipeline.method.losses.squares import TINY
 
-SHRINK = 4
 # Positions at a style picture's edges that are left out: what the network sees beyond them makes
 # vectors that nothing but the picture's own edges is like, which then take the style's as a frame.
 _EDGE = 4

@@ -73,12 +73,15 @@ class Known:
         layers: that it has, in order.
         about: what it is and where it is from, in a line.
         choice: where its weights come from, as a manifest would say it; None for the shipped one.
+        widths, heads: channels of its layers, in order, and of their projections.
     """
 
     digest: str
     layers: tuple[str, ...]
     about: str
     choice: Path | str | None
+    widths: Mapping[str, int] = field(default_factory=dict)
+    heads: Mapping[str, int] = field(default_factory=dict)
 
 
 def digest_of(
@@ -138,14 +141,33 @@ def inspect_weights(
     """
     source = _source(name, choice, preprocessing, cache)
     remembered = recall(source) if preprocessing is None else {}
-    layers = tuple(remembered.get("layers", "").split())
-    if layers and set(layers) <= set(LAYERS) and len(remembered.get("digest", "")) == 64:
-        return Known(remembered["digest"], layers, source.about, source.choice)
+    widths = _widths(remembered.get("widths", ""))
+    if widths and len(remembered.get("digest", "")) == 64:
+        heads = _widths(remembered.get("heads", ""))
+        digest = remembered["digest"]
+        return Known(digest, tuple(widths), source.about, source.choice, widths, heads)
     arrays = _read(source, preprocessing)
-    digest, layers = arrays.digest(), tuple(arrays.convs)
+    digest = arrays.digest()
+    widths, heads = (
+        {layer: len(bias) for layer, (_, bias) in pairs.items()}
+        for pairs in (arrays.convs, arrays.heads)
+    )
     if preprocessing is None:
-        remember(source, {"digest": digest, "layers": " ".join(layers)})
-    return Known(digest, layers, source.about, source.choice)
+        found = {"digest": digest, "layers": " ".join(widths)}
+        remember(source, {**found, "widths": _noted(widths), "heads": _noted(heads)})
+    return Known(digest, tuple(widths), source.about, source.choice, widths, heads)
+
+
+def _noted(widths: Mapping[str, int]) -> str:
+    return " ".join(f"{layer}:{width}" for layer, width in widths.items())
+
+
+def _widths(noted: str) -> dict[str, int]:
+    """What `_noted` wrote; empty if it is anything else."""
+    parts = [word.partition(":") for word in noted.split()]
+    if not all(layer in LAYERS and width.isdigit() for layer, _, width in parts):
+        return {}
+    return {layer: int(width) for layer, _, width in parts}
 
 
 def read_weights(

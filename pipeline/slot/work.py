@@ -1,0 +1,22 @@
+"""What a run has its workers do, without loading torch where it is only handed on.
+
+In: a `RunContext`, a slot's number, a `Batch`. Out: a `Report`. The driver passes these functions
+to its workers by name; torch is loaded where they are called.
+"""
+
+from __future__ import annotations
+
+from pipeline.plan import Batch
+from pipeline.slot.messages import Report, RunContext
+
+
+def work_batch(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """Runs one batch in this process; see `session.run_batch`."""
+    from pipeline.slot.session import run_batch  # loads torch, which takes seconds
+
+    return run_batch(context, slot, batch)
+
+
+def warm_up() -> None:
+    """Loads all that `work_batch` needs."""
+    import pipeline.slot.session  # noqa: F401
