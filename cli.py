@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -77,6 +76,9 @@ WithReport = Annotated[
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Write losses and pictures for TensorBoard.")
 ]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Go on without this terminal; see nst status, nst stop.")
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
 
@@ -120,8 +122,12 @@ def batch(
     tensorboard: Tensorboard = False,
     quiet: Quiet = False,
     json_lines: JsonLines = False,
+    detach: Detach = False,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
+    if detach:
+        words = [word for word in sys.argv[1:] if word != "--detach"]
+        raise typer.Exit(commands.detach(manifest, words))
     how = commands.parse_run_options(
         engine=engine,
         address=address,
@@ -144,6 +150,12 @@ def batch(
             tensorboard=tensorboard,
         )
     )
+
+
+@app.command(epilog="Example: nst stop runs/quickstart")
+def stop(run: RunArgument) -> None:
+    """Have a run end in order, from any terminal; nst batch goes on with it."""
+    raise typer.Exit(commands.stop_run(run))
 
 
 @app.command(epilog="Example: nst report runs/quickstart")
@@ -379,17 +391,31 @@ def distill(
     raise typer.Exit(code)
 
 
+# Their exit code tells of the run, whatever became of its words.
+_RUNS = ("batch", "run", "distill")
+
+
 def main() -> None:
     """Entry point: errors to standard error; exit code 2 for what the user has to change."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # paths need not be UTF-8
+    output = commands.make_lenient()
+    code = _exit_code()
+    lost = "" if sys.argv[1:2] and sys.argv[1] in _RUNS else commands.lost_answer(output)
+    if lost:
+        print(f"error: {lost}", file=sys.stderr)
+    sys.exit(code or int(bool(lost)))
+
+
+def _exit_code() -> int:
     try:
         app()
     except NstError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
+    return 0
 
 
 if __name__ == "__main__":

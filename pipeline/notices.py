@@ -6,6 +6,7 @@ In: values. Out: notices for records, logs and counts. A new kind of notice is a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 # Code -> what it means, as it stands in the README.
 CODES = {
@@ -13,6 +14,7 @@ CODES = {
     "no_end_marker": "a JPEG is whole but for its end marker",
     "large_chunk": "a PNG holds more than 1 MB of profile or text",
     "first_of_several": "of an animation, a TIFF's pages or an MPO's pictures the first is taken",
+    "guessed_range": "a 32-bit TIFF holds no value above 65,535 and is taken as a 16-bit one",
     "loss_rose": "a job's loss ends above its start, or far above its least",
     "safer_rate": "the loss became NaN or infinite; the job was made with a smaller learning rate",
     "not_compiled": "torch could not compile the network",
@@ -36,6 +38,20 @@ class Notice:
 
     def __str__(self) -> str:
         return self.text
+
+    def below(self, path: Path) -> tuple[str, str]:
+        """Code and words without the file's path, which `notice_of` puts before them again."""
+        return self.code, self.text.removeprefix(f"{path}: ")
+
+
+def notice_of(path: Path, code: str, words: str) -> Notice:
+    """A notice of a file.
+
+    >>> code, words = Notice("no_end_marker", "b.jpg: no end").below(Path("b.jpg"))
+    >>> str(notice_of(Path("a.jpg"), code, words))
+    'a.jpg: no end'
+    """
+    return Notice(code, f"{path}: {words}")
 
 
 class NoticeWarning(UserWarning):

@@ -115,6 +115,22 @@ def turned_tiff(orientation: int) -> Callable[[Path], object]:
     return tiff(levels(colors()), photometric="rgb", extratags=tags)
 
 
+def retagged(build: Callable[[Path], object], tag: int, value: int) -> Callable[[Path], object]:
+    """A little-endian TIFF whose header says something else than its samples are."""
+
+    def rebuilt(path: Path) -> None:
+        build(path)
+        data = bytearray(path.read_bytes())
+        start = struct.unpack_from("<I", data, 4)[0]
+        for index in range(struct.unpack_from("<H", data, start)[0]):
+            place = start + 2 + 12 * index
+            if struct.unpack_from("<H", data, place)[0] == tag:
+                struct.pack_into("<H", data, place + 8, value)
+        path.write_bytes(data)
+
+    return rebuilt
+
+
 def several(format: str) -> Callable[[Path], object]:
     """Three pictures in one file, the first of them the one that is taken."""
 
@@ -172,6 +188,8 @@ def odd_pictures() -> Iterator[tuple[str, Odd]]:
     yield "gray-float-highlights.tiff", Odd(tiff((gray * 1.5).astype("f4")), levels(gray * 1.5))
     yield "gray-float-255.tiff", Odd(tiff((gray * 255).astype("f4")), "above 1, up to 255")
     nan = np.where(gray > 0.9, np.nan, gray).astype("f4")
+    dark = np.where(gray > 0.9, 200.0, 0.0).astype("f4")
+    yield "gray-float-dark-255.tiff", Odd(tiff(dark), "above 1, up to 200")
     yield "gray-float-nan.tiff", Odd(tiff(nan), "NaN or infinite")
     yield "gray-half.tiff", Odd(tiff(gray.astype("f2")), levels(gray), off=0.2)
     yield "rgb-half.tiff", Odd(tiff(rgb.astype("f2"), photometric="rgb"), levels(rgb), off=0.2)
@@ -183,7 +201,34 @@ def odd_pictures() -> Iterator[tuple[str, Odd]]:
     premultiplied = np.concatenate([rgb * 0.5, half[..., None]], 2)
     wanted = levels(rgb * 0.5 + 0.5)
     yield "rgb-float-alpha.tiff", Odd(tiff(premultiplied.astype("f4"), **alphas), wanted, off=0.8)
-    yield "gray-16-signed.tiff", Odd(tiff((gray * 9).astype("i2")), "16-bit signed gray TIFF")
+    signed = (gray * 9 - 4).astype("i2")
+    yield "gray-16-signed.tiff", Odd(tiff(signed), "16-bit signed gray TIFF with values below 0")
+    small = whole(gray, 16).astype("u4")
+    yield "gray-32-of-16.tiff", Odd(tiff(small), levels(gray), ("guessed_range",))
+    pillows = Image.fromarray(whole(gray, 16).astype("i4"))
+    yield "gray-32-of-pillow.tiff", Odd(lambda p: pillows.save(p), levels(gray), ("guessed_range",))
+    packed = {"compression": "zlib", "byteorder": ">"}
+    yield "gray-float-big.tiff", Odd(tiff(gray.astype("f4"), **packed), levels(gray))
+    yield (
+        "big-bigtiff.tiff",
+        Odd(tiff(levels(rgb), photometric="rgb", bigtiff=True, byteorder=">"), levels(rgb)),
+    )
+    spare = np.concatenate([whole(rgb, 16), np.zeros((HEIGHT, WIDTH, 1), "u2")], 2)
+    unsaid = {"photometric": "rgb", "extrasamples": ["unspecified"], "planarconfig": "separate"}
+    yield "rgb-16-spare.tiff", Odd(tiff(np.moveaxis(spare, 2, 0), **unsaid), levels(rgb))
+    both = np.stack([whole(gray * 0.5, 8), np.full((HEIGHT, WIDTH), 128, "u1")], 2)
+    premultiplied_gray = {"photometric": "minisblack", "extrasamples": ["assocalpha"]}
+    shown = levels(gray * 0.5 + 127 / 255)
+    yield "gray-8-premultiplied.tiff", Odd(tiff(both, **premultiplied_gray), shown, off=1.0)
+    yield "gray-12.tiff", Odd(retagged(tiff(whole(gray, 16)), 258, 12), "12-bit gray TIFF is not")
+    zstd = retagged(tiff(rgb.astype("f4"), photometric="rgb"), 259, 50000)
+    yield "rgb-float-zstd.tiff", Odd(zstd, "ZSTD.*needs a package more|damaged or truncated")
+    lzma = retagged(tiff(rgb.astype("f4"), photometric="rgb"), 259, 34925)
+    yield "rgb-float-lzma.tiff", Odd(lzma, "damaged or truncated|LZMA.*needs a package more")
+    yield (
+        "pages-deep.tiff",
+        Odd(tiff(np.stack([planes] * 3), **in_planes), levels(rgb), ("first_of_several",)),
+    )
     yield "gray-complex.tiff", Odd(tiff(gray.astype("c8")), "64-bit complex gray TIFF")
     separated = {"photometric": "separated", "planarconfig": "separate"}
     inks = np.stack([whole(gray, 16)] * 4)
@@ -202,6 +247,8 @@ def odd_pictures() -> Iterator[tuple[str, Odd]]:
     # Pixels count by three in a row of so many samples.
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, 2, 0, 0, 0)
     yield "rgb-16-transparent.png", Odd(_renamed(build, header), shown, off=0.6, alpha=alpha)
+    for bits, step in ((2, 85), (4, 17)):
+        yield f"gray-{bits}-transparent.png", small_gray(bits, step)
     text = b"Comment\0" + b"x" * 3_000_000
     right = levels(rgb)
     yield "text-3-mb.png", Odd(with_chunk(b"tEXt", text), right, ("large_chunk",))
@@ -219,6 +266,21 @@ def odd_pictures() -> Iterator[tuple[str, Odd]]:
     yield "cut-layered.jpg", Odd(cut_jpeg(-8, progressive=True), "damaged or truncated")
     yield "moving.webp", Odd(several("WEBP"), right, ("first_of_several",))
     yield "pages.tiff", Odd(several("TIFF"), right, ("first_of_several",))
+
+
+def small_gray(bits: int, step: int) -> Odd:
+    """A PNG of few gray levels, of which the second is transparent."""
+    values = np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH) % (1 << bits)
+    packed = np.zeros((HEIGHT, WIDTH * bits // 8), np.uint8)
+    each = 8 // bits
+    for place in range(each):
+        packed |= (values[:, place::each] << (8 - bits * (place + 1))).astype(np.uint8)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", b"\0\1"), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    alpha = np.where(values == 1, 0, 255).astype(np.uint8)
+    seen = np.repeat(np.where(values == 1, 255, values * step)[..., None], 3, 2)
+    return Odd(lambda path: path.write_bytes(png_of(chunks)), seen.astype(np.uint8), alpha=alpha)
 
 
 def _renamed(build: Callable[[Path], object], header: bytes) -> Callable[[Path], object]:

@@ -5,8 +5,10 @@ not printed. Must not know how anything is done: that is the stages' below.
 
 - `options.py`, `output.py`: what several commands take, and print, alike
 - `prepare.py`, `run.py` (and `beside.py`): a manifest's jobs, and its run
-- `batch.py`, `plan.py` (and `estimate.py`), `pair.py` (`nst run`), `import_manifest.py`
-- `status.py`, `report.py` (and `nst sheet`), `best.py`, `clean.py`: a run folder
+- `batch.py` (and `detach.py`), `plan.py` (and `estimate.py`), `pair.py` (`nst run`),
+  `import_manifest.py`
+- `streams.py`: standard output and error that may go away
+- `status.py`, `report.py` (and `nst sheet`), `best.py`, `clean.py`, `stop.py`: a run folder
 - `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
 - `distill.py`
 

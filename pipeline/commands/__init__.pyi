@@ -3,6 +3,7 @@ from .best import rank_run as rank_run
 from .cache import clear_cache as clear_cache
 from .cache import show_cache as show_cache
 from .clean import clean_run as clean_run
+from .detach import detach as detach
 from .distill import DistillOptions as DistillOptions
 from .distill import train_student as train_student
 from .doctor import check_machine as check_machine
@@ -20,6 +21,9 @@ from .report import write_sheet as write_sheet
 from .run import prepare_run as prepare_run
 from .run import run_manifest as run_manifest
 from .status import show_status as show_status
+from .stop import stop_run as stop_run
+from .streams import lost_answer as lost_answer
+from .streams import make_lenient as make_lenient
 from .tune import tune_cpu as tune_cpu
 from .weights import fetch_weights as fetch_weights
 from .weights import list_weights as list_weights

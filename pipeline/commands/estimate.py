@@ -6,18 +6,22 @@ In: a plan. Out: two lines. Runs some steps of a few jobs in a folder that is th
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.commands.options import Options
-from pipeline.commands.prepare import pictures_to_normalize_by
+from pipeline.commands.prepare import pictures_to_normalize_by, plan_jobs
 from pipeline.commands.run import inspect_manifest, job_bytes, make_context
-from pipeline.manifest import Manifest
+from pipeline.manifest import PRESETS, Manifest
 from pipeline.method import load_weights
 from pipeline.plan import Plan
-from pipeline.schedule import duration, measure
+from pipeline.schedule import duration, measure, seconds_of_one
 from pipeline.slot import PROCESS_BYTES, RunContext, budget
 from pipeline.store import RunFolder, find_means, save_means
+
+_SHOWN = ("draft", "fast", "default")
+PEERS = frozenset(PRESETS) - {*_SHOWN, "preview", "classic"}
 
 
 def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
@@ -29,18 +33,35 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
     manifest = planned.manifest
     context = make_context(manifest, planned, options, store)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = measure(planned, store, _scratch(context, manifest, Path(folder)))
+        scratch = _scratch(context, manifest, Path(folder))
+        seconds = measure(planned, store, scratch)
+        others = [] if seconds is None else list(_by_presets(manifest, options, scratch))
     if seconds is None:
         print("nothing to do")
     else:
         slots = ", ".join(context.slots)
         print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+    if others:
+        print(f"the whole plan by preset, from its first job: {', '.join(others)}")
     if "cpu" in context.slots:
         known = inspect_manifest(manifest, context.cache)
         job, allowed = job_bytes(manifest, known), budget("cpu", len(context.slots))
         tiles = ", in tiles" if job > allowed else ""
         peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
         print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
+
+
+def _by_presets(manifest: Manifest, options: Options, context: RunContext) -> Iterator[str]:
+    """What all jobs would take with each of the product's own presets, where none is swept."""
+    own = [manifest.settings, *(pair.settings for pair in manifest.pairs)]
+    if "preset" in manifest.axes or any(PEERS & {str(s.get("preset"))} for s in own):
+        return
+    for preset in _SHOWN:
+        other = replace(manifest, settings={**manifest.settings, "preset": preset}, presets={})
+        planned = plan_jobs(other, options, {False: "", True: ""})
+        seconds = seconds_of_one(planned, context)
+        if seconds is not None:
+            yield f"{preset} {duration(seconds * len(planned) / len(context.slots))}"
 
 
 def _scratch(context: RunContext, manifest: Manifest, folder: Path) -> RunContext:

@@ -20,6 +20,7 @@ from .read import Decoded as Decoded
 from .read import decode as decode
 from .read import file_sha256 as file_sha256
 from .read import on_white as on_white
+from .read import read_identity as read_identity
 from .read import read_image as read_image
 from .tensors import guides_of as guides_of
 from .tensors import shares_of as shares_of

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import lzma
+import re
 import struct
 import warnings
 import zlib
@@ -63,12 +65,14 @@ DAMAGED = (
     AssertionError,
     AttributeError,
     EOFError,
+    ImportError,
     LookupError,
     OSError,
     RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
+    lzma.LZMAError,
     struct.error,
     zlib.error,
 )
@@ -103,17 +107,33 @@ def is_video_name(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+_PILLOW = re.compile(r"PIL\.")
+
+
 @contextlib.contextmanager
 def open_file(path: Path) -> Iterator[Image.Image]:
     """A picture file, its pixels not yet decoded; Pillow's errors are the caller's to tell."""
     if not path.is_file() and path.exists():  # a pipe would wait for ever
         raise UnidentifiedImageError(f"{path} is no file")
-    with warnings.catch_warnings():
-        # Pillow warns at half of its limit, where only the limit counts, and of odd metadata, where
-        # it names no file.
-        warnings.simplefilter("ignore")
-        with Image.open(path, formats=known_formats()) as file:
-            yield file
+    _quiet_pillow()
+    with Image.open(path, formats=known_formats()) as file:
+        yield file
+
+
+def _quiet_pillow() -> None:
+    """Pillow warns at half of its limit of pixels, where only the limit counts, and of metadata,
+    where it names no file. Pictures are read in threads, among which a filter for a block of code
+    would leak: so this one is for good."""
+    given = ("ignore", None, Warning, _PILLOW, 0)
+    if given not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
+
+
+def damaged(path: Path, error: Exception) -> ImageError:
+    """The error to raise where a file, or its decoder, raises another one."""
+    if isinstance(error, OSError) and error.strerror:  # the system's, not Pillow's
+        return ImageError(f"{path}: cannot be read ({error.strerror}); check it")
+    return ImageError(f"{path}: damaged or truncated picture ({error}); replace it")
 
 
 def too_large(path: Path) -> ImageError:
@@ -139,4 +159,4 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: {why_unread(path)}") from error
     except DAMAGED as error:
-        raise ImageError(f"{path}: cannot be read ({error}); check it") from error
+        raise damaged(path, error) from error

@@ -5,13 +5,22 @@ In: paths. Out: values. Must not load torch.
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from pipeline.errors import ImageError
-from pipeline.pictures.formats import DAMAGED, is_video_name, open_file, opened, why_unread
+from pipeline.pictures.formats import (
+    DAMAGED,
+    damaged,
+    is_video_name,
+    open_file,
+    opened,
+    why_unread,
+)
 
 _LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
 _SIDES = (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH)
@@ -64,18 +73,10 @@ def check_header(path: Path) -> None:
     Raises:
         ImageError: no such file, or not a picture that can be read.
     """
-    try:
-        with open_file(path):
+    with contextlib.suppress(Image.DecompressionBombError):
+        # Such a one is a picture, for which only its own job should fail.
+        with _reading(path), open_file(path):
             return
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
-    except Image.DecompressionBombError:
-        return  # a picture, and one that only its own job should fail for
-    except DAMAGED as error:
-        if is_video_name(path):
-            message = f"{path}: a video is a clip, for `content` of a manifest alone (nst batch)"
-            raise ImageError(message) from error
-        raise ImageError(f"{path}: {why_unread(path)}") from error
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -84,18 +85,36 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: no such file, or not a picture that can be read.
     """
-    check_header(path)
     try:
-        with open_file(path) as file:
-            width, height = file.size
-            turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
-            if isinstance(
-                file, TiffImagePlugin.TiffImageFile
-            ):  # newer Pillow has turned it already
-                width, height = (int(file.tag_v2[tag]) for tag in _SIDES)
+        with _reading(path), open_file(path) as file:
+            try:
+                return _upright_size(file)
+            except DAMAGED as error:
+                # A PNG's orientation may stand behind its pixels: a truncated one fails here.
+                raise damaged(path, error) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too many pixels; scale it down") from error
-    except DAMAGED as error:
-        # A PNG's orientation may stand behind its pixels, so a truncated one fails here.
-        raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
+
+
+def _upright_size(file: Image.Image) -> tuple[int, int]:
+    width, height = file.size
+    turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    if isinstance(file, TiffImagePlugin.TiffImageFile):  # newer Pillow has turned it already
+        width, height = (int(file.tag_v2[tag]) for tag in _SIDES)
     return (height, width) if turned else (width, height)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tells of a file that is gone, closed or no picture."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise damaged(path, error) from error
+        if is_video_name(path):
+            message = f"{path}: a video is a clip, for `content` of a manifest alone (nst batch)"
+            raise ImageError(message) from error
+        raise ImageError(f"{path}: {why_unread(path)}") from error

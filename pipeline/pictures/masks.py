@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from pipeline.errors import ImageError
-from pipeline.pictures.read import read_image
+from pipeline.notices import Notice
+from pipeline.pictures.read import decode
 
 WHITE, BLACK = "#ffffff", "#000000"
 MOST_REGIONS = 16
@@ -27,9 +28,11 @@ class Mask:
 
     Attributes:
         regions: the color of each region, `#rrggbb`, as 8-bit guidance pictures of one size.
+        notices: what a person should know of the file.
     """
 
     regions: Mapping[str, Image.Image]
+    notices: tuple[Notice, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,11 +61,13 @@ def read_mask(path: Path) -> Mask:
     Raises:
         ImageError: not a picture, or of more colors.
     """
-    image = read_image(path)
+    decoded = decode(path)
+    image = decoded.image
     values = np.asarray(image)
     if (values == values[..., :1]).all():
         white = image.getchannel(0)
-        return Mask({WHITE: white, BLACK: white.point([255 - level for level in range(256)])})
+        black = white.point([255 - level for level in range(256)])
+        return Mask({WHITE: white, BLACK: black}, decoded.notices)
     codes = values.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     found = np.unique(codes)
     if len(found) > MOST_REGIONS:
@@ -74,7 +79,8 @@ def read_mask(path: Path) -> Mask:
         {
             f"#{code:06x}": Image.fromarray((codes == code).astype(np.uint8) * 255, "L")
             for code in found.tolist()
-        }
+        },
+        decoded.notices,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,15 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import ImageError
 from pipeline.notices import Notice, NoticeWarning
-from pipeline.pictures.formats import DAMAGED, known_formats, open_file, too_large, why_unread
+from pipeline.pictures.deep_tiff import MARKS, Layout, open_tiff
+from pipeline.pictures.formats import (
+    DAMAGED,
+    damaged,
+    known_formats,
+    open_file,
+    too_large,
+    why_unread,
+)
 from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
 
@@ -46,11 +54,14 @@ class Decoded:
 
     Attributes:
         image: upright, 8-bit sRGB, on the background where it is transparent.
+        straight: the same with its own colors wherever there is any: only what is not there at all
+            has the background's. For pictures that get their alpha back.
         alpha: 8-bit, of the same size; None for a picture that has no transparency.
         notices: what a person should know of the file.
     """
 
     image: Image.Image
+    straight: Image.Image
     alpha: Image.Image | None
     notices: tuple[Notice, ...]
 
@@ -88,7 +99,7 @@ def decode(path: Path, background: str = "white") -> Decoded:
         with ended:
             found = _decoded(ended, path, background)
         said = Notice("no_end_marker", f"{path}: lacks a JPEG's end marker; its pixels are whole")
-        return Decoded(found.image, found.alpha, (*found.notices, said))
+        return replace(found, notices=(*found.notices, said))
     except Image.DecompressionBombError as error:
         raise too_large(path) from error
     except FileNotFoundError as error:
@@ -96,9 +107,7 @@ def decode(path: Path, background: str = "white") -> Decoded:
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: {why_unread(path)}") from error
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.strerror:  # the system's, not Pillow's
-            raise ImageError(f"{path}: cannot be read ({error.strerror}); check it") from error
-        raise ImageError(f"{path}: damaged or truncated picture ({error}); replace it") from error
+        raise damaged(path, error) from error
 
 
 # What may follow a JPEG's pixels: their first bits differ, so that a pixel that is missing would
@@ -125,26 +134,32 @@ def _with_end_marker(file: Image.Image, path: Path) -> Image.Image | None:
     return Image.open(io.BytesIO(data + _END_MARKER), formats=known_formats())
 
 
+_STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
+
+
 def _decoded(file: Image.Image, path: Path, background: str) -> Decoded:
     profile = file.info.get("icc_profile")
     notices = _of_several(file, path)
     image = ImageOps.exif_transpose(file)
-    notices += _large_chunks(file, path)
+    notices += (*_large_chunks(file, path), *getattr(file, "notices", ()))
     image = _to_8_bit(image, file, path)
+    if image.mode in _STRAIGHT:  # premultiplied
+        image = image.convert(_STRAIGHT[image.mode])
     if image.mode in ("P", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") else None
+    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
     if alpha is not None:
-        image = image.convert("L" if image.mode in ("LA", "La") else "RGB")
+        image = image.convert("L" if image.mode == "LA" else "RGB")
     image, problem = convert_profile(image, profile)
     if problem:
         why = f"{path}: embedded color profile is unusable ({problem}); taken as sRGB"
         notices += (Notice("unusable_profile", why),)
-    if alpha is not None:
-        canvas = Image.new("RGB", image.size, ImageColor.getrgb(background)[:3])
-        canvas.paste(image, mask=alpha)
-        image = canvas
-    return Decoded(image, alpha, notices)
+    if alpha is None:
+        return Decoded(image, image, None, notices)
+    canvas = Image.new("RGB", image.size, ImageColor.getrgb(background)[:3])
+    straight = Image.composite(image, canvas, alpha.point([0] + [255] * 255))
+    canvas.paste(image, mask=alpha)
+    return Decoded(canvas, straight, alpha, notices)
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -192,14 +207,49 @@ def _to_8_bit(image: Image.Image, file: Image.Image, path: Path) -> Image.Image:
         return found
     if image.mode == "F":
         return Image.fromarray(levels_of_floats(np.asarray(image), str(path)))
-    if image.mode == "RGB" and isinstance(transparent, tuple) and _is_16_bit_png(file, path):
-        # Pillow has the upper bytes of the pixels, and both of what is transparent.
-        image.info["transparency"] = tuple(level >> 8 for level in transparent)
+    if file.format == "PNG" and transparent is not None:
+        bits = _png_bits(path)
+        if image.mode == "RGB" and isinstance(transparent, tuple) and bits == 16:
+            # Pillow has the upper bytes of the pixels, and both of what is transparent.
+            image.info["transparency"] = tuple(level >> 8 for level in transparent)
+        if image.mode == "L" and isinstance(transparent, int) and bits in _GRAY_STEPS:
+            image.info["transparency"] = transparent * _GRAY_STEPS[bits]  # as the pixels are
     return image
 
 
-def _is_16_bit_png(file: Image.Image, path: Path) -> bool:
-    if file.format != "PNG":
-        return False
+# A PNG's gray levels of 2 and 4 bits, as 8-bit ones.
+_GRAY_STEPS = {2: 85, 4: 17}
+
+
+def _png_bits(path: Path) -> int:
+    """Bits a sample, as the header has it."""
     with path.open("rb") as opened:
-        return opened.read(25)[24:] == b"\x10"  # the header's bit depth
+        return (opened.read(25)[24:] or b"\0")[0]
+
+
+def read_identity(path: Path) -> str:
+    """What decides how a picture file is read: its digest, and for the few layouts that earlier
+    versions read otherwise a mark behind it.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    digest = file_sha256(path)
+    return f"{digest}:2" if _was_misread(path) else digest
+
+
+def _was_misread(path: Path) -> bool:
+    try:
+        with path.open("rb") as opened:
+            head = opened.read(64)
+            if head[:4] in MARKS:
+                return Layout(open_tiff(opened).pages.first).was_misread
+            if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:26] not in _MISREAD_PNGS:
+                return False
+            return b"tRNS" in head + opened.read(1 << 16)
+    except DAMAGED:
+        return False  # it is told when it is read
+
+
+# Bits and color type of PNGs whose transparent level was misread: 16-bit gray and RGB, small gray.
+_MISREAD_PNGS = (b"\x10\0", b"\x10\2", b"\2\0", b"\4\0")

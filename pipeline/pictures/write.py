@@ -162,13 +162,19 @@ def _png_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
     return whole.getvalue()
 
 
+# A TIFF's color profile: its tag, and the type of bytes without a meaning to the format.
+_PROFILE_TAG, _UNDEFINED = 34675, 7
+
+
 def _tiff_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
     tifffile = _deep_writer("tiff")
     buffer = io.BytesIO()
     options: dict[str, Any] = {"photometric": "rgb", "compression": "zlib", "metadata": None}
     if levels.shape[2] == 4:
         options["extrasamples"] = ["unassalpha"]
-    tifffile.imwrite(buffer, levels, iccprofile=srgb_profile_bytes(), **options)
+    profile = srgb_profile_bytes()
+    options["extratags"] = [(_PROFILE_TAG, _UNDEFINED, len(profile), profile, True)]
+    tifffile.imwrite(buffer, levels, **options)
     return buffer.getvalue()
 
 

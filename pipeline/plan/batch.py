@@ -13,7 +13,7 @@ from pipeline.method import Scale, last_scales, schedule_scales, smallest_side
 from pipeline.pictures import read_size, side_problem
 from pipeline.plan.jobs import Job
 
-ContentKey = tuple[Path, str, bool, "Path | None", "Path | None"]
+ContentKey = tuple[Path, str, bool, "Path | None", "Path | None", bool]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def content_key(job: Job) -> ContentKey:
     settings = job.settings
     gray = settings.color == "preserve_luminance"
     content = job.content
-    return content.path, settings.background, gray, content.mask, content.keep
+    keeps_alpha = settings.alpha == "keep"
+    return content.path, settings.background, gray, content.mask, content.keep, keeps_alpha
 
 
 def scales_of(job: Job) -> tuple[Scale, ...]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.manifest import INITS, Picture, Settings, Style
-from pipeline.pictures import file_sha256
+from pipeline.pictures import read_identity
 from pipeline.version import STYLE_LOSSES, UNBOUNDED_LBFGS
 
 
@@ -26,7 +26,7 @@ class Keys:
 
     def __init__(self, digest: Callable[[Settings], str], algorithm: int) -> None:
         self._digest, self._algorithm = digest, algorithm
-        self._sha256: Callable[[Path], str] = lru_cache(maxsize=1_000_000)(file_sha256)
+        self._sha256: Callable[[Path], str] = lru_cache(maxsize=1_000_000)(read_identity)
 
     def canonical(self, settings: Settings) -> str:
         """The settings that decide pixels, as text that is the same for the same ones.

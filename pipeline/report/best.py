@@ -24,7 +24,7 @@ from pipeline.method import (
     job_weights,
     style_targets,
 )
-from pipeline.pictures import canvas_size, fit_image, read_image, to_tensor
+from pipeline.pictures import canvas_size, decode, fit_image, to_tensor
 from pipeline.store import BACKBONE_KEYS, Record, blend_targets
 
 SIZE_PX = 256
@@ -67,15 +67,15 @@ def score_pair(
     layers = tuple(settings.style_layers)
     parts = []
     for part in records[0].style.pictures:
-        image = read_image(Path(part.path))
+        image = decode(Path(part.path)).image
         pixels = to_tensor(fit_image(image, *canvas_size(*image.size, SIZE_PX, "long")))
         parts.append((style_targets(backbone, pixels, layers), part.weight))
     targets = {layer: matrix[None] for layer, matrix in blend_targets(parts).items()}
-    content = read_image(Path(records[0].content.path))
+    content = decode(Path(records[0].content.path)).image
     weights = job_weights([settings], torch.device("cpu"))
     found = []
     for record in records:
-        picture = read_image(run / record.output.path)
+        picture = decode(run / record.output.path).image
         size = canvas_size(*picture.size, SIZE_PX, "long")
         pixels = to_tensor(fit_image(picture, *size))[None]
         kept = features_of(

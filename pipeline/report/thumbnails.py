@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.files import write_atomic
-from pipeline.pictures import on_white, opened, read_image
+from pipeline.pictures import decode, on_white, opened
 from pipeline.report.entries import Entry
 from pipeline.store import RunFolder
 
@@ -61,7 +61,7 @@ def input_thumbnail(folder: Path, path: Path) -> str | None:
         stamp = f"{path}\n{path.stat().st_mtime_ns}"
         name = "in-" + hashlib.sha256(stamp.encode(errors="surrogateescape")).hexdigest()[:17]
         if not (folder / f"{name}.webp").exists():
-            _write_thumbnail(folder / f"{name}.webp", read_image(path))
+            _write_thumbnail(folder / f"{name}.webp", decode(path).image)
     except (OSError, ImageError):
         return None
     return name

@@ -3,6 +3,7 @@ from .cores import keep_workers as keep_workers
 from .cores import kept_workers as kept_workers
 from .engines import ENGINES as ENGINES
 from .estimate import measure as measure
+from .estimate import seconds_of_one as seconds_of_one
 from .options import Patience as Patience
 from .options import RunOptions as RunOptions
 from .progress import Progress as Progress

@@ -14,6 +14,19 @@ from pipeline.slot import RunContext, time_job
 from pipeline.store import RunFolder, Shards
 
 
+def seconds_of_one(plan: Plan, context: RunContext) -> float | None:
+    """Estimated seconds of one job on the first slot, by the plan's first; None if none can be run.
+
+    Its content and style alone are read.
+    """
+    job = next((job for job in plan.jobs() if job.problem is None), None)
+    if job is None:
+        return None
+    with contextlib.suppress(ImageError):
+        return time_job(context, job)
+    return None
+
+
 def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) -> float | None:
     """Estimated seconds for what is left of the plan, from a few short trials on the first slot.
 

@@ -15,10 +15,10 @@ import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from time import monotonic, sleep
 
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -28,6 +28,7 @@ from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import Patience, RunOptions
 from pipeline.slot import RunContext, warm_up, work_batch
+from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
 
@@ -61,7 +62,7 @@ def _begin_worker(parent: int) -> None:
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1.0)
+            sleep(1.0)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -75,7 +76,13 @@ def _warm_up(work: Work) -> None:
 
 @dataclass
 class _Slot:
-    """One slot: its process, and the batch that runs there."""
+    """One slot: its process, and the batch that runs there.
+
+    Attributes:
+        began, started: when the batch was handed over, and when its worker was first heard of.
+        news, heard: the last that was heard of the worker, and when. All by this process's own
+            clock, which nobody sets: a worker's says nothing here.
+    """
 
     number: int
     executor: ProcessPoolExecutor | None = None
@@ -83,6 +90,8 @@ class _Slot:
     future: Future[Guarded] | None = None
     began: float = 0.0
     started: float = 0.0
+    news: SlotState | None = None
+    heard: float = 0.0
     killed: str = ""
 
     def start(self, work: Work) -> None:
@@ -96,7 +105,8 @@ class _Slot:
     def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
         self.start(work)
         assert self.executor is not None
-        self.batch, self.began, self.started, self.killed = batch, time.time(), 0.0, ""
+        self.batch, self.began, self.started, self.killed = batch, monotonic(), 0.0, ""
+        self.news = context.store.live.slot(str(self.number))  # of the batch before
         given = batch.followed_by(upcoming)
         self.future = self.executor.submit(guarded, work, context, self.number, given)
 
@@ -161,20 +171,21 @@ class LocalEngine:
         return Ended(batch, None, f"{type(error).__name__}: {error}")
 
     def _check_patience(self) -> None:
-        store, moment = self.context.store, time.time()
+        store, moment = self.context.store, monotonic()
         for slot in self.slots:
             if slot.future is None or slot.future.done() or slot.killed:
                 continue
             state = store.live.slot(str(slot.number))
-            seen = state.time if state else 0.0
-            if seen < slot.began:  # the process is still starting
+            if state != slot.news:
+                slot.news, slot.heard = state, moment
+            if slot.heard < slot.began:  # the process is still starting
                 if self.patience.stall_s > 0 and moment - slot.began > _START_S:
                     slot.kill(f"the worker did not start within {_START_S:g} s")
                 continue
             slot.started = slot.started or moment
             if 0 < self.patience.batch_s < moment - slot.started:
                 slot.kill(f"the batch took more than the {self.patience.batch_s:g} s of --timeout")
-            elif 0 < self.patience.stall_s < moment - seen:
+            elif 0 < self.patience.stall_s < moment - slot.heard:
                 slot.kill(f"the worker got nowhere for {self.patience.stall_s:g} s (--stall)")
 
     def kill(self) -> None:

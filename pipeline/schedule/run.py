@@ -48,6 +48,7 @@ def run_plan(
     with open_log(context.store) as log:
         run = _Run(plan, context, progress, options, log)
         log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
+        run.write_summary()  # what is to be done, from the first second
         with heard_signals(run.hear), progress.watching(context.store, len(plan)):
             with open_engine(context, work, options) as engine:
                 _drive(run, engine)
@@ -135,6 +136,8 @@ class _Run:
 
     def take(self, ended: Ended) -> None:
         """Counts a batch that ended, or has a lost one tried again."""
+        if self.store.live.stop_asked() and not self.stopping:
+            self.hear("nst stop")
         upcoming = self.feed.after(1)
         self.counts.say_next(upcoming.jobs if upcoming else ())
         report = ended.report
@@ -186,7 +189,7 @@ class _Run:
         self.counts.refresh()
         self.progress.update(outcomes, summary.done, summary.failed)
         if time.monotonic() - self.written > _SUMMARY_EVERY_S:
-            self._write_summary()
+            self.write_summary()
         following, lost = self.clips.after(ended)
         self.feed.put_first(following)
         if lost:
@@ -222,7 +225,7 @@ class _Run:
         if self.options.fail_fast:
             self.stop()
 
-    def _write_summary(self) -> None:
+    def write_summary(self) -> None:
         """Rewrites `run.json`."""
         self.written = time.monotonic()
         self.counts.refresh()
@@ -269,5 +272,5 @@ class _Run:
             self.log.error("%s", said)
             self.progress.warn(said)
         self.counts.summary.ended = True
-        self._write_summary()
+        self.write_summary()
         self.store.end()

@@ -10,11 +10,15 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
 
 @contextlib.contextmanager
 def heard_signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, SIGINT and SIGTERM call `stop` with the signal's name; the second one
-    raises KeyboardInterrupt."""
+    """While the block runs, SIGINT, SIGTERM and SIGHUP (of a terminal that closes) call `stop` with
+    the signal's name; the second one raises KeyboardInterrupt."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -25,7 +29,7 @@ def heard_signals(stop: Callable[[str], None]) -> Iterator[None]:
         stop(signal.Signals(number).name)
 
     try:
-        before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, handle) for s in _SIGNALS}
     except ValueError:  # not the main thread, as in a notebook's helper thread
         yield
         return

@@ -18,9 +18,8 @@ from pipeline.pictures import (
     Mask,
     canvas_size,
     decode,
-    file_sha256,
     fit_image,
-    read_image,
+    read_identity,
     read_mask,
     to_tensor,
 )
@@ -33,7 +32,7 @@ class Content:
     Attributes:
         image: in its own colors, upright, sRGB.
         working: what is optimized from and compared with: `image`, or its luminance.
-        sha256: of the file.
+        identity: of the file, what decides how it is read.
         mask: its regions.
         keep: 8-bit gray: what is brighter keeps more of its content.
         alpha: 8-bit; None for a picture without transparency.
@@ -42,11 +41,16 @@ class Content:
 
     image: Image.Image
     working: Image.Image
-    sha256: str
+    identity: str
     mask: Mask | None = None
     keep: Image.Image | None = None
     alpha: Image.Image | None = None
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of the file; 64 hex digits."""
+        return self.identity[:64]
 
     @cached_property
     def sample(self) -> Tensor:
@@ -56,7 +60,12 @@ class Content:
 
 
 def read_content(
-    path: Path, background: str, gray: bool, mask: Path | None, keep: Path | None = None
+    path: Path,
+    background: str,
+    gray: bool,
+    mask: Path | None,
+    keep: Path | None = None,
+    keeps_alpha: bool = False,
 ) -> Content:
     """Reads a content picture; the arguments are those of `content_key`.
 
@@ -64,19 +73,22 @@ def read_content(
         ImageError: it, or a mask, cannot be read; `keep` is of another shape, or all black.
     """
     decoded = decode(path, background)
-    image = decoded.image
+    image = decoded.straight if keeps_alpha else decoded.image
     working = image.convert("L").convert("RGB") if gray else image
     regions = read_mask(mask) if mask else None
-    kept = _read_keep(keep, image) if keep else None
-    return Content(image, working, file_sha256(path), regions, kept, decoded.alpha, decoded.notices)
+    notices = (*decoded.notices, *(regions.notices if regions else ()))
+    kept = None
+    if keep:
+        own = decode(keep)
+        kept, notices = _checked_keep(own.image.convert("L"), keep, image), notices + own.notices
+    return Content(image, working, read_identity(path), regions, kept, decoded.alpha, notices)
 
 
 # Of the ratio of its sides: what rounding a small mask's sides comes to.
 _SHAPE = 0.02
 
 
-def _read_keep(path: Path, image: Image.Image) -> Image.Image:
-    keep = read_image(path).convert("L")
+def _checked_keep(keep: Image.Image, path: Path, image: Image.Image) -> Image.Image:
     shapes = [picture.width / picture.height for picture in (keep, image)]
     if abs(shapes[0] / shapes[1] - 1) > _SHAPE + 1 / min(keep.size):
         raise ImageError(

@@ -121,9 +121,10 @@ def _alpha(prepared: Prepared, size: tuple[int, int]) -> Image.Image | None:
     alpha = prepared.content.alpha
     if alpha is None:
         return None
-    # BOX does not ring: what is wholly there, or wholly not, stays so.
-    stretch = prepared.job.settings.fit == "stretch"
-    return fit_image(alpha, *size, stretch, Image.Resampling.BOX)
+    # Neither rings: what is wholly there, or wholly not, stays so.
+    larger = size[0] > alpha.width or size[1] > alpha.height
+    how = Image.Resampling.BILINEAR if larger else Image.Resampling.BOX
+    return fit_image(alpha, *size, prepared.job.settings.fit == "stretch", how)
 
 
 def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About:

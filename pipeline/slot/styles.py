@@ -18,13 +18,13 @@ from torch import Tensor
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, Scale, StyleVectors, style_targets
-from pipeline.notices import Notice
+from pipeline.notices import Notice, notice_of
 from pipeline.pictures import (
     Mask,
     decode,
-    file_sha256,
     fit_image,
     guides_of,
+    read_identity,
     read_mask,
     read_size,
     recolor_style,
@@ -78,13 +78,14 @@ NEIGHBORS = "neighbors"
 
 @dataclass(frozen=True)
 class _Part:
-    """One picture of a style: file, its digest, weight in the blend, mask and its digest."""
+    """One picture of a style: file, what decides how it is read, weight in the blend, mask and the
+    same of that."""
 
     path: Path
-    sha256: str
+    identity: str
     weight: float
     mask: Path | None
-    mask_sha256: str
+    mask_identity: str
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class StyleReader:
         if content.mask is None:
             masks = (None,) * len(style.parts)
         parts = [
-            _Part(path, file_sha256(path), weight, mask, file_sha256(mask) if mask else "")
+            _Part(path, read_identity(path), weight, mask, read_identity(mask) if mask else "")
             for (path, weight), mask in zip(style.parts, masks, strict=True)
         ]
         found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
@@ -128,7 +129,7 @@ class StyleReader:
             for i in range(len(self.scales))
         ]
         vectors = reading.vectors(parts, places) if settings.neighbor_weight else ()
-        hashes = tuple(part.sha256 for part in parts)
+        hashes = tuple(part.identity[:64] for part in parts)
         computed = sum(part in reading.missed for part in parts)
         return Prepared(
             job, content, hashes, tuple(each), shares, len(parts) - computed, computed,
@@ -199,10 +200,10 @@ class _Reading:
         settings, reader = self.settings, self.reader
         color: tuple[str | int, ...] = ()
         if settings.color in ("preserve_luminance", "preserve_histogram"):
-            color = (settings.color, settings.color_transfer, self.content.sha256)
+            color = (settings.color, settings.color_transfer, self.content.identity)
         wanted = NEIGHBOR_LAYERS if compared == NEIGHBORS else settings.style_layers
         return TargetsKey(
-            style=part.sha256,
+            style=part.identity,
             sizes=style_sizes(read_size(part.path), settings, reader.scales),
             backbone=reader.digest,
             pooling=settings.pooling,
@@ -211,7 +212,7 @@ class _Reading:
             layers=tuple(layer for layer in LAYERS if layer in wanted),
             background=settings.background,
             statistic=compared,
-            mask=part.mask_sha256,
+            mask=part.mask_identity,
             color=color,
             stretch=settings.fit == "stretch",
         )
@@ -219,22 +220,27 @@ class _Reading:
     def targets(self, part: _Part, compared: str) -> list[dict[str, Tensor]]:
         """What is compared of a picture at each scale, from the cache or computed."""
         key = self._key(part, compared)
-        cached = targets_cache(self.reader.cache).get(
-            key.digest(),
-            lambda: self._compute(part, key.sizes, compared),
-            {"style": part.path.name, "sizes": key.sizes, "layers": key.layers},
-        )
+        about: dict[str, object] = {
+            "style": part.path.name, "sizes": key.sizes, "layers": key.layers,
+        }  # fmt: skip
+
+        def compute() -> dict[str, Tensor]:
+            found, notices = self._compute(part, key.sizes, compared)
+            about["notices"] = [notice.below(part.path) for notice in notices]
+            return found
+
+        cached = targets_cache(self.reader.cache).get(key.digest(), compute, about)
         if not cached.hit:
             self.missed.add(part)
-        self.warnings += cached.warnings
+        said = cached.about.get("notices", [])
+        self.warnings += [*cached.warnings, *(notice_of(part.path, *words) for words in said)]
         return split_scales(cached.tensors, len(key.sizes))
 
     def _compute(
         self, part: _Part, sizes: Sequence[tuple[int, int]], compared: str
-    ) -> dict[str, Tensor]:
+    ) -> tuple[dict[str, Tensor], tuple[Notice, ...]]:
         settings = self.settings
         decoded = decode(part.path, settings.background)
-        self.warnings += decoded.notices
         picture = decoded.image
         stretch = settings.fit == "stretch"
         pixels = [
@@ -247,7 +253,7 @@ class _Reading:
             for size in sizes
         ]
         mask = _mask(part.mask) if part.mask else None
-        return self.reader.compute(pixels, settings, mask, compared)
+        return self.reader.compute(pixels, settings, mask, compared), decoded.notices
 
     def vectors(
         self, parts: Sequence[_Part], places: Sequence[Sequence[int | None]]

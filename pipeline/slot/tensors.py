@@ -16,9 +16,9 @@ from pipeline.manifest import INITS, Settings
 from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors
 from pipeline.pictures import (
     canvas_size,
+    decode,
     fit_image,
     guides_of,
-    read_image,
     recolor_style,
     shares_of,
     to_tensor,
@@ -106,7 +106,7 @@ def init_pictures(jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
     """The pictures that jobs begin with where `init` names a file, at the first scale."""
     files = {s.init for s in jobs if s.init not in INITS}
     return {
-        name: to_tensor(fit_image(read_image(Path(name)), scale.width, scale.height))
+        name: to_tensor(fit_image(decode(Path(name)).image, scale.width, scale.height))
         for name in files
     }
 
@@ -126,7 +126,7 @@ def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[Styles | None]:
 def _styles(prepared: Prepared, side: int) -> Styles:
     settings, pictures = prepared.job.settings, []
     for path, _ in prepared.job.style.parts:
-        image = read_image(path, settings.background)
+        image = decode(path, settings.background).image
         pixels = to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
         if settings.init == "content_matched":
             sample = prepared.content.sample

@@ -18,7 +18,7 @@ from torch import Tensor
 from pipeline.errors import ImageError, WeightsError
 from pipeline.files import write_atomic
 from pipeline.method import Weights, mean_activations, normalize
-from pipeline.pictures import file_sha256, fit_image, read_image, to_tensor
+from pipeline.pictures import check_header, fit_image, read_identity, read_image, to_tensor
 from pipeline.store.cache import CACHES
 from pipeline.store.tensor_cache import TensorCache
 from pipeline.version import PREPROCESSING
@@ -76,7 +76,8 @@ def _each_that_can(paths: Iterable[Path], read: Callable[[Path], Read]) -> Itera
 
 
 def _with_digest(path: Path) -> tuple[str, Path]:
-    return file_sha256(path), path
+    check_header(path)  # what cannot be read here is no part of the name that others will look for
+    return read_identity(path), path
 
 
 def _square(path: Path) -> Tensor:

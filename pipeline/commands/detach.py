@@ -1,0 +1,46 @@
+"""`nst batch --detach`: the same command in a session of its own, which outlives its terminal.
+
+In: the command's words. Out: a process. Must not load torch.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.files import cannot_write
+from pipeline.manifest import load_manifest
+
+_OUTPUT = "detached.log"
+
+
+def detach(manifest_path: Path, words: Sequence[str]) -> int:
+    """Starts `nst batch` beside this process; returns the exit code.
+
+    What is wrong with the manifest is told here, before.
+
+    Args:
+        words: of the command, without `--detach`.
+
+    Raises:
+        ManifestError: the manifest is not valid.
+        RunFolderError: the run folder cannot be written.
+    """
+    run = load_manifest(manifest_path).output
+    log = run / _OUTPUT
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline", *words],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+    except OSError as error:
+        raise cannot_write(log, error) from error
+    named = shlex.quote(str(run))
+    print(f"process {process.pid}, its words in {log}")
+    print(f"progress: nst status {named} --watch; to end it in order: nst stop {named}")
+    return 0
