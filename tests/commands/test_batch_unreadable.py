@@ -197,7 +197,7 @@ def test_notices_of_all_files_are_in_every_record(
     odd["pages.tiff"].build(folder / "start.tiff")
     odd["moving.webp"].build(folder / "keep.webp")
     pairs = "".join(
-        f"  - {{content: content/{name}.png, style: style/s.jpg, masks: {{keep: keep.webp}}}}\n"
+        f"  - {{content: content/{name}.png, style: style/s.jpg, keep: keep.webp}}\n"
         for name in "ab"
     )
     quick = QUICK.replace("size: 48", "size: 48, init: start.tiff")

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision.models
@@ -21,6 +22,7 @@ from pipeline.method import (
     weights_digest,
 )
 from pipeline.method.weights import sources
+from pipeline.method.weights.preprocessing import input_transform
 
 ROOT = Path(__file__).parents[2]
 
@@ -244,3 +246,12 @@ def test_weights_that_are_known_take_no_other_preprocessing(kept: Path) -> None:
     with pytest.raises(WeightsError, match="caffe's weights want preprocessing caffe, not imagen"):
         load_weights("vgg19", "caffe", "imagenet")
     assert inspect_weights("vgg19", None, "imagenet") == inspect_weights("vgg19")
+
+
+def test_caffes_weights_by_their_numbers_take_no_other_preprocessing() -> None:
+    first = load_weights("vgg19", "caffe").convs["conv1_1"][0].numpy()
+    for kernels in (first, np.ascontiguousarray(first[:, ::-1])):  # as they are, and turned to RGB
+        assert input_transform(kernels, True, "caffe", "w.pth")
+        with pytest.raises(WeightsError, match=r"w\.pth: these are Caffe's weights by their first"):
+            input_transform(kernels, True, "imagenet", "w.pth")
+    input_transform(first[::-1].copy(), True, "imagenet", "other.pth")

@@ -237,12 +237,17 @@ def input_transform(first: Array, numbered: bool, given: str | None, source: str
             `caffe`.
 
     Raises:
-        WeightsError: `given` is neither.
+        WeightsError: `given` is neither, or `imagenet` for kernels that are Caffe's.
     """
     if given not in (None, *PREPROCESSINGS):
         known = " nor ".join(PREPROCESSINGS)
         raise WeightsError(f"{source}: preprocessing {given!r} is neither {known}")
     order, span = _caffe_input(first)
+    if order is not None and given == "imagenet":
+        raise WeightsError(
+            f"{source}: these are Caffe's weights by their first layer, which want preprocessing "
+            f"caffe, not imagenet; leave preprocessing out"
+        )
     if given == "imagenet" or (given is None and order is None and numbered):
         std = np.array(_IMAGENET_STD, np.float32)
         kernel: Array = np.diag(1 / std).astype(np.float32)[:, :, None, None]
