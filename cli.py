@@ -127,7 +127,7 @@ def batch(
     """Run a manifest; run it again to go on where it stopped."""
     if detach:
         words = [word for word in sys.argv[1:] if word != "--detach"]
-        raise typer.Exit(commands.detach(manifest, words))
+        raise typer.Exit(commands.start_detached(manifest, words))
     how = commands.parse_run_options(
         engine=engine,
         address=address,

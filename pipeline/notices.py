@@ -40,18 +40,22 @@ class Notice:
         return self.text
 
     def below(self, path: Path) -> tuple[str, str]:
-        """Code and words without the file's path, which `notice_of` puts before them again."""
+        """Code and words without the file's path, which `notices_of` puts before them again."""
         return self.code, self.text.removeprefix(f"{path}: ")
 
 
-def notice_of(path: Path, code: str, words: str) -> Notice:
-    """A notice of a file.
+def notices_of(path: Path, kept: object) -> list[Notice]:
+    """The notices of a file that were kept without its path; what is no such thing is left out.
 
-    >>> code, words = Notice("no_end_marker", "b.jpg: no end").below(Path("b.jpg"))
-    >>> str(notice_of(Path("a.jpg"), code, words))
-    'a.jpg: no end'
+    >>> kept = [Notice("no_end_marker", "b.jpg: no end").below(Path("b.jpg")), ["new", "x"], 7]
+    >>> [str(notice) for notice in notices_of(Path("a.jpg"), kept)]
+    ['a.jpg: no end']
     """
-    return Notice(code, f"{path}: {words}")
+    found = []
+    for words in kept if isinstance(kept, list) else []:
+        if isinstance(words, (list, tuple)) and len(words) == 2 and words[0] in CODES:
+            found.append(Notice(words[0], f"{path}: {words[1]}"))
+    return found
 
 
 class NoticeWarning(UserWarning):

@@ -17,7 +17,7 @@ from pipeline.manifest import load_manifest
 _OUTPUT = "detached.log"
 
 
-def detach(manifest_path: Path, words: Sequence[str]) -> int:
+def start_detached(manifest_path: Path, words: Sequence[str]) -> int:
     """Starts `nst batch` beside this process; returns the exit code.
 
     What is wrong with the manifest is told here, before.

@@ -13,12 +13,15 @@ from .headers import read_exif as read_exif
 from .headers import read_profile as read_profile
 from .headers import read_size as read_size
 from .masks import Mask as Mask
+from .masks import mask_of as mask_of
 from .masks import read_mask as read_mask
 from .masks import region_name as region_name
 from .masks import styled_regions as styled_regions
 from .read import Decoded as Decoded
 from .read import decode as decode
+from .read import file_bytes as file_bytes
 from .read import file_sha256 as file_sha256
+from .read import identity_of as identity_of
 from .read import on_white as on_white
 from .read import read_identity as read_identity
 from .read import read_image as read_image

@@ -126,6 +126,8 @@ class DeepTiff(ImageFile.ImageFile):
 
     def _open(self) -> None:
         self.notices: list[Notice] = []
+        # Of a file whose bytes were read before Pillow knows no name.
+        self._path = str(self.filename or getattr(self.fp, "name", "picture"))
         self._file = open_tiff(self.fp)
         try:
             page = self._file.pages.first
@@ -166,7 +168,7 @@ class DeepTiff(ImageFile.ImageFile):
         except _UNREAD as error:
             if isinstance(error, ImportError) or "imagecodecs" in str(error):
                 raise self._refusal(self._how_packed()) from error
-            said = f"{self.filename!s}: damaged or truncated picture ({error}); replace it"
+            said = f"{self._path}: damaged or truncated picture ({error}); replace it"
             raise ImageError(said) from error
         values = np.moveaxis(values, 0, -1) if self._layout.planes else values
         shape = (self._page.imagelength, self._page.imagewidth, self._layout.samples)
@@ -180,7 +182,7 @@ class DeepTiff(ImageFile.ImageFile):
         colors, extra = values[..., : layout.colors], values[..., layout.colors :]
         alpha: Array | None = None
         if layout.kind == _FLOAT:
-            found = levels_of_floats(colors, str(self.filename))
+            found = levels_of_floats(colors, self._path)
             if layout.has_alpha:
                 alpha = np.rint(np.nan_to_num(extra, nan=0.0).clip(0, 1) * 255).astype(np.uint8)
         else:
@@ -209,7 +211,7 @@ class DeepTiff(ImageFile.ImageFile):
             return int((1 << layout.bits) - 1)
         if values.max(initial=0) > _16_BITS:
             return (1 << 32) - 1
-        said = f"{self.filename!s}: its 32-bit values reach {values.max()}; taken as 16-bit ones"
+        said = f"{self._path}: its 32-bit values reach {values.max()}; taken as 16-bit ones"
         self.notices.append(Notice("guessed_range", said))
         return _16_BITS
 
@@ -224,7 +226,7 @@ class DeepTiff(ImageFile.ImageFile):
 
     def _refusal(self, why: str) -> ImageError:
         end = "convert it to 8 or 16-bit RGB"
-        return ImageError(f"{self.filename!s}: {self._layout} {why}{_joint(why)}{end}")
+        return ImageError(f"{self._path}: {self._layout} {why}{_joint(why)}{end}")
 
 
 def _joint(why: str) -> str:

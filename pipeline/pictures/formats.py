@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import lzma
 import re
 import struct
@@ -111,13 +112,26 @@ _PILLOW = re.compile(r"PIL\.")
 
 
 @contextlib.contextmanager
-def open_file(path: Path) -> Iterator[Image.Image]:
-    """A picture file, its pixels not yet decoded; Pillow's errors are the caller's to tell."""
-    if not path.is_file() and path.exists():  # a pipe would wait for ever
+def open_file(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """A picture file, its pixels not yet decoded; Pillow's errors are the caller's to tell.
+
+    Args:
+        data: its bytes, where they have been read.
+    """
+    if data is None and not path.is_file() and path.exists():  # a pipe would wait for ever
         raise UnidentifiedImageError(f"{path} is no file")
     _quiet_pillow()
-    with Image.open(path, formats=known_formats()) as file:
+    source = path if data is None else NamedBytes(data, path)
+    with Image.open(source, formats=known_formats()) as file:
         yield file
+
+
+class NamedBytes(io.BytesIO):
+    """A file's bytes that know its name, for messages."""
+
+    def __init__(self, data: bytes, path: Path) -> None:
+        super().__init__(data)
+        self.name = str(path)
 
 
 def _quiet_pillow() -> None:

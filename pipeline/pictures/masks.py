@@ -16,7 +16,7 @@ from PIL import Image, ImageColor
 
 from pipeline.errors import ImageError
 from pipeline.notices import Notice
-from pipeline.pictures.read import decode
+from pipeline.pictures.read import Decoded, decode
 
 WHITE, BLACK = "#ffffff", "#000000"
 MOST_REGIONS = 16
@@ -61,7 +61,15 @@ def read_mask(path: Path) -> Mask:
     Raises:
         ImageError: not a picture, or of more colors.
     """
-    decoded = decode(path)
+    return mask_of(decode(path), path)
+
+
+def mask_of(decoded: Decoded, path: Path) -> Mask:
+    """The mask that a picture, read from `path`, is; see `read_mask`.
+
+    Raises:
+        ImageError: it has too many colors.
+    """
     image = decoded.image
     values = np.asarray(image)
     if (values == values[..., :1]).all():

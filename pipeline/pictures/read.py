@@ -10,6 +10,7 @@ import io
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -29,6 +30,22 @@ from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
 
 _LARGE_CHUNK = 1 << 20
+
+
+def file_bytes(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        ImageError: it is gone, closed, or no file.
+    """
+    try:
+        if not path.is_file() and path.exists():  # a pipe would wait for ever
+            raise ImageError(f"{path}: {why_unread(path)}")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except OSError as error:
+        raise damaged(path, error) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -78,32 +95,34 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
     return decoded.image
 
 
-def decode(path: Path, background: str = "white") -> Decoded:
+def decode(path: Path, background: str = "white", data: bytes | None = None) -> Decoded:
     """Reads a picture file as upright 8-bit sRGB.
 
     EXIF orientation is applied, an embedded ICC profile is converted to sRGB, transparency is
     composited on `background` (a CSS color name or `#rrggbb`), gray, palette, CMYK, deeper and
     float pictures become 8-bit RGB, and of several pictures in a file the first is taken.
 
+    Args:
+        data: the file's bytes, where they have been read; else they are read here, once.
+
     Raises:
         ImageError: no picture, truncated, unreadable, or more pixels than Pillow allows.
     """
+    data = file_bytes(path) if data is None else data
     try:
-        with open_file(path) as file:
+        with open_file(path, data) as file:
             try:
-                return _decoded(file, path, background)
+                return _decoded(file, path, data, background)
             except OSError:
-                ended = _with_end_marker(file, path)
+                ended = _with_end_marker(file, data)
                 if ended is None:
                     raise
         with ended:
-            found = _decoded(ended, path, background)
+            found = _decoded(ended, path, data, background)
         said = Notice("no_end_marker", f"{path}: lacks a JPEG's end marker; its pixels are whole")
         return replace(found, notices=(*found.notices, said))
     except Image.DecompressionBombError as error:
         raise too_large(path) from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: {why_unread(path)}") from error
     except DAMAGED as error:
@@ -116,7 +135,7 @@ _TAILS = (bytes(64), b"\xaa" * 64)
 _END_MARKER = b"\xff\xd9"
 
 
-def _with_end_marker(file: Image.Image, path: Path) -> Image.Image | None:
+def _with_end_marker(file: Image.Image, data: bytes) -> Image.Image | None:
     """A JPEG of whole pixels that lacks only its end marker, with one; None for anything else.
 
     A decoder fills what is missing, so one that is cut short looks whole as soon as it has an end.
@@ -124,7 +143,6 @@ def _with_end_marker(file: Image.Image, path: Path) -> Image.Image | None:
     """
     if file.format not in ("JPEG", "MPO"):
         return None
-    data = path.read_bytes()
     pictures = []
     for tail in _TAILS:
         with Image.open(io.BytesIO(data + tail + _END_MARKER), formats=known_formats()) as image:
@@ -137,12 +155,12 @@ def _with_end_marker(file: Image.Image, path: Path) -> Image.Image | None:
 _STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
 
 
-def _decoded(file: Image.Image, path: Path, background: str) -> Decoded:
+def _decoded(file: Image.Image, path: Path, data: bytes, background: str) -> Decoded:
     profile = file.info.get("icc_profile")
     notices = _of_several(file, path)
     image = ImageOps.exif_transpose(file)
     notices += (*_large_chunks(file, path), *getattr(file, "notices", ()))
-    image = _to_8_bit(image, file, path)
+    image = _to_8_bit(image, file, path, data)
     if image.mode in _STRAIGHT:  # premultiplied
         image = image.convert(_STRAIGHT[image.mode])
     if image.mode in ("P", "PA") or "transparency" in image.info:
@@ -192,7 +210,7 @@ def _large_chunks(file: Image.Image, path: Path) -> tuple[Notice, ...]:
     return (Notice("large_chunk", said),)
 
 
-def _to_8_bit(image: Image.Image, file: Image.Image, path: Path) -> Image.Image:
+def _to_8_bit(image: Image.Image, file: Image.Image, path: Path, data: bytes) -> Image.Image:
     """16-bit and float grays as 8-bit ones, with the alpha that one transparent level stands for.
 
     Whole numbers span 0 to 65535; floats 0 to 1.
@@ -208,7 +226,7 @@ def _to_8_bit(image: Image.Image, file: Image.Image, path: Path) -> Image.Image:
     if image.mode == "F":
         return Image.fromarray(levels_of_floats(np.asarray(image), str(path)))
     if file.format == "PNG" and transparent is not None:
-        bits = _png_bits(path)
+        bits = data[24]  # a sample, as the header has it
         if image.mode == "RGB" and isinstance(transparent, tuple) and bits == 16:
             # Pillow has the upper bytes of the pixels, and both of what is transparent.
             image.info["transparency"] = tuple(level >> 8 for level in transparent)
@@ -221,12 +239,6 @@ def _to_8_bit(image: Image.Image, file: Image.Image, path: Path) -> Image.Image:
 _GRAY_STEPS = {2: 85, 4: 17}
 
 
-def _png_bits(path: Path) -> int:
-    """Bits a sample, as the header has it."""
-    with path.open("rb") as opened:
-        return (opened.read(25)[24:] or b"\0")[0]
-
-
 def read_identity(path: Path) -> str:
     """What decides how a picture file is read: its digest, and for the few layouts that earlier
     versions read otherwise a mark behind it.
@@ -235,18 +247,27 @@ def read_identity(path: Path) -> str:
         ImageError: the file cannot be read.
     """
     digest = file_sha256(path)
-    return f"{digest}:2" if _was_misread(path) else digest
-
-
-def _was_misread(path: Path) -> bool:
     try:
-        with path.open("rb") as opened:
-            head = opened.read(64)
-            if head[:4] in MARKS:
-                return Layout(open_tiff(opened).pages.first).was_misread
-            if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:26] not in _MISREAD_PNGS:
-                return False
-            return b"tRNS" in head + opened.read(1 << 16)
+        with path.open("rb") as file:
+            return f"{digest}:2" if _was_misread(file) else digest
+    except OSError as error:
+        raise damaged(path, error) from error
+
+
+def identity_of(data: bytes) -> str:
+    """`read_identity` of a file whose bytes were read."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{digest}:2" if _was_misread(io.BytesIO(data)) else digest
+
+
+def _was_misread(file: BinaryIO) -> bool:
+    try:
+        head = file.read(64)
+        if head[:4] in MARKS:
+            return Layout(open_tiff(file).pages.first).was_misread
+        if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:26] not in _MISREAD_PNGS:
+            return False
+        return b"tRNS" in head + file.read(1 << 16)
     except DAMAGED:
         return False  # it is told when it is read
 

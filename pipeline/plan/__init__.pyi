@@ -1,5 +1,6 @@
 from .batch import Batch as Batch
 from .batch import ContentKey as ContentKey
+from .batch import Planned as Planned
 from .batch import content_key as content_key
 from .batch import scales_of as scales_of
 from .batches import pack as pack

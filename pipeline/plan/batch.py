@@ -13,7 +13,8 @@ from pipeline.method import Scale, last_scales, schedule_scales, smallest_side
 from pipeline.pictures import read_size, side_problem
 from pipeline.plan.jobs import Job
 
-ContentKey = tuple[Path, str, bool, "Path | None", "Path | None", bool]
+Planned = tuple[str, str, str]  # of content, mask and keep
+ContentKey = tuple[Path, str, bool, "Path | None", "Path | None", bool, Planned]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ def content_key(job: Job) -> ContentKey:
     gray = settings.color == "preserve_luminance"
     content = job.content
     keeps_alpha = settings.alpha == "keep"
-    return content.path, settings.background, gray, content.mask, content.keep, keeps_alpha
+    files = (content.path, content.mask, content.keep)
+    first, second, third = (job.inputs.get(file, "") if file else "" for file in files)
+    planned = (first, second, third)
+    return (
+        content.path, settings.background, gray, content.mask, content.keep, keeps_alpha, planned,
+    )  # fmt: skip
 
 
 def scales_of(job: Job) -> tuple[Scale, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ class Job:
         place: in a clip; None for a picture alone.
         problem: why it cannot be made at all, such as an input that cannot be read; its key is
             empty then.
+        inputs: what each of its files was when its key was made: nothing else may be read for it.
     """
 
     index: int
@@ -78,6 +79,7 @@ class Job:
     point: Mapping[str, Any]
     place: Place | None = None
     problem: ImageError | None = None
+    inputs: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def lot(self) -> str:
@@ -227,6 +229,7 @@ class Plan:
             settings=at.settings,
             point=at.values,
             problem=problem,
+            inputs={} if problem else self._keys.inputs(content, style, at.settings),
         )
 
     def _frames(
@@ -268,6 +271,11 @@ class Plan:
                     before=before,
                 ),
                 problem=problem,
+                inputs={}
+                if problem
+                else self._keys.inputs(
+                    frame, style, at.settings, before.content if before else None
+                ),
             )
             before = Before(name, key, frame)
 

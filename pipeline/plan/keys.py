@@ -43,6 +43,25 @@ class Keys:
             deciding["optimizer_version"] = UNBOUNDED_LBFGS
         return json.dumps(deciding, sort_keys=True)
 
+    def inputs(
+        self, content: Picture, style: Style, settings: Settings, before: Picture | None = None
+    ) -> dict[Path, str]:
+        """What each file that a job reads is in its key, by path; of decoded videos' frames, which
+        are nobody's files, nothing.
+
+        Args:
+            before: the content of the frame before.
+
+        Raises:
+            ImageError: an input file has vanished or cannot be read.
+        """
+        pictures = [content, *([before] if before else [])]
+        paths = [picture.path for picture in pictures if not picture.digest]
+        paths += [path for path, _ in style.parts]
+        paths += [mask for mask in (content.mask, content.keep, *style.masks) if mask]
+        paths += [] if settings.init in INITS else [Path(settings.init)]
+        return {path: self._sha256(path) for path in paths}
+
     def key(
         self, content: Picture, style: Style, settings: Settings, canonical: str, before: str = ""
     ) -> str:

@@ -112,19 +112,17 @@ class _Run:
                 self.clips.pass_over(job)
                 continue
             mine += 1
-            if job.problem is not None:
-                self.counts.meet(job, done=False)
-                self.underway[job.name] = job
-                self._refuse(job, job.problem)
-                continue
-            done = self.shards.settle(job)
+            done = job.problem is None and self.shards.settle(job)
             self.counts.meet(job, done=done)
             if done:
                 self.clips.found_done(job)
                 self.progress.skipped(self.counts.summary.already_done)
             else:
                 self.underway[job.name] = job
-                yield job
+                if job.problem is None:
+                    yield job
+                else:
+                    self._refuse(job, job.problem)
         self.counts.summary.jobs = mine
         self.progress.total = mine
 

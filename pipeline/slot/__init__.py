@@ -7,6 +7,7 @@ then. Must not know other slots, engines or commands.
 - `work.py`: what workers are told to do, by name
 - `session.py`: the batch's way through the slot; `trial.py`: a few steps, for estimates
 - `seat.py`, `precision.py`: where it runs; `process.py`: what the process keeps between batches
+- `inputs.py`: files as the plan saw them; `beginnings.py`: what jobs begin with
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`), `tensors.py`: what it needs, from
   files to tensors
 - `motion.py`, `flow.py`: what a clip's frame goes on from

@@ -17,12 +17,12 @@ from pipeline.notices import Notice
 from pipeline.pictures import (
     Mask,
     canvas_size,
-    decode,
     fit_image,
     read_identity,
-    read_mask,
     to_tensor,
 )
+from pipeline.plan import Planned
+from pipeline.slot.inputs import read_as_planned, read_mask_as_planned
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,25 @@ def read_content(
     mask: Path | None,
     keep: Path | None = None,
     keeps_alpha: bool = False,
+    planned: Planned = ("", "", ""),
 ) -> Content:
     """Reads a content picture; the arguments are those of `content_key`.
 
     Raises:
-        ImageError: it, or a mask, cannot be read; `keep` is of another shape, or all black.
+        ImageError: it, or a mask, cannot be read, or changed since the plan; `keep` is of another
+            shape, or all black.
     """
-    decoded = decode(path, background)
+    decoded = read_as_planned(path, planned[0], background)
     image = decoded.straight if keeps_alpha else decoded.image
     working = image.convert("L").convert("RGB") if gray else image
-    regions = read_mask(mask) if mask else None
+    regions = read_mask_as_planned(mask, planned[1]) if mask else None
     notices = (*decoded.notices, *(regions.notices if regions else ()))
     kept = None
     if keep:
-        own = decode(keep)
+        own = read_as_planned(keep, planned[2])
         kept, notices = _checked_keep(own.image.convert("L"), keep, image), notices + own.notices
-    return Content(image, working, read_identity(path), regions, kept, decoded.alpha, notices)
+    identity = planned[0] or read_identity(path)
+    return Content(image, working, identity, regions, kept, decoded.alpha, notices)
 
 
 # Of the ratio of its sides: what rounding a small mask's sides comes to.

@@ -64,7 +64,7 @@ class Loop:
         scale = replace(self.batch.scales[-1], steps=1)
         inputs = self._inputs(len(self.batch.scales) - 1, [prepared])
         jobs = [prepared.job.settings]
-        pictures, styles = init_pictures(jobs, scale), init_styles([prepared], scale)
+        pictures, styles = init_pictures([prepared], scale), init_styles([prepared])
         for _ in optimize(self.network, jobs, (scale,), lambda _: inputs, pictures, styles=styles):
             pass
 
@@ -123,9 +123,9 @@ class Loop:
             jobs,
             self.batch.scales,
             lambda index: self._inputs(index, ready),
-            init_pictures(jobs, first),
+            init_pictures(ready, first),
             stack(kept, self.seat.device) if kept else None,
-            init_styles(ready, first),
+            init_styles(ready),
             begun_images(ready, first, self.seat.device),
         ):
             curves.add(step)

@@ -17,6 +17,7 @@ from pipeline.pictures import fit_image, read_image, to_tensor
 from pipeline.plan import Job
 from pipeline.slot.contents import Content
 from pipeline.slot.flow import FLOWS
+from pipeline.slot.inputs import read_as_planned
 from pipeline.store import RunFolder
 
 _COARSE = 16  # px
@@ -76,7 +77,9 @@ def read_motion(store: RunFolder, job: Job, content: Content, scale: Scale) -> M
             f"is {result.width} x {result.height} px; all frames of a clip must be of one size"
         )
     stretch = settings.fit == "stretch"
-    frames = (read_image(before.content.path, settings.background), content.image)
+    path = before.content.path
+    own = read_as_planned(path, job.inputs.get(path, ""), settings.background)
+    frames = (own.image, content.image)
     first, second = (fit_image(frame, *size, stretch) for frame in frames)
     find = FLOWS[settings.flow]
     forward, backward = find(first, second)[None], find(second, first)[None]
@@ -85,8 +88,8 @@ def read_motion(store: RunFolder, job: Job, content: Content, scale: Scale) -> M
         result, first, second = (i.convert("L").convert("RGB") for i in (result, first, second))
     moved = _moved(to_tensor(result), backward)
     weights = consistency(forward, backward)[0]
-    own = in_result_colors(to_tensor(first), to_tensor(result), to_tensor(second))
-    return Motion(shown, moved, weights, own.lerp(moved, weights))
+    in_colors = in_result_colors(to_tensor(first), to_tensor(result), to_tensor(second))
+    return Motion(shown, moved, weights, in_colors.lerp(moved, weights))
 
 
 def in_result_colors(before: Tensor, result: Tensor, content: Tensor) -> Tensor:

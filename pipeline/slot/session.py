@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pipeline.errors import DivergedError, NstError
-from pipeline.manifest import INITS, Settings
-from pipeline.notices import Notice
-from pipeline.pictures import Mask, decode
+from pipeline.manifest import Settings
+from pipeline.pictures import Mask
 from pipeline.plan import Batch, content_key
+from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
 from pipeline.slot.contents import read_content
 from pipeline.slot.fitting import Fitting, is_out_of_memory
@@ -121,8 +120,8 @@ class Session:
                 content = contents[content_key(job)].result()
                 motion = read_motion(self.store, job, content, self.batch.scales[-1])
                 prepared = styles.prepare(job, content, kept)
-                warnings = (*prepared.warnings, *_of_start(job.settings.init))
-                ready.append(replace(prepared, motion=motion, warnings=warnings))
+                moved = replace(prepared, motion=motion)
+                ready.append(with_beginning(moved, self.batch.scales[0]))
             except NstError as error:
                 self.ended.append(failed(job, error))
         return ready
@@ -230,12 +229,3 @@ class Session:
             computed=prepared.computed,
             warnings=prepared.warnings + result.warnings,
         )
-
-
-def _of_start(init: str) -> tuple[Notice, ...]:
-    """What is to be said of the picture that `init` names, if it does.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    return () if init in INITS else decode(Path(init)).notices

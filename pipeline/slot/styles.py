@@ -13,19 +13,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
-from pipeline.method import Backbone, Scale, StyleVectors, style_targets
-from pipeline.notices import Notice, notice_of
+from pipeline.method import Backbone, Scale, Styles, StyleVectors, style_targets
+from pipeline.notices import Notice, notices_of
 from pipeline.pictures import (
     Mask,
-    decode,
     fit_image,
     guides_of,
     read_identity,
-    read_mask,
     read_size,
     recolor_style,
     styled_regions,
@@ -34,6 +33,7 @@ from pipeline.pictures import (
 from pipeline.plan import Job
 from pipeline.slot.checkpoint import Checkpoint
 from pipeline.slot.contents import Content
+from pipeline.slot.inputs import read_as_planned, read_mask_as_planned
 from pipeline.slot.motion import Motion
 from pipeline.slot.neighbors import compute_vectors, vectors_together
 from pipeline.slot.sizes import style_sizes
@@ -50,6 +50,8 @@ class Prepared:
         shares: of the style loss, for each region; empty without regions.
         style_sha256: of each of the style's pictures.
         motion: what a clip's frame goes on from.
+        start: the picture that `init` names.
+        begins: the style pictures, for beginnings that need their colors.
     """
 
     job: Job
@@ -63,6 +65,8 @@ class Prepared:
     checkpoint: Checkpoint | None = None
     neighbors: tuple[StyleVectors, ...] = ()
     motion: Motion | None = None
+    start: Image.Image | None = None
+    begins: Styles | None = None
 
     @property
     def position(self) -> tuple[int, int]:
@@ -119,7 +123,7 @@ class StyleReader:
         if content.mask is None:
             masks = (None,) * len(style.parts)
         parts = [
-            _Part(path, read_identity(path), weight, mask, read_identity(mask) if mask else "")
+            _Part(path, _identity(job, path), weight, mask, _identity(job, mask) if mask else "")
             for (path, weight), mask in zip(style.parts, masks, strict=True)
         ]
         found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
@@ -150,7 +154,7 @@ class StyleReader:
             places = [[0 if t == i else None for t in taken] for i in range(len(style.parts))]
         else:
             places = [
-                styled_regions(names, _mask(m).names if m else None, where, style.label)
+                styled_regions(names, _mask(job, m).names if m else None, where, style.label)
                 for m in masks
             ]
             taken = [None if all(p[r] is None for p in places) else 0 for r in range(len(names))]
@@ -232,15 +236,15 @@ class _Reading:
         cached = targets_cache(self.reader.cache).get(key.digest(), compute, about)
         if not cached.hit:
             self.missed.add(part)
-        said = cached.about.get("notices", [])
-        self.warnings += [*cached.warnings, *(notice_of(part.path, *words) for words in said)]
+        self.warnings += cached.warnings
+        self.warnings += notices_of(part.path, cached.about.get("notices"))
         return split_scales(cached.tensors, len(key.sizes))
 
     def _compute(
         self, part: _Part, sizes: Sequence[tuple[int, int]], compared: str
     ) -> tuple[dict[str, Tensor], tuple[Notice, ...]]:
         settings = self.settings
-        decoded = decode(part.path, settings.background)
+        decoded = read_as_planned(part.path, part.identity, settings.background)
         picture = decoded.image
         stretch = settings.fit == "stretch"
         pixels = [
@@ -252,7 +256,7 @@ class _Reading:
             )
             for size in sizes
         ]
-        mask = _mask(part.mask) if part.mask else None
+        mask = read_mask_as_planned(part.mask, part.mask_identity) if part.mask else None
         return self.reader.compute(pixels, settings, mask, compared), decoded.notices
 
     def vectors(
@@ -276,13 +280,16 @@ def _region(targets: Tensor, place: int) -> Tensor:
     return targets[place] if targets.dim() == 3 else targets
 
 
-@lru_cache(maxsize=64)
-def _mask_at(path: Path, changed: int) -> Mask:
-    return read_mask(path)
+def _identity(job: Job, path: Path) -> str:
+    """What a file was when the job was planned."""
+    return job.inputs.get(path) or read_identity(path)
 
 
-def _mask(path: Path) -> Mask:
-    return _mask_at(path, path.stat().st_mtime_ns)
+_mask_as_planned = lru_cache(maxsize=64)(read_mask_as_planned)
+
+
+def _mask(job: Job, path: Path) -> Mask:
+    return _mask_as_planned(path, _identity(job, path))
 
 
 def compute_targets(

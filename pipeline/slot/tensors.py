@@ -6,20 +6,15 @@ In: prepared jobs. Out: tensors on the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from pipeline.manifest import INITS, Settings
 from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors
 from pipeline.pictures import (
-    canvas_size,
-    decode,
     fit_image,
     guides_of,
-    recolor_style,
     shares_of,
     to_tensor,
 )
@@ -102,34 +97,15 @@ def _vectors(index: int, ready: Sequence[Prepared], device: str) -> list[StyleVe
     return [moved[id(p.neighbors)] for p in ready]
 
 
-def init_pictures(jobs: Sequence[Settings], scale: Scale) -> dict[str, Tensor]:
+def init_pictures(ready: Sequence[Prepared], scale: Scale) -> dict[str, Tensor]:
     """The pictures that jobs begin with where `init` names a file, at the first scale."""
-    files = {s.init for s in jobs if s.init not in INITS}
+    starts = {p.job.settings.init: p.start for p in ready if p.start is not None}
     return {
-        name: to_tensor(fit_image(decode(Path(name)).image, scale.width, scale.height))
-        for name in files
+        name: to_tensor(fit_image(start, scale.width, scale.height))
+        for name, start in starts.items()
     }
 
 
-def init_styles(ready: Sequence[Prepared], scale: Scale) -> list[Styles | None]:
+def init_styles(ready: Sequence[Prepared]) -> list[Styles | None]:
     """The style pictures of jobs that begin with their colors; None for the others."""
-    side = max(scale.width, scale.height)
-    return [
-        _styles(prepared, side)
-        if prepared.motion is None
-        and prepared.job.settings.init in ("style_noise", "content_matched")
-        else None
-        for prepared in ready
-    ]
-
-
-def _styles(prepared: Prepared, side: int) -> Styles:
-    settings, pictures = prepared.job.settings, []
-    for path, _ in prepared.job.style.parts:
-        image = decode(path, settings.background).image
-        pixels = to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
-        if settings.init == "content_matched":
-            sample = prepared.content.sample
-            pixels = recolor_style(pixels, sample, settings.color, settings.color_transfer)
-        pictures.append(pixels)
-    return Styles(pictures, [weight for _, weight in prepared.job.style.parts])
+    return [prepared.begins for prepared in ready]

@@ -20,6 +20,7 @@ from pipeline.method import (
 )
 from pipeline.pictures import fit_image, to_tensor
 from pipeline.plan import Batch, Job, content_key, scales_of
+from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.contents import read_content
 from pipeline.slot.fitting import Fitting
 from pipeline.slot.messages import RunContext
@@ -63,12 +64,14 @@ def time_job(context: RunContext, job: Job) -> float:
         neighbors = tuple(neighbor_targets(network, image, tile) for image, tile in pairs)
     prepared = Prepared(job, content, (), targets, (), 0, 0, (), neighbors=neighbors)
 
+    prepared = with_beginning(prepared, short[0])
+
     def inputs(index: int) -> ScaleInputs:
         scale = short[index]
         return scale_inputs(scale, index, [prepared], seat.device, fitting.tile(scale))
 
     marks: list[float] = []
-    pictures, styles = init_pictures([settings], short[0]), init_styles([prepared], short[0])
+    pictures, styles = init_pictures([prepared], short[0]), init_styles([prepared])
     for step in optimize(network, [settings], short, inputs, pictures, styles=styles):
         float(step.losses.total.sum())  # waits for the device
         marks.append(time.perf_counter())

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 from batches import HEAD, INLINE, records, summary
 from odd_pictures import odd_pictures
+from PIL import Image
 
 from pipeline.commands.plan import show_plan
 from pipeline.commands.run import run_manifest
@@ -195,9 +196,10 @@ def test_notices_of_all_files_are_in_every_record(
     folder = manifest.parent
     odd["no-end.jpg"].build(folder / "style/s.jpg")
     odd["pages.tiff"].build(folder / "start.tiff")
-    odd["moving.webp"].build(folder / "keep.webp")
+    keep = Image.linear_gradient("L").resize((72, 56))
+    keep.save(folder / "keep.tiff", save_all=True, append_images=[keep])
     pairs = "".join(
-        f"  - {{content: content/{name}.png, style: style/s.jpg, keep: keep.webp}}\n"
+        f"  - {{content: content/{name}.png, style: style/s.jpg, keep: keep.tiff}}\n"
         for name in "ab"
     )
     quick = QUICK.replace("size: 48", "size: 48, init: start.tiff")
@@ -208,5 +210,5 @@ def test_notices_of_all_files_are_in_every_record(
         assert ended.done == 2 and ended.warnings == {"no_end_marker": 2, "first_of_several": 4}
         for record in records(folder / "run").values():
             texts = sorted(said["text"].split(":")[0] for said in record["warnings"])
-            names = ["keep.webp", "start.tiff", "style/s.jpg"]
+            names = ["keep.tiff", "start.tiff", "style/s.jpg"]
             assert texts == [str(folder / name) for name in names]

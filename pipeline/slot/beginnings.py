@@ -1,0 +1,54 @@
+"""The pictures that jobs begin with, read before their batch runs: a fault in one is its own jobs'.
+
+In: jobs with their content pictures. Out: what their first pictures are made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.manifest import INITS
+from pipeline.method import Scale, Styles
+from pipeline.pictures import canvas_size, fit_image, recolor_style, to_tensor
+from pipeline.plan import Job
+from pipeline.slot.contents import Content
+from pipeline.slot.inputs import read_as_planned
+from pipeline.slot.styles import Prepared
+
+_OF_STYLES = ("style_noise", "content_matched")
+
+
+def with_beginning(prepared: Prepared, first: Scale) -> Prepared:
+    """A prepared job with what it begins with.
+
+    Args:
+        first: the scale at which it begins.
+
+    Raises:
+        ImageError: the picture that `init` names, or a style picture, cannot be read or changed
+            since the plan.
+    """
+    job = prepared.job
+    init = job.settings.init
+    if init not in INITS:
+        path = Path(init)
+        start = read_as_planned(path, job.inputs.get(path, ""))
+        warnings = (*prepared.warnings, *start.notices)
+        return replace(prepared, start=start.image, warnings=warnings)
+    if init in _OF_STYLES and prepared.motion is None:
+        return replace(prepared, begins=_styles(job, prepared.content, first))
+    return prepared
+
+
+def _styles(job: Job, content: Content, first: Scale) -> Styles:
+    settings, pictures = job.settings, []
+    side = max(first.width, first.height)
+    for path, _ in job.style.parts:
+        image = read_as_planned(path, job.inputs.get(path, ""), settings.background).image
+        pixels = to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
+        if settings.init == "content_matched":
+            sample = content.sample
+            pixels = recolor_style(pixels, sample, settings.color, settings.color_transfer)
+        pictures.append(pixels)
+    return Styles(pictures, [weight for _, weight in job.style.parts])
