@@ -22,7 +22,7 @@ output: run
 content: content
 style: style
 backbone: lite
-settings: {size: 48, steps: 6, scale_start: 0}
+settings: {size: 48, steps: 6, scale_start: 0, style_loss: gram, neighbor_weight: 0}
 grid:
   style_weight: [1e0, 1_0]
 """

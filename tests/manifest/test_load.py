@@ -283,7 +283,7 @@ def test_any_unknown_key_is_said_to_be_one(folder: Path, key: str) -> None:
 @pytest.mark.parametrize("preset", ["[1]", "{a: 1}", "3"])
 @pytest.mark.parametrize("place", ["settings: {preset: %s}", "grid: {preset: [%s]}"])
 def test_a_preset_of_any_kind_that_is_none_is_said(folder: Path, place: str, preset: str) -> None:
-    with pytest.raises(ManifestError, match="is not a preset; known are default, preview"):
+    with pytest.raises(ManifestError, match="is not a preset; known are default, fast"):
         load(folder, GOOD + place % preset + "\n")
 
 

@@ -136,7 +136,13 @@ def whole_loss(
     )
 
 
-@pytest.mark.parametrize("height, width", [(211, 294), (208, 296), (205, 301)])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "height, width",
+    [(211, 294), pytest.param(208, 296, marks=LONG), pytest.param(205, 301, marks=LONG)],
+)
 @pytest.mark.parametrize("masked", [False, True])
 def test_tiles_add_up_to_the_whole(lite: Backbone, height: int, width: int, masked: bool) -> None:
     images, contents = noise(0, 2, 3, height, width), noise(1, 2, 3, height, width)

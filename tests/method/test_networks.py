@@ -197,10 +197,15 @@ def test_other_first_layers_are_torchvisions_or_caffes_by_their_names(tmp_path: 
     assert read.input[1] == pytest.approx(wanted)
 
 
-def test_what_the_manifest_says_of_preprocessing_wins(
+def test_what_the_manifest_says_of_preprocessing_wins_but_for_caffes_own(
     first_layer: torch.Tensor, tmp_path: Path
 ) -> None:
     file = save_first(first_layer, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="want preprocessing caffe, not imagenet"):
+        read_weights("lite", file, "imagenet")
+    other = torch.randn(64, 3, 3, 3, generator=torch.Generator().manual_seed(3))
+    save_first(other, file)
+    assert read_weights("lite", file, "caffe").input[0][0, 2, 0, 0] == 255
     assert read_weights("lite", file, "imagenet").input[0][0, 0, 0, 0] == pytest.approx(1 / 0.229)
 
 

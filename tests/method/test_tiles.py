@@ -30,9 +30,14 @@ def random_pictures(count: int, height: int, width: int, seed: int = 0) -> Tenso
     "kinds, pooling, padding",
     [
         (Kinds("relative"), "avg", "replicate"),
-        (Kinds("paper"), "max", "zeros"),
+        pytest.param(Kinds("paper"), "max", "zeros", marks=pytest.mark.long),
         (Kinds("relative", "wasserstein"), "avg", "reflect"),
-        (Kinds("mean", "mean_std", "sum_squares"), "l2", "replicate_first"),
+        pytest.param(
+            Kinds("mean", "mean_std", "sum_squares"),
+            "l2",
+            "replicate_first",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 @pytest.mark.parametrize("masked", [False, True])

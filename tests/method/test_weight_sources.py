@@ -75,18 +75,26 @@ def offline(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     answers(monkeypatch, staticmethod(fail))
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [{}, {"TORCH_HOME": "~/torch"}, {"TORCH_HOME": ""}, {"XDG_CACHE_HOME": "/elsewhere"}],
-)
-def test_torchvisions_file_lies_where_torch_keeps_it(variables: dict[str, str]) -> None:
-    code = (
-        "from pipeline.method import torchvision_path; path = torchvision_path('vgg19'); "
-        "import sys; assert 'torch' not in sys.modules; from pathlib import Path; import torch; "
-        "assert path == Path(torch.hub.get_dir()) / 'checkpoints' / path.name, path"
-    )
-    left = {k: v for k, v in os.environ.items() if k not in ("TORCH_HOME", "XDG_CACHE_HOME")}
-    subprocess.run([sys.executable, "-c", code], env=left | variables, cwd=ROOT, check=True)
+def test_torchvisions_file_lies_where_torch_keeps_it() -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from pipeline.method import torchvision_path
+names = ("TORCH_HOME", "XDG_CACHE_HOME")
+choices = [{}, {"TORCH_HOME": "~/torch"}, {"TORCH_HOME": ""}, {"XDG_CACHE_HOME": "/elsewhere"}]
+def each():
+    for chosen in choices:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(chosen)
+        yield torchvision_path("vgg19")
+found = list(each())
+assert "torch" not in sys.modules
+import torch
+for path, again in zip(found, each()):
+    assert path == again == Path(torch.hub.get_dir()) / "checkpoints" / path.name, path
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_package_gives_caffes_network_and_says_what_it_is(torch_home: Path) -> None:
