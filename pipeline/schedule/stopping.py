@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+_HANGUP = getattr(signal, "SIGHUP", None)
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
@@ -23,13 +24,17 @@ def heard_signals(stop: Callable[[str], None]) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        if asked and number == _HANGUP:
+            return  # of one terminal that closes the shell and the system may each tell
         if asked:
             raise KeyboardInterrupt
         asked = True
         stop(signal.Signals(number).name)
 
+    # What was begun with `nohup` ignores SIGHUP, and is to go on doing so.
+    chosen = [s for s in _SIGNALS if signal.getsignal(s) != signal.SIG_IGN or s != _HANGUP]
     try:
-        before = {s: signal.signal(s, handle) for s in _SIGNALS}
+        before = {s: signal.signal(s, handle) for s in chosen}
     except ValueError:  # not the main thread, as in a notebook's helper thread
         yield
         return

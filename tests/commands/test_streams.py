@@ -96,10 +96,23 @@ def test_a_terminal_that_closes_stops_a_run_in_order() -> None:
     with heard_signals(heard.append):
         os.kill(os.getpid(), signal.SIGHUP)
         until(lambda: bool(heard))
+        os.kill(os.getpid(), signal.SIGHUP)  # the shell's, and the system's
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
             signal.pause()
     assert heard == ["SIGHUP"] and signal.getsignal(signal.SIGHUP) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
+def test_what_nohup_began_goes_on_when_its_terminal_closes() -> None:
+    heard: list[str] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with heard_signals(heard.append):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not heard and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_any_terminal_can_stop_a_run(
