@@ -92,15 +92,18 @@ def test_streams_that_are_not_there_lead_nowhere(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
 def test_a_terminal_that_closes_stops_a_run_in_order() -> None:
     heard: list[str] = []
-    before = signal.getsignal(signal.SIGHUP)
-    with heard_signals(heard.append):
-        os.kill(os.getpid(), signal.SIGHUP)
-        until(lambda: bool(heard))
-        os.kill(os.getpid(), signal.SIGHUP)  # the shell's, and the system's
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-            signal.pause()
-    assert heard == ["SIGHUP"] and signal.getsignal(signal.SIGHUP) == before
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may be nohup's
+    try:
+        with heard_signals(heard.append):
+            os.kill(os.getpid(), signal.SIGHUP)
+            until(lambda: bool(heard))
+            os.kill(os.getpid(), signal.SIGHUP)  # the shell's, and the system's
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+                signal.pause()
+        assert heard == ["SIGHUP"] and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
