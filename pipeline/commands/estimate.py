@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import pictures_to_normalize_by, plan_jobs
 from pipeline.commands.run import inspect_manifest, job_bytes, make_context
-from pipeline.manifest import PRESETS, Manifest
+from pipeline.manifest import PEER_PRESETS, Manifest
 from pipeline.method import load_weights
 from pipeline.plan import Plan
 from pipeline.schedule import duration, measure, seconds_of_one
@@ -21,7 +21,6 @@ from pipeline.slot import PROCESS_BYTES, RunContext, budget
 from pipeline.store import RunFolder, find_means, save_means
 
 _SHOWN = ("draft", "fast", "default")
-PEERS = frozenset(PRESETS) - {*_SHOWN, "preview", "classic"}
 
 
 def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
@@ -54,7 +53,8 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
 def _by_presets(manifest: Manifest, options: Options, context: RunContext) -> Iterator[str]:
     """What all jobs would take with each of the product's own presets, where none is swept."""
     own = [manifest.settings, *(pair.settings for pair in manifest.pairs)]
-    if "preset" in manifest.axes or any(PEERS & {str(s.get("preset"))} for s in own):
+    named = {str(settings.get("preset")).partition("@")[0] for settings in own}
+    if "preset" in manifest.axes or named & {*PEER_PRESETS}:
         return
     for preset in _SHOWN:
         other = replace(manifest, settings={**manifest.settings, "preset": preset}, presets={})

@@ -6,7 +6,6 @@ In: the process's streams. Out: streams that never raise, and what was lost. Mus
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import sys
@@ -74,10 +73,6 @@ def lost_answer(output: Lenient) -> str:
     read it wanted no more."""
     output.flush()
     lost = output.lost
-    if (
-        lost is None
-        or isinstance(lost, BrokenPipeError)
-        or getattr(lost, "errno", 0) == errno.EPIPE
-    ):
+    if lost is None or isinstance(lost, BrokenPipeError):
         return ""
     return f"standard output cannot be written ({getattr(lost, 'strerror', None) or lost})"

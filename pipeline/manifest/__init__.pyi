@@ -6,6 +6,7 @@ from .explain import nearest as nearest
 from .folders import Passed as Passed
 from .folders import walk as walk
 from .levels import LEVELS as LEVELS
+from .levels import PEER_PRESETS as PEER_PRESETS
 from .load import DEFAULT_MAX_JOBS as DEFAULT_MAX_JOBS
 from .load import load_manifest as load_manifest
 from .maps import write_map as write_map

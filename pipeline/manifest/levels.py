@@ -23,7 +23,7 @@ LEVELS: dict[str, dict[str, dict[str, float]]] = {
     },
 }
 # Presets that are other tools': their numbers are not on the levels' scale.
-_PEERS = ("gatys2016", "neural-style", "style-transfer-pytorch", "tutorial")
+PEER_PRESETS = ("gatys2016", "neural-style", "style-transfer-pytorch", "tutorial")
 
 
 def numbers_of(level: str) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def level_values(given: Mapping[str, Any]) -> dict[str, float]:
 def level_problem(preset: str, levels: Mapping[str, str | None]) -> str | None:
     """What is wrong with levels beside this preset, or None."""
     named = [f"{level} {name}" for level, name in levels.items() if name is not None]
-    if not named or preset.partition("@")[0] not in _PEERS:
+    if not named or preset.partition("@")[0] not in PEER_PRESETS:
         return None
     return f"{named[0]} with preset {preset} does not go: its weights are that tool's own; " + (
         "give numbers, or start from preset default"

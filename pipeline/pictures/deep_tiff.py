@@ -155,7 +155,9 @@ class DeepTiff(ImageFile.ImageFile):
         """Decodes the pixels.
 
         Raises:
-            ImageError: they cannot be decoded, or their numbers are of no range that is known.
+            ImageError: they are packed in a way that wants another package, or their numbers are of
+                no range that is known. What is damaged raises tifffile's errors, as Pillow's own
+                formats raise theirs.
         """
         if self._page is not None:
             image = self._decoded()
@@ -168,8 +170,7 @@ class DeepTiff(ImageFile.ImageFile):
         except _UNREAD as error:
             if isinstance(error, ImportError) or "imagecodecs" in str(error):
                 raise self._refusal(self._how_packed()) from error
-            said = f"{self._path}: damaged or truncated picture ({error}); replace it"
-            raise ImageError(said) from error
+            raise
         values = np.moveaxis(values, 0, -1) if self._layout.planes else values
         shape = (self._page.imagelength, self._page.imagewidth, self._layout.samples)
         pixels = self._pixels(values.reshape(shape))

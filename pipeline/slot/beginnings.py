@@ -6,11 +6,14 @@ In: jobs with their content pictures. Out: what their first pictures are made of
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+
+from torch import Tensor
 
 from pipeline.manifest import INITS
 from pipeline.method import Scale, Styles
-from pipeline.pictures import canvas_size, fit_image, recolor_style, to_tensor
+from pipeline.pictures import canvas_size, fit_image, read_identity, recolor_style, to_tensor
 from pipeline.plan import Job
 from pipeline.slot.contents import Content
 from pipeline.slot.inputs import read_as_planned
@@ -41,12 +44,20 @@ def with_beginning(prepared: Prepared, first: Scale) -> Prepared:
     return prepared
 
 
+@lru_cache(maxsize=32)
+def _fitted(path: Path, planned: str, background: str, side: int) -> Tensor:
+    """A style picture at this longer side, 3 x h x w; many jobs begin with the same one."""
+    image = read_as_planned(path, planned, background).image
+    return to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
+
+
 def _styles(job: Job, content: Content, first: Scale) -> Styles:
     settings, pictures = job.settings, []
     side = max(first.width, first.height)
     for path, _ in job.style.parts:
-        image = read_as_planned(path, job.inputs.get(path, ""), settings.background).image
-        pixels = to_tensor(fit_image(image, *canvas_size(*image.size, side, "long")))
+        pixels = _fitted(
+            path, job.inputs.get(path) or read_identity(path), settings.background, side
+        )
         if settings.init == "content_matched":
             sample = content.sample
             pixels = recolor_style(pixels, sample, settings.color, settings.color_transfer)

@@ -153,8 +153,8 @@ def inspect_weights(
         for pairs in (arrays.convs, arrays.heads)
     )
     if preprocessing is None:
-        found = {"digest": digest, "layers": " ".join(widths)}
-        remember(source, {**found, "widths": _noted(widths), "heads": _noted(heads)})
+        noted = {"widths": _noted(widths), "heads": _noted(heads)}
+        remember(source, {"digest": digest, **noted})
     return Known(digest, tuple(widths), source.about, source.choice, widths, heads)
 
 
