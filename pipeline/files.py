@@ -6,8 +6,10 @@ import contextlib
 import errno
 import functools
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
@@ -26,6 +28,44 @@ def cache_folder(chosen: Path | None = None) -> Path:
         return chosen
     named = os.environ.get("NST_CACHE_DIR")
     return Path(named) if named else Path(platformdirs.user_cache_dir("nst", appauthor=False))
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, as far as it can be followed; loops and closed folders end it there."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:
+        return path.absolute()
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a regular file; a pipe or a device, at which reading never ends, is refused.
+
+    Raises:
+        OSError: not there, no rights, not a regular file, or larger than `most` bytes.
+    """
+    with open_regular(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most / 2**20:,.0f} MiB", str(path))
+    return data
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading.
+
+    Raises:
+        OSError: not there, no rights, or not a regular file.
+    """
+    # Not to wait for whoever writes into a pipe; there is no such thing on Windows.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        why = os.strerror(kind) if stat.S_ISDIR(mode) else "not a regular file"
+        raise OSError(kind, why, str(path))
+    return os.fdopen(handle, "rb")
 
 
 def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:
@@ -66,7 +106,11 @@ def cannot_write(path: Path, error: OSError) -> RunFolderError:
     full = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no quotas on Windows
     if error.errno in full:
         return DiskFullError(f"{path}: cannot be written ({error.strerror}); make room")
-    return RunFolderError(f"{path}: cannot be written ({error.strerror}); check space and rights")
+    if error.errno == errno.ELOOP:
+        mend = "take the link away, or choose another `output`"
+    else:
+        mend = "check space and rights"
+    return RunFolderError(f"{path}: cannot be written ({error.strerror}); {mend}")
 
 
 def tells_case(folder: Path) -> bool:

@@ -6,7 +6,6 @@ looked into, not decoded.
 
 from __future__ import annotations
 
-import glob
 import itertools
 import re
 from collections.abc import Iterator
@@ -16,12 +15,12 @@ from pipeline.errors import ImageError, MissingPackageError
 from pipeline.manifest.document import Report
 from pipeline.manifest.folders import Passed, split_pattern, walk
 from pipeline.manifest.model import Clip, Picture
-from pipeline.manifest.paths import is_file, path_in
+from pipeline.manifest.paths import is_file, is_folder, is_pattern, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading
 from pipeline.pictures import check_header, check_video, is_video_name
 
-_NUMBER = re.compile(r"%(?:0(\d+))?d")
+_NUMBER = re.compile(r"%(?:0(\d{1,2}))?d")
 
 
 def find_contents(
@@ -40,10 +39,15 @@ def find_contents(
         yield from _video(report, whole, whole.stem)
     elif _NUMBER.search(whole.name) and not is_file(whole):
         yield from _numbered(report, pattern, whole)
-    elif is_video_name(whole) and glob.has_magic(pattern):
+    elif is_video_name(whole) and is_pattern(pattern):
         root, parts = split_pattern(base, path_in(Path(), pattern).parts)
-        found = sorted(walk(root, reading.output, Passed(), parts)) if root.is_dir() else []
-        videos = [below for below in found if is_video_name(Path(below))]
+        try:
+            found = walk(root, reading.output, Passed(), parts) if is_folder(root) else iter(())
+            videos = sorted(below for below in found if is_video_name(Path(below)))
+        except OSError as error:
+            where = error.filename or root
+            report((), f"{where}: cannot be read ({error.strerror}); check the rights")
+            return
         if not videos:
             report((), f"{pattern}: no video there; check the pattern")
         for below in videos:
@@ -64,7 +68,7 @@ def _video(report: Report, path: Path, label: str) -> Iterator[Picture]:
 def _numbered(report: Report, pattern: str, path: Path) -> Iterator[Picture]:
     """All files whose names are the pattern's with a number, by number."""
     numbers = list(_NUMBER.finditer(path.name))
-    if len(numbers) > 1 or glob.has_magic(pattern):
+    if len(numbers) > 1 or is_pattern(pattern):
         report((), f"{pattern}: one %d, or one such as %04d, is one clip; name each clip by itself")
         return
     before, after = path.name[: numbers[0].start()], path.name[numbers[0].end() :]

@@ -7,13 +7,15 @@ folder itself is never read as a pattern. Knows nothing of pictures.
 from __future__ import annotations
 
 import fnmatch
-import glob
 import os
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipeline.files import real
+from pipeline.manifest.paths import is_folder, is_pattern
 
 # Folders that systems keep beside people's files; names that begin with a dot are hidden anyway.
 _SYSTEMS = frozenset(
@@ -71,7 +73,7 @@ def split_pattern(base: Path, parts: Sequence[str]) -> tuple[Path, tuple[str, ..
     """
     root = base
     for index, part in enumerate(parts):
-        if glob.has_magic(part) and (index == len(parts) - 1 or not (root / part).is_dir()):
+        if is_pattern(part) and (index == len(parts) - 1 or not is_folder(root / part)):
             return root, tuple(parts[index:])
         root = root / part
     return root, ()
@@ -218,7 +220,7 @@ def _run_folder_of(root: Path, output: Path | None) -> set[_Identity]:
     if output is None:
         return set()
     places = [output / name for name in RUN_PICTURES]
-    if not root.resolve().is_relative_to(output):
+    if not real(root).is_relative_to(output):
         places.append(output)
     return {identity for place in places if (identity := _identity(place))}
 

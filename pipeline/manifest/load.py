@@ -78,7 +78,7 @@ def _find_styles(reading: Reading) -> None:
             for picture in find_pictures(reading, report, reading.base, entry):
                 reading.styles.add(Style(Path(picture.label).name, ((picture.path, 1.0),)))
         else:
-            reading.styles.add(several_pictures(report, reading.base, entry))
+            reading.styles.add(several_pictures(reading, report, reading.base, entry))
     if reading.file.masks:
         without_style_masks(reading.styles, reading.file.masks.style)
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ManifestError
-from pipeline.files import cannot_write
+from pipeline.files import cannot_write, read_bytes
+from pipeline.json_text import read_json
 from pipeline.manifest.map_text import cells, decoded
 from pipeline.manifest.paths import exists, meant, path_in
 
+MAX_BYTES = 512 * 2**20
 COLUMNS = ("content", "style", "label", "mask", "keep")
 
 
@@ -39,7 +41,7 @@ def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dic
     if kind not in _READERS:
         raise ManifestError([f"{path}: a map of pairs is a .csv or a .json file"])
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise ManifestError([f"{path}: no such map of pairs; check the path"]) from error
     except OSError as error:
@@ -99,8 +101,8 @@ def _style(at: str, cell: str) -> Any:
     if not cell.startswith("{"):
         return cell
     try:
-        return json.loads(cell)
-    except json.JSONDecodeError as error:
+        return read_json(cell)
+    except ValueError as error:
         raise ManifestError([f"{at}: style is not JSON ({error})"]) from error
 
 
@@ -108,9 +110,11 @@ def _json_rows(
     path: Path, text: str, value: Callable[[str], Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        rows = json.loads(text)
+        rows = read_json(text)
     except json.JSONDecodeError as error:
         raise ManifestError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from error
+    except ValueError as error:
+        raise ManifestError([f"{path}:1: not JSON: {error}"]) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ManifestError([f"{path}:1: must be a list of {{content, style}}"])
     for index, row in enumerate(rows):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.old_names import renamed_row
-from pipeline.manifest.paths import is_file, meant, nearby, path_in
+from pipeline.manifest.paths import is_file, meant, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_init_path
 from pipeline.manifest.schema import Blend, PairEntry
 from pipeline.manifest.settings import Settings
 from pipeline.manifest.styles import several_pictures
+
+# Cells of a map that are remembered; most rows have the same.
+_MOST_CELLS = 10_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def map_rows(reading: Reading, name: str) -> list[Row]:
     path = path_in(reading.base, name)
     rows: list[Row] = []
     try:
-        for at, values in read_map(path, parse_value):
+        for at, values in read_map(path, lru_cache(_MOST_CELLS)(parse_value)):
             report = _report_in_map(reading.document, at)
             entry = _map_entry(reading, at, values, report)
             if entry is not None:
@@ -102,15 +106,15 @@ def _report_in_pair(reading: Reading, index: int, short: bool) -> Report:
 
 def mapped_pairs(reading: Reading, rows: Sequence[Row]) -> Iterator[Pair]:
     """The pairs of a map; its rows mostly have settings that another row had before."""
-    known: dict[str, dict[str, Any]] = {}
     for row in rows:
-        shown = repr(row.entry.settings)
-        if shown not in known:
-            before = len(reading.document.problems)
-            own = with_init_path(row.base, _pair_settings(reading, row))
-            if len(reading.document.problems) == before:
-                known[shown] = own
-        yield from _pairs_of(reading, row, known.get(shown, {}))
+        key = ("settings", row.base, repr(row.entry.settings))
+        (own,) = reading.once(key, row.report, partial(_own_settings, reading, row))
+        yield from _pairs_of(reading, row, own)
+
+
+def _own_settings(reading: Reading, row: Row, report: Report) -> list[dict[str, Any]]:
+    own = _pair_settings(reading, replace(row, report=report))
+    return [with_init_path(row.base, own)]
 
 
 def _pairs_of(reading: Reading, row: Row, own: Mapping[str, Any]) -> Iterator[Pair]:
@@ -127,34 +131,40 @@ def _below(row: Row, name: str) -> Report:
 
 def _contents_of(reading: Reading, row: Row) -> list[Picture]:
     entry = row.entry
-    found = list(
-        find_contents(reading, _below(row, "content"), row.base, meant(row.base, entry.content))
+    found = reading.once(
+        ("content", row.base, entry.content),
+        _below(row, "content"),
+        lambda report: find_contents(reading, report, row.base, meant(row.base, entry.content)),
     )
     if entry.label is not None:
         found = [replace(picture, label=entry.label, file="") for picture in found]
     if entry.mask is not None:
-        mask = _named_mask(row, "mask", entry.mask)
+        mask = _named_mask(reading, row, "mask", entry.mask)
         found = [picture.masked(lambda _: mask) for picture in found]
     if entry.keep is not None:
-        keep = _named_mask(row, "keep", entry.keep)
+        keep = _named_mask(reading, row, "keep", entry.keep)
         found = [picture.kept(lambda _: keep) for picture in found]
     return found
 
 
-def _named_mask(row: Row, name: str, written: str) -> Path:
+def _named_mask(reading: Reading, row: Row, name: str, written: str) -> Path:
     mask = path_in(row.base, meant(row.base, written))
     if not is_file(mask):
-        row.report((name,), f"{written}: no such file" + nearby(mask))
+        row.report((name,), f"{written}: no such file" + reading.nearby(mask))
     return mask
 
 
 def _styles_of(reading: Reading, row: Row) -> list[Style]:
     style = row.entry.style
     if isinstance(style, Blend):
-        return [several_pictures(_below(row, "style"), row.base, style)]
+        return [several_pictures(reading, _below(row, "style"), row.base, style)]
     if style in reading.named:
         return [known for known in reading.styles.items if known.label == style][:1]
-    found = find_pictures(reading, _below(row, "style"), row.base, meant(row.base, style))
+    found = reading.once(
+        ("style", row.base, style),
+        _below(row, "style"),
+        lambda report: find_pictures(reading, report, row.base, meant(row.base, style)),
+    )
     return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
 
 

@@ -37,6 +37,15 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+# Of a part of a pattern; file names are shorter, and a longer part is not worth its time.
+_MOST_SIGNS = 500
+
+
+def is_pattern(word: str) -> bool:
+    """Whether a word is a glob: with wildcards, and in no part longer than one can be."""
+    return glob.has_magic(word) and all(len(part) <= _MOST_SIGNS for part in Path(word).parts)
+
+
 def exists(path: Path) -> bool:
     """Whether a file or a folder is there, as `is_file`."""
     return is_file(path) or is_folder(path)
@@ -56,7 +65,7 @@ def meant(base: Path, word: str) -> str:
     for spelled in dict.fromkeys(spellings):
         if exists(path_in(base, spelled)):
             return spelled
-    return turned if glob.has_magic(plain) else plain
+    return turned if is_pattern(plain) else plain
 
 
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")

@@ -5,15 +5,15 @@ In: a pattern. Out: pictures with labels; what cannot be found is reported.
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import ImageError
+from pipeline.files import real
 from pipeline.manifest.document import Report
 from pipeline.manifest.folders import RUN_PICTURES, Passed, split_pattern, walk
 from pipeline.manifest.model import Picture
-from pipeline.manifest.paths import is_file, is_folder, nearby, path_in
+from pipeline.manifest.paths import is_file, is_folder, is_pattern, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.pictures import check_header, is_image_name
 
@@ -34,10 +34,10 @@ def find_pictures(
     elif is_file(whole):
         yield from one_file(report, whole)
         return
-    elif glob.has_magic(pattern):
+    elif is_pattern(pattern):
         root, parts = split_pattern(base, path_in(Path(), pattern).parts)
     else:
-        report((), f"{pattern}: no such file or folder" + nearby(whole))
+        report((), f"{pattern}: no such file or folder" + reading.nearby(whole))
         return
     problem = _own_pictures(reading.output, root, pattern)
     if problem:
@@ -61,7 +61,7 @@ def find_pictures(
 
 def _walked(output: Path, root: Path, parts: tuple[str, ...], passed: Passed) -> list[Picture]:
     found = []
-    for below in walk(root, output, passed, parts) if root.is_dir() else ():
+    for below in walk(root, output, passed, parts) if is_folder(root) else ():
         path = root / below
         if is_image_name(path):
             found.append(Picture(path, below.removesuffix(path.suffix), below))
@@ -72,7 +72,7 @@ def _walked(output: Path, root: Path, parts: tuple[str, ...], passed: Passed) ->
 
 def _own_pictures(output: Path, root: Path, pattern: str) -> str:
     """What is wrong where a run would take its own pictures, or empty."""
-    place = root.resolve()
+    place = real(root)
     if not any(place.is_relative_to(output / name) for name in RUN_PICTURES):
         return ""
     return (

@@ -5,17 +5,20 @@ In: a document and its valid parts. Out: what the steps of `load.py` share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pipeline.manifest.document import Document, Report, report_at
+from pipeline.files import real
+from pipeline.manifest.document import MOST_PROBLEMS, Document, Position, Report, report_at
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.model import Picture, Style
-from pipeline.manifest.paths import path_in
+from pipeline.manifest.paths import nearby, path_in
 from pipeline.manifest.schema import Blend, ManifestFile
 from pipeline.manifest.table import INITS
+
+Found = TypeVar("Found")
 
 
 class Gathered:
@@ -66,6 +69,7 @@ class Reading:
         spelled: today's name of a setting -> an older one that the manifest sweeps it by.
         folders: those whose content pictures were taken.
         passed: what was passed over, by the folder and the pattern looked through.
+        known: what steps found that were taken before, and what they reported.
     """
 
     document: Document
@@ -77,16 +81,19 @@ class Reading:
     styles: Gathered = field(default_factory=Gathered)
     folders: list[Path] = field(default_factory=list)
     passed: dict[object, Passed] = field(default_factory=dict)
+    known: dict[Hashable, tuple[list[Any], list[tuple[Position, str]]]] = field(
+        default_factory=dict
+    )
 
     @property
     def output(self) -> Path:
         """The run folder."""
-        return path_in(self.base, self.file.output.path).resolve()
+        return real(path_in(self.base, self.file.output.path))
 
     @property
     def base(self) -> Path:
         """The manifest's folder, to which its paths are relative."""
-        return self.document.path.resolve().parent
+        return real(self.document.path).parent
 
     @property
     def named(self) -> set[str]:
@@ -96,6 +103,25 @@ class Reading:
     def at(self, *position: str | int) -> Report:
         """Reports problems below a position of the manifest."""
         return report_at(self.document, *position)
+
+    def once(
+        self, key: Hashable, report: Report, step: Callable[[Report], Iterable[Found]]
+    ) -> list[Found]:
+        """What a step finds; for a key that was there before, found and reported again without it.
+
+        The rows of a map mostly name what other rows named.
+        """
+        if key not in self.known:
+            said: list[tuple[Position, str]] = []
+            self.known[key] = list(step(lambda *told: said.append(told))), said
+        found, said = self.known[key]
+        for told in said:
+            report(*told)
+        return found
+
+    def nearby(self, path: Path) -> str:
+        """As `paths.nearby`, for as many problems as are shown: it looks through a folder."""
+        return nearby(path) if len(self.document.problems) < MOST_PROBLEMS else ""
 
 
 def init_path(base: Path, value: Any) -> Any:

@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.files import CLIPS, TEMPORARY_PREFIX, cannot_write
+from pipeline.json_text import read_json
 from pipeline.manifest import Clip, Manifest, Picture
 from pipeline.pictures import Timing, decode_video, file_sha256
 
@@ -109,7 +110,7 @@ def _umask_of(folder: Path) -> int:
 def _read(own: Path) -> Timing | None:
     """What is known of a clip that was decoded before; None if it is not there whole."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads((own / _ABOUT).read_text())
+        about = read_json((own / _ABOUT).read_bytes())
         timing = Timing(
             Fraction(about["rate"]), Fraction(about["base"]), tuple(about["times"]), about["sound"]
         )

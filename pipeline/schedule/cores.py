@@ -5,11 +5,11 @@ In: nothing but the machine, and the cache folder. Out: numbers. Must not load t
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from pipeline.files import write_atomic
+from pipeline.json_text import read_json
 from pipeline.store import to_json
 from pipeline.version import torch_version
 
@@ -38,9 +38,9 @@ def keep_workers(cache: Path, cores: int, workers: int) -> None:
 def kept_workers(cache: Path, cores: int) -> int | None:
     """Workers that were found best here with so many cores and this torch; None if not measured."""
     try:
-        about = json.loads(_file(cache).read_bytes())
-    except (OSError, json.JSONDecodeError):
-        return None
-    if (about.get("cores"), about.get("torch")) != (cores, torch_version()):
-        return None
-    return int(about["workers"])
+        about = read_json(_file(cache).read_bytes())
+        if (about["cores"], about["torch"]) != (cores, torch_version()):
+            return None
+        return int(about["workers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not measured, or not readable: it can be measured again

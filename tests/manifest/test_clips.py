@@ -132,5 +132,5 @@ def test_a_video_without_the_extra_is_one_error_of_the_manifest(
 ) -> None:
     (tmp_path / "a.mp4").touch()
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ManifestError, match=r":4: content\[0\].*pip install 'nst\[video\]'"):
+    with pytest.raises(ManifestError, match=r":4: content\[0\].*pip install '.\[video\]'"):
         load("content: a.mp4\n")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipeline.errors import ImageError, RunFolderError, WeightsError
 from pipeline.files import WEIGHT_NOTES, cache_folder, write_atomic
+from pipeline.json_text import read_json
 from pipeline.manifest import WEIGHT_SOURCES, is_file
 from pipeline.pictures import file_sha256
 
@@ -162,7 +163,7 @@ def recall(source: Source) -> dict[str, str]:
     if source.choice not in WEIGHT_SOURCES:
         return {}
     try:
-        notes = json.loads(source.notes.read_text())[str(source.file)]
+        notes = read_json(source.notes.read_bytes())[str(source.file)]
         same = notes.pop("stamp") == _stamp(source.file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # none, or not readable: all of it can be found again
@@ -175,7 +176,7 @@ def remember(source: Source, found: Mapping[str, str]) -> None:
         return
     notes = recall(source) | dict(found) | {"stamp": _stamp(source.file)}
     try:
-        known = json.loads(source.notes.read_text())
+        known = read_json(source.notes.read_bytes())
     except (OSError, ValueError):
         known = {}
     known = (known if isinstance(known, dict) else {}) | {str(source.file): notes}
