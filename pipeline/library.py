@@ -1,6 +1,6 @@
 """`nst` from Python and notebooks: one pair, a manifest, a run's records.
 
-from pipeline import records, run_batch_file, stylize_pair
+from nst import records, run_batch_file, stylize_pair
 """
 
 from __future__ import annotations
@@ -102,9 +102,10 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
     record as `record`. Of a run in tar shards `image` is where the picture would lie as a file.
     """
     folder = Path(run)
-    shards = sorted((folder / "shards").glob("*.tar"))
-    packed = itertools.chain.from_iterable(map(records_in, shards))
-    for record in packed if shards else RunFolder(folder).records():
+    store = RunFolder(folder)
+    shards = list(store.inside.files(folder / "shards", "*.tar"))
+    packed = itertools.chain.from_iterable(records_in(store.inside, shard) for shard in shards)
+    for record in packed if shards else store.records():
         last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
         yield {
             "name": record.name,

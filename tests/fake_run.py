@@ -1,5 +1,6 @@
 """A run folder as workers leave it, made without running anything."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,11 @@ from pipeline.manifest import Settings
 from pipeline.store import About, ContentInput, Failure, RunFolder, StyleInput
 
 EVIL = "</script><script>alert(1)</script>"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file; of one that is not there, of nothing."""
+    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
 
 
 def bare_record(name: str, **more: Any) -> About:
@@ -35,10 +41,12 @@ def add_job(
     ]
     record = {
         "name": name,
-        "content": {"path": str(content), "sha256": "c", "size": [64, 48]},
+        "content": {"path": str(content), "sha256": digest(content), "size": [64, 48]},
         "style": {
             "name": style.stem,
-            "pictures": [{"path": str(style), "sha256": "s", "weight": 1.0, "size": [64, 48]}],
+            "pictures": [
+                {"path": str(style), "sha256": digest(style), "weight": 1.0, "size": [64, 48]}
+            ],
         },
         "settings": settings.model_dump(mode="json"),
         "swept": swept,

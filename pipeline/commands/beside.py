@@ -46,7 +46,7 @@ def write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
     if store.part and not store.part.startswith("1-of-"):
         return
     if isinstance(manifest.pairing, Sample):
-        write_map(store.path / "pairs.csv", _drawn(plan), store.temporary)
+        write_map(store.inside.writable(store.path / "pairs.csv"), _drawn(plan), store.temporary)
     if manifest.form.others != "none":
         _mirror(manifest, plan, store)
 
@@ -66,10 +66,8 @@ def _mirror(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
     records = plan.names() if manifest.form.name is not None else ()
     mirror_others(
         manifest.folders,
-        store.images,
+        store,
         how,
-        store.temporary,
-        store.path,
         placed=own_path if manifest.naming > 1 else str,
         records={f"{name}.json" for name in records},
     )

@@ -215,12 +215,12 @@ def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, kee
     from pipeline.store import find_means, load_means, means_made_for, normalized, save_means
 
     weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
-    if store.means.exists() and means_made_for(store.means) in ("", weights.digest):
+    if store.inside.is_file(store.means) and means_made_for(store.means) in ("", weights.digest):
         means = load_means(store.means)
     else:
         means = find_means(weights, pictures_to_normalize_by(manifest), cache.resolve())
         if keep:
-            save_means(store.means, means, weights.digest)
+            save_means(store.inside.writable(store.means), means, weights.digest)
     return normalized(weights, means).digest
 
 

@@ -19,7 +19,7 @@ from pipeline.commands.prepare import (
     plan_jobs,
     presets_begun_with,
 )
-from pipeline.files import cache_folder
+from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Manifest, Settings
 from pipeline.method import Known, inspect_weights, shape_with
@@ -152,6 +152,8 @@ def _header(
     weights = str(context.weights) if context.weights else None
     return PlanHeader(
         manifest=str(manifest.path),
+        folder=str(real(manifest.path).parent),
+        run=str(manifest.output),
         jobs=len(plan),
         pairs=len(plan.pairing),
         contents=len(manifest.contents),

@@ -26,6 +26,8 @@ class Batch:
         scales: the schedule, coarse to fine.
         attempts: how often workers died over these jobs before.
         ahead: content pictures that this slot will likely want next, decoded meanwhile.
+        alone: lost together with others, so that it is run with no other beside it, and the one to
+            blame is known.
     """
 
     number: int
@@ -33,6 +35,7 @@ class Batch:
     scales: tuple[Scale, ...]
     attempts: int = 0
     ahead: tuple[ContentKey, ...] = ()
+    alone: bool = False
 
     def followed_by(self, other: Batch | None) -> Batch:
         """This batch, with the other's content pictures to be read ahead."""

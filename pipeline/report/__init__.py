@@ -5,6 +5,7 @@ pictures are made (but `best.py`, which measures them by the method), nor run an
 
 - `page.py`: the page, from `entries.py` (what there is), `axes.py`, `data.py`, `thumbnails.py`,
   `drawings.py` and `details.py`; `web/` is its template, style and script
+- `inputs.py`: the pictures that a run was made of, where they are now
 - `sheet.py`: contact sheets
 - `best.py`: which of a grid's jobs is the best for each pair
 - `board.py`: TensorBoard

@@ -1,5 +1,6 @@
 from .best import Scored as Scored
 from .best import by_pair as by_pair
+from .best import found_inputs as found_inputs
 from .best import pairs_manifest as pairs_manifest
 from .best import score_pair as score_pair
 from .board import summary_writer as summary_writer

@@ -6,61 +6,82 @@ In: entries. Out: axes, their values in order, and each entry's place on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import LEVELS
 from pipeline.plan import value_label
 from pipeline.report.entries import Entry
+from pipeline.report.inputs import Inputs
 
 
 @dataclass
 class Axis:
-    """One axis of the grid: its values in order of appearance, and each job's among them."""
+    """One axis of the grid: its values in order of appearance, and each job's among them.
+
+    Attributes:
+        pictures: of each value, with its digest.
+    """
 
     name: str
     index: dict[str, int] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    pictures: list[Path | None] = field(default_factory=list)
+    pictures: list[tuple[Path, str] | None] = field(default_factory=list)
     column: list[int] = field(default_factory=list)
 
-    def add(self, key: str, label: str, value: Any, picture: Path | None) -> None:
-        """The next job's value."""
+    def add(
+        self, key: str, label: str, value: Any, picture: Callable[[], tuple[Path, str] | None]
+    ) -> None:
+        """The next job's value; its picture is looked for once."""
         if key not in self.index:
             self.index[key] = len(self.labels)
             self.labels.append(label)
             self.values.append(value)
-            self.pictures.append(picture)
+            self.pictures.append(None)
+        if self.pictures[self.index[key]] is None:
+            self.pictures[self.index[key]] = picture()
         self.column.append(self.index[key])
 
 
-def make_axes(entries: Sequence[Entry]) -> list[Axis]:
+def make_axes(entries: Sequence[Entry], inputs: Inputs) -> list[Axis]:
     """content, style and each swept setting."""
     swept = list(dict.fromkeys(name for entry in entries for name in entry.swept))
     contents, styles = Axis("content"), Axis("style")
     axes = {name: Axis(name) for name in swept}
     labels = _short_names(sorted({entry.content for entry in entries}))
     for entry in entries:
-        contents.add(entry.content, labels[entry.content], entry.content, Path(entry.content))
-        first = next(iter(entry.parts), None)
+        contents.add(
+            entry.content,
+            labels[entry.content],
+            entry.content,
+            partial(_picture, entry, entry.content, inputs),
+        )
+        first = next(iter(entry.parts), "")
         blend = {"name": entry.style, "parts": entry.parts, "regions": entry.regions}
         styles.add(
             json.dumps([entry.style, sorted(entry.parts.items())]),
             entry.style,
             blend,
-            Path(first) if first else None,
+            partial(_picture, entry, first, inputs),
         )
         for name, axis in axes.items():
             value = entry.swept.get(name)
             label = value_label("", value).lstrip("-") if name in entry.swept else "as set"
-            axis.add(json.dumps(value, sort_keys=True), label, value, None)
+            axis.add(json.dumps(value, sort_keys=True), label, value, lambda: None)
     ordered = [contents, styles, *axes.values()]
     for axis in ordered:
         _in_order(axis)
     return ordered
+
+
+def _picture(entry: Entry, path: str, inputs: Inputs) -> tuple[Path, str] | None:
+    digest = entry.digests.get(path)
+    found = inputs.find(path, digest) if digest else None
+    return (found, digest) if found and digest else None
 
 
 def _short_names(paths: Sequence[str]) -> dict[str, str]:

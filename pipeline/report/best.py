@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import yaml
 
+from pipeline.errors import ImageError
 from pipeline.manifest import Settings
 from pipeline.method import (
     Backbone,
@@ -25,7 +26,15 @@ from pipeline.method import (
     style_targets,
 )
 from pipeline.pictures import canvas_size, decode, fit_image, to_tensor
-from pipeline.store import BACKBONE_KEYS, Record, blend_targets
+from pipeline.report.inputs import Inputs
+from pipeline.store import (
+    BACKBONE_KEYS,
+    ContentInput,
+    Record,
+    RunFolder,
+    StylePicture,
+    blend_targets,
+)
 
 SIZE_PX = 256
 
@@ -47,9 +56,31 @@ class Scored:
     style: float
 
 
+def found_inputs(store: RunFolder, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """The records whose content and style pictures are there, with the paths that they have now.
+
+    Returns:
+        the records, and what is gone or changed, each once.
+    """
+    inputs, found, gone = Inputs(store), [], {}
+    for record in records:
+        moved = record.model_copy(deep=True)
+        whole = True
+        used: list[ContentInput | StylePicture] = [moved.content, *moved.style.pictures]
+        for picture in used:
+            place = inputs.find(picture.path, picture.sha256)
+            if place is None:
+                gone[f"{picture.path}: is gone, or another picture now"] = whole = False
+            else:
+                picture.path = str(place)
+        if whole:
+            found.append(moved)
+    return found, list(gone)
+
+
 def score_pair(
-    run: Path, records: Sequence[Record], backbone: Backbone, balance: float
-) -> list[Scored]:
+    store: RunFolder, records: Sequence[Record], backbone: Backbone, balance: float
+) -> tuple[list[Scored], list[str]]:
     """Scores the jobs of one content and one style, the best first.
 
     Pictures, content and style are brought to `SIZE_PX` and measured by the relative losses of the
@@ -60,8 +91,11 @@ def score_pair(
         backbone: gives the default preset's layers.
         balance: how many units of content loss a unit of style loss is worth.
 
+    Returns:
+        the jobs, and the results that are gone or cannot be read.
+
     Raises:
-        ImageError: a picture is gone or cannot be read.
+        ImageError: the content or a style picture cannot be read.
     """
     settings = Settings(tv_weight=0, content_weight=1, style_weight=balance)
     layers = tuple(settings.style_layers)
@@ -73,9 +107,13 @@ def score_pair(
     targets = {layer: matrix[None] for layer, matrix in blend_targets(parts).items()}
     content = decode(Path(records[0].content.path)).image
     weights = job_weights([settings], torch.device("cpu"))
-    found = []
+    found, left_out = [], []
     for record in records:
-        picture = decode(run / record.output.path).image
+        try:
+            picture = decode(store.picture(record.output.path)).image
+        except ImageError as error:
+            left_out.append(str(error))
+            continue
         size = canvas_size(*picture.size, SIZE_PX, "long")
         pixels = to_tensor(fit_image(picture, *size))[None]
         kept = features_of(
@@ -87,7 +125,7 @@ def score_pair(
         found.append(
             Scored(record, float(losses.total), float(losses.content), float(losses.style))
         )
-    return sorted(found, key=lambda scored: scored.score)
+    return sorted(found, key=lambda scored: scored.score), left_out
 
 
 def by_pair(records: Sequence[Record]) -> list[list[Record]]:

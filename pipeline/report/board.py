@@ -5,13 +5,13 @@ In: records. Out: one event folder a job under `RUN/tensorboard`.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, install
+from pipeline.files import cannot_write
 from pipeline.pictures import opened
 from pipeline.store import RunFolder
 
@@ -26,8 +26,8 @@ def summary_writer() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise EngineError(
-            "--tensorboard needs the package tensorboard; install it with "
-            "`pip install tensorboard`, or `pip install nst[tensorboard]`"
+            f"--tensorboard needs the package tensorboard; {install('tensorboard')}, or pip "
+            f"install tensorboard"
         ) from error
     return SummaryWriter
 
@@ -48,18 +48,26 @@ def write_board(store: RunFolder) -> int:
     for record in store.records():
         folder = root / record.name
         mark = folder / f"key-{record.key[:16]}"
-        if mark.exists():
+        if store.inside.is_file(mark):
             continue
-        shutil.rmtree(folder, ignore_errors=True)  # of an older picture of that name
+        store.inside.remove_tree(folder)  # of an older picture of that name
+        _make(store, folder)
         with writer(str(folder)) as events:
             for point in record.losses:
                 for name, value in point.items():
                     if name != "step":
                         events.add_scalar(f"loss/{name}", value, point["step"])
-            with opened(store.path / record.output.path) as image:
+            with opened(store.picture(record.output.path)) as image:
                 pixels = np.asarray(image.convert("RGB"))
             last = record.losses[-1]["step"] if record.losses else 0
             events.add_image("picture", pixels, last, dataformats="HWC")
-        Path(mark).touch()
+        store.write(mark, b"")
         written += 1
     return written
+
+
+def _make(store: RunFolder, folder: Path) -> None:
+    try:
+        store.inside.make_folder(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error

@@ -37,7 +37,7 @@ def page_data(
                 "name": axis.name,
                 "labels": axis.labels,
                 "values": axis.values,
-                "thumbs": [input_thumbnail(folder, p) if p else None for p in axis.pictures]
+                "thumbs": [input_thumbnail(store, folder, *p) if p else None for p in axis.pictures]
                 if axis.name in ("content", "style")
                 else [],
                 "column": axis.column,

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import write_atomic
 from pipeline.report.drawings import curves_svg
 from pipeline.report.entries import Entry
+from pipeline.store import RunFolder
 
 CHUNK = 50  # records in one file of details
 
@@ -23,8 +23,12 @@ def script_json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def write_details(folder: Path, entries: Sequence[Entry]) -> None:
-    """Records and curves in files that a page opened from disk may load: scripts, not JSON."""
+def write_details(store: RunFolder, folder: Path, entries: Sequence[Entry]) -> None:
+    """Records and curves in files that a page opened from disk may load: scripts, not JSON.
+
+    Raises:
+        RunFolderError: no space or no rights.
+    """
     for number, start in enumerate(range(0, len(entries), CHUNK)):
         rows = [
             {"record": _shortened(entry.record), "curves": curves_svg(entry.record)}
@@ -33,11 +37,18 @@ def write_details(folder: Path, entries: Sequence[Entry]) -> None:
         text = f"nstDetail({number},{script_json(rows)});\n"
         path = folder / f"{number:05}.js"
         data = text.encode(errors="backslashreplace")  # paths need not be UTF-8
-        if not path.exists() or path.read_bytes() != data:
-            write_atomic(path, data)
-    for path in folder.glob("*.js"):
-        if not path.stem.isdigit() or int(path.stem) * CHUNK >= len(entries):
-            path.unlink(missing_ok=True)
+        if not _is(store, path, data):
+            store.inside.write(path, data)
+    for path in store.inside.files(folder, "*.js"):
+        if not path.stem.isdecimal() or int(path.stem[:9]) * CHUNK >= len(entries):
+            store.inside.remove(path)
+
+
+def _is(store: RunFolder, path: Path, data: bytes) -> bool:
+    try:
+        return store.inside.read(path) == data
+    except OSError:
+        return False
 
 
 def _shortened(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.store import Failure, Record, RunFolder, Unreadable
+from pipeline.store import Failure, Record, RunFolder
 
 LOSSES = ("total", "content", "style", "tv")
 
@@ -19,6 +19,7 @@ class Entry:
     """A job as the page shows it: a record, or a failure without one.
 
     Attributes:
+        digests: of the content and style pictures, by path; none of a failure.
         image: the picture's path below the run folder; None for a failure.
         losses: the last of each of `LOSSES`, or None.
         error: why it failed; None for a record.
@@ -29,6 +30,7 @@ class Entry:
     content: str
     style: str
     parts: Mapping[str, float]
+    digests: Mapping[str, str]
     regions: Mapping[str, str]
     mask: str
     keep: str
@@ -44,21 +46,18 @@ class Entry:
 
 
 def find_entries(store: RunFolder) -> tuple[list[Entry], list[str]]:
-    """All jobs with a record or a failure, by name; and what could not be read.
+    """All jobs with a record or a failure, by name; and what could not be read, with the reason.
 
     Raises:
         RunFolderError: the pictures are in tar shards.
     """
     found: dict[str, Entry] = {}
-    left_out = []
-    for record in store.all_records():
-        if isinstance(record, Unreadable):
-            left_out.append(f"{record.path}: {record.why}")
-        else:
-            found[record.name] = _from_record(record)
+    for record in store.records():
+        found[record.name] = _from_record(record)
     for name, failure in store.failures().items():
         if name not in found:
             found[name] = _from_failure(failure)
+    left_out = [f"{path}: {why}" for path, why in store.unread.items()]
     return [found[name] for name in sorted(found)], left_out
 
 
@@ -70,6 +69,10 @@ def _from_record(record: Record) -> Entry:
         content=record.content.path,
         style=record.style.name,
         parts={picture.path: picture.weight for picture in pictures},
+        digests={
+            record.content.path: record.content.sha256,
+            **{picture.path: picture.sha256 for picture in pictures},
+        },
         regions={picture.region: picture.path for picture in pictures if picture.region},
         mask=record.content.mask or "",
         keep=record.content.keep or "",
@@ -91,6 +94,7 @@ def _from_failure(failure: Failure) -> Entry:
         content=failure.content,
         style=failure.style,
         parts=failure.style_parts,
+        digests={},
         regions={},
         mask="",
         keep="",

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import jinja2
 
-from pipeline.files import write_atomic
 from pipeline.report.axes import make_axes
 from pipeline.report.data import failure_reasons, page_data, run_figures
 from pipeline.report.details import script_json, write_details
 from pipeline.report.drawings import timeline_svg
 from pipeline.report.entries import find_entries
+from pipeline.report.inputs import Inputs
 from pipeline.report.thumbnails import make_thumbnails
 from pipeline.store import RunFolder
 from pipeline.version import __version__
@@ -51,9 +51,9 @@ def build_report(store: RunFolder) -> Built:
     entries, left_out = find_entries(store)
     folder = store.path / "report"
     thumbnails = make_thumbnails(store, folder / "thumbs", entries)
-    axes = make_axes(entries)
+    axes = make_axes(entries, Inputs(store))
     data = page_data(store, entries, axes, thumbnails, folder / "thumbs")
-    write_details(folder / "detail", entries)
+    write_details(store, folder / "detail", entries)
     page = (
         _environment()
         .get_template("report.html")
@@ -68,7 +68,7 @@ def build_report(store: RunFolder) -> Built:
         )
     )
     path = store.path / "report.html"
-    write_atomic(path, page.encode(errors="backslashreplace"))  # paths need not be UTF-8
+    store.inside.write(path, page.encode(errors="backslashreplace"))  # paths need not be UTF-8
     return Built(path, len(entries), tuple(left_out))
 
 

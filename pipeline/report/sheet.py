@@ -6,15 +6,16 @@ In: records of a run, two axes. Out: pictures, one a section: each combination o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ImageError, ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import OLD_NAMES
 from pipeline.pictures import on_white, opened
@@ -34,13 +35,13 @@ class _Cell:
 
     labels: Mapping[str, str]
     order: Mapping[str, tuple[int, float, str]]
-    path: Path
-    other: Path | None
+    path: Callable[[], Path]
+    other: Callable[[], Path] | None
 
 
 def make_sheet(
     run: Path, rows: str, cols: str, output: Path, tile: int = 192, other: Path | None = None
-) -> Path:
+) -> list[str]:
     """Writes the contact sheet of a run.
 
     Args:
@@ -50,19 +51,23 @@ def make_sheet(
         other: another run; each cell then shows both runs' pictures of the job's name, and how
             they differ, four times as strong.
 
+    Pictures that are gone or damaged are left out, with a frame where they would stand.
+
     Returns:
-        `output`.
+        what was left out, each with the reason.
 
     Raises:
         ManifestError: an unknown axis, the same one twice, no pictures, an unknown suffix.
-        ImageError: a picture is gone or damaged.
         RunFolderError: the file cannot be written.
     """
     if output.suffix.lower() not in (".png", ".pdf"):
         raise ManifestError([f"{output}: a sheet is a .png or a .pdf"])
-    cells = _cells(run, other)
+    store = RunFolder(run)
+    cells = _cells(store, other)
+    left_out = [f"{path}: {why}" for path, why in store.unread.items()]
     if not cells:
-        raise ManifestError([f"{run}: no pictures there; run the manifest first"])
+        why = f" that can be read ({left_out[0]})" if left_out else ""
+        raise ManifestError([f"{run}: no pictures there{why}; run the manifest first"])
     known = list(cells[0].labels)
     rows, cols = OLD_NAMES.get(rows, rows), OLD_NAMES.get(cols, cols)
     for option, axis in (("--rows", rows), ("--cols", cols)):
@@ -79,27 +84,26 @@ def make_sheet(
     pages = []
     for values, some in sections.items():
         title = ", ".join(f"{axis} {value}" for axis, value in zip(rest, values, strict=True))
-        pages.append(_section(some, rows, cols, tile, title, other is not None))
+        pages.append(_section(some, rows, cols, tile, title, other is not None, left_out))
     _save(pages, output)
-    return output
+    return left_out
 
 
-def _cells(run: Path, other: Path | None) -> list[_Cell]:
-    store = RunFolder(run)
-    found = []
+def _cells(store: RunFolder, other: Path | None) -> list[_Cell]:
+    found, beside = [], RunFolder(other) if other else None
     for record in store.records():
         values: dict[str, Any] = {
             "content": Path(record.content.path).stem,
             "style": record.style.name,
             **record.swept,
         }
-        match = RunFolder(other).record(record.name) if other else None
+        match = beside.record(record.name) if beside else None
         found.append(
             _Cell(
                 {name: _label(value) for name, value in values.items()},
                 {name: rank(name, value, str(value)) for name, value in values.items()},
-                run / record.output.path,
-                other / match.output.path if other and match else None,
+                partial(store.picture, record.output.path),
+                partial(beside.picture, match.output.path) if beside and match else None,
             )
         )
     axes = dict.fromkeys(name for cell in found for name in cell.labels)
@@ -139,16 +143,20 @@ def _check_size(
 
 
 def _section(
-    cells: Sequence[_Cell], rows: str, cols: str, tile: int, title: str, compares: bool
+    cells: Sequence[_Cell],
+    rows: str,
+    cols: str,
+    tile: int,
+    title: str,
+    compares: bool,
+    left_out: list[str],
 ) -> Image.Image:
-    """One grid of pictures with its labels."""
+    """One grid of pictures with its labels; what cannot be read is added to `left_out`."""
     pixels = max(11, tile // 13)
     font = ImageFont.load_default(pixels)
     across = sorted({(c.order[cols], c.labels[cols]) for c in cells})
     down = sorted({(c.order[rows], c.labels[rows]) for c in cells})
-    with opened(cells[0].path) as first:
-        height = max(1, round(tile * first.height / max(first.size)))
-        width = max(1, round(tile * first.width / max(first.size)))
+    width, height = _tile_size(cells, tile)
     wide = width * (3 if compares else 1) + _GAP
     line = pixels * 1.5
     top = round(line * (2.2 if title else 1.2))
@@ -173,8 +181,24 @@ def _section(
             continue
         taken.add((row, column))
         place = (left + wide * column, top + (height + _GAP) * row)
-        sheet.paste(_picture(cell, (width, height), compares), place)
+        try:
+            sheet.paste(_picture(cell, (width, height), compares), place)
+        except ImageError as error:
+            left_out.append(str(error))
+            draw.rectangle((*place, place[0] + width - 1, place[1] + height - 1), outline=_SOFT)
     return sheet
+
+
+def _tile_size(cells: Sequence[_Cell], tile: int) -> tuple[int, int]:
+    """Width and height of the first picture that can be read, its longer side a tile's."""
+    for cell in cells:
+        try:
+            with opened(cell.path()) as first:
+                sides = (max(1, round(tile * side / max(first.size))) for side in first.size)
+                return next(sides), next(sides)
+        except ImageError:
+            continue
+    return tile, tile
 
 
 def _fitting(text: str, font: Any, width: float) -> str:
@@ -192,13 +216,13 @@ def _cut(text: str, keep: int) -> str:
 
 
 def _picture(cell: _Cell, size: tuple[int, int], compares: bool) -> Image.Image:
-    mine = _load(cell.path, size)
+    mine = _load(cell.path(), size)
     if not compares:
         return mine
     both = Image.new("RGB", (3 * size[0], size[1]), _PAPER)
     both.paste(mine, (0, 0))
     if cell.other is not None:
-        theirs = _load(cell.other, size)
+        theirs = _load(cell.other(), size)
         difference = ImageChops.difference(mine, theirs).point(lambda v: min(255, v * _AMPLIFIED))
         both.paste(theirs, (size[0], 0))
         both.paste(difference, (2 * size[0], 0))

@@ -5,7 +5,6 @@ In: entries. Out: small WebP files beside the page; those that are there are kep
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.errors import ImageError
-from pipeline.files import write_atomic
+from pipeline.files import cannot_write
 from pipeline.pictures import decode, on_white, opened
 from pipeline.report.entries import Entry
 from pipeline.store import RunFolder
@@ -24,20 +23,27 @@ THUMBNAIL_PX = 192
 
 
 def make_thumbnails(store: RunFolder, folder: Path, entries: Iterable[Entry]) -> set[str]:
-    """Makes the thumbnails that are missing; the names of all that there are."""
+    """Makes the thumbnails that are missing; the names of all that there are.
+
+    Raises:
+        RunFolderError: no space or no rights.
+    """
     wanted = {entry.sha256[:20]: entry for entry in entries if entry.image}
-    there = {path.stem for path in folder.glob("*.webp")}
-    for name in there - set(wanted):
-        if not name.startswith("in-"):
-            (folder / f"{name}.webp").unlink(missing_ok=True)
+    try:
+        there = {path.stem for path in store.inside.files(folder, "*.webp")}
+        for name in there - set(wanted):
+            if not name.startswith("in-"):
+                store.inside.remove(folder / f"{name}.webp")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
     def make(item: tuple[str, Entry]) -> str | None:
         name, entry = item
         assert entry.image is not None
         try:
-            with opened(store.path / entry.image) as image:
+            with opened(store.picture(entry.image)) as image:
                 image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
-                _write_thumbnail(folder / f"{name}.webp", on_white(image))
+                _write_thumbnail(store, folder / f"{name}.webp", on_white(image))
         except ImageError:
             return None  # the page shows the full picture instead, or that it is gone
         return name
@@ -48,20 +54,23 @@ def make_thumbnails(store: RunFolder, folder: Path, entries: Iterable[Entry]) ->
     return made | (there & set(wanted))
 
 
-def _write_thumbnail(path: Path, image: Image.Image) -> None:
+def _write_thumbnail(store: RunFolder, path: Path, image: Image.Image) -> None:
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
     buffer = BytesIO()
     image.save(buffer, "WEBP", quality=78, method=2)
-    write_atomic(path, buffer.getvalue())
+    store.inside.write(path, buffer.getvalue())
 
 
-def input_thumbnail(folder: Path, path: Path) -> str | None:
-    """The thumbnail of a content or style picture, by its path and time; None if it is gone."""
+def input_thumbnail(store: RunFolder, folder: Path, path: Path, digest: str) -> str | None:
+    """The thumbnail of a content or style picture; None if it cannot be read.
+
+    Args:
+        digest: of the record, by which it is named.
+    """
+    name = f"in-{digest[:17]}"
     try:
-        stamp = f"{path}\n{path.stat().st_mtime_ns}"
-        name = "in-" + hashlib.sha256(stamp.encode(errors="surrogateescape")).hexdigest()[:17]
-        if not (folder / f"{name}.webp").exists():
-            _write_thumbnail(folder / f"{name}.webp", decode(path).image)
-    except (OSError, ImageError):
+        if not store.inside.is_file(folder / f"{name}.webp"):
+            _write_thumbnail(store, folder / f"{name}.webp", decode(path).image)
+    except ImageError:
         return None
     return name

@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pipeline.files import write_atomic
+from pipeline.json_text import read_json
 from pipeline.method import State
-from pipeline.store import Point
+from pipeline.store import Point, RunFolder
 
 Curve = list[Point]
 
@@ -40,32 +39,31 @@ class Checkpoint:
     curve: Curve
 
 
-def save_checkpoint(
-    path: Path, state: State, index: int, curve: Curve, temporary_folder: Path | None = None
-) -> None:
+def save_checkpoint(store: RunFolder, key: str, state: State, index: int, curve: Curve) -> None:
     """Writes where job `index` of a batch stands, whole or not at all.
 
     Args:
-        temporary_folder: as for `write_atomic`.
+        key: the job's.
 
     Raises:
         RunFolderError: no space or no rights.
     """
     tensors = {name: t[index].detach().cpu().contiguous() for name, t in state.tensors.items()}
     about = {"scale": state.scale, "step": state.step, "curve": curve}
-    write_atomic(path, save(tensors, {"about": json.dumps(about)}), temporary_folder)
+    store.write(store.checkpoint_path(key), save(tensors, {"about": json.dumps(about)}))
 
 
-def load_checkpoint(path: Path) -> Checkpoint | None:
+def load_checkpoint(store: RunFolder, key: str) -> Checkpoint | None:
     """What `save_checkpoint` wrote; None if there is none, or one that cannot be read whole."""
-    if not path.exists():
+    path = store.checkpoint_path(key)
+    if not store.inside.is_file(path):
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["about"])
+            about = read_json((file.metadata() or {})["about"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return Checkpoint(about["scale"], about["step"], tensors, about["curve"])
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError):
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None  # the job begins anew, which costs time and nothing else
 
 

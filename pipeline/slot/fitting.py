@@ -132,9 +132,13 @@ class Fitting:
         )
 
 
+# In the words of CUDA, and of torch's allocator on a CPU, Linux's and others'.
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "std::bad_alloc")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, whoever raised it."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)
-    return "out of memory" in text or "not enough memory" in text
+    return any(words in text for words in _OUT_OF_MEMORY)

@@ -5,12 +5,10 @@ In: a prepared job and tensors of the step loop. Out: files in the run folder.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from torch import Tensor
 
-from pipeline.files import write_atomic
 from pipeline.manifest import Settings
 from pipeline.pictures import Encoding, animate, encode, fit_image, recolor_result, to_tensor
 from pipeline.plan import Job
@@ -54,24 +52,24 @@ def write_frame(store: RunFolder, prepared: Prepared, step: int, image: Tensor) 
     """
     pixels = finished(image, prepared.content, prepared.job.settings)
     path = store.frames / prepared.job.name / _FRAME_NAME.format(step)
-    write_atomic(path, encode(pixels, Encoding("jpg", 92)), store.temporary)
+    store.write(path, encode(pixels, Encoding("jpg", 92)))
 
 
 def drop_frames(store: RunFolder, job: Job) -> None:
     """Removes what an earlier attempt kept of its way."""
-    shutil.rmtree(store.frames / job.name, ignore_errors=True)
+    store.inside.remove_tree(store.frames / job.name)
 
 
 def write_animation(store: RunFolder, job: Job, pixels: Tensor, size: tuple[int, int]) -> str:
     """Makes a job's animation of its frames and its result; the path below the run folder."""
     folder, settings = store.frames / job.name, job.settings
     last = folder / _FRAME_NAME.format(999_999_999)  # after all steps, by name
-    write_atomic(last, encode(pixels, Encoding("jpg", 92)), store.temporary)
+    store.write(last, encode(pixels, Encoding("jpg", 92)))
     path = store.animations / f"{job.name}.{settings.animation}"
-    write_atomic(path, animate(_frames_in(folder), size, settings.animation), store.temporary)
+    store.write(path, animate(_frames_in(folder), size, settings.animation))
     last.unlink()
     if not settings.save_every:
-        shutil.rmtree(folder)
+        store.inside.remove_tree(folder)
     return path.relative_to(store.path).as_posix()
 
 

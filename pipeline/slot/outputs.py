@@ -113,7 +113,7 @@ def write_result(
     if settings.animation != "none":
         how_made.animation = write_animation(store, job, pixels, size)
     store.write_job(job.name, job.key, settings, data, size, how_made)
-    store.checkpoint_path(job.key).unlink(missing_ok=True)
+    store.inside.remove(store.checkpoint_path(job.key))
 
 
 def _alpha(prepared: Prepared, size: tuple[int, int]) -> Image.Image | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.errors import DeviceError
+from pipeline.notices import Notice
 
 
 def use_precision(precision: str, device: str) -> str:
@@ -26,6 +27,14 @@ def use_precision(precision: str, device: str) -> str:
     product = {"tf32": "high", "bf16": "medium"}.get(precision, "highest")
     torch.set_float32_matmul_precision(product)
     return precision
+
+
+def precision_notices(precision: str, device: str) -> tuple[Notice, ...]:
+    """What a person should know of the precision that a process was set to."""
+    if precision != "bf16" or device != "cpu" or _is_fast_with_bf16(device):
+        return ()
+    said = "bf16 on this CPU, which only emulates it, takes far longer than fp32; leave it out"
+    return (Notice("slow_precision", said),)
 
 
 def _is_fast_with_bf16(device: str) -> bool:

@@ -28,7 +28,7 @@ from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
 from pipeline.slot.motion import read_motion
 from pipeline.slot.outputs import Circumstances, Result, write_result
-from pipeline.slot.precision import use_precision
+from pipeline.slot.precision import precision_notices, use_precision
 from pipeline.slot.process import PROCESS, Process
 from pipeline.slot.seat import Seat, take_seat
 from pipeline.slot.styles import Prepared, StyleReader, compute_targets
@@ -116,7 +116,7 @@ class Session:
         ready = []
         for job in self.batch.jobs:
             try:
-                kept = load_checkpoint(self.store.checkpoint_path(job.key))
+                kept = load_checkpoint(self.store, job.key)
                 content = contents[content_key(job)].result()
                 motion = read_motion(self.store, job, content, self.batch.scales[-1])
                 prepared = styles.prepare(job, content, kept)
@@ -167,8 +167,10 @@ class Session:
             self._fail(part, error)
             return len(part)
         else:
+            said = precision_notices(self.precision, self.seat.device)
             for prepared, result in zip(part, results, strict=True):
-                self._finish(prepared, result, len(part))
+                moved = replace(prepared, warnings=(*said, *prepared.warnings))
+                self._finish(moved, result, len(part))
             return len(part)
         # Outside of the handler, so that the error no longer holds on to the batch's tensors.
         try:

@@ -108,8 +108,7 @@ class Way:
         self.kept_at = time.monotonic()
         with self.timer.phase("checkpoint"):
             for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
-                path = self.store.checkpoint_path(prepared.job.key)
-                save_checkpoint(path, state, index, curve, self.store.temporary)
+                save_checkpoint(self.store, prepared.job.key, state, index, curve)
 
     def _keep_frames(self, step: Step, ready: Sequence[Prepared]) -> None:
         """Has pictures of the way there written, of the jobs that want one at this step."""

@@ -3,6 +3,7 @@
 In: values and bytes. Out: files, written once and whole, and what they say. Must not know how
 pictures are made, nor who runs what.
 
+- `inside.py`: files below a folder and nothing else; `reader.py`: what a run folder says
 - `run_folder.py`: a run's folder; `lock.py`: who holds it; `live.py`: what goes on while it runs
 - `forms.py`: JSON as values of a type; `records.py`, `headers.py`: these types, of today's and
   older versions

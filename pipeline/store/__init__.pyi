@@ -20,6 +20,7 @@ from .means import means_made_for as means_made_for
 from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
+from .reader import Unreadable as Unreadable
 from .records import About as About
 from .records import ClipPlace as ClipPlace
 from .records import ContentInput as ContentInput
@@ -36,7 +37,6 @@ from .records import Tally as Tally
 from .records import TargetCounts as TargetCounts
 from .records import Warned as Warned
 from .run_folder import RunFolder as RunFolder
-from .run_folder import Unreadable as Unreadable
 from .shards import Shards as Shards
 from .shards import records_in as records_in
 from .targets import TargetsKey as TargetsKey

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.json_text import read_json
+
 
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
@@ -54,7 +56,7 @@ def parse(form: type[Form], data: bytes) -> Form:
     Raises:
         ValueError: not JSON, or not of this form; `why_not` says why.
     """
-    return form.model_validate(json.loads(data))
+    return form.model_validate(read_json(data))
 
 
 def why_not(error: ValueError) -> str:

@@ -40,6 +40,7 @@ class PlanHeader(Read):
     """`plan.json`: what the run was planned to be.
 
     Attributes:
+        folder, run: the manifest's folder and the run's, as they were; empty in older files.
         jobs, pairs, contents, styles: how many.
         grid: the swept settings' values.
         settings: those of every job, as the manifest has them.
@@ -52,6 +53,8 @@ class PlanHeader(Read):
     schema_version: int = Field(default=1, alias="schema")
     backbone: BackboneHeader
     manifest: str = ""
+    folder: str = ""
+    run: str = ""
     jobs: int = 0
     pairs: int = 0
     contents: int = 0

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from pipeline.store.forms import parse
+from pipeline.store.inside import Inside
 from pipeline.store.records import SlotState
 
 
@@ -17,20 +18,25 @@ class Live:
     """The live state of one run, or of one shard of it.
 
     Args:
+        inside: the run folder's files.
         state: the run folder's `.nst`.
         temporary: where the slots' news lies; it goes when the run ends.
         suffix: the shard's in file names, or empty.
     """
 
-    def __init__(self, state: Path, temporary: Path, suffix: str) -> None:
-        self._state, self._temporary = state, temporary
+    def __init__(self, inside: Inside, state: Path, temporary: Path, suffix: str) -> None:
+        self._inside, self._state, self._temporary = inside, state, temporary
         self._stop_file = state / f"stop{suffix}"
 
     # -- stopping: a file, so that workers in any process see it --
 
     def ask_to_stop(self) -> None:
-        """Asks all workers of this run to stop at their next step."""
-        self._stop_file.touch()
+        """Asks all workers of this run to stop at their next step.
+
+        Raises:
+            RunFolderError: no space or no rights.
+        """
+        self._inside.write(self._stop_file, b"", self._state)
 
     def stop_asked(self) -> bool:
         """Whether this run was asked to stop."""
@@ -38,7 +44,7 @@ class Live:
 
     def clear_stop(self) -> None:
         """Forgets an earlier request to stop."""
-        self._stop_file.unlink(missing_ok=True)
+        self._inside.remove(self._stop_file)
 
     # -- the slots --
 
@@ -55,16 +61,18 @@ class Live:
 
     def slot(self, name: str) -> SlotState | None:
         """What a slot was last seen doing; None if there is nothing yet."""
-        return _read(self._temporary / f"slot-{name}.json")
+        return self._read(self._temporary / f"slot-{name}.json")
 
     def slots(self) -> list[SlotState]:
         """What each slot of the run and of all its shards was last seen doing."""
-        found = map(_read, sorted(self._state.glob("tmp*/slot-*.json")))
-        return [state for state in found if state is not None]
+        try:
+            found = map(self._read, self._inside.files(self._state, "tmp*/slot-*.json"))
+            return [state for state in found if state is not None]
+        except OSError:
+            return []
 
-
-def _read(path: Path) -> SlotState | None:
-    try:
-        return parse(SlotState, path.read_bytes())
-    except (OSError, ValueError):
-        return None  # nothing yet, or just being replaced; the next look sees it
+    def _read(self, path: Path) -> SlotState | None:
+        try:
+            return parse(SlotState, self._inside.read(path))
+        except (OSError, ValueError):
+            return None  # nothing yet, or just being replaced; the next look sees it

@@ -13,7 +13,6 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from pipeline.errors import RunFolderError
-from pipeline.files import write_atomic
 from pipeline.store.forms import now, parse, to_json
 from pipeline.store.headers import Owner
 from pipeline.store.run_folder import RunFolder
@@ -35,7 +34,11 @@ class RunLock:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.taken_over: str | None = None
-        self._lock = FileLock(folder.state / f"run{folder.suffix}.lock")
+        self._lock = FileLock(self._path)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder.state / f"run{self.folder.suffix}.lock"
 
     def _owner(self, suffix: str) -> Path:
         return self.folder.state / f"owner{suffix}.json"
@@ -43,7 +46,8 @@ class RunLock:
     def __enter__(self) -> RunLock:
         suffix = self.folder.suffix
         try:
-            self.folder.state.mkdir(parents=True, exist_ok=True)
+            self.folder.inside.make_folder(self.folder.state)
+            self.folder.inside.writable(self._path)
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise self._in_use(suffix) from error
@@ -57,7 +61,7 @@ class RunLock:
             if self._owner(suffix).exists():
                 self.taken_over = self._describe_owner(suffix)
             owner = Owner(host=socket.gethostname(), pid=os.getpid(), since=now())
-            write_atomic(self._owner(suffix), to_json(owner.plain()))
+            self.folder.inside.write(self._owner(suffix), to_json(owner.plain()))
         except RunFolderError:
             self._lock.release()
             raise
@@ -66,8 +70,8 @@ class RunLock:
     def _check_others(self) -> None:
         """A whole run looks for running shards, a shard for a whole run."""
         pattern = "run.lock" if self.folder.part else "run-*.lock"
-        for path in self.folder.state.glob(pattern):
-            other = FileLock(path)
+        for path in self.folder.inside.files(self.folder.state, pattern):
+            other = FileLock(self.folder.inside.writable(path))
             try:
                 other.acquire(timeout=0)
             except Timeout as error:
@@ -82,7 +86,7 @@ class RunLock:
 
     def _describe_owner(self, suffix: str) -> str:
         try:
-            owner = parse(Owner, self._owner(suffix).read_bytes())
+            owner = parse(Owner, self.folder.inside.read(self._owner(suffix)))
         except (OSError, ValueError):
             return "another process"
         return f"process {owner.pid} on {owner.host} since {owner.since}"
@@ -93,5 +97,5 @@ class RunLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._owner(self.folder.suffix).unlink(missing_ok=True)
+        self.folder.inside.remove(self._owner(self.folder.suffix))
         self._lock.release()

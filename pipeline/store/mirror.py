@@ -12,17 +12,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
-from pipeline.files import cannot_write
+from pipeline.files import cannot_write, real
 from pipeline.manifest import Passed, walk
 from pipeline.pictures import is_image_name
+from pipeline.store.run_folder import RunFolder
 
 
 def mirror_others(
     folders: Iterable[Path],
-    target: Path,
+    store: RunFolder,
     how: str,
-    temporary: Path,
-    skip: Path,
     placed: Callable[[str], str] = str,
     records: Collection[str] = (),
 ) -> int:
@@ -30,12 +29,11 @@ def mirror_others(
     are left alone.
 
     Args:
-        target: where the folders' contents go.
+        store: the run folder; they go among its pictures, and it is left out where it lies within
+            one of `folders`.
         how: `copy`, or `link` for hard links (copies where the file system has none).
-        temporary: an existing folder on the target's disk.
-        skip: a folder that is left out, such as a run folder within one of `folders`.
-        placed: where below `target` a file goes that lies there below its folder.
-        records: paths below `target` that are taken.
+        placed: where among the pictures a file goes that lies there below its folder.
+        records: paths there that are taken.
 
     Returns:
         files that were written.
@@ -46,9 +44,9 @@ def mirror_others(
     """
     written = 0
     taken: dict[Path, Path] = {}
-    for source, relative in _others(folders, skip):
+    for source, relative in _others(folders, store.path):
         below = placed(relative)
-        place = target / below
+        place = store.images / below
         if below in records:
             raise RunFolderError(
                 f"{source} would be where a record belongs, {place}; let {{name}} or {{style}} in "
@@ -60,10 +58,11 @@ def mirror_others(
                 f"`content`, or leave `others` out"
             )
         taken[place] = source
-        if place.exists() and place.stat().st_mtime_ns >= source.stat().st_mtime_ns:
-            continue
         try:
-            _place(source, place, how, temporary / "other")
+            store.inside.make_folder(place.parent)
+            if place.exists() and place.stat().st_mtime_ns >= source.stat().st_mtime_ns:
+                continue
+            _place(source, store.inside.place(place), how, store.temporary / "other")
         except OSError as error:
             raise cannot_write(place, error) from error
         written += 1
@@ -73,7 +72,7 @@ def mirror_others(
 def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, str]]:
     for folder in folders:
         try:
-            found = sorted(walk(folder, skip.resolve(), Passed()))
+            found = sorted(walk(folder, real(skip), Passed()))
         except OSError as error:
             where = error.filename or folder
             raise RunFolderError(
@@ -87,7 +86,6 @@ def _others(folders: Iterable[Path], skip: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _place(source: Path, place: Path, how: str, draft: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
     draft.unlink(missing_ok=True)
     try:
         if how == "link":

@@ -7,9 +7,10 @@ In: parsed JSON of this version or an older one. Out: frozen values; what is not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import NotRequired, TypedDict
 
 from pipeline.manifest import OLD_NAMES
@@ -23,13 +24,25 @@ _OLD_WORDS = {"optimise": "optimize", "utilisation": "utilization"}
 # --- one job --------------------------------------------------------------------------------------
 
 
+def _below(text: str) -> str:
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or "\0" in text:
+        raise ValueError("must be a path below the run folder")
+    return text
+
+
+# Records may come from someone else; what they name is looked for in their own folder.
+Below = Annotated[str, AfterValidator(_below)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Output(Read):
     """The picture of a job; `path` is below the run folder, `size` width and height in px."""
 
     bytes: int
-    sha256: str
+    sha256: Digest
     size: tuple[int, int]
-    path: str
+    path: Below
 
 
 class ContentInput(Read):
@@ -129,7 +142,7 @@ class About(Read):
         clip: of a clip's frame, where it stands.
     """
 
-    name: str
+    name: Below
     content: ContentInput
     style: StyleInput
     settings: dict[str, Any]
@@ -150,7 +163,7 @@ class About(Read):
     batch: dict[str, int] = Field(default_factory=dict)
     attempts: int = 1
     warnings: list[Warned] = Field(default_factory=list)
-    animation: str | None = None
+    animation: Below | None = None
     clip: ClipPlace | None = None
 
     @model_validator(mode="before")
@@ -192,7 +205,7 @@ class Failure(Read):
     """
 
     schema_version: int = Field(default=1, alias="schema")
-    name: str
+    name: Below
     time: str = ""
     key: str = ""
     type: str = ""

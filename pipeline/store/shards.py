@@ -15,12 +15,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
-from pipeline.files import cannot_write, write_atomic
+from pipeline.files import cannot_write
 from pipeline.plan import Job
 from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
+from pipeline.store.inside import Inside
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
+
+_MOST_BYTES = 2**30  # of a picture, a record or an index
 
 
 class Shards:
@@ -37,8 +40,8 @@ class Shards:
         self._held: dict[int, int] = {}  # name -> key of each job in a shard, both shortened
         self._loose: list[tuple[str, str]] = []  # name and suffix of the picture
         if size:
-            for path in sorted(self.folder.glob("*.tar")):
-                self._hold(_index(path))
+            for path in self._tars("*.tar"):
+                self._hold(_index(store.inside, path))
 
     def _hold(self, jobs: Mapping[str, str]) -> None:
         self._held.update((_short_name(name), _short(key)) for name, key in jobs.items())
@@ -99,29 +102,35 @@ class Shards:
         held: dict[str, str] = {}
         draft = self.store.temporary / path.name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
+            self.store.inside.make_folder(path.parent)
+            with self.store.inside.writable(draft).open("wb") as file:
                 with tarfile.open(fileobj=file, mode="w") as tar:
                     for name, suffix in self._loose:
                         self._pack(tar, name, suffix, held)
                 file.flush()
                 os.fsync(file.fileno())
             size = draft.stat().st_size
-            draft.replace(path)
+            self.store.inside.replace(draft, path)
         except OSError as error:
             raise cannot_write(path, error) from error
         finally:
             draft.unlink(missing_ok=True)
         index = ShardIndex(bytes=size, jobs=held)
-        write_atomic(path.with_suffix(".json"), to_json(index.plain()), self.store.temporary)
+        self.store.write(path.with_suffix(".json"), to_json(index.plain()))
         for name, suffix in self._loose:
             self._remove(name, suffix)
         self._hold(held)
         self._loose = []
 
+    def _tars(self, pattern: str) -> Iterator[Path]:
+        try:
+            yield from self.store.inside.files(self.folder, pattern)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
     def _next_path(self) -> Path:
         prefix = f"{self.store.part}-" if self.store.part else ""
-        taken = [p.stem.removeprefix(prefix) for p in self.folder.glob(f"{prefix}*.tar")]
+        taken = [p.stem.removeprefix(prefix) for p in self._tars(f"{prefix}*.tar")]
         numbers = [int(name) for name in taken if name.isdigit()]
         return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}.tar"
 
@@ -133,15 +142,15 @@ class Shards:
             raise RunFolderError(f"{gone}: is gone; was it deleted while the run went on?")
         key = sample_key(name)
         for kind, path in ((suffix, picture), ("json", self.store.record_path(name))):
-            data = path.read_bytes()
+            data = self.store.inside.read(path, _MOST_BYTES)
             info = tarfile.TarInfo(f"{key}.{kind}")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
         held[name] = record.key
 
     def _remove(self, name: str, suffix: str) -> None:
-        self.store.record_path(name).unlink(missing_ok=True)
-        (self.store.images / f"{name}.{suffix}").unlink(missing_ok=True)
+        self.store.inside.remove(self.store.record_path(name))
+        self.store.inside.remove(self.store.images / f"{name}.{suffix}")
 
     def end(self) -> None:
         """Writes what waits, and removes the folders that are empty now; no worker runs any more.
@@ -176,30 +185,31 @@ def _short_name(name: str) -> int:
     return _short(hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest())
 
 
-def _index(path: Path) -> dict[str, str]:
+def _index(inside: Inside, path: Path) -> dict[str, str]:
     """Names and keys of the jobs in a shard; from the shard itself if its index is not there."""
     try:
-        index = parse(ShardIndex, path.with_suffix(".json").read_bytes())
-        if path.stat().st_size == index.bytes:
+        index = parse(ShardIndex, inside.read(path.with_suffix(".json"), _MOST_BYTES))
+        if inside.size(path) == index.bytes:
             return index.jobs
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         pass  # the run was killed between the two, or it is not ours; the shard itself is whole
-    return {record.name: record.key for record in records_in(path)}
+    return {record.name: record.key for record in records_in(inside, path)}
 
 
-def records_in(path: Path) -> Iterator[Record]:
-    """The records in a shard.
+def records_in(inside: Inside, path: Path) -> Iterator[Record]:
+    """The records in a shard of a run folder.
 
     Raises:
-        RunFolderError: damaged.
+        RunFolderError: damaged, or not inside the folder.
     """
     try:
-        with tarfile.open(path) as tar:
+        with inside.open(path) as shard, tarfile.open(fileobj=shard, mode="r:") as tar:
             for member in tar:
-                file = tar.extractfile(member) if member.name.endswith(".json") else None
+                wanted = member.isreg() and member.name.endswith(".json")
+                file = tar.extractfile(member) if wanted and member.size < _MOST_BYTES else None
                 if file is not None:
                     yield parse(Record, file.read())
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError) as error:
         why = why_not(error) if isinstance(error, ValueError) else error
         raise RunFolderError(
             f"{path}: damaged shard ({why}); delete it, and its jobs are made again"

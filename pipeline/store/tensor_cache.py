@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from pipeline.errors import RunFolderError
 from pipeline.files import write_atomic
+from pipeline.json_text import read_json
 from pipeline.notices import Notice
 
 
@@ -39,6 +42,18 @@ class Cached:
     hit: bool
     warnings: tuple[Notice, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+_OLDER = "none"  # files of older versions have no check
+
+
+def _check(tensors: Mapping[str, Tensor]) -> str:
+    """A sum by which a disk's mistakes are noticed."""
+    found = 0
+    for name in sorted(tensors):
+        numbers = tensors[name].contiguous().view(-1).view(torch.uint8).numpy()
+        found = zlib.crc32(numbers.tobytes(), found)
+    return f"crc32:{found:08x}"
 
 
 class TensorCache:
@@ -75,7 +90,7 @@ class TensorCache:
                 if found is not None:
                     return Cached(found[0], True, tuple(warnings), found[1])
                 computed = {key: t.detach().cpu().contiguous() for key, t in compute().items()}
-                header = {"about": json.dumps(about, sort_keys=True)}
+                header = {"about": json.dumps(about, sort_keys=True), "check": _check(computed)}
                 write_atomic(path, save(computed, header))
         except (RunFolderError, OSError) as error:
             warnings.append(Notice("cache_unusable", f"the cache could not be used: {error}"))
@@ -89,7 +104,10 @@ class TensorCache:
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                about = json.loads((file.metadata() or {}).get("about", "{}"))
+                header = file.metadata() or {}
+            about = read_json(header.get("about", "{}"))
+            if header.get("check", _OLDER) not in (_OLDER, _check(tensors)):
+                raise ValueError("its numbers are not those that were written")
             with contextlib.suppress(OSError):  # a cache that can only be read
                 os.utime(path)  # what was used least lately goes first when the cache is full
             return tensors, about

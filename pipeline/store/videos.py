@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
-from pipeline.files import cannot_write, write_atomic
+from pipeline.files import cannot_write
 from pipeline.pictures import Timing, write_video
 from pipeline.store.forms import parse, to_json
 from pipeline.store.headers import VideoRecord
@@ -31,8 +31,8 @@ def video_is_there(store: RunFolder, name: str, key: str) -> bool:
     """
     path = video_path(store, name)
     with contextlib.suppress(OSError, ValueError):
-        about = parse(VideoRecord, path.with_suffix(".json").read_bytes())
-        return about.key == key and about.bytes == path.stat().st_size
+        about = parse(VideoRecord, store.inside.read(path.with_suffix(".json")))
+        return about.key == key and about.bytes == store.inside.size(path)
     return False
 
 
@@ -64,15 +64,15 @@ def write_clip(
         sound=None if sound is None else str(sound),
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".json").unlink(missing_ok=True)
-        write_video(draft, pictures, timing, sound)
+        store.inside.make_folder(path.parent)
+        store.inside.remove(path.with_suffix(".json"))
+        write_video(store.inside.writable(draft), pictures, timing, sound)
         about.bytes = draft.stat().st_size
-        draft.replace(path)
+        store.inside.replace(draft, path)
     except OSError as error:
         raise cannot_write(path, error) from error
     except ValueError as error:  # frames of several sizes
         raise RunFolderError(f"{path}: cannot be written ({error})") from error
     finally:
         draft.unlink(missing_ok=True)
-    write_atomic(path.with_suffix(".json"), to_json(about.plain()), store.temporary)
+    store.write(path.with_suffix(".json"), to_json(about.plain()))

@@ -19,6 +19,7 @@ from pipeline.method import (
 )
 from pipeline.method.scale_run import enlarge
 from pipeline.slot.checkpoint import load_checkpoint, save_checkpoint, stack
+from pipeline.store import RunFolder
 
 
 def pictures(seed: int, count: int, height: int, width: int) -> torch.Tensor:
@@ -57,13 +58,13 @@ def test_from_a_checkpoint_it_goes_on_to_the_same_pictures(  # type: ignore[no-u
     rate = 0.05 if optimizer == "adam" else 1.0
     world = World(size=64, scale_start=48, steps=12, optimizer=optimizer, learning_rate=rate)
     assert [scale.steps for scale in world.scales] == [8, 4]
-    straight = world.steps()
+    straight, store = world.steps(), RunFolder(tmp_path)
     for step in optimize(world.backbone, world.jobs, world.scales, world.inputs):
         if step.number == at:
             for index in (0, 1):
-                save_checkpoint(tmp_path / f"{index}", step.state, index, [{"step": 1.0}])
+                save_checkpoint(store, f"{index}", step.state, index, [{"step": 1.0}])
             break
-    kept = [load_checkpoint(tmp_path / f"{index}") for index in (0, 1)]
+    kept = [load_checkpoint(store, f"{index}") for index in (0, 1)]
     assert all(checkpoint is not None for checkpoint in kept)
     resumed = world.steps(stack([c for c in kept if c], "cpu"))
     assert [step.number for step in resumed] == list(range(at + 1, 13))
@@ -71,9 +72,11 @@ def test_from_a_checkpoint_it_goes_on_to_the_same_pictures(  # type: ignore[no-u
 
 
 def test_a_damaged_checkpoint_is_as_none(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / "x").write_bytes(b"damaged")
-    assert load_checkpoint(tmp_path / "x") is None
-    assert load_checkpoint(tmp_path / "nowhere") is None
+    store = RunFolder(tmp_path)
+    store.checkpoint_path("x").parent.mkdir(parents=True)
+    store.checkpoint_path("x").write_bytes(b"damaged")
+    assert load_checkpoint(store, "x") is None
+    assert load_checkpoint(store, "nowhere") is None
 
 
 def test_the_loss_falls_and_more_style_weight_means_less_style_loss() -> None:

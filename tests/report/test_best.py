@@ -26,7 +26,8 @@ def test_the_best_is_nearest_to_content_and_style(
     Image.open(content).convert("RGB").save(run / f"images/{names[2]}.png")
     backbone = Backbone(load_weights("lite"), Settings().layers)
     (group,) = by_pair(list(store.records()))
-    ranked = score_pair(run, group, backbone, 3.0)
+    ranked, left_out = score_pair(store, group, backbone, 3.0)
+    assert not left_out
     assert ranked[-1].record.name == names[0]  # one flat color is neither
     itself = next(s for s in ranked if s.record.name == names[2])
     assert itself.content == pytest.approx(0, abs=1e-4)

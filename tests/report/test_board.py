@@ -46,7 +46,7 @@ def test_without_tensorboard_the_error_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(EngineError, match=r"pip install nst\[tensorboard\]"):
+    with pytest.raises(EngineError, match=r"pip install '.\[tensorboard\]'"):
         summary_writer()
 
 

@@ -8,14 +8,15 @@ import pytest
 from fake_run import add_job
 from PIL import Image, ImageFont
 
-from pipeline.errors import ImageError, ManifestError
+from pipeline.errors import ManifestError
 from pipeline.report import make_sheet
 from pipeline.report.sheet import _fitting
 from pipeline.store import RunFolder
 
 
 def test_a_sheet_has_each_picture_in_its_place(run: Path, tmp_path: Path) -> None:
-    path = make_sheet(run, "style", "style_weight", tmp_path / "sheet.png", 64)
+    path = tmp_path / "sheet.png"
+    assert make_sheet(run, "style", "style_weight", path, 64) == []
     colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
     made = {(100 * i, 100 * j, w) for i in (0, 1) for j in (0, 1) for w in (20, 100)}
     assert colors >= made - {(100, 100, 100)} and (100, 100, 100) not in colors
@@ -36,7 +37,8 @@ def test_levels_stand_from_the_least_to_the_most(run: Path, tmp_path: Path) -> N
     levels = tmp_path / "levels"
     for index, level in enumerate(("extreme", "medium", "subtle")):
         add_job(levels, content, style, (50 * index, 9, 9), strength=level)
-    path = make_sheet(levels, "style", "strength", tmp_path / "sheet.png", 64)
+    path = tmp_path / "sheet.png"
+    assert make_sheet(levels, "style", "strength", path, 64) == []
     sheet = np.asarray(Image.open(path).convert("RGB"))
     columns = [int(np.argwhere((sheet == (50 * i, 9, 9)).all(2))[0][1]) for i in range(3)]
     assert columns[2] < columns[1] < columns[0]
@@ -48,7 +50,8 @@ def test_a_difference_of_runs_is_shown_amplified(run: Path, tmp_path: Path) -> N
     styles = {Path(r.style.pictures[0].path).stem: r for r in RunFolder(run).records()}
     red = Path(styles["red"].style.pictures[0].path)
     add_job(other, contents[0], red, (10, 0, 25), style_weight=2.0)
-    path = make_sheet(run, "style", "style_weight", tmp_path / "d.png", 64, other)
+    path = tmp_path / "d.png"
+    assert make_sheet(run, "style", "style_weight", path, 64, other) == []
     colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
     assert (10, 0, 25) in colors and (40, 0, 20) in colors
 
@@ -73,13 +76,15 @@ def test_an_axis_goes_by_its_old_name_too(run: Path, tmp_path: Path) -> None:
     style = Path(next(iter(RunFolder(run).records())).style.pictures[0].path)
     for number, optimizer in enumerate(("adam", "lbfgs")):
         add_job(tmp_path / "swept", contents[0], style, (9, number, 9), optimizer=optimizer)
-    path = make_sheet(tmp_path / "swept", "content", "optimiser", tmp_path / "s.png", 64)
+    path = tmp_path / "s.png"
+    assert make_sheet(tmp_path / "swept", "content", "optimiser", path, 64) == []
     colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
     assert {(9, 0, 9), (9, 1, 9)} <= colors
 
 
 def test_a_sheet_as_pdf_has_a_page_a_section(run: Path, tmp_path: Path) -> None:
-    path = make_sheet(run, "content", "style", tmp_path / "s.pdf", 64)
+    path = tmp_path / "s.pdf"
+    assert make_sheet(run, "content", "style", path, 64) == []
     data = path.read_bytes()
     assert data.startswith(b"%PDF") and data.count(b"/Type /Page\n") == 2
 
@@ -89,12 +94,20 @@ def test_a_run_without_pictures_has_no_sheet(tmp_path: Path) -> None:
         make_sheet(tmp_path, "content", "style", tmp_path / "s.png")
 
 
-def test_a_picture_that_is_gone_is_named(run: Path, tmp_path: Path) -> None:
+def test_a_picture_that_is_gone_is_left_out_and_named(run: Path, tmp_path: Path) -> None:
+    record = next(RunFolder(run).records())
+    (run / record.output.path).unlink()
+    path = tmp_path / "s.png"
+    (said,) = make_sheet(run, "style", "style_weight", path, 64)
+    assert record.output.path in said
+    colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
+    assert {(0, 0, 20), (100, 0, 20)} <= colors  # pictures that are there
+
+
+def test_a_sheet_of_nothing_but_what_is_gone_has_frames(run: Path, tmp_path: Path) -> None:
     for record in RunFolder(run).records():
-        (run / record.output.path).unlink()
-        with pytest.raises(ImageError, match=rf"{record.output.path}: cannot be read"):
-            make_sheet(run, "content", "style", tmp_path / "s.png")
-        break
+        (run / record.output.path).write_text("no picture")
+    assert len(make_sheet(run, "style", "style_weight", tmp_path / "s.png", 64)) == 7
 
 
 def test_of_two_jobs_for_one_place_the_first_is_shown(run: Path, tmp_path: Path) -> None:
@@ -104,7 +117,8 @@ def test_of_two_jobs_for_one_place_the_first_is_shown(run: Path, tmp_path: Path)
     name = add_job(run, content, style, (1, 2, 3), style_weight=2.0, seed=0)
     record = store.record_path(name)
     record.write_text(record.read_text().replace('"seed": 0', '"style_weight": 2.0'))
-    path = make_sheet(run, "style", "style_weight", tmp_path / "s.png", 64)
+    path = tmp_path / "s.png"
+    assert make_sheet(run, "style", "style_weight", path, 64) == []
     colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
     assert (0, 0, 20) in colors and (1, 2, 3) not in colors
 

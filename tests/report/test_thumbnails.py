@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_run import digest
 from PIL import Image
 
 from pipeline.report import build_report
@@ -51,12 +52,13 @@ def test_a_picture_without_a_thumbnail_costs_nothing_else(
 def test_an_inputs_thumbnail_is_none_where_it_is_gone_or_no_picture(
     tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
-    path, folder = picture("a.png"), tmp_path / "thumbs"
-    name = input_thumbnail(folder, path)
+    path, folder, store = picture("a.png"), tmp_path / "thumbs", RunFolder(tmp_path)
+    name = input_thumbnail(store, folder, path, digest(path))
     made = folder / f"{name}.webp"
     before = made.stat().st_mtime_ns
-    assert input_thumbnail(folder, path) == name and made.stat().st_mtime_ns == before
+    assert input_thumbnail(store, folder, path, digest(path)) == name
+    assert made.stat().st_mtime_ns == before
     path.write_text("no picture")
-    assert input_thumbnail(folder, path) is None
+    assert input_thumbnail(store, folder, path, digest(path)) is None
     path.unlink()
-    assert input_thumbnail(folder, path) is None
+    assert input_thumbnail(store, folder, path, "0" * 64) is None

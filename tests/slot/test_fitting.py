@@ -127,6 +127,13 @@ def test_where_not_even_the_smallest_tiles_fit_it_says_so(where: Where) -> None:
         (torch.OutOfMemoryError("CUDA"), True),
         (MemoryError(), True),
         (RuntimeError("DefaultCPUAllocator: not enough memory"), True),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't "
+                "allocate memory: you tried to allocate 8 bytes. Error code 12"
+            ),
+            True,
+        ),
         (RuntimeError("CUDA error: out of memory"), True),
         (RuntimeError("an illegal memory access was encountered"), False),
     ],

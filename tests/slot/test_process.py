@@ -11,6 +11,7 @@ from filelock import FileLock
 from pipeline.errors import DeviceError, WeightsError
 from pipeline.manifest import Settings
 from pipeline.slot import RunContext, use_precision
+from pipeline.slot.precision import precision_notices
 from pipeline.slot.process import FILE_THREADS, Process, ReadAhead
 from pipeline.slot.seat import Seat, take_seat
 
@@ -92,6 +93,17 @@ def test_auto_is_what_the_hardware_is_fast_with(
     assert use_precision("fp32", "cpu") == "fp32" and not torch.backends.cudnn.allow_tf32
     with pytest.raises(DeviceError, match="tf32 is a GPU's; on cpu choose"):
         use_precision("tf32", "cpu")
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_a_precision_that_is_only_emulated_is_told(
+    is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    said = [notice.code for notice in precision_notices("bf16", "cpu")]
+    assert said == ([] if is_fast else ["slow_precision"])
+    assert precision_notices("fp32", "cpu") == precision_notices("bf16", "cuda:0") == ()
 
 
 def test_what_is_read_ahead_is_handed_out_once_or_let_go(

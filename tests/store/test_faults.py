@@ -100,15 +100,14 @@ def test_other_files_are_linked_or_copied_where_links_do_not_go(
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     def mirror(where: str) -> int:
-        target = store.path / where
-        return mirror_others([tmp_path / "data"], target, "link", store.temporary, store.path)
+        return mirror_others([tmp_path / "data"], store, "link", lambda name: f"{where}/{name}")
 
     assert mirror("linked") == 1
-    source, linked = tmp_path / "data/labels.txt", store.path / "linked/labels.txt"
+    source, linked = tmp_path / "data/labels.txt", store.images / "linked/labels.txt"
     assert linked.stat().st_ino == source.stat().st_ino
     monkeypatch.setattr(os, "link", link)
     assert mirror("copied") == 1
-    copied = store.path / "copied/labels.txt"
+    copied = store.images / "copied/labels.txt"
     assert copied.read_text() == "cat" and copied.stat().st_ino != source.stat().st_ino
     assert mirror("copied") == 0  # there already, and as new
 

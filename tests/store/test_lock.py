@@ -60,11 +60,11 @@ def test_an_owner_who_cannot_be_read_is_another_process(folder: RunFolder, text:
 def test_an_owner_that_cannot_be_written_frees_the_folder(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, data: bytes) -> None:
+    def refuse(path: Path, data: bytes, temporary: Path | None = None) -> None:
         raise RunFolderError(f"{path}: cannot be written")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.store.lock.write_atomic", refuse)
+        patch.setattr("pipeline.store.inside.write_atomic", refuse)
         lock = RunLock(folder)
         with pytest.raises(RunFolderError, match="cannot be written"):
             lock.__enter__()

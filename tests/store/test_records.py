@@ -13,7 +13,7 @@ from pipeline.store import Failure, Record, RunFolder, SlotState, Summary, Unrea
 from pipeline.store.forms import parse, why_not
 from pipeline.store.headers import Owner
 
-OUTPUT = {"bytes": 1, "sha256": "0", "size": [4, 3], "path": "images/a.png"}
+OUTPUT = {"bytes": 1, "sha256": "0" * 64, "size": [4, 3], "path": "images/a.png"}
 # As version 0.1.0 wrote them, before names became American.
 OLD_RECORD = {
     "schema": 1, "key": "k", "output": OUTPUT, "name": "a",
