@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.commands.output import existing_run, print_json
+from pipeline.commands.output import existing_run, print_json, say_left_out
 from pipeline.errors import ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, load_weights
-from pipeline.report import Scored, by_pair, pairs_manifest, score_pair
+from pipeline.report import Scored, by_pair, found_inputs, pairs_manifest, score_pair
 from pipeline.store import Record, RunFolder
+from pipeline.terminal import console, say
 
 
 def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_json: bool) -> int:
@@ -31,21 +31,28 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
         show: how many jobs of each pair to print; 0 prints all.
     """
     store = existing_run(run)
-    records = list(store.records())
-    if not records:
-        raise ManifestError([f"{run}: no pictures there; run the manifest first"])
+    records, left_out = found_inputs(store, list(store.records()))
+    left_out += [f"{path}: {why}" for path, why in store.unread.items()]
     settings = Settings()
     backbone = Backbone(load_weights("lite"), settings.layers, settings.pooling, settings.padding)
-    ranked = [score_pair(run, group, backbone, balance) for group in by_pair(records)]
+    ranked = []
+    for group in by_pair(records):
+        scored, gone = score_pair(store, group, backbone, balance)
+        left_out += gone
+        ranked += [scored] if scored else []
+    if not ranked:
+        why = f" that can be ranked ({left_out[0]})" if left_out else "; run the manifest first"
+        raise ManifestError([f"{run}: no pictures there{why}"])
     about = _backbone_of(store, records[0])
-    manifest = output or store.path / "best.yaml"
+    manifest = output or store.inside.writable(store.path / "best.yaml")
     text = pairs_manifest([jobs[0].record for jobs in ranked], store.path.resolve() / "best", about)
     write_atomic(manifest, text.encode())
     if as_json:
         _print_rows(ranked)
     else:
-        Console().print(_table(ranked, show))
-        print(f"the best of each pair: {manifest}")
+        console().print(_table(ranked, show))
+        say(f"the best of each pair: {manifest}")
+    say_left_out(left_out)
     return 0
 
 

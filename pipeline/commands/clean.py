@@ -5,11 +5,11 @@ In: a run folder. Out: less of it; pictures and records stay.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
 from pipeline.store import RunFolder, RunLock
+from pipeline.terminal import say
 
 
 def clean_run(run: Path) -> None:
@@ -19,12 +19,25 @@ def clean_run(run: Path) -> None:
         RunFolderError: no run folder, or one in use.
     """
     store = RunFolder(run)
-    if not (run / "plan.json").is_file():
+    if not store.inside.is_file(run / "plan.json"):
         raise RunFolderError(f"{run}: no run folder (no plan.json in it); check the path")
     with RunLock(store):
         folders = (store.frames, store.state / "checkpoints")
-        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
+        before = [_files(store, folder) for folder in folders]
         for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(f"{len(files)} files of {size / 2**20:.1f} MiB deleted")
+            store.inside.remove_tree(folder)
+        after = [_files(store, folder) for folder in folders]
+    count, size = (sum(b[i] - a[i] for b, a in zip(before, after, strict=True)) for i in (0, 1))
+    say(f"{count} files of {size / 2**20:.1f} MiB deleted")
+
+
+def _files(store: RunFolder, folder: Path) -> tuple[int, int]:
+    """How many files of how many bytes a folder holds; none where a link leads out of the run."""
+    count = size = 0
+    try:
+        for path in store.inside.files(folder, "**/*"):
+            if store.inside.is_file(path):
+                count, size = count + 1, size + store.inside.size(path)
+    except OSError:
+        return 0, 0
+    return count, size

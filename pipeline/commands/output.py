@@ -7,23 +7,34 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
 from pipeline.notices import Notice
 from pipeline.store import RunFolder, Summary
+from pipeline.terminal import json_printable, say
+
+_SHOWN = 5  # of what could not be read
 
 
 def print_json(data: object) -> None:
     """One value as one line of JSON, at once."""
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    print(json_printable(json.dumps(data, ensure_ascii=False)), flush=True)
 
 
 def print_warnings(warnings: Iterable[str | Notice]) -> None:
     """One line each, on standard error."""
     for warning in warnings:
-        print(warning, file=sys.stderr)
+        say(warning, file=sys.stderr)
+
+
+def say_left_out(reasons: Sequence[str]) -> None:
+    """What could not be read, counted; on standard error."""
+    if reasons:
+        more = f", and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
+        shown = "; ".join(reasons[:_SHOWN])
+        say(f"left out {len(reasons):,} that cannot be read: {shown}{more}", file=sys.stderr)
 
 
 def counted_notices(summary: Summary) -> str:
@@ -46,6 +57,8 @@ def existing_run(run: Path) -> RunFolder:
         RunFolderError: there is none.
     """
     store = RunFolder(run)
-    if not store.summaries():
-        raise RunFolderError(f"{run}: no run.json there; name the `output` folder of a manifest")
+    if not store.summaries() and store.header() is None:
+        damaged = [f"{path}: {why}" for path, why in store.unread.items()]
+        why = f"nothing of a run can be read there ({damaged[0]})" if damaged else "no run there"
+        raise RunFolderError(f"{run}: {why}; name the `output` folder of a manifest")
     return store

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.commands.output import existing_run
+from pipeline.commands.output import existing_run, say_left_out
 from pipeline.report import build_report, make_sheet
+from pipeline.terminal import say
 
 
 def write_report(run: Path) -> int:
@@ -19,9 +20,8 @@ def write_report(run: Path) -> int:
     """
     store = existing_run(run)
     built = build_report(store)
-    print(f"{built.path}: {built.jobs} jobs")
-    for reason in built.left_out:
-        print(f"left out: {reason}")
+    say(f"{built.path}: {built.jobs} jobs")
+    say_left_out(built.left_out)
     return 0
 
 
@@ -32,5 +32,7 @@ def write_sheet(
     existing_run(run)
     if other:
         existing_run(other)
-    print(make_sheet(run, rows, cols, output, tile, other))
+    left_out = make_sheet(run, rows, cols, output, tile, other)
+    say(output)
+    say_left_out(left_out)
     return 0

@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.commands.output import counted_notices, existing_run, print_json
+from pipeline.commands.output import counted_notices, existing_run, print_json, say_left_out
 from pipeline.schedule import duration
 from pipeline.store import Failure, RunFolder, SlotState, Summary
+from pipeline.terminal import console, say
 
 _WATCH_EVERY_S = 2.0
 
@@ -46,18 +46,21 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
         )
         return int(bool(failed))
     if watch:
-        with Live(console=Console(), auto_refresh=False, vertical_overflow="crop") as live:
+        with Live(console=console(), auto_refresh=False, vertical_overflow="crop") as live:
             while not all(summary.ended for summary in store.summaries().values()):
                 live.update(Text("\n".join(_status_text(store)), no_wrap=True), refresh=True)
                 time.sleep(_WATCH_EVERY_S)
             live.update(Text(""), refresh=True)
-    print("\n".join(_status_text(store)))
+    say("\n".join(_status_text(store)))
+    say_left_out([f"{path}: {why}" for path, why in store.unread.items()])
     return int(bool(_open_failures(store)))
 
 
 def _open_failures(store: RunFolder) -> dict[str, Failure]:
     """Failures of jobs that have not been done since."""
-    return {n: f for n, f in store.failures().items() if not store.record_path(n).exists()}
+    return {
+        n: f for n, f in store.failures().items() if not store.inside.is_file(store.record_path(n))
+    }
 
 
 def _status_text(store: RunFolder) -> Iterator[str]:

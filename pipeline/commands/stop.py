@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.commands.output import existing_run
-from pipeline.errors import RunFolderError
 from pipeline.store import RunFolder
+from pipeline.terminal import say
 
 
 def stop_run(run: Path) -> int:
@@ -21,13 +21,10 @@ def stop_run(run: Path) -> int:
     store = existing_run(run)
     running = [part for part, summary in store.summaries().items() if not summary.ended]
     if not running:
-        print(f"{run}: nothing runs there")
+        say(f"{run}: nothing runs there")
         return 0
     for part in running:
-        try:
-            RunFolder(run, part).live.ask_to_stop()
-        except OSError as error:
-            raise RunFolderError(f"{run}: cannot be asked to stop ({error.strerror})") from error
+        RunFolder(run, part).live.ask_to_stop()
     shards = f" ({len(running)} shards)" if len(running) > 1 else ""
-    print(f"{run}: asked to stop{shards}; it finishes what it writes (nst status {run})")
+    say(f"{run}: asked to stop{shards}; it finishes what it writes (nst status {run})")
     return 0

@@ -11,14 +11,23 @@ import logging
 from collections.abc import Iterator
 
 from pipeline.store import RunFolder
+from pipeline.terminal import printable
+
+
+class _Plain(logging.Formatter):
+    """Names hold anything; whoever shows the log on a terminal sees it spelled out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 @contextlib.contextmanager
 def open_log(store: RunFolder) -> Iterator[logging.Logger]:
     """The run's log file, with times and levels; later runs of the folder are added to it."""
     log = logging.Logger(f"nst {store.path}")
-    handler = logging.FileHandler(store.log, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    path = store.inside.writable(store.log)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk
     log.addHandler(handler)
     try:

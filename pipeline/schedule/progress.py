@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 from pipeline.store import RunFolder, SlotState
+from pipeline.terminal import console, say
 
 _PLAIN_EVERY_S = 10.0
 _NAMES_SHOWN = 10  # of jobs that failed together for one reason
@@ -74,7 +76,7 @@ class Progress:
 
     def warn(self, message: str, code: str = "") -> None:
         """Something that a person should read; `code` of a notice."""
-        print(message, file=sys.stderr)
+        say(message, file=sys.stderr)
 
     def rate(self, done: int) -> float:
         """Images per hour of this run."""
@@ -228,8 +230,8 @@ def make_progress(*, quiet: bool = False, as_json: bool = False) -> Progress:
         return JsonProgress()
     if quiet:
         return Progress()
-    console = Console(stderr=True)
-    return LiveProgress(console) if console.is_terminal else PlainProgress()
+    shown = console(stderr=True)
+    return LiveProgress(shown) if shown.is_terminal else PlainProgress()
 
 
 def duration(seconds: float) -> str:
@@ -238,7 +240,7 @@ def duration(seconds: float) -> str:
     >>> duration(3723.4), duration(float("nan"))
     ('1:02:03', '?')
     """
-    if seconds != seconds:
+    if not math.isfinite(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
