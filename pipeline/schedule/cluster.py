@@ -1,15 +1,15 @@
 """Batches on a Dask or Ray cluster, through joblib's backends.
 
-In: a feed of batches. Out: how each ended; lost batches that cannot be told apart are run again one
-by one. Workers see the same storage and find their own devices. Must not load torch, nor Dask or
-Ray before they are asked for.
+In: a feed of batches. Out: how each ended; of lost batches that cannot be told apart each is run
+again alone. Workers see the same storage and find their own devices. Must not load torch, nor Dask
+or Ray before they are asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,36 +22,47 @@ from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import RunOptions
 from pipeline.slot import RunContext
 
+_ANSWERS_S = 10.0
+
 
 @dataclass
 class ClusterEngine:
-    """Runs batches through a joblib backend, `dask` or `ray`, whose workers find their devices."""
+    """Runs batches through a joblib backend, `dask` or `ray`, whose workers find their devices.
+
+    Attributes:
+        lazy: whether the backend takes batches one by one; else a window at a time.
+        gone: why the cluster does not answer any more, or empty.
+    """
 
     context: RunContext
     work: Work
     backend: str
     options: dict[str, Any]
     lazy: bool
+    gone: Callable[[], str]
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
         with joblib.parallel_config(self.backend, **self.options):
             while (first := feed.next()) is not None:
-                feed.put_back(first)
-                suspects: list[Batch] = []
-                yield from self._round(feed, suspects)
-                for batch in suspects:  # alone, so that the one to blame is known
-                    yield from self._round(Feed(iter([batch])), [])
+                if first.alone:
+                    yield from self._round(Feed(iter([first])))
+                else:
+                    feed.put_back(first)
+                    yield from self._round(feed)
 
-    def _round(self, feed: Feed, suspects: list[Batch]) -> Iterator[Ended]:
-        """One `Parallel` call: as long as the feed lasts, or a window where the backend wants a
-        plain list. Several batches that are lost together become suspects."""
+    def _round(self, feed: Feed) -> Iterator[Ended]:
+        """One `Parallel` call: until the next batch wants to be alone, or a window where the
+        backend wants a plain list."""
         taken: dict[int, Batch] = {}
         numbers = itertools.count()
         jobs = joblib.effective_n_jobs(-1)
 
         def tasks() -> Iterator[Any]:
             while (batch := feed.next()) is not None:
+                if batch.alone and taken:
+                    feed.put_back(batch)
+                    return
                 number = next(numbers)
                 taken[number] = batch
                 yield joblib.delayed(_numbered)(self.work, self.context, number, batch)
@@ -62,12 +73,11 @@ class ClusterEngine:
             for number, came_back in self._results(tasks()):
                 yield Ended(taken.pop(number), *came_back)
         except Exception as error:  # noqa: BLE001 (each engine has its own; all mean lost batches)
-            if len(taken) > 1:
-                suspects += taken.values()
-                return
             why = (str(error).strip().splitlines() or [""])[0]
-            for batch in taken.values():
-                yield Ended(batch, None, f"{type(error).__name__}: {why}")
+            over = self.gone()
+            for batch in list(taken.values()):
+                lost = f"{type(error).__name__}: {why}"
+                yield Ended(batch, None, lost, together=len(taken) > 1, over=over)
 
     def _results(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Guarded]]:
         if not self.lazy:
@@ -112,7 +122,16 @@ def open_dask(context: RunContext, work: Work, options: RunOptions) -> Iterator[
         workers = client.scheduler_info()["workers"].values()
         gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
         backend = {"resources": {"GPU": 1}} if gpus else {}
-        yield ClusterEngine(context, work, "dask", backend, lazy=True)
+        address = options.address or client.scheduler.address
+
+        def gone() -> str:
+            try:
+                distributed.Client(address, timeout=_ANSWERS_S, set_as_default=False).close()
+            except (OSError, TimeoutError, ValueError):
+                return _gone("the Dask scheduler", address)
+            return ""
+
+        yield ClusterEngine(context, work, "dask", backend, lazy=True, gone=gone)
 
 
 @contextlib.contextmanager
@@ -138,10 +157,25 @@ def open_ray(context: RunContext, work: Work, options: RunOptions) -> Iterator[E
     register_ray()
     gpus = ray.cluster_resources().get("GPU", 0)
     backend = {"ray_remote_args": {"num_gpus": 1}} if gpus else {}
+
+    def gone() -> str:
+        try:
+            ray.cluster_resources()
+        except Exception:  # noqa: BLE001 (its own errors, and those of its transport)
+            return _gone("the Ray cluster", options.address or "on this machine")
+        return ""
+
     try:
-        yield ClusterEngine(context, work, "ray", backend, lazy=False)
+        yield ClusterEngine(context, work, "ray", backend, lazy=False, gone=gone)
     finally:
         ray.shutdown()
+
+
+def _gone(what: str, where: str) -> str:
+    return (
+        f"{what} {where} does not answer any more; start it again, then give the same command: "
+        f"what is done stays done"
+    )
 
 
 def _no_cluster(what: str, options: RunOptions, error: Exception) -> EngineError:

@@ -27,12 +27,16 @@ class Ended:
         report: what its worker says, or None if it was lost.
         lost: why it was lost.
         trace: the traceback behind it, for the log.
+        together: lost with other batches, of which any may be to blame.
+        over: why no batch will be run here any more, or empty.
     """
 
     batch: Batch
     report: Report | None
     lost: str = ""
     trace: str = ""
+    together: bool = False
+    over: str = ""
 
 
 class Engine(Protocol):

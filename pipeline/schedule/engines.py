@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, install
 from pipeline.schedule.options import RunOptions
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def open_engine(
     if kind.package and importlib.util.find_spec(kind.package) is None:
         raise EngineError(
             f"--engine {options.engine} needs {kind.package}, which is not installed: "
-            f"pip install 'nst[{kind.extra}]'"
+            f"{install(kind.extra)}"
         )
     opens: Opens = getattr(importlib.import_module(kind.module), kind.function)
     return opens(context, work, options)

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic, sleep
 
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
@@ -68,6 +69,17 @@ def _begin_worker(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@contextlib.contextmanager
+def _own_path_first() -> Iterator[None]:
+    """A process that begins meanwhile finds this package before a `pipeline.py` of the user's."""
+    home = str(Path(__file__).resolve().parents[2])
+    sys.path.insert(0, home)
+    try:
+        yield
+    finally:
+        sys.path.remove(home)
+
+
 def _warm_up(work: Work) -> None:
     """In a new worker: loads what its work will need, while batches are packed."""
     if work is work_batch:
@@ -100,7 +112,8 @@ class _Slot:
             self.executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin_worker, initargs=(os.getpid(),)
             )
-            self.executor.submit(_warm_up, work)
+            with _own_path_first():
+                self.executor.submit(_warm_up, work)
 
     def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
         self.start(work)

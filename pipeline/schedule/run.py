@@ -6,16 +6,16 @@ Which process runs what is the engine's business; how pictures are made is the w
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline.errors import DiskFullError, NstError, WorkerError
+from pipeline.errors import DiskFullError, NstError, RunFolderError, WorkerError
 from pipeline.plan import Job, Plan, pack
 from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
+from pipeline.schedule.ending import Ending
 from pipeline.schedule.engine import Ended, Engine, Work
 from pipeline.schedule.engines import open_engine
 from pipeline.schedule.feed import Feed
@@ -49,7 +49,7 @@ def run_plan(
         run = _Run(plan, context, progress, options, log)
         log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
         run.write_summary()  # what is to be done, from the first second
-        with heard_signals(run.hear), progress.watching(context.store, len(plan)):
+        with heard_signals(run.ending.hear), progress.watching(context.store, len(plan)):
             with open_engine(context, work, options) as engine:
                 _drive(run, engine)
         summary = run.counts.summary
@@ -88,7 +88,6 @@ class _Run:
         before = self.store.summaries().get(self.store.part)
         self.counts = Counts(len(plan), context.slots, before)
         self.written = 0.0
-        self.stopping = False
         self.shards = Shards(self.store, plan.shard_size)
         self.underway: dict[str, Job] = {}
         slots = max(1, len(context.slots))
@@ -96,6 +95,7 @@ class _Run:
         heads = self.clips.heads(self._open_jobs())
         limit = limit_of(context.slots)
         self.feed = Feed(pack(heads, limit, self._refuse, slots, self.clips.numbers))
+        self.ending = Ending(self.store, self.counts, self.feed, log, progress)
 
     # -- what is left to do --
 
@@ -104,7 +104,7 @@ class _Run:
         known = self.store.failures() if self.options.failed_only else None
         mine = 0
         for job in self.plan.jobs():
-            if self.stopping:
+            if self.ending.asked:
                 return
             if not self.options.takes(job.lot):
                 continue
@@ -134,8 +134,8 @@ class _Run:
 
     def take(self, ended: Ended) -> None:
         """Counts a batch that ended, or has a lost one tried again."""
-        if self.store.live.stop_asked() and not self.stopping:
-            self.hear("nst stop")
+        if self.store.live.stop_asked() and not self.ending.asked:
+            self.ending.hear("nst stop")
         upcoming = self.feed.after(1)
         self.counts.say_next(upcoming.jobs if upcoming else ())
         report = ended.report
@@ -158,19 +158,29 @@ class _Run:
         }
         rest = tuple(job for job in batch.jobs if job.name not in written)
         self._count(*(Outcome(j.name, j.key, "done") for j in batch.jobs if j.name in written))
-        if not rest or self.stopping:
+        if ended.over:
+            self.ending.give_up(ended.over)
+        if not rest or self.ending.asked:
             return
         names = ", ".join(job.name for job in rest[:3]) + (", ..." if len(rest) > 3 else "")
+        if ended.together:  # any of several may be to blame
+            self._try_again(ended, names)
+            self.feed.put_first([replace(batch, jobs=rest, ahead=(), alone=True)])
+            return
         if len(rest) == 1 and batch.attempts >= self.options.retries:
             message = f"{ended.lost}; tried {batch.attempts + 1} times"
             self._count(failed(rest[0], WorkerError(message)))
             return
-        self.log.warning("batch %d lost: %s; trying again: %s", batch.number, ended.lost, names)
+        self._try_again(ended, names)
+        self.feed.put_back_halved(replace(batch, jobs=rest, ahead=()))
+
+    def _try_again(self, ended: Ended, names: str) -> None:
+        number, lost = ended.batch.number, ended.lost
+        self.log.warning("batch %d lost: %s; trying again: %s", number, lost, names)
         if ended.trace:
             self.log.debug("%s", ended.trace)
-        self.progress.warn(f"{ended.lost}; trying again: {names}")
+        self.progress.warn(f"{lost}; trying again: {names}")
         self.counts.summary.retries += 1
-        self.feed.put_back_halved(replace(batch, jobs=rest, ahead=()))
 
     def _count(self, *outcomes: Outcome) -> None:
         ended: list[tuple[Job, Outcome]] = []
@@ -198,12 +208,15 @@ class _Run:
         if outcome.status == "done":
             self.log.debug("done: %s", outcome.name)
             if job is not None:
-                with self._giving_up():
+                with self.ending.giving_up():
                     self.shards.add(outcome.name, job.settings.format)
-        elif outcome.error_type == DiskFullError.__name__:
-            self._give_up(outcome.error or "")
         elif outcome.status == "failed":
             self._note_failure(outcome)
+            if outcome.error_type == DiskFullError.__name__:
+                self.ending.give_up(outcome.error or "")
+            elif outcome.error_type == RunFolderError.__name__:
+                with self.ending.giving_up():
+                    self.store.check_writable()  # else it is that job's own place
         elif not self.options.fail_fast and not self.counts.summary.problem:
             self.counts.summary.stopped = True
 
@@ -218,55 +231,26 @@ class _Run:
         )
         self.counts.fail(failure)
         self.log.error("failed: %s: %s", outcome.name, outcome.error)
-        with self._giving_up():
+        with self.ending.giving_up():
             self.store.add_failure(failure)
         if self.options.fail_fast:
-            self.stop()
+            self.ending.stop()
 
     def write_summary(self) -> None:
         """Rewrites `run.json`."""
         self.written = time.monotonic()
         self.counts.refresh()
-        with self._giving_up():
+        with self.ending.giving_up():
             self.store.write_summary(self.counts.summary)
 
     # -- the end --
 
-    def stop(self) -> None:
-        """No new batch; running ones stop at their next step."""
-        self.stopping = self.feed.stopped = True
-        with contextlib.suppress(OSError):  # a full disk: batches then run to their end
-            self.store.live.ask_to_stop()
-
-    def hear(self, signal: str) -> None:
-        """Somebody asks the run to stop in order."""
-        self.counts.summary.stopped = True
-        self.log.warning("%s: stopping", signal)
-        self.progress.warn("stopping: finishing what is being written; again to stop at once")
-        self.stop()
-
-    def _give_up(self, problem: str) -> None:
-        """Ends the run early: no other job would fare better."""
-        if not self.counts.summary.problem:
-            self.counts.summary.problem = problem
-            self.log.error("stopping: %s", problem)
-            self.progress.warn(f"stopping: {problem}")
-        self.stop()
-
-    @contextlib.contextmanager
-    def _giving_up(self) -> Iterator[None]:
-        """A full disk within the block ends the run early."""
-        try:
-            yield
-        except DiskFullError as error:
-            self._give_up(str(error))
-
     def end(self) -> None:
         """Writes what is left: a last shard, unless the run is to go on later, and the summary."""
         if not (self.counts.summary.stopped or self.counts.summary.problem):
-            with self._giving_up():
+            with self.ending.giving_up():
                 self.shards.end()
-        for said in self.clips.end(self.counts.summary, stopped=self.stopping):
+        for said in self.clips.end(self.counts.summary, stopped=self.ending.asked):
             self.log.error("%s", said)
             self.progress.warn(said)
         self.counts.summary.ended = True

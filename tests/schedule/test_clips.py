@@ -106,7 +106,9 @@ def test_a_cluster_runs_frames_in_rounds(
     made = clips([1, 2, FAILS], frames=3)
 
     def open_cluster(context: RunContext, work: Any, options: RunOptions) -> Any:
-        return contextlib.nullcontext(ClusterEngine(context, work, "threading", {}, lazy=lazy))
+        return contextlib.nullcontext(
+            ClusterEngine(context, work, "threading", {}, lazy=lazy, gone=str)
+        )
 
     monkeypatch.setattr("pipeline.schedule.run.open_engine", open_cluster)
     result = made.run()

@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,7 @@ from pipeline.plan import Batch, scales_of
 from pipeline.schedule import RunOptions
 from pipeline.schedule.cluster import ClusterEngine, open_dask, open_ray
 from pipeline.schedule.feed import Feed
+from pipeline.slot import Report, RunContext
 from pipeline.store import RunFolder
 
 TEXT = (
@@ -45,7 +48,7 @@ def run(folder: Path, name: str, options: RunOptions) -> dict[str, tuple[str, np
 def test_a_cluster_makes_the_same_pictures(
     engine: str, workers: int, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
-    pytest.importorskip(MODULES[engine], reason=f"pip install 'nst[{engine}]' to test it")
+    pytest.importorskip(MODULES[engine], reason=f"pip install '.[{engine}]' to test it")
     picture("c.png", 1)
     picture("s.png", 2)
     here = run(tmp_path, "here", RunOptions(engine="inline"))
@@ -185,8 +188,13 @@ def ended(here: World, *, lazy: bool) -> dict[int, str]:
     """Number of every batch of one job that ended, and why it was lost if it was."""
     here.store.begin("", {})
     batches = [Batch(i, (job,), scales_of(job)) for i, job in enumerate(here.plan.jobs())]
-    engine = ClusterEngine(here.context(), fake_work, "none", {}, lazy=lazy)
-    found = {e.batch.number: e.lost for e in engine.run(Feed(iter(batches))) if e.report or e.lost}
+    engine = ClusterEngine(here.context(), fake_work, "none", {}, lazy=lazy, gone=str)
+    found, feed = {}, Feed(iter(batches))
+    for e in engine.run(feed):
+        if e.together:
+            feed.put_first([replace(e.batch, alone=True)])
+        else:
+            found[e.batch.number] = e.lost
     engine.kill()  # nothing of the cluster's is ended
     return found
 
@@ -205,6 +213,64 @@ def test_a_backend_that_wants_a_list_gets_four_batches_a_worker(
 ) -> None:
     found = ended(world(list(range(20))), lazy=lazy)
     assert found == dict.fromkeys(range(20), "") and parallel.calls == calls
+
+
+def open_fake(monkeypatch: pytest.MonkeyPatch, *, lazy: bool, gone: Callable[[], str]) -> None:
+    def open_cluster(context: RunContext, work: Any, options: RunOptions) -> Any:
+        return contextlib.nullcontext(ClusterEngine(context, work, "none", {}, lazy, gone))
+
+    monkeypatch.setattr("pipeline.schedule.run.open_engine", open_cluster)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_what_a_lost_batch_had_finished_is_not_made_again(
+    lazy: bool,
+    world: Callable[[list[int]], World],
+    parallel: FakeParallel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker died late in its window: all of the window is lost, though most of it was done."""
+    open_fake(monkeypatch, lazy=lazy, gone=str)
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", one_by_one)
+    made: list[int] = []
+
+    def work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+        made.extend(job.settings.seed for job in batch.jobs)
+        return fake_work(context, slot, batch)
+
+    summary = world([1, 2, 3, KILLED, 4]).run(work=work, engine="ray", retries=1)
+    assert sorted(made) == [1, 2, 3, 4]  # each once
+    assert (summary.done, summary.failed) == (4, 1) and summary.retries >= 1
+    assert summary.failures[0]["error"] == "RuntimeError: a worker died; tried 2 times"
+
+
+def one_by_one(slots: Sequence[str]) -> Callable[[int, int], int]:
+    return lambda width, height: 1
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_cluster_that_is_gone_ends_the_run_with_true_counts(
+    lazy: bool,
+    world: Callable[[list[int]], World],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_fake(monkeypatch, lazy=lazy, gone=lambda: "the scheduler x does not answer any more")
+
+    def vanish(self: ClusterEngine, tasks: Iterator[Any]) -> Iterator[Any]:
+        some = list(itertools.islice(tasks, 3))
+        results = [function(*given) for function, given, _ in some[:2]]
+        yield results[0]
+        raise OSError("Timed out trying to connect")
+
+    monkeypatch.setattr(ClusterEngine, "_results", vanish)
+    monkeypatch.setattr(joblib, "parallel_config", lambda *given, **more: contextlib.nullcontext())
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", one_by_one)
+    here = world([1, 2, 3, 4])
+    summary = here.run(engine="dask")
+    assert summary.problem == "the scheduler x does not answer any more"
+    assert summary.exit_code == 1 and summary.ended and summary.retries == 0
+    assert summary.done == len(here.done()) == 2 and summary.failed == 0  # one was not told of
+    assert here.store.summaries()[""].done == 2
 
 
 def test_an_error_that_says_nothing_is_named(

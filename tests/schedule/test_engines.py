@@ -50,5 +50,6 @@ def test_a_missing_extra_says_what_to_install(
     with pytest.raises(EngineError) as raised:
         world([1]).run(engine=engine)
     assert str(raised.value) == (
-        f"--engine {engine} needs {package}, which is not installed: pip install 'nst[{engine}]'"
+        f"--engine {engine} needs {package}, which is not installed: "
+        f"pip install '.[{engine}]' in a checkout"
     )

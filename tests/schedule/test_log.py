@@ -23,7 +23,8 @@ def test_later_runs_add_lines_with_time_and_level(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_costs_the_log_and_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    store: Any = SimpleNamespace(path=Path("x"), log=Path("/dev/full"))
+    inside = SimpleNamespace(writable=lambda path: path)
+    store: Any = SimpleNamespace(path=Path("x"), log=Path("/dev/full"), inside=inside)
     with open_log(store) as log:
         log.error("lost")
     assert capsys.readouterr().err == ""

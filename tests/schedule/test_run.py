@@ -169,16 +169,45 @@ def full_disk_work(context: RunContext, slot: int | None, batch: Batch) -> Repor
     return report(*(failed(job, error) for job in batch.jobs))
 
 
-def test_a_full_disk_in_a_worker_ends_the_run_and_fails_no_job(
+def test_a_full_disk_in_a_worker_ends_the_run_and_counts_what_it_cost(
     world: Callable[[list[int]], World],
 ) -> None:
     here = world([1, 2])
     summary = here.run(engine="inline", work=full_disk_work)
-    assert (summary.problem, summary.failed, summary.stopped) == ("no space left", 0, False)
+    assert (summary.problem, summary.failed, summary.stopped) == ("no space left", 2, False)
     assert summary.exit_code == 1 and summary.ended
     assert "stopping: no space left" in here.store.log.read_text()
-    assert not here.store.failures()
+    assert len(here.store.failures()) == 2
     assert here.run(engine="inline").done == 2
+
+
+@pytest.mark.parametrize("linked", [".", "deep"])
+def test_a_run_folder_that_cannot_be_written_any_more_ends_the_run(
+    linked: str, world: Callable[[list[int]], World], tmp_path: Path
+) -> None:
+    """All pictures, or those of one folder alone: then the others are made."""
+    here = world([1, 2, 3])
+    calls: list[int] = []
+
+    def work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+        calls.append(batch.number)
+        images = context.store.images
+        if linked == ".":
+            images.rename(tmp_path / "gone")
+            images.symlink_to(tmp_path)
+        (job,) = batch.jobs
+        error = RunFolderError(f"{images / linked}: cannot be written (Permission denied)")
+        return report(failed(job, error))
+
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
+    summary = here.run(engine="inline", work=work)
+    monkeypatch.undo()
+    if linked == ".":
+        assert "cannot be written" in summary.problem and len(calls) == summary.failed == 1
+    else:
+        assert summary.problem == "" and len(calls) == summary.failed == 3
+    assert not list(tmp_path.glob("**/.writable"))
 
 
 @pytest.mark.parametrize("name", ["add_failure", "write_summary"])
@@ -332,4 +361,4 @@ def test_among_accidents_every_job_is_done_or_explained() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = json.loads(ran.stdout)
     assert found["done"] + found["explained"] == found["jobs"] == 40
-    assert found["done twice"] == 0
+    assert found["done twice"] == found["wrong"] == []

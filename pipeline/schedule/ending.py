@@ -1,0 +1,66 @@
+"""How a run ends before all is done: somebody asks it to stop, or no other job would fare better.
+
+In: signals, and errors of the run folder. Out: no new batch, a reason in the summary, and words for
+whoever watches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from pipeline.errors import RunFolderError
+from pipeline.schedule.counts import Counts
+from pipeline.schedule.feed import Feed
+from pipeline.schedule.progress import Progress
+from pipeline.store import RunFolder
+
+
+class Ending:
+    """The early end of one run.
+
+    Attributes:
+        asked: whether it was asked for; no batch begins any more.
+    """
+
+    def __init__(
+        self,
+        store: RunFolder,
+        counts: Counts,
+        feed: Feed,
+        log: logging.Logger,
+        progress: Progress,
+    ) -> None:
+        self._store, self._counts, self._feed = store, counts, feed
+        self._log, self._progress = log, progress
+        self.asked = False
+
+    def stop(self) -> None:
+        """No new batch; running ones stop at their next step."""
+        self.asked = self._feed.stopped = True
+        with contextlib.suppress(OSError, RunFolderError):  # a full disk: they run to their end
+            self._store.live.ask_to_stop()
+
+    def hear(self, signal: str) -> None:
+        """Somebody asks the run to stop in order."""
+        self._counts.summary.stopped = True
+        self._log.warning("%s: stopping", signal)
+        self._progress.warn("stopping: finishing what is being written; again to stop at once")
+        self.stop()
+
+    def give_up(self, problem: str) -> None:
+        """Ends the run early: no other job would fare better."""
+        if not self._counts.summary.problem:
+            self._counts.summary.problem = problem
+            self._log.error("stopping: %s", problem)
+            self._progress.warn(f"stopping: {problem}")
+        self.stop()
+
+    @contextlib.contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """A run folder that cannot be written within the block ends the run early."""
+        try:
+            yield
+        except RunFolderError as error:
+            self.give_up(str(error))
