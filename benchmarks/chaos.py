@@ -1,11 +1,15 @@
 """A run among accidents: at its end every job is done or explained, and nothing is done twice.
 
-    python benchmarks/chaos.py --seeds 5
+    python benchmarks/chaos.py --seeds 10
+    python benchmarks/chaos.py --seeds 3 --engine dask
 
-200 jobs of `lite` at 96 px and 5 steps on `cpu,cpu`. Workers and the driver are killed at random,
-pictures are truncated or replaced by other files, memory errors are injected, and where a small
-tmpfs can be mounted (as root, on Linux) the disk fills up. The driver is started again, as its user
-would, until it ends by itself.
+200 jobs of `lite` at 96 px and 5 steps on `cpu,cpu`. Workers and the driver are killed, paused and
+told that their terminal is gone; standard output is full or closed; pictures are truncated, spoilt,
+hidden or exchanged for a while; cache files, records and results are damaged; the clock is set; a
+second driver is started; memory errors are injected, and now and then a worker has no more address
+space; where a small tmpfs can be mounted (as root, on Linux) the disk fills up or can only be read.
+With `--engine dask` the scheduler is killed, too. The driver is started again, as its user would,
+until it ends by itself.
 """
 
 from __future__ import annotations
@@ -16,20 +20,24 @@ import hashlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from accidents import ALWAYS, ON_A_DISK, DaskCluster, Scene, Watch, is_alive, remount
 from PIL import Image
 
-from pipeline.commands import Options, prepare_run
+from pipeline.commands import Options, make_lenient, prepare_run
+from pipeline.errors import NstError
 from pipeline.manifest import load_manifest
+from pipeline.pictures import read_identity
 from pipeline.plan import Plan
-from pipeline.schedule import Progress, RunOptions, run_plan
+from pipeline.schedule import RunOptions, run_plan
+from pipeline.schedule.progress import PlainProgress
 from pipeline.store import RunFolder, RunLock
 
 MANIFEST = """
@@ -55,99 +63,107 @@ def make_pictures(folder: Path, draw: random.Random, contents: int) -> None:
     (folder / "content/02.png").write_bytes(b"no picture")
 
 
-def drive(manifest: Path) -> int:
-    """What `nst batch` does, with the work that has memory errors."""
-    from stand_ins import chaotic_work
+def drive(manifest: Path, engine: str, address: str | None) -> int:
+    """What `nst batch` does, with the work that has memory errors; its exit code."""
+    from stand_ins import chaotic_work, wind_clock
 
-    options = Options("cpu,cpu", manifest.parent / "cache", run=RunOptions(retries=3))
-    read = load_manifest(manifest)
-    store = RunFolder(read.output)
-    with RunLock(store):
-        plan, context, _ = prepare_run(read, options, store)
-        store.begin(read.text, {})
-        return run_plan(plan, context, Progress(), options.run, chaotic_work).exit_code
-
-
-class Watch:
-    """What was seen of a run from outside: finished records, and processes."""
-
-    def __init__(self, store: RunFolder) -> None:
-        self.store = store
-        self.finished: dict[Path, int] = {}
-        self.twice = 0
-        self.processes: set[int] = set()
-
-    def look(self) -> None:
-        """Notes new records, and those that were written anew."""
-        for path in self.store.images.rglob("*.json"):
-            try:
-                moment = path.stat().st_mtime_ns
-            except FileNotFoundError:
-                continue
-            if self.finished.setdefault(path, moment) != moment:
-                self.twice += 1
-                self.finished[path] = moment
-        self.processes |= {state.pid for state in self.store.live.slots()}
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
+    make_lenient()
+    wind_clock(manifest.parent / "clock")
+    run = RunOptions(engine=engine, address=address, workers=2, retries=3)
+    options = Options("cpu,cpu", manifest.parent / "cache", run=run)
     try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
+        read = load_manifest(manifest)
+        store = RunFolder(read.output)
+        with RunLock(store):
+            plan, context, _ = prepare_run(read, options, store)
+            store.begin(read.text, {})
+            return run_plan(plan, context, PlainProgress(), options.run, chaotic_work).exit_code
+    except NstError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
-def accident(
-    kind: str, driver: subprocess.Popen[bytes], watch: Watch, folder: Path, draw: random.Random
-) -> None:
-    """One of the things that go wrong at night."""
-    alive = [p for p in watch.processes if is_alive(p)]
-    if kind == "worker" and alive:
-        os.kill(draw.choice(alive), signal.SIGKILL)
-    elif kind == "driver":
-        driver.kill()
-    elif kind == "picture":
-        draw.choice(sorted((folder / "content").iterdir())).write_bytes(b"gone")
-    elif kind == "disk":
-        # Until the driver has ended; that writing fails is the point.
-        with contextlib.suppress(OSError), (folder / "ballast").open("ab") as file:
-            while True:
-                file.write(bytes(1 << 16))
+class Drivers:
+    """Starts drivers, each with a standard output of another kind.
+
+    Args:
+        cluster: that they run their batches on, or None.
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, draw: random.Random, engine: str, cluster: DaskCluster | None
+    ) -> None:
+        self._manifest, self._draw, self._cluster = folder / "manifest.yaml", draw, cluster
+        clock = str(folder / "clock")
+        self._environment = {**os.environ, "CHAOS_SEED": str(seed), "CHAOS_CLOCK": clock}
+        self._engine = engine
+        self.log = folder / "driver.log"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Starts one."""
+        command = [sys.executable, __file__, "--drive", str(self._manifest)]
+        command += ["--engine", self._engine]
+        if self._cluster is not None:
+            command += ["--address", self._cluster.start()]
+        kind = self._draw.choice(("quiet", "full", "closed", "head"))
+        output: Any = subprocess.DEVNULL
+        if kind == "full" and Path("/dev/full").exists():
+            output = Path("/dev/full").open("wb")  # noqa: SIM115
+        elif kind == "head":
+            output = subprocess.PIPE
+        if kind == "closed":
+            command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+        with self.log.open("ab") as log:
+            driver = subprocess.Popen(command, env=self._environment, stdout=output, stderr=log)
+        if driver.stdout is not None:
+            driver.stdout.close()  # as `| head -1` does
+        return driver
 
 
 def one_seed(
-    seed: int, folder: Path, can_fill: bool, accidents: int, contents: int
+    seed: int, folder: Path, can_fill: bool, accidents: int, contents: int, engine: str
 ) -> dict[str, object]:
     """One run among accidents; what was counted at its end."""
     draw = random.Random(seed)
     make_pictures(folder, draw, contents)
     (folder / "manifest.yaml").write_text(MANIFEST)
     store = RunFolder(folder / "run")
-    watch = Watch(store)
-    kinds = ["worker", "worker", "driver", "picture"] + ["disk"] * can_fill
+    kinds = dict(ALWAYS) | (ON_A_DISK if can_fill else {})
+    cluster = DaskCluster(folder) if engine == "dask" else None
+    if cluster is not None:
+        kinds["scheduler killed"] = cluster.kill_scheduler
+    drivers = Drivers(folder, seed, draw, engine, cluster)
+    scene = Scene(folder, Watch(store), draw, drivers.start)
     happened: list[str] = []
     starts, began = 0, time.monotonic()
-    command = [sys.executable, __file__, "--drive", str(folder / "manifest.yaml")]
-    environment = {**os.environ, "CHAOS_SEED": str(seed)}
     while starts < 60:
         starts += 1
-        driver = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        next_at = time.monotonic() + draw.uniform(2, 8)
-        while driver.poll() is None:
+        scene.driver = drivers.start()
+        next_at, calm = time.monotonic() + draw.uniform(2, 8), True
+        while scene.driver.poll() is None:
             time.sleep(0.05)
-            watch.look()
+            scene.watch.look()
+            scene.put_right()
             if len(happened) < accidents and time.monotonic() > next_at:
-                happened.append(draw.choice(kinds))
-                accident(happened[-1], driver, watch, folder, draw)
+                calm = False
+                happened.append(draw.choice(sorted(kinds)))
+                with contextlib.suppress(OSError):  # of a disk that is full by now
+                    kinds[happened[-1]](scene)
                 next_at = time.monotonic() + draw.uniform(0.5, 4)
+        if can_fill:
+            remount(folder.parent, "rw")
         (folder / "ballast").unlink(missing_ok=True)
+        scene.put_right(all_of_it=True)
         summary = store.summaries().get("")
-        if driver.returncode in (0, 1) and summary and summary.ended and not summary.problem:
+        whole = summary is not None and summary.ended and not summary.problem
+        # What was changed or gone meanwhile is planned anew by the next start.
+        if scene.driver.returncode in (0, 1) and whole and calm:
             break
+    if cluster is not None:
+        cluster.stop()
     time.sleep(2.5)  # what was left without a driver has noticed by now
-    watch.look()
-    return judge(folder, watch) | {
+    scene.watch.look()
+    return judge(scene) | {
         "accidents": {kind: happened.count(kind) for kind in sorted(set(happened))},
         "driver starts": starts,
         "memory errors": memory_errors(store),
@@ -160,16 +176,18 @@ def memory_errors(store: RunFolder) -> int:
     return store.log.read_text().count("out of memory on")
 
 
-def judge(folder: Path, watch: Watch) -> dict[str, object]:
+def judge(scene: Scene) -> dict[str, object]:
     """Done, explained, and what must not be."""
-    store = watch.store
-    done = {r.name: r for r in store.records()}
-    wrong = sum(
-        hashlib.sha256((store.path / r.output.path).read_bytes()).hexdigest() != r.output.sha256
-        for r in done.values()
-    )
+    store, watch = scene.watch.store, scene.watch
+    done = {record.name: record for record in store.records()}
+    untrue = 0
+    for record in done.values():
+        made = hashlib.sha256((store.path / record.output.path).read_bytes()).hexdigest()
+        content = Path(record.content.path)
+        moved = content not in scene.lost and read_identity(content) != record.content.sha256
+        untrue += made != record.output.sha256 or moved
     # The plan as it was at the start: pictures that were replaced since have other keys.
-    plan = Plan(load_manifest(folder / "manifest.yaml"), lambda settings: "", 1)
+    plan = Plan(load_manifest(scene.folder / "manifest.yaml"), lambda settings: "", 1)
     explained = {name for name in store.failures() if name not in done}
     names = {job.name for job in plan.jobs()}
     return {
@@ -177,11 +195,15 @@ def judge(folder: Path, watch: Watch) -> dict[str, object]:
         "done": len(done),
         "explained": len(explained),
         "unexplained": sorted(names - set(done) - explained),
-        "pictures untrue to their record": wrong,
-        "done twice": watch.twice,
-        "temporary files": len([*folder.rglob(".tmp-*"), *store.state.glob("tmp*")]),
+        "untrue": untrue,
+        "done twice": sorted(watch.twice),
+        "temporary files": len([*scene.folder.rglob(".tmp-*"), *store.state.glob("tmp*")]),
         "orphans": sum(is_alive(pid) for pid in watch.processes),
+        "wrong": scene.wrong,
     }
+
+
+BAD = ("unexplained", "untrue", "done twice", "temporary files", "orphans", "wrong")
 
 
 def main() -> None:
@@ -190,25 +212,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--accidents", type=int, default=10)
     parser.add_argument("--contents", type=int, default=20, help="10 jobs each")
-    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    for hidden in ("--drive", "--address"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.drive:
-        sys.exit(drive(given.drive))
+        sys.exit(drive(Path(given.drive), given.engine, given.address))
     bad = False
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         with tempfile.TemporaryDirectory() as name:
-            mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "nst-chaos", name]
+            mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "nst-chaos", name]
             can_fill = subprocess.run(mount, capture_output=True, check=False).returncode == 0
             try:
-                found = one_seed(seed, Path(name) / "x", can_fill, given.accidents, given.contents)
+                found = one_seed(
+                    seed, Path(name) / "x", can_fill, given.accidents, given.contents, given.engine
+                )
             finally:
                 if can_fill:
                     subprocess.run(["umount", "-l", name], check=False)
         print(json.dumps({"seed": seed, **found}), flush=True)
-        bad |= bool(
-            found["unexplained"] or found["pictures untrue to their record"]
-            or found["temporary files"] or found["orphans"]
-        )  # fmt: skip
+        bad |= any(found[name] for name in BAD)
     sys.exit(int(bad))
 
 
