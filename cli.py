@@ -10,6 +10,7 @@ import typer
 
 from pipeline import commands
 from pipeline.errors import NstError
+from pipeline.terminal import say
 from pipeline.version import __version__
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -31,7 +32,9 @@ weights_app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 
-ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="The YAML manifest, or a folder with one.", show_default=False)
+]
 Devices = Annotated[str, typer.Option(help="auto, or a list such as cuda:0,cuda:2 or cpu,cpu.")]
 CacheDir = Annotated[
     Optional[Path],  # noqa: UP045 (typer on Python 3.10 reads the annotation at run time)
@@ -152,6 +155,23 @@ def batch(
     )
 
 
+@app.command(epilog="Example: nst init holidays --style paintings")
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures are.")] = Path(),
+    content: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Content: a file, folder or glob in it; may be repeated."),
+    ] = None,
+    style: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Style, likewise."),
+    ] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="The run folder.")] = "stylized",
+) -> None:
+    """Write a manifest of what lies in a folder."""
+    raise typer.Exit(commands.init_manifest(folder, content or [], style or [], output))
+
+
 @app.command(epilog="Example: nst stop runs/quickstart")
 def stop(run: RunArgument) -> None:
     """Have a run end in order, from any terminal; nst batch goes on with it."""
@@ -240,6 +260,10 @@ def run(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", help="A setting, key=value; may be repeated.", show_default=False),
     ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The same as --set preset=NAME; nst presets lists them."),
+    ] = None,
     backbone: Annotated[str, typer.Option(help="vgg19, vgg16 or lite.")] = "vgg19",
     weights: Annotated[
         Optional[str],  # noqa: UP045
@@ -250,7 +274,8 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Stylize one pair of pictures."""
-    values = commands.parse_settings(settings or [])
+    chosen = [] if preset is None else [f"preset={preset}"]
+    values = commands.parse_settings([*chosen, *(settings or [])])
     source = commands.parse_weights(weights)
     request = commands.PairRequest(content, style, output, values, backbone, source)
     options = commands.Options(devices, cache_dir)
@@ -401,7 +426,7 @@ def main() -> None:
     code = _exit_code()
     lost = "" if sys.argv[1:2] and sys.argv[1] in _RUNS else commands.lost_answer(output)
     if lost:
-        print(f"error: {lost}", file=sys.stderr)
+        say(f"error: {lost}", file=sys.stderr)
     sys.exit(code or int(bool(lost)))
 
 
@@ -409,7 +434,7 @@ def _exit_code() -> int:
     try:
         app()
     except NstError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

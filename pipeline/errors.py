@@ -7,6 +7,15 @@ command line.
 from __future__ import annotations
 
 
+def install(extra: str) -> str:
+    """How the package's extras are installed, which is not in a registry.
+
+    >>> install("video")
+    "pip install '.[video]' in a checkout"
+    """
+    return f"pip install '.[{extra}]' in a checkout"
+
+
 class NstError(Exception):
     """Base of all errors of this package; `str(error)` is meant for the user."""
 

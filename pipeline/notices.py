@@ -17,6 +17,7 @@ CODES = {
     "guessed_range": "a 32-bit TIFF holds no value above 65,535 and is taken as a 16-bit one",
     "loss_rose": "a job's loss ends above its start, or far above its least",
     "safer_rate": "the loss became NaN or infinite; the job was made with a smaller learning rate",
+    "slow_precision": "a precision was asked for that the device only emulates",
     "not_compiled": "torch could not compile the network",
     "cache_damaged": "a file of the cache was damaged and is made anew",
     "cache_unusable": "the cache could not be read or written",

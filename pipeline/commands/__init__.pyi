@@ -8,6 +8,7 @@ from .distill import DistillOptions as DistillOptions
 from .distill import train_student as train_student
 from .doctor import check_machine as check_machine
 from .import_manifest import show_imported as show_imported
+from .init import init_manifest as init_manifest
 from .look_up import show_presets as show_presets
 from .look_up import show_schema as show_schema
 from .options import Options as Options

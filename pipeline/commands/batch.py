@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.commands.init import manifest_in
 from pipeline.commands.options import Options
 from pipeline.commands.output import counted_notices, print_json
 from pipeline.errors import NstError
@@ -17,6 +18,7 @@ from pipeline.manifest import Manifest, load_manifest
 from pipeline.report import build_report, summary_writer, write_board
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary
+from pipeline.terminal import say
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
 _REPORTED = 50_000
@@ -32,6 +34,7 @@ def batch_manifest(
     tensorboard: bool = False,
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code."""
+    manifest_path = manifest_in(manifest_path)
     manifest = load_manifest(manifest_path)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
@@ -46,7 +49,7 @@ def batch_manifest(
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
-        print("\n".join(_summary_lines(summary, manifest.output, f"nst batch {manifest_path}")))
+        say("\n".join(_summary_lines(summary, manifest.output, f"nst batch {manifest_path}")))
     return summary.exit_code
 
 

@@ -20,24 +20,25 @@ from pipeline.store import (
     clip_files,
     weight_notes,
 )
+from pipeline.terminal import say
 
 
 def show_cache(folder: Path | None) -> None:
     """Prints where the cache is and what is in it."""
     root = cache_folder(folder)
-    print(f"cache folder: {root}")
+    say(f"cache folder: {root}")
     for name, below in CACHES.items():
         files = cached_files(root / below)
         size = sum(path.stat().st_size for path in files)
-        print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+        say(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
     clips = cached_clips(root)
     files_of, size = clip_files(clips)
-    print(f"frames of videos: {len(clips)} videos, {files_of} files, {size / 1e6:.1f} MB")
+    say(f"frames of videos: {len(clips)} videos, {files_of} files, {size / 1e6:.1f} MB")
     limit = cache_limit()
     shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
-    print(f"limit of style targets (NST_CACHE_LIMIT_GB): {shown}")
+    say(f"limit of style targets (NST_CACHE_LIMIT_GB): {shown}")
     notes = weight_notes(root)
-    print(f"notes on weights: {f'{notes.name}, {notes.stat().st_size} bytes' if notes else 'none'}")
+    say(f"notes on weights: {f'{notes.name}, {notes.stat().st_size} bytes' if notes else 'none'}")
 
 
 def clear_cache(folder: Path | None) -> None:
@@ -46,4 +47,4 @@ def clear_cache(folder: Path | None) -> None:
     cleared = [clear_cached(root / below) for below in CACHES.values()]
     cleared += [clear_clips(root), clear_notes(root)]
     files, size = (sum(column) for column in zip(*cleared, strict=True))
-    print(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")
+    say(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")

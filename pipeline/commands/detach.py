@@ -11,8 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.commands.init import manifest_in
 from pipeline.files import cannot_write
 from pipeline.manifest import load_manifest
+from pipeline.terminal import say
 
 _OUTPUT = "detached.log"
 
@@ -29,7 +31,7 @@ def start_detached(manifest_path: Path, words: Sequence[str]) -> int:
         ManifestError: the manifest is not valid.
         RunFolderError: the run folder cannot be written.
     """
-    run = load_manifest(manifest_path).output
+    run = load_manifest(manifest_in(manifest_path)).output
     log = run / _OUTPUT
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -41,6 +43,6 @@ def start_detached(manifest_path: Path, words: Sequence[str]) -> int:
     except OSError as error:
         raise cannot_write(log, error) from error
     named = shlex.quote(str(run))
-    print(f"process {process.pid}, its words in {log}")
-    print(f"progress: nst status {named} --watch; to end it in order: nst stop {named}")
+    say(f"process {process.pid}, its words in {log}")
+    say(f"progress: nst status {named} --watch; to end it in order: nst stop {named}")
     return 0

@@ -25,6 +25,7 @@ from pipeline.errors import ManifestError, OtherBackboneError, WeightsError
 from pipeline.manifest import nearest
 from pipeline.method import Weights, inspect_weights, load_weights
 from pipeline.schedule import find_slots
+from pipeline.terminal import say
 from pipeline.version import __version__
 
 _PRECISIONS = ("auto", "fp32", "bf16")
@@ -91,7 +92,7 @@ def train_student(
     taught_by = _find_teacher(teacher, options.teacher_weights)
     weights = taught_by.weights
     if not quiet:
-        print(f"teacher: {taught_by.about}; network's digest {weights.digest[:16]}...")
+        say(f"teacher: {taught_by.about}; network's digest {weights.digest[:16]}...")
     start = load_weights("lite", options.start) if options.start else None
     slot = find_slots(options.device)[0]
     recipe = Recipe(
@@ -120,9 +121,9 @@ def train_student(
     }
     save_student(result, output, about)
     checkpoint.unlink(missing_ok=True)
-    print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
+    say(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
     for tap, error in final.items():
-        print(f"held-out error {tap}: {error:.4f}")
+        say(f"held-out error {tap}: {error:.4f}")
     return 0
 
 
@@ -163,14 +164,14 @@ def _train(training: Training, checkpoint: Path, every_s: float, *, quiet: bool)
     steps = training.recipe.steps
     if checkpoint.exists():
         training.load_checkpoint(checkpoint)
-        print(f"going on from step {training.step} of {steps} ({checkpoint})")
+        say(f"going on from step {training.step} of {steps} ({checkpoint})")
     saved = said = time.monotonic()
     for step in training.run():
         moment = time.monotonic()
         if not quiet and (moment - said > _SAY_EVERY_S or step.step in (1, steps)):
             said = moment
             errors = " ".join(f"{tap} {error:.3f}" for tap, error in step.errors.items())
-            print(f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}", flush=True)
+            say(f"step {step.step}/{steps} loss {step.loss:.4f} errors {errors}", flush=True)
         if moment - saved > every_s:
             saved = moment
             training.save_checkpoint(checkpoint)

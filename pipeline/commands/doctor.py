@@ -26,6 +26,7 @@ from pipeline.method import (
 )
 from pipeline.schedule import available_cores
 from pipeline.slot import total_memory
+from pipeline.terminal import say
 from pipeline.version import __version__
 
 
@@ -139,9 +140,9 @@ def check_machine(cache: Path | None) -> int:
     """Prints all checks; returns 1 if something is wrong, else 0."""
     checks = list(run_checks(cache))
     for check in checks:
-        print(f"{check.state:5}  {check.what:14}  {check.found}")
+        say(f"{check.state:5}  {check.what:14}  {check.found}")
         if check.mend:
-            print(f"{'':5}  {'':14}  -> {check.mend}")
+            say(f"{'':5}  {'':14}  -> {check.mend}")
     wrong = [check.what for check in checks if check.state == "wrong"]
-    print(f"wrong: {', '.join(wrong)}" if wrong else "all is well")
+    say(f"wrong: {', '.join(wrong)}" if wrong else "all is well")
     return int(bool(wrong))

@@ -19,6 +19,7 @@ from pipeline.plan import Plan
 from pipeline.schedule import duration, measure, seconds_of_one
 from pipeline.slot import PROCESS_BYTES, RunContext, budget
 from pipeline.store import RunFolder, find_means, save_means
+from pipeline.terminal import say
 
 _SHOWN = ("draft", "fast", "default")
 
@@ -36,18 +37,18 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
         seconds = measure(planned, store, scratch)
         others = [] if seconds is None else list(_by_presets(manifest, options, scratch))
     if seconds is None:
-        print("nothing to do")
+        say("nothing to do")
     else:
         slots = ", ".join(context.slots)
-        print(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+        say(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
     if others:
-        print(f"the whole plan by preset, from its first job: {', '.join(others)}")
+        say(f"the whole plan by preset, from its first job: {', '.join(others)}")
     if "cpu" in context.slots:
         known = inspect_manifest(manifest, context.cache)
         job, allowed = job_bytes(manifest, known), budget("cpu", len(context.slots))
         tiles = ", in tiles" if job > allowed else ""
         peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
-        print(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
+        say(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
 
 
 def _by_presets(manifest: Manifest, options: Options, context: RunContext) -> Iterator[str]:

@@ -9,12 +9,12 @@ import json
 import math
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 
 from pipeline.commands.output import layer_text
 from pipeline.errors import ManifestError
 from pipeline.manifest import PRESET_HELP, PRESETS, Settings, json_schema, preset_values
+from pipeline.terminal import console
 
 
 def show_schema() -> None:
@@ -29,7 +29,7 @@ def show_presets(name: str | None, *, markdown: bool = False) -> None:
         for preset, values in PRESETS.items():
             differing = ", ".join(f"{k}: {v}" for k, v in values.items()) or "-"
             table.add_row(preset, PRESET_HELP[preset], differing)
-        Console().print(table)
+        console().print(table)
         return
     if preset_values(name) is None:
         raise ManifestError([f"{name!r} is not a preset; known are {', '.join(PRESETS)}"])
@@ -42,7 +42,7 @@ def show_presets(name: str | None, *, markdown: bool = False) -> None:
     table = Table("setting", "value", "unit", "range", "what it is", title=f"preset {name}")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
 
 
 def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:

@@ -31,6 +31,7 @@ from pipeline.manifest import (
 from pipeline.pictures import check_header
 from pipeline.schedule import duration, make_progress
 from pipeline.store import RunFolder, to_json
+from pipeline.terminal import say
 
 _FORMATS = {
     ".png": "png",
@@ -112,7 +113,7 @@ def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> 
         if summary.done:
             _move_result(RunFolder(folder), output)
             if not quiet:
-                print(f"{output} ({duration(summary.seconds)})")
+                say(f"{output} ({duration(summary.seconds)})")
         return summary.exit_code
     finally:
         shutil.rmtree(folder, ignore_errors=True)

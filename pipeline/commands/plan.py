@@ -14,12 +14,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.commands.init import manifest_in
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan_jobs
 from pipeline.manifest import Settings, load_manifest, preset_values
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
+from pipeline.terminal import console
 
 _MOST_VALUES = 20  # of an axis, in the table
 _MOST_PROBLEMS = 10
@@ -27,7 +29,7 @@ _MOST_PROBLEMS = 10
 
 def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
     """Prints what would run; with `measured`, how long it would take."""
-    manifest = load_manifest(manifest_path)
+    manifest = load_manifest(manifest_in(manifest_path))
     store = RunFolder(manifest.output)
     manifest = keep_all(manifest, store)
     manifest = decode_clips(manifest, options, lambda said: print_warnings([said]))
@@ -77,7 +79,7 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
             yield job, job.problem is None and shards.is_done(job)
 
     counts = count_by(marked())
-    console = Console()
+    shown = console()
     table = Table("axis", "value", "jobs", "done", title=f"{len(planned)} jobs into {store.path}")
     done = sum(finished for _, finished in counts.get("content", {}).values())
     for axis, rows in counts.items():
@@ -86,22 +88,22 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
                 table.add_row("", f"... and {len(rows) - _MOST_VALUES} more", "", "")
                 break
             table.add_row("" if number else axis, value, str(total), str(finished))
-    console.print(table)
+    shown.print(table)
     left = len(planned) - done - problems.total()
-    console.print(f"{len(planned)} jobs, {done} done, {left} to run", markup=False)
+    shown.print(f"{len(planned)} jobs, {done} done, {left} to run", markup=False)
     for problem, count in problems.most_common(_MOST_PROBLEMS):
         said = f"{count} cannot be made: {problem}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        shown.print(said, markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         rest = problems.total() - sum(n for _, n in problems.most_common(_MOST_PROBLEMS))
-        console.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
+        shown.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
     if planned.manifest.passed:
-        console.print(f"passed over: {planned.manifest.passed}", markup=False, highlight=False)
+        shown.print(f"passed over: {planned.manifest.passed}", markup=False, highlight=False)
     if first:
-        _print_settings(first, console)
+        _print_settings(first, shown)
 
 
-def _print_settings(job: Job, console: Console) -> None:
+def _print_settings(job: Job, shown: Console) -> None:
     swept = set(job.point)
     table = Table("setting", "value", "from", title="settings of every job, swept ones aside")
     preset = preset_values(job.settings.preset) or {}
@@ -111,10 +113,10 @@ def _print_settings(job: Job, console: Console) -> None:
             continue
         source = f"preset {job.settings.preset}" if name in preset else "default"
         given = preset.get(name, Settings.model_fields[name].default)
-        shown = value if not isinstance(value, dict) else layer_text(value)
+        said = value if not isinstance(value, dict) else layer_text(value)
         source = source if _same(getattr(job.settings, name), given) else "manifest"
-        table.add_row(name, str(shown), source)
-    console.print(table)
+        table.add_row(name, str(said), source)
+    shown.print(table)
 
 
 def _same(value: object, given: object) -> bool:

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from pipeline.files import cache_folder
 from pipeline.schedule import available_cores, best_layout, keep_workers, measure_layouts
+from pipeline.terminal import say
 
 
 def tune_cpu(folder: Path | None) -> None:
     """Measures how to share out the CPU's cores, prints it, and keeps it for later runs."""
     cores, cache = available_cores(), cache_folder(folder)
-    print(f"{cores} cores; steps a second with lite at 256 px:")
+    say(f"{cores} cores; steps a second with lite at 256 px:")
     layouts = []
     for layout in measure_layouts(cores):
         layouts.append(layout)
-        print(f"  {layout.workers} x {layout.threads} threads: {layout.steps:.1f}", flush=True)
+        say(f"  {layout.workers} x {layout.threads} threads: {layout.steps:.1f}", flush=True)
     best = best_layout(layouts)
     keep_workers(cache, cores, best.workers)
-    print(f"later runs on the CPU take {best.workers} workers (kept in {cache})")
+    say(f"later runs on the CPU take {best.workers} workers (kept in {cache})")

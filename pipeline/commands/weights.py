@@ -15,6 +15,7 @@ from pipeline.manifest import WEIGHT_SOURCES, is_file, source_meant
 from pipeline.method import INSTALL_EXTRA, LITE_FILE, extra_path, find_source, inspect_weights
 from pipeline.method import torchvision_path as kept_path
 from pipeline.pictures import file_sha256
+from pipeline.terminal import say
 
 
 def list_weights(cache: Path | None = None) -> None:
@@ -26,16 +27,16 @@ def list_weights(cache: Path | None = None) -> None:
     for backbone, choice, path in _known():
         title = f"{backbone} {choice}" if choice else backbone
         if path is None or not is_file(path):
-            print(f"{title:18} not there: {_how_to_have(backbone, choice)}")
+            say(f"{title:18} not there: {_how_to_have(backbone, choice)}")
             continue
         try:
             known = inspect_weights(backbone, choice, cache=cache)
             about, network = known.about, f"{known.digest[:16]}..., as records hold it"
         except NstError as error:
             about, network = str(error), "none, for this file is refused"
-        print(f"{title:18} {path.stat().st_size / 1e6:.1f} MB, {path}")
-        print(f"{'':18} file's SHA-256 {file_sha256(path)[:16]}...")
-        print(f"{'':18} network's digest {network}\n{'':18} {about}")
+        say(f"{title:18} {path.stat().st_size / 1e6:.1f} MB, {path}")
+        say(f"{'':18} file's SHA-256 {file_sha256(path)[:16]}...")
+        say(f"{'':18} network's digest {network}\n{'':18} {about}")
 
 
 def _known() -> Iterator[tuple[str, str | None, Path | None]]:
@@ -75,4 +76,4 @@ def fetch_weights(name: str, cache: Path | None = None) -> None:
 
     source = find_source(name, None if name == "lite" else "torchvision", cache)
     weights = load_weights(name, source.choice, cache=cache)
-    print(f"{name}: {source.about}, network's digest {weights.digest}")
+    say(f"{name}: {source.about}, network's digest {weights.digest}")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, install
 from pipeline.notices import Notice
 from pipeline.pictures.levels import Array, levels_of_floats, levels_of_integers
 
@@ -220,10 +220,7 @@ class DeepTiff(ImageFile.ImageFile):
         packed = getattr(self._page.compression, "name", self._page.compression)
         predictor = int(self._page.predictor)
         more = f", predictor {predictor}" if predictor > 1 else ""
-        return (
-            f"(compression {packed}{more}) needs a package more: pip install '.[deep]' from a "
-            f"checkout of nst, or"
-        )
+        return f"(compression {packed}{more}) needs a package more: {install('deep')}, or"
 
     def _refusal(self, why: str) -> ImageError:
         end = "convert it to 8 or 16-bit RGB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from pipeline.errors import MissingPackageError
+from pipeline.errors import MissingPackageError, install
 
 _NAMES = {"av": "PyAV", "cv2": "OpenCV"}
 
@@ -20,5 +20,5 @@ def video_package(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingPackageError(
-            f"clips need {_NAMES[module]}, which is not installed: pip install 'nst[video]'"
+            f"clips need {_NAMES[module]}, which is not installed: {install('video')}"
         ) from error

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, install
 from pipeline.pictures import deep_tiff
 
 # Pillow's name of each format that is read -> its files' suffixes, in small letters, which folders
@@ -98,7 +98,7 @@ def why_unread(path: Path) -> str:
     for name, suffixes in FORMATS.items():
         if path.suffix.lower() in suffixes and name not in known_formats():
             extra = _PACKAGES.get(name, ("", ""))[1]
-            way = f"install the extra: pip install '.[{extra}]'" if extra else "install Pillow 11.3"
+            way = f"install the extra: {install(extra)}" if extra else "install Pillow 11.3"
             return f"{name} is not read here; {way}, or convert it to PNG or JPEG"
     return "not a picture that can be read; convert it to PNG or JPEG"
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from pipeline.errors import ImageError, MissingPackageError
+from pipeline.errors import ImageError, MissingPackageError, install
 from pipeline.pictures.formats import DAMAGED, opened
 from pipeline.pictures.profiles import srgb_profile_bytes, to_profile
 
@@ -139,7 +139,7 @@ def _deep_writer(format: str) -> Any:
         return importlib.import_module(_DEEP[format][0])
     except ImportError as error:
         raise MissingPackageError(
-            f"depth 16 as {format} needs a package more: pip install 'nst[deep]'"
+            f"depth 16 as {format} needs a package more: {install('deep')}"
         ) from error
 
 

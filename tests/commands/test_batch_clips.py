@@ -219,7 +219,7 @@ def test_without_the_extra_one_is_told_before_anything_runs(
     write_frames(folder / "a", moving(2))
     valid = load_manifest(manifest(folder, "a/%04d.png"))
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'nst\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install '.\[video\]'"):
         run_manifest(valid, INLINE, Said())
 
 

@@ -79,7 +79,7 @@ def test_weights_are_listed_without_torch_once_their_digests_are_noted(tmp_path:
         (["batch", "m.yaml", "--engine", "slurm"], "--engine slurm: unknown"),
         (["batch", "m.yaml", "--shard", "5/4"], "write i/n"),
         (["batch", "m.yaml", "--workers", "2"], "--workers goes with --engine dask or ray"),
-        (["status", "nowhere"], "no run.json there"),
+        (["status", "nowhere"], "no run there; name the `output` folder"),
         (["run", "c.png", "s.png", "-o", "x.bmp"], "suffix must be one of"),
         (["presets", "defualt"], "is not a preset"),
     ],

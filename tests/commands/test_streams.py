@@ -140,11 +140,11 @@ def test_a_folder_that_cannot_be_written_says_so(
     state = json.loads((here.store.path / "run.json").read_text())
     (here.store.path / "run.json").write_text(json.dumps({**state, "ended": False}))
 
-    def refuse(path: Path) -> None:
+    def refuse(source: object, target: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(Path, "touch", refuse)
-    with pytest.raises(RunFolderError, match=r"cannot be asked to stop \(Read-only file system\)"):
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(RunFolderError, match=r"stop: cannot be written \(Read-only file system\)"):
         stop_run(here.store.path)
 
 

@@ -138,5 +138,5 @@ def test_without_the_package_one_is_told_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingPackageError, match=r"PyAV, .*: pip install 'nst\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"PyAV, .*: pip install '.\[video\]'"):
         check_video(tmp_path / "a.mp4")

@@ -1,0 +1,161 @@
+"""`nst init`: a manifest of what lies in a folder; and the manifest that a folder is given for.
+
+In: a folder. Out: a commented manifest in it, valid as it stands. Must not load torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pipeline.commands.output import print_warnings
+from pipeline.errors import ManifestError
+from pipeline.files import write_atomic
+from pipeline.manifest import Passed, load_manifest, walk
+from pipeline.pictures import is_image_name
+from pipeline.terminal import say
+
+NAME = "manifest.yaml"
+# What people call folders of either kind, by how a name begins.
+_STYLES = ("style", "painting", "art", "reference", "texture")
+_CONTENTS = ("content", "photo", "image", "picture", "input", "source", "original")
+
+
+def manifest_in(path: Path) -> Path:
+    """The manifest that is meant: the file itself, or the one in a folder.
+
+    Raises:
+        ManifestError: a folder without one, or with several; a run folder; a picture.
+    """
+    if not path.is_dir():
+        if is_image_name(path) and path.is_file():
+            raise ManifestError(
+                [f"{path}: is a picture, not a manifest; nst run {path} STYLE -o out.png takes one"]
+            )
+        return path
+    found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
+    if (path / "plan.json").exists():
+        raise ManifestError([f"{path}: is a run folder; give the manifest that made it"])
+    if path / NAME in found:
+        return path / NAME
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(p.name for p in found)
+        raise ManifestError([f"{path}: has several manifests ({names}); give one of them"])
+    raise ManifestError(
+        [
+            f"{path}: is a folder without a manifest, the YAML file that says what is to be made "
+            f"of which pictures; nst init {path} writes one"
+        ]
+    )
+
+
+def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], output: str) -> int:
+    """Writes a manifest into a folder and says what it would make.
+
+    Args:
+        content, style: files, folders or globs below it; what is found there if empty.
+        output: the run folder, as the manifest has it.
+
+    Raises:
+        ManifestError: no such folder, one with a manifest already, or nothing to make.
+        RunFolderError: it cannot be written.
+    """
+    if not folder.is_dir():
+        raise ManifestError([f"{folder}: no such folder; make it, with pictures in it"])
+    path = folder / NAME
+    if path.exists():
+        raise ManifestError([f"{path}: is there already; nst plan {path} shows what it makes"])
+    found = _pictures_by_folder(folder)
+    contents, styles = list(content) or _contents(found), list(style) or _named(found, _STYLES)
+    if not styles and sys.stdin.isatty():
+        styles = _asked("Style pictures (a file, a folder or a glob): ")
+    if not contents or not styles:
+        raise ManifestError([_what_is_missing(folder, contents, found)])
+    text = _text(contents, styles, output)
+    draft = folder / f".{NAME}.{os.getpid()}"
+    write_atomic(draft, text.encode("utf-8", "surrogateescape"))
+    try:
+        manifest = load_manifest(draft)
+        draft.replace(path)
+    except ManifestError as error:
+        raise ManifestError([p.replace(str(draft), str(path)) for p in error.problems]) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    print_warnings(manifest.warnings)
+    n, m = len(manifest.contents), len(manifest.styles)
+    say(f"{path}: {n} content pictures x {m} styles = {n * m} pictures")
+    say(f"nst plan {folder} shows what it makes, nst batch {folder} makes it")
+    return 0
+
+
+def _pictures_by_folder(folder: Path) -> dict[str, list[str]]:
+    """Names of pictures, by the first folder below; `.` has those that lie in none."""
+    found: dict[str, list[str]] = {}
+    try:
+        for below in walk(folder, None, Passed()):
+            first, slash, _ = below.partition("/")
+            if is_image_name(Path(below)):
+                found.setdefault(first if slash else ".", []).append(below)
+    except OSError as error:
+        raise ManifestError(
+            [f"{error.filename or folder}: cannot be read ({error.strerror}); check the rights"]
+        ) from error
+    return found
+
+
+def _named(found: Iterable[str], words: tuple[str, ...]) -> list[str]:
+    return sorted(name for name in found if name.lower().startswith(words))
+
+
+def _contents(found: dict[str, list[str]]) -> list[str]:
+    """Folders that are called so; else the pictures that lie in none; else what is no style."""
+    named = _named(found, _CONTENTS)
+    if named:
+        return named
+    if "." in found:
+        return [f"*{suffix}" for suffix in sorted({Path(name).suffix for name in found["."]})]
+    return sorted(set(found) - set(_named(found, _STYLES)))
+
+
+def _asked(question: str) -> list[str]:
+    try:
+        answer = input(question).strip()
+    except EOFError:
+        return []
+    return [answer] if answer else []
+
+
+def _what_is_missing(folder: Path, contents: Sequence[str], found: dict[str, list[str]]) -> str:
+    if not found:
+        return f"{folder}: no pictures there; put content and style pictures into it"
+    what = "--style" if contents else "--content"
+    return (
+        f"{folder}: which pictures are {what[2:]}? A folder named {what[2:]}s is taken for that; "
+        f"or say it: nst init {folder} {what} FILE_OR_FOLDER"
+    )
+
+
+def _text(contents: Sequence[str], styles: Sequence[str], output: str) -> str:
+    def listed(words: Sequence[str]) -> str:
+        return "".join(f"\n  - {json.dumps(word, ensure_ascii=False)}" for word in words)
+
+    return (
+        f"# What is to be made of which pictures; paths are relative to this file.\n"
+        f"# nst plan shows what that is, nst batch makes it, and goes on where it stopped.\n"
+        f"output: {json.dumps(output, ensure_ascii=False)}\n"
+        f"content:{listed(contents)}\n"
+        f"style:{listed(styles)}\n"
+        f"pairing: product          # every content with every style; or zip, or {{sample: 3}}\n"
+        f"backbone: lite            # ships with nst; vgg19 is slower, and better from 512 px on\n"
+        f"settings:\n"
+        f"  preset: default         # or fast, draft (for many pictures); nst presets lists them\n"
+        f"  size: 512               # the longer side in pixels\n"
+        f"# grid:                   # every combination is made; take the # away\n"
+        f"#   strength: [subtle, medium, strong]    # how much of the style\n"
+        f"#   stroke: [fine, medium, large]         # how large its strokes\n"
+    )
