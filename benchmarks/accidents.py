@@ -40,14 +40,14 @@ class Watch:
 
     Attributes:
         twice: records written again though nothing had happened to them.
-        damaged: names of records that were harmed on purpose.
+        damaged: records that were harmed on purpose, or whose pictures were, and when.
     """
 
     def __init__(self, store: RunFolder) -> None:
         self.store = store
         self.finished: dict[Path, tuple[int, bytes]] = {}
         self.twice: list[str] = []
-        self.damaged: set[Path] = set()
+        self.damaged: dict[Path, int] = {}
         self.processes: set[int] = set()
 
     def look(self) -> None:
@@ -55,15 +55,14 @@ class Watch:
         for path in self.store.images.rglob("*.json"):
             try:
                 moment = path.stat().st_mtime_ns
-                if path in self.finished and self.finished[path][0] == moment:
+                if moment in (self.finished.get(path, (0,))[0], self.damaged.get(path)):
                     continue
                 key = (_KEY.search(path.read_bytes()) or [b"", b""])[1]
             except OSError:
                 continue
             before = self.finished.get(path)
-            if path in self.damaged:
-                self.damaged.discard(path)
-            elif before is not None and before[1] == key:
+            harmed = self.damaged.pop(path, None)
+            if harmed is None and before is not None and before[1] == key:
                 self.twice.append(path.stem)
             self.finished[path] = (moment, key)
         self.processes |= {state.pid for state in self.store.live.slots()}
@@ -190,9 +189,9 @@ def damage_result(scene: Scene) -> None:
     if records:
         record = scene.draw.choice(records)
         path = scene.draw.choice((record, record.with_suffix(".png")))
-        scene.watch.damaged.add(record)
         with contextlib.suppress(OSError):
             path.write_bytes(path.read_bytes()[:-20])
+            scene.watch.damaged[record] = record.stat().st_mtime_ns
 
 
 def second_driver(scene: Scene) -> None:

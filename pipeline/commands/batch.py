@@ -106,6 +106,7 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"
+    yield from summary.retired
     if summary.failed:
         yield f"reasons of failures: nst status {output}"
     if summary.problem:

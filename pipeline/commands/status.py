@@ -70,6 +70,7 @@ def _status_text(store: RunFolder) -> Iterator[str]:
             left = summary.jobs - summary.done - summary.already_done - summary.failed
             hours = left / summary.images_per_hour
             yield f"{left} left, about {duration(3600 * hours)}"
+        yield from summary.retired
         if summary.videos:
             yield f"{len(summary.videos)} videos written: {_some(summary.videos)}"
         for name, why in summary.videos_failed.items():

@@ -26,6 +26,7 @@ class Batch:
         scales: the schedule, coarse to fine.
         attempts: how often workers died over these jobs before.
         ahead: content pictures that this slot will likely want next, decoded meanwhile.
+        spoilt: slots whose device broke over this batch.
         alone: lost together with others, so that it is run with no other beside it, and the one to
             blame is known.
     """
@@ -35,6 +36,7 @@ class Batch:
     scales: tuple[Scale, ...]
     attempts: int = 0
     ahead: tuple[ContentKey, ...] = ()
+    spoilt: tuple[int, ...] = ()
     alone: bool = False
 
     def followed_by(self, other: Batch | None) -> Batch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class ClusterEngine:
     Attributes:
         lazy: whether the backend takes batches one by one; else a window at a time.
         gone: why the cluster does not answer any more, or empty.
+        n_jobs: batches at a time; -1 is one a core of the cluster.
     """
 
     context: RunContext
@@ -40,6 +42,7 @@ class ClusterEngine:
     options: dict[str, Any]
     lazy: bool
     gone: Callable[[], str]
+    n_jobs: int = -1
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -56,7 +59,7 @@ class ClusterEngine:
         backend wants a plain list."""
         taken: dict[int, Batch] = {}
         numbers = itertools.count()
-        jobs = joblib.effective_n_jobs(-1)
+        jobs = joblib.effective_n_jobs(self.n_jobs)
 
         def tasks() -> Iterator[Any]:
             while (batch := feed.next()) is not None:
@@ -71,7 +74,7 @@ class ClusterEngine:
 
         try:
             for number, came_back in self._results(tasks()):
-                yield Ended(taken.pop(number), *came_back)
+                yield Ended(taken.pop(number), came_back.report, came_back.lost, came_back.trace)
         except Exception as error:  # noqa: BLE001 (each engine has its own; all mean lost batches)
             why = (str(error).strip().splitlines() or [""])[0]
             over = self.gone()
@@ -81,10 +84,13 @@ class ClusterEngine:
 
     def _results(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Guarded]]:
         if not self.lazy:
-            yield from joblib.Parallel(n_jobs=-1, batch_size=1)(list(tasks))
+            yield from joblib.Parallel(n_jobs=self.n_jobs, batch_size=1)(list(tasks))
             return
         yield from joblib.Parallel(
-            n_jobs=-1, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+            n_jobs=self.n_jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="2*n_jobs",
         )(tasks)
 
     def kill(self) -> None:
@@ -92,7 +98,10 @@ class ClusterEngine:
 
 
 def _numbered(work: Work, context: RunContext, number: int, batch: Batch) -> tuple[int, Guarded]:
-    return number, guarded(work, context, None, batch)
+    found = guarded(work, context, None, batch)
+    if found.broken:  # what holds the device has to end; the cluster starts another
+        os._exit(1)
+    return number, found
 
 
 @contextlib.contextmanager
@@ -166,7 +175,9 @@ def open_ray(context: RunContext, work: Work, options: RunOptions) -> Iterator[E
         return ""
 
     try:
-        yield ClusterEngine(context, work, "ray", backend, lazy=False, gone=gone)
+        # Ray begins a worker for each, and waits for all: each wants a GPU.
+        n_jobs = max(1, int(gpus)) if gpus else -1
+        yield ClusterEngine(context, work, "ray", backend, False, gone, n_jobs)
     finally:
         ray.shutdown()
 

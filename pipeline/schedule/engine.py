@@ -9,14 +9,27 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipeline.plan import Batch
 from pipeline.schedule.feed import Feed
-from pipeline.slot import Report, RunContext
+from pipeline.slot import Report, RunContext, breaks_device
 
 Work = Callable[[RunContext, "int | None", Batch], Report]
-Guarded = tuple["Report | None", str, str]
+
+
+class Guarded(NamedTuple):
+    """What comes back of a batch from its worker.
+
+    Attributes:
+        report: what the worker says, or None with the error and its traceback.
+        broken: whether the device, and with it this process, is spoilt.
+    """
+
+    report: Report | None
+    lost: str = ""
+    trace: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,9 @@ class Ended:
         report: what its worker says, or None if it was lost.
         lost: why it was lost.
         trace: the traceback behind it, for the log.
+        broken: the device's fault, not a job's.
         together: lost with other batches, of which any may be to blame.
+        retired: why the slot gets no batch any more, or empty.
         over: why no batch will be run here any more, or empty.
     """
 
@@ -35,7 +50,9 @@ class Ended:
     report: Report | None
     lost: str = ""
     trace: str = ""
+    broken: bool = False
     together: bool = False
+    retired: str = ""
     over: str = ""
 
 
@@ -58,6 +75,7 @@ def guarded(work: Work, context: RunContext, slot: int | None, batch: Batch) -> 
         the report, or None with the error and its traceback.
     """
     try:
-        return work(context, slot, batch), "", ""
+        return Guarded(work(context, slot, batch))
     except Exception as error:  # noqa: BLE001 (reported, and the batch is tried again smaller)
-        return None, f"{type(error).__name__}: {error}", traceback.format_exc()
+        said = f"{type(error).__name__}: {error}"
+        return Guarded(None, said, traceback.format_exc(), breaks_device(error))

@@ -21,11 +21,19 @@ class Feed:
         self._again: deque[Batch] = deque()
         self.stopped = False
 
-    def next(self) -> Batch | None:
-        """The next batch; None if there is none now (one that is lost may come back later)."""
+    def next(self, slot: int | None = None) -> Batch | None:
+        """The next batch; None if there is none now (one that is lost may come back later).
+
+        Args:
+            slot: that is to run it; one over which its device broke is for another slot.
+        """
         if self.stopped:
             return None
-        return self._again.popleft() if self._again else next(self._batches, None)
+        for index, batch in enumerate(self._again):
+            if slot is None or slot not in batch.spoilt:
+                del self._again[index]
+                return batch
+        return next(self._batches, None)
 
     def after(self, count: int) -> Batch | None:
         """The batch that would be given after `count - 1` others; None if there are not so many."""

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -32,6 +32,8 @@ from pipeline.slot import RunContext, warm_up, work_batch
 from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
+_NOT_STARTED = f"the worker did not start within {_START_S:g} s"
+_MOST_BROKEN = 3  # batches in a row over which a slot's device broke
 
 
 class InlineEngine:
@@ -47,7 +49,8 @@ class InlineEngine:
         forget_all()
         while (batch := feed.next()) is not None:
             given = batch.followed_by(feed.after(1))
-            yield Ended(batch, *guarded(self.work, self.context, 0, given))
+            found = guarded(self.work, self.context, 0, given)
+            yield Ended(batch, found.report, found.lost, found.trace)
 
     def kill(self) -> None:
         """Nothing to end."""
@@ -94,6 +97,8 @@ class _Slot:
         began, started: when the batch was handed over, and when its worker was first heard of.
         news, heard: the last that was heard of the worker, and when. All by this process's own
             clock, which nobody sets: a worker's says nothing here.
+        broke: how often in a row its device broke, or its process did not start.
+        retired: why it gets no batch any more, or empty.
     """
 
     number: int
@@ -105,6 +110,8 @@ class _Slot:
     news: SlotState | None = None
     heard: float = 0.0
     killed: str = ""
+    broke: int = 0
+    retired: str = ""
 
     def start(self, work: Work) -> None:
         """Has the process start, so that it imports its libraries while batches are packed."""
@@ -155,8 +162,9 @@ class LocalEngine:
             slot.start(self.work)
         try:
             while True:
-                for slot in self.slots:
-                    if slot.future is None and (batch := feed.next()) is not None:
+                for slot in self._free():
+                    own = None if len(self._serving()) == 1 else slot.number
+                    if (batch := feed.next(own)) is not None:
                         upcoming = feed.after(len(self.slots))
                         slot.submit(self.work, self.context, batch, upcoming)
                 futures = [slot.future for slot in self.slots if slot.future is not None]
@@ -171,17 +179,44 @@ class LocalEngine:
             for slot in self.slots:
                 slot.close()
 
+    def _serving(self) -> list[_Slot]:
+        return [slot for slot in self.slots if not slot.retired]
+
+    def _free(self) -> list[_Slot]:
+        return [slot for slot in self._serving() if slot.future is None]
+
     def _end(self, slot: _Slot) -> Ended:
         future, batch = slot.future, slot.batch
         assert future is not None and batch is not None
         slot.future = slot.batch = None
         error = future.exception()
-        if error is None:
-            return Ended(batch, *future.result())
         if isinstance(error, BrokenProcessPool):
             slot.close()
-            return Ended(batch, None, slot.killed or _cause_of_death(str(error)))
-        return Ended(batch, None, f"{type(error).__name__}: {error}")
+            lost = slot.killed or _cause_of_death(str(error))
+            return self._judged(slot, Ended(batch, None, lost, broken=lost == _NOT_STARTED))
+        if error is not None:
+            return Ended(batch, None, f"{type(error).__name__}: {error}")
+        report, lost, trace, broken = future.result()
+        if broken:
+            slot.close()  # its process holds a device that can no longer be used
+        return self._judged(slot, Ended(batch, report, lost, trace, broken))
+
+    def _judged(self, slot: _Slot, ended: Ended) -> Ended:
+        """Retires a slot whose device broke too often in a row; none is left, all is over."""
+        slot.broke = slot.broke + 1 if ended.broken else 0 if ended.report else slot.broke
+        if not ended.broken:
+            return ended
+        spoilt = replace(ended.batch, spoilt=(*ended.batch.spoilt, slot.number))
+        ended = replace(ended, batch=spoilt)
+        if slot.broke < _MOST_BROKEN:
+            return ended
+        device = self.context.slots[slot.number]
+        slot.retired = (
+            f"slot {slot.number} ({device}) gets no batch any more, after {slot.broke} in a row "
+            f"that broke it: {ended.lost}"
+        )
+        over = "" if self._serving() else f"no slot is left; the last: {slot.retired}"
+        return replace(ended, retired=slot.retired, over=over)
 
     def _check_patience(self) -> None:
         store, moment = self.context.store, monotonic()
@@ -193,7 +228,7 @@ class LocalEngine:
                 slot.news, slot.heard = state, moment
             if slot.heard < slot.began:  # the process is still starting
                 if self.patience.stall_s > 0 and moment - slot.began > _START_S:
-                    slot.kill(f"the worker did not start within {_START_S:g} s")
+                    slot.kill(_NOT_STARTED)
                 continue
             slot.started = slot.started or moment
             if 0 < self.patience.batch_s < moment - slot.started:

@@ -28,6 +28,7 @@ from pipeline.slot import Outcome, RunContext, failed, work_batch
 from pipeline.store import Failure, Shards, Summary, now
 
 _SUMMARY_EVERY_S = 2.0
+_SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
 
 def run_plan(
@@ -158,21 +159,30 @@ class _Run:
         }
         rest = tuple(job for job in batch.jobs if job.name not in written)
         self._count(*(Outcome(j.name, j.key, "done") for j in batch.jobs if j.name in written))
+        if ended.retired:
+            self.counts.summary.retired.append(ended.retired)
+            self.log.error("%s", ended.retired)
+            self.progress.warn(ended.retired)
         if ended.over:
             self.ending.give_up(ended.over)
         if not rest or self.ending.asked:
             return
         names = ", ".join(job.name for job in rest[:3]) + (", ..." if len(rest) > 3 else "")
+        left = replace(batch, jobs=rest, ahead=())
         if ended.together:  # any of several may be to blame
             self._try_again(ended, names)
-            self.feed.put_first([replace(batch, jobs=rest, ahead=(), alone=True)])
+            self.feed.put_first([replace(left, alone=True)])
+            return
+        if ended.broken and len(batch.spoilt) < _SPOILS:  # the device is to blame, so far
+            self._try_again(ended, names)
+            self.feed.put_first([left])
             return
         if len(rest) == 1 and batch.attempts >= self.options.retries:
             message = f"{ended.lost}; tried {batch.attempts + 1} times"
             self._count(failed(rest[0], WorkerError(message)))
             return
         self._try_again(ended, names)
-        self.feed.put_back_halved(replace(batch, jobs=rest, ahead=()))
+        self.feed.put_back_halved(left)
 
     def _try_again(self, ended: Ended, names: str) -> None:
         number, lost = ended.batch.number, ended.lost

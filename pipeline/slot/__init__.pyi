@@ -1,3 +1,4 @@
+from .faults import breaks_device as breaks_device
 from .memory import PROCESS_BYTES as PROCESS_BYTES
 from .memory import SHARE as SHARE
 from .memory import budget as budget

@@ -17,6 +17,7 @@ from pipeline.plan import Batch
 from pipeline.slot.checkpoint import stack
 from pipeline.slot.curves import Curves
 from pipeline.slot.divergence import divergence
+from pipeline.slot.faults import breaks_device
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.outputs import Result
 from pipeline.slot.seat import Seat
@@ -86,7 +87,7 @@ class Loop:
         try:
             return self._drive_once(ready)
         except (RuntimeError, AssertionError) as error:  # what torch's compiler raises, also late
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or breaks_device(error):
                 raise
             lines = str(error).strip().splitlines()
             problem = f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -296,6 +296,7 @@ class Summary(PastRun):
         next: names of some jobs that would be run next.
         classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
         warnings: how many notices of each code the jobs of this run gave.
+        retired: slots that get no batch any more, each with the reason.
         videos: those of clips that were written, by name.
         videos_failed: those that could not be, and why.
         earlier: what earlier runs of this folder did, oldest first; those that found nothing to do
@@ -317,6 +318,7 @@ class Summary(PastRun):
     failures: list[FailureNote] = Field(default_factory=list)
     next: list[str] = Field(default_factory=list)
     warnings: dict[str, int] = Field(default_factory=dict)
+    retired: list[str] = Field(default_factory=list)
     videos: list[str] = Field(default_factory=list)
     videos_failed: dict[str, str] = Field(default_factory=dict)
     earlier: list[PastRun] = Field(default_factory=list)

@@ -149,6 +149,7 @@ def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
     with open_ray(world([1]).context(), fake_work, given) as engine:
         assert isinstance(engine, ClusterEngine)
         assert (engine.backend, engine.options, engine.lazy) == ("ray", options, False)
+        assert engine.n_jobs == (gpus or -1)  # not one a core: they would wait for ever
     assert told[0]["address"] == "auto" and told[0]["num_cpus"] is None
     assert told[1:] == ["down"]
 
@@ -283,3 +284,15 @@ def test_an_error_that_says_nothing_is_named(
 
     monkeypatch.setattr(ClusterEngine, "_results", die)
     assert ended(world([1]), lazy=True) == {0: "TimeoutError: "}
+
+
+@pytest.mark.long
+def test_ray_with_more_cores_than_gpus_runs_a_batch_a_gpu(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With logical GPUs: as many workers as cores would wait for GPUs for ever."""
+    ray = pytest.importorskip("ray")
+    begin = ray.init
+    monkeypatch.setattr(ray, "init", lambda **given: begin(**given, num_gpus=1))
+    summary = world([1, 2, 3]).run(engine="ray", workers=3)
+    assert (summary.done, summary.failed, summary.retries) == (3, 0, 0)

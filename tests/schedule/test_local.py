@@ -22,6 +22,8 @@ from pipeline.commands import Options, batch_manifest
 from pipeline.plan import Batch
 from pipeline.schedule import Patience, RunOptions, local
 from pipeline.schedule.engine import Ended
+from pipeline.schedule.local import LocalEngine
+from pipeline.slot import Report, RunContext, breaks_device
 from pipeline.store import RunFolder, SlotState
 
 
@@ -240,3 +242,79 @@ def test_a_worker_that_was_ended_is_lost_for_that_reason(engine: local.LocalEngi
     slot.kill("too slow")
     slot.future.set_exception(process_executor.BrokenProcessPool("broken"))
     assert engine._end(slot).lost == "too slow"
+
+
+# --- broken devices -------------------------------------------------------------------------------
+
+_BROKE = "CUDA error: an illegal memory access was encountered"
+
+
+def breaks_in_slot_1(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    if slot == 1:
+        raise RuntimeError(_BROKE)
+    if batch.jobs[0].settings.seed > 8:  # slot 1 has had its three by then
+        until(lambda: context.store.log.read_text().count("trying again") >= 3)
+    return fake_work(context, slot, batch)
+
+
+def breaks_over_seed_5(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    if any(job.settings.seed == 5 for job in batch.jobs):
+        raise RuntimeError(_BROKE)
+    return fake_work(context, slot, batch)
+
+
+def test_a_sick_device_costs_no_job_and_gets_no_more_of_them(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
+    here = world(list(range(12)))
+    summary = here.run(slots=2, work=breaks_in_slot_1)
+    assert (summary.done, summary.failed, summary.problem) == (12, 0, "")
+    (said,) = summary.retired
+    assert said.startswith("slot 1 (cpu) gets no batch any more, after 3 in a row")
+    assert _BROKE in said
+    assert here.store.log.read_text().count("lost: RuntimeError: CUDA error") == 3
+    pids = {(record.model_extra or {})["pid"] for record in here.done().values()}
+    assert len(pids) == 1  # of slot 0 alone
+
+
+def test_a_job_that_breaks_every_device_is_the_one_to_blame(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
+    summary = world(list(range(10))).run(slots=2, work=breaks_over_seed_5, retries=0)
+    assert (summary.done, summary.failed, summary.retired) == (9, 1, [])
+    assert _BROKE in summary.failures[0]["error"]
+
+
+def test_without_a_slot_that_works_the_run_ends_with_the_reason(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
+    monkeypatch.setattr(local, "_MOST_BROKEN", 1)
+    here = world([1, 2, 3])
+
+    def one_slot(self: LocalEngine) -> list[Any]:
+        return [slot for slot in self.slots[1:] if not slot.retired]
+
+    monkeypatch.setattr(LocalEngine, "_serving", one_slot)
+    summary = here.run(slots=2, work=breaks_in_slot_1)
+    assert summary.problem.startswith("no slot is left; the last: slot 1 (cpu)")
+    assert summary.exit_code == 1 and summary.done == 0 and len(summary.retired) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "breaks"),
+    [
+        (_BROKE, True),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", True),
+        ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm", True),
+        ("CUDA error: device-side assert triggered", True),
+        ("CUDA out of memory. Tried to allocate 2 GiB", False),
+        ("CUDA error: out of memory", False),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate", False),
+        ("shape mismatch", False),
+    ],
+)
+def test_errors_that_break_a_device_are_known_by_their_words(words: str, breaks: bool) -> None:
+    assert breaks_device(RuntimeError(words)) is breaks
