@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import torch
 from fake_run import bare_record, small_run
@@ -162,12 +163,17 @@ def _go_on(run: Path) -> None:
         store.end()
 
 
+def _rank(run: Path) -> None:
+    with mock.patch("pipeline.report.best.SIZE_PX", 32):  # what it measures is not asked here
+        rank_run(run, 3.0, None, 0, as_json=False)
+
+
 _COMMANDS: tuple[Callable[[Path], object], ...] = (
     lambda run: show_status(run, as_json=False),
     lambda run: show_status(run, as_json=True),
     write_report,
     lambda run: write_sheet(run, "style", "style_weight", run.parent / "s.png", 32, None),
-    lambda run: rank_run(run, 3.0, None, 0, as_json=False),
+    _rank,
     clean_run,
     stop_run,
     lambda run: list(library.records(run)),
