@@ -16,7 +16,10 @@ from pipeline.method import Scale
 from pipeline.plan.batch import Batch, scales_of
 from pipeline.plan.jobs import Job
 
+# Jobs that are looked at before a full batch leaves, so that the last ones are shared out evenly;
+# and before one leaves that is not full: of the first batch, which slots wait for, and of others.
 LOOK_AHEAD = 256
+MOST_HELD_FIRST, MOST_HELD = 1024, 8192
 # What a batch costs whatever its size, in jobs: 0.05 (VGG-19, 256 px) to 0.5 (`lite`, 128 px) as
 # measured on CPUs. It only weighs fuller batches against slots that end at the same time.
 _BATCH_COST = 0.25
@@ -65,6 +68,9 @@ class _Waiting:
     def __init__(self, limit: Callable[[int, int], int], numbers: Iterator[int]) -> None:
         self._limit, self._numbers = limit, numbers
         self._groups: dict[tuple[Any, ...], list[Job]] = {}
+        # By how many wait: their shapes, the one that has waited longest first.
+        self._by_count: dict[int, dict[tuple[Any, ...], None]] = {}
+        self._full: dict[tuple[Any, ...], None] = {}
         self.held = 0
 
     def add(self, job: Job) -> int:
@@ -74,19 +80,40 @@ class _Waiting:
             NstError: it cannot be run at all.
         """
         shape = shape_of(job)
-        self._groups.setdefault(shape, []).append(job)
+        group = self._groups.setdefault(shape, [])
+        self._count(shape, len(group), len(group) + 1)
+        group.append(job)
         self.held += 1
         return self._size_of(shape)
 
+    @property
+    def has_full(self) -> bool:
+        """Whether a group fills a batch."""
+        return bool(self._full)
+
     def take_one(self) -> Batch:
-        """A batch of the group that has waited longest of those that fill one, else the largest."""
-        full = (s for s, group in self._groups.items() if len(group) >= self._size_of(s))
-        chosen = next(full, None) or max(self._groups, key=lambda s: len(self._groups[s]))
+        """A batch of the group that has waited longest of those that fill one, else of the
+        largest."""
+        chosen = next(iter(self._full or self._by_count[max(self._by_count)]))
         size, group = self._size_of(chosen), self._groups.pop(chosen)
+        self._count(chosen, len(group), len(group[size:]))
         if group[size:]:
             self._groups[chosen] = group[size:]
         self.held -= len(group[:size])
         return self._batch(chosen, group[:size])
+
+    def _count(self, shape: tuple[Any, ...], before: int, now: int) -> None:
+        """A group has another number of jobs."""
+        if before:
+            del self._by_count[before][shape]
+            if not self._by_count[before]:
+                del self._by_count[before]
+        if now:
+            self._by_count.setdefault(now, {})[shape] = None
+        if now >= self._size_of(shape):
+            self._full.setdefault(shape)
+        else:
+            self._full.pop(shape, None)
 
     def take_all(self, slots: int) -> list[Batch]:
         """All that is left, the longest batches first, in batches of the size with which all slots
@@ -117,7 +144,10 @@ def pack(
     slots: int = 1,
     numbers: Iterator[int] | None = None,
 ) -> Iterator[Batch]:
-    """Groups jobs into batches; some hundred jobs are looked at before the first one leaves.
+    """Groups jobs into batches: full ones as they come about, the others last.
+
+    Some hundred jobs are looked at before the first one leaves, and some thousand are held back at
+    most.
 
     Args:
         limit: width, height in px -> how many jobs fit a batch.
@@ -125,13 +155,15 @@ def pack(
         slots: how many batches can run at once.
         numbers: of the batches, where others take some of them.
     """
-    waiting = _Waiting(limit, numbers or itertools.count())
+    waiting, most = _Waiting(limit, numbers or itertools.count()), MOST_HELD_FIRST
     for job in jobs:
         try:
             size = waiting.add(job)
         except NstError as error:
             refuse(job, error)
             continue
-        if waiting.held >= LOOK_AHEAD + slots * size:
+        enough = LOOK_AHEAD + slots * size
+        if waiting.held >= (enough if waiting.has_full else most + enough):
+            most = MOST_HELD
             yield waiting.take_one()
     yield from waiting.take_all(slots)

@@ -1,7 +1,7 @@
 """Jobs that can share a tensor, packed into batches."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,3 +104,54 @@ def test_a_picture_too_large_for_its_format_is_said(
     large = job.settings.model_copy(update={"size": 16_384, "format": "webp"})
     with pytest.raises(ImageError, match=r"would be 16384 x 12743 px, and webp holds sides of"):
         scales_of(dataclasses.replace(job, settings=large))
+
+
+def of_sizes(world: Callable[[list[int]], World], counts: dict[int, int]) -> list[Job]:
+    """Jobs whose canvases have these sizes, so many of each, taking turns."""
+    left = dict(counts)
+    order = []
+    while left:
+        for size in list(left):
+            order.append(size)
+            left[size] -= 1
+            if not left[size]:
+                del left[size]
+    jobs = world(list(range(len(order)))).plan.jobs()
+    return [
+        dataclasses.replace(job, settings=job.settings.model_copy(update={"size": size}))
+        for job, size in zip(jobs, order, strict=True)
+    ]
+
+
+def test_odd_sizes_do_not_drive_common_ones_out_in_parts(
+    world: Callable[[list[int]], World],
+) -> None:
+    """More odd jobs than the first look ahead: the common size still leaves in full batches."""
+    counts = {64: 320} | {65 + number: 1 for number in range(700)}
+    batches = packed(of_sizes(world, counts), 64, 2)
+    common = [len(b.jobs) for b in batches if b.scales[-1].width == 64]
+    assert common == [64] * 5
+    assert sum(len(b.jobs) for b in batches) == 1020
+
+
+def test_no_more_jobs_are_held_back_than_said(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.plan.batches.MOST_HELD_FIRST", 20)
+    monkeypatch.setattr("pipeline.plan.batches.MOST_HELD", 40)
+    monkeypatch.setattr("pipeline.plan.batches.LOOK_AHEAD", 0)
+    jobs = of_sizes(world, {64 + number: 1 for number in range(100)} | {400: 3})
+    seen = 0
+
+    def counted() -> Iterator[Job]:
+        nonlocal seen
+        for job in jobs:
+            seen += 1
+            yield job
+
+    held, given = [], 0
+    for batch in pack(counted(), lambda w, h: 4, lambda job, error: None, 1):
+        given += len(batch.jobs)
+        held.append(seen - given)
+    assert held[0] < 24  # the first does not wait for 40
+    assert max(held) <= 44 and given == len(jobs)
