@@ -92,13 +92,16 @@ def _make_canary(folder: Path) -> dict[str, str]:
 def main() -> None:
     """Runs and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], default=list(SUBJECTS))
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(SUBJECTS))
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--only", type=int, help="the number of one case")
     arguments = parser.parse_args()
+    unknown = sorted(set(arguments.subjects) - set(SUBJECTS))
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: unknown; there are {', '.join(SUBJECTS)}")
     cases = range(arguments.cases) if arguments.only is None else [arguments.only]
     wrong = False
-    for name in arguments.subjects:
+    for name in arguments.subjects or SUBJECTS:
         with TemporaryDirectory() as folder:
             found = faults(name, Path(folder), cases)
         print(f"{name}: {len(cases)} cases, {len(found)} faults", flush=True)
