@@ -98,6 +98,7 @@ class Settings(Written):
         them, keys stay what they were."""
         idle = {"average_share"} if self.average is not None else {"average"}
         idle |= {"alpha"} if self.alpha == "flatten" else set()
+        idle |= {"size_step"} if self.size_step == 1 else set()
         idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 

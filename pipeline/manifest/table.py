@@ -60,6 +60,11 @@ class Sizes(Frozen):
     fit: Literal["long", "short", "exact", "stretch"] = setting(
         "long", "which side `size` means; exact scales and crops to WxH, stretch only scales"
     )
+    size_step: int = setting(
+        1, "sides are multiples of it where `fit` leaves the aspect ratio free, by scaling and "
+        "cropping at most half of it; with 16 pictures of mixed sizes share batches", "px", ge=1,
+        le=256,
+    )  # fmt: skip
     scale_start: int = setting(
         128, "long side of the first, coarsest scale; 0 works at full size only", "px",
         ge=0, le=32768,

@@ -53,7 +53,8 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
     >>> [(scale.width, scale.height, scale.steps) for scale in scales]
     [(64, 43, 60), (128, 85, 41), (256, 171, 29), (512, 341, 20)]
     """
-    full = canvas_size(width, height, settings.size, settings.fit)
+    step = settings.size_step
+    full = canvas_size(width, height, settings.size, settings.fit, step=step)
     shrinks = [1.0]
     if 0 < settings.scale_start < max(full):
         ratio = max(full) / settings.scale_start
@@ -70,7 +71,7 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
         steps = [settings.steps[min(i, last)] for i in range(len(shrinks))]
     scales = []
     for index, (shrink, count) in enumerate(zip(shrinks, steps, strict=True)):
-        size = canvas_size(width, height, settings.size, settings.fit, shrink=shrink)
+        size = canvas_size(width, height, settings.size, settings.fit, shrink=shrink, step=step)
         scales.append(Scale(*size, shrink, count, settings.learning_rate_falloff**index))
     return tuple(scales)
 

@@ -22,7 +22,7 @@ def parse_exact(size: str) -> tuple[int, int]:
 
 
 def canvas_size(
-    width: int, height: int, size: int | str, fit: Fit, *, shrink: float = 1.0
+    width: int, height: int, size: int | str, fit: Fit, *, shrink: float = 1.0, step: int = 1
 ) -> tuple[int, int]:
     """Width and height in pixels of a `width` x `height` picture after fitting.
 
@@ -30,17 +30,25 @@ def canvas_size(
         size: pixels of the long or short side, or `WxH` for `exact` and `stretch`.
         fit: which side `size` speaks of.
         shrink: factor on the result, for the smaller scales of a coarse-to-fine schedule.
+        step: the sides are the nearest multiples of it where `fit` leaves the aspect ratio free, so
+            that pictures of nearly one shape have one size; what that leaves over is cropped.
 
     >>> canvas_size(3000, 2000, 512, "long"), canvas_size(3000, 2000, 512, "short")
     ((512, 341), (768, 512))
     >>> canvas_size(3000, 2000, "640x480", "exact", shrink=0.5)
     (320, 240)
+    >>> canvas_size(3000, 2000, 512, "long", step=16), canvas_size(3000, 1990, 512, "long", step=16)
+    ((512, 336), (512, 336))
     """
     if fit in ("exact", "stretch"):
         exact_width, exact_height = parse_exact(str(size))
         return max(1, round(exact_width * shrink)), max(1, round(exact_height * shrink))
     side = max(width, height) if fit == "long" else min(width, height)
-    factor = int(size) / side * shrink
+    factor = int(size) / side
+    if step > 1:
+        width, height = (max(1, round(s * factor / step)) * step for s in (width, height))
+        factor = 1.0
+    factor *= shrink
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 

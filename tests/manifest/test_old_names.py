@@ -153,7 +153,15 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
     settings = made.model_dump(mode="json")
     # Younger settings are no part of a key where they decide nothing.
     younger = ("strength", "stroke", "average_share", "neighbor_weight", "neighbor_every")
-    of_clips = ("temporal_weight", "clip_steps", "flow", "fps", "laplacian_weight", "alpha")
+    of_clips = (
+        "temporal_weight",
+        "clip_steps",
+        "flow",
+        "fps",
+        "laplacian_weight",
+        "alpha",
+        "size_step",
+    )
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)
     settings.pop("neighbor_content")

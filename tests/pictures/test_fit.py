@@ -1,6 +1,7 @@
 """Sizes after fitting."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from pipeline.pictures import canvas_size, fit_image
@@ -32,3 +33,17 @@ def test_stretched_pictures_are_not_cropped() -> None:
     stretched = fit_image(two_halves(), 10, 10, stretch=True)
     assert stretched.size == (10, 10)
     assert stretched.getpixel((0, 5)) == RED and stretched.getpixel((9, 5)) == GREEN
+
+
+@pytest.mark.parametrize("step", [1, 8, 16, 64])
+@pytest.mark.parametrize("fit", ["long", "short"])
+def test_sides_are_multiples_of_the_step_and_move_by_at_most_half(fit: str, step: int) -> None:
+    for width, height in ((3000, 2000), (1000, 999), (401, 1200), (64, 64)):
+        exact = canvas_size(width, height, 512, fit)
+        sides = canvas_size(width, height, 512, fit, step=step)
+        for side, before in zip(sides, exact, strict=True):
+            assert side % step == 0 and abs(side - before) <= step / 2 + 0.5
+        half = canvas_size(width, height, 512, fit, shrink=0.5, step=step)
+        assert half == (round(sides[0] / 2), round(sides[1] / 2))
+    assert canvas_size(99, 50, "640x481", "exact", step=step) == (640, 481)
+    assert canvas_size(4000, 10, 512, "long", step=16) == (512, 16)

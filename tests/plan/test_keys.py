@@ -40,3 +40,8 @@ def test_the_first_picture_counts_by_its_bytes(tmp_path: Path) -> None:
     assert found[0] == found[1] != "same"
     with pytest.raises(ImageError):
         canonical(init=str(tmp_path / "gone.png"))
+
+
+def test_a_size_step_that_changes_nothing_is_in_no_key() -> None:
+    assert "size_step" not in Settings().deciding_pixels()
+    assert Settings(size_step=16).deciding_pixels()["size_step"] == 16
