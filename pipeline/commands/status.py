@@ -9,9 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.live import Live
-from rich.text import Text
-
 from pipeline.commands.output import counted_notices, existing_run, print_json, say_left_out
 from pipeline.schedule import duration
 from pipeline.store import Failure, RunFolder, SlotState, Summary
@@ -46,6 +43,9 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
         )
         return int(bool(failed))
     if watch:
+        from rich.live import Live  # here alone: they take a while to load
+        from rich.text import Text
+
         with Live(console=console(), auto_refresh=False, vertical_overflow="crop") as live:
             while not all(summary.ended for summary in store.summaries().values()):
                 live.update(Text("\n".join(_status_text(store)), no_wrap=True), refresh=True)

@@ -4,6 +4,7 @@ from .color import recolor_style as recolor_style
 from .extra import video_package as video_package
 from .fit import canvas_size as canvas_size
 from .fit import fit_image as fit_image
+from .fit import side_problem as side_problem
 from .flow import dis_flow as dis_flow
 from .formats import is_image_name as is_image_name
 from .formats import is_video_name as is_video_name
@@ -37,4 +38,3 @@ from .write import Encoding as Encoding
 from .write import animate as animate
 from .write import check_depth as check_depth
 from .write import encode as encode
-from .write import side_problem as side_problem

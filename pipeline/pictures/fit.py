@@ -5,6 +5,7 @@ In: sizes and pictures. Out: the same, fitted. Must not load torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from PIL import (
@@ -68,3 +69,15 @@ def fit_image(
     if stretch:
         return image.resize((width, height), resampling)
     return ImageOps.fit(image, (width, height), resampling)
+
+
+# Pixels that a side of these may have.
+_LONGEST = {"webp": 16_383}
+
+
+def side_problem(longest: int, settings_formats: Sequence[str]) -> str | None:
+    """What is wrong with a side of so many px in one of these formats, or None."""
+    for name in settings_formats:
+        if longest > _LONGEST.get(name, longest):
+            return f"{name} holds sides of {_LONGEST[name]:,} px at most; choose another format"
+    return None

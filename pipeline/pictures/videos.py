@@ -12,14 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.pictures.extra import video_package
-from pipeline.pictures.read import read_image
+
+if TYPE_CHECKING:  # whoever only asks whether a file is a video needs neither
+    import numpy as np
 
 # The first of these that PyAV was built with encodes; and with which options.
 _ENCODERS = {
@@ -152,6 +153,8 @@ def _square(frame: Any, aspect: Fraction | None) -> tuple[int, int]:
 
 def _upright(frame: Any, size: tuple[int, int]) -> np.ndarray[Any, Any]:
     """A frame's pixels as they are to be seen, H x W x 3."""
+    import numpy as np
+
     pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
@@ -204,11 +207,17 @@ def _add_pictures(file: Any, first: Path, timing: Timing) -> Any:
 
 
 def _pixels(path: Path) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    from pipeline.pictures.read import read_image
+
     return np.asarray(read_image(path))
 
 
 def _even(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """With an even number of rows and columns."""
+    import numpy as np
+
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
 

@@ -112,18 +112,6 @@ def _with_alpha(levels: np.ndarray[Any, Any], how: Encoding) -> np.ndarray[Any, 
     return np.concatenate([levels, alpha[..., None]], 2)
 
 
-# Pixels that a side of these may have.
-_LONGEST = {"webp": 16_383}
-
-
-def side_problem(longest: int, settings_formats: Sequence[str]) -> str | None:
-    """What is wrong with a side of so many px in one of these formats, or None."""
-    for name in settings_formats:
-        if longest > _LONGEST.get(name, longest):
-            return f"{name} holds sides of {_LONGEST[name]:,} px at most; choose another format"
-    return None
-
-
 def check_depth(format: str) -> None:
     """Whether 16-bit pictures of a format can be written here.
 
