@@ -29,7 +29,7 @@ class ManifestError(NstError):
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__("\n".join(problems))
+        super().__init__("\n".join(problem.replace("\n", "\\n") for problem in problems))
 
 
 class ImageError(NstError):

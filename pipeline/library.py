@@ -103,7 +103,7 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
     """
     folder = Path(run)
     store = RunFolder(folder)
-    shards = list(store.inside.files(folder / "shards", "*.tar"))
+    shards = store.shard_files()
     packed = itertools.chain.from_iterable(records_in(store.inside, shard) for shard in shards)
     for record in packed if shards else store.records():
         last: Mapping[str, Any] = record.losses[-1] if record.losses else {}

@@ -33,6 +33,15 @@ def json_printable(text: str) -> str:
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def line(text: str) -> str:
+    r"""A text that is one line, whatever names in it hold.
+
+    >>> line("a\nb")
+    'a\\nb'
+    """
+    return printable(text).replace("\n", "\\n")
+
+
 def say(*words: object, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
     """`print`, but nothing that is said acts on the terminal; standard output, unless a file is
     given."""
@@ -46,7 +55,8 @@ def console(**options: Any) -> Console:
     Args:
         options: rich's own.
     """
-    return _plain_console()(**options)
+    plain = {"markup": False, "emoji": False}  # what stands in brackets is a name
+    return _plain_console()(**(plain | options))
 
 
 @cache

@@ -38,3 +38,11 @@ def test_a_live_view_still_moves_the_cursor_itself() -> None:
         bars.add_task("x", total=2)
         bars.refresh()
     assert "\x1b[2K" in file.getvalue() and "\\x1b" not in file.getvalue()
+
+
+def test_what_stands_in_brackets_is_a_name() -> None:
+    file = io.StringIO()
+    table = Table("name", title="z[/b]")
+    table.add_row("[/p]")
+    console(file=file, width=80).print(table)
+    assert "z[/b]" in file.getvalue() and "[/p]" in file.getvalue()

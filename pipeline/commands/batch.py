@@ -6,6 +6,7 @@ told before torch is loaded.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pipeline.manifest import Manifest, load_manifest
 from pipeline.report import build_report, summary_writer, write_board
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary
-from pipeline.terminal import say
+from pipeline.terminal import line, say
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
 _REPORTED = 50_000
@@ -49,7 +50,8 @@ def batch_manifest(
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
-        say("\n".join(_summary_lines(summary, manifest.output, f"nst batch {manifest_path}")))
+        again = f"nst batch {shlex.quote(str(manifest_path))}"
+        say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
     return summary.exit_code
 
 

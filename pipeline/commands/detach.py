@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.commands.init import manifest_in
 from pipeline.files import cannot_write
 from pipeline.manifest import load_manifest
+from pipeline.store import RunFolder
 from pipeline.terminal import say
 
 _OUTPUT = "detached.log"
@@ -35,7 +36,7 @@ def start_detached(manifest_path: Path, words: Sequence[str]) -> int:
     log = run / _OUTPUT
     try:
         run.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with RunFolder(run).inside.writable(log).open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", *words],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,

@@ -5,23 +5,30 @@ In: a folder. Out: a commented manifest in it, valid as it stands. Must not load
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.commands.output import print_warnings
 from pipeline.errors import ManifestError
-from pipeline.files import write_atomic
-from pipeline.manifest import Passed, load_manifest, walk
+from pipeline.files import real, write_atomic
+from pipeline.manifest import Passed, is_file, is_folder, load_manifest, walk
 from pipeline.pictures import is_image_name
+from pipeline.store import RunFolder
 from pipeline.terminal import say
 
 NAME = "manifest.yaml"
-# What people call folders of either kind, by how a name begins.
-_STYLES = ("style", "painting", "art", "reference", "texture")
-_CONTENTS = ("content", "photo", "image", "picture", "input", "source", "original")
+# What people call folders of either kind.
+_STYLES = re.compile(r"(?:style|painting|artwork|texture)s?|art|style[-_ ].*|.*[-_ ]styles?", re.I)
+_CONTENTS = re.compile(
+    r"(?:content|photo|image|picture|input|source|original)s?|content[-_ ].*|.*[-_ ]photos?", re.I
+)
+_MOST_NAMED = 1000  # files that a manifest names one by one
 
 
 def manifest_in(path: Path) -> Path:
@@ -30,15 +37,19 @@ def manifest_in(path: Path) -> Path:
     Raises:
         ManifestError: a folder without one, or with several; a run folder; a picture.
     """
-    if not path.is_dir():
-        if is_image_name(path) and path.is_file():
-            raise ManifestError(
-                [f"{path}: is a picture, not a manifest; nst run {path} STYLE -o out.png takes one"]
-            )
+    if not is_folder(path):
+        if is_image_name(path) and is_file(path):
+            run = f"nst run {shlex.quote(str(path))} STYLE -o out.png"
+            raise ManifestError([f"{path}: is a picture, not a manifest; {run} takes one"])
         return path
-    found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
-    if (path / "plan.json").exists():
-        raise ManifestError([f"{path}: is a run folder; give the manifest that made it"])
+    header = RunFolder(path).header()
+    if header is not None and header.folder != str(real(path)):
+        made = f", {Path(header.folder) / Path(header.manifest).name}" if header.folder else ""
+        raise ManifestError([f"{path}: is a run folder; give the manifest that made it{made}"])
+    try:
+        found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and is_file(p))
+    except OSError as error:
+        raise ManifestError([f"{path}: cannot be read ({error.strerror}); check it"]) from error
     if path / NAME in found:
         return path / NAME
     if len(found) == 1:
@@ -49,7 +60,7 @@ def manifest_in(path: Path) -> Path:
     raise ManifestError(
         [
             f"{path}: is a folder without a manifest, the YAML file that says what is to be made "
-            f"of which pictures; nst init {path} writes one"
+            f"of which pictures; nst init {shlex.quote(str(path))} writes one"
         ]
     )
 
@@ -65,15 +76,16 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         ManifestError: no such folder, one with a manifest already, or nothing to make.
         RunFolderError: it cannot be written.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ManifestError([f"{folder}: no such folder; make it, with pictures in it"])
     path = folder / NAME
     if path.exists():
         raise ManifestError([f"{path}: is there already; nst plan {path} shows what it makes"])
     found = _pictures_by_folder(folder)
-    contents, styles = list(content) or _contents(found), list(style) or _named(found, _STYLES)
+    styles = _below(folder, style) or _named(found, _STYLES)
     if not styles and sys.stdin.isatty():
-        styles = _asked("Style pictures (a file, a folder or a glob): ")
+        styles = _below(folder, _asked("Style pictures (a file, a folder or a glob): "))
+    contents = _below(folder, content) or _contents(folder, found, styles)
     if not contents or not styles:
         raise ManifestError([_what_is_missing(folder, contents, found)])
     text = _text(contents, styles, output)
@@ -83,14 +95,31 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         manifest = load_manifest(draft)
         draft.replace(path)
     except ManifestError as error:
-        raise ManifestError([p.replace(str(draft), str(path)) for p in error.problems]) from error
+        told = [re.sub(rf"^{re.escape(str(draft))}(:\d+: )?", "", p) for p in error.problems]
+        raise ManifestError([f"{folder}: {problem}" for problem in told]) from error
     finally:
         draft.unlink(missing_ok=True)
     print_warnings(manifest.warnings)
     n, m = len(manifest.contents), len(manifest.styles)
     say(f"{path}: {n} content pictures x {m} styles = {n * m} pictures")
-    say(f"nst plan {folder} shows what it makes, nst batch {folder} makes it")
+    say(f"content: {', '.join(contents[:5])}{' ...' if contents[5:] else ''}")
+    say(f"style: {', '.join(styles[:5])}{' ...' if styles[5:] else ''}")
+    named = shlex.quote(str(folder))
+    say(f"nst plan {named} shows what it makes, nst batch {named} makes it")
     return 0
+
+
+def _below(folder: Path, words: Sequence[str]) -> list[str]:
+    """Words as they are meant below a folder; a path from where the user stands is one, too."""
+    found = []
+    for word in words:
+        here = Path(word)
+        outside = not (is_file(folder / word) or is_folder(folder / word))
+        if outside and (is_file(here) or is_folder(here)):
+            with contextlib.suppress(ValueError):  # on another of Windows' drives
+                word = Path(os.path.relpath(real(here), real(folder))).as_posix()
+        found.append(word)
+    return found
 
 
 def _pictures_by_folder(folder: Path) -> dict[str, list[str]]:
@@ -108,18 +137,26 @@ def _pictures_by_folder(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _named(found: Iterable[str], words: tuple[str, ...]) -> list[str]:
-    return sorted(name for name in found if name.lower().startswith(words))
+def _named(found: Iterable[str], words: re.Pattern[str]) -> list[str]:
+    return sorted(name for name in found if words.fullmatch(name))
 
 
-def _contents(found: dict[str, list[str]]) -> list[str]:
+def _contents(folder: Path, found: dict[str, list[str]], styles: Sequence[str]) -> list[str]:
     """Folders that are called so; else the pictures that lie in none; else what is no style."""
-    named = _named(found, _CONTENTS)
+    named = [name for name in _named(found, _CONTENTS) if name not in styles]
     if named:
         return named
-    if "." in found:
-        return [f"*{suffix}" for suffix in sorted({Path(name).suffix for name in found["."]})]
-    return sorted(set(found) - set(_named(found, _STYLES)))
+    if "." not in found:
+        return sorted(set(found) - set(styles))
+    taken = {real(folder / style) for style in styles}
+    others = [name for name in sorted(found["."]) if real(folder / name) not in taken]
+    if len(others) == len(found["."]):  # no style among them
+        return [f"*{suffix}" for suffix in sorted({Path(name).suffix for name in others})]
+    if len(others) > _MOST_NAMED:
+        raise ManifestError(
+            [f"{folder}: content and style lie together; put the styles into a folder `styles`"]
+        )
+    return others
 
 
 def _asked(question: str) -> list[str]:
@@ -136,7 +173,7 @@ def _what_is_missing(folder: Path, contents: Sequence[str], found: dict[str, lis
     what = "--style" if contents else "--content"
     return (
         f"{folder}: which pictures are {what[2:]}? A folder named {what[2:]}s is taken for that; "
-        f"or say it: nst init {folder} {what} FILE_OR_FOLDER"
+        f"or say it: nst init {shlex.quote(str(folder))} {what} FILE_OR_FOLDER"
     )
 
 

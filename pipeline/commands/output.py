@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import RunFolderError
 from pipeline.notices import Notice
 from pipeline.store import RunFolder, Summary
-from pipeline.terminal import json_printable, say
+from pipeline.terminal import json_printable, line, say
 
 _SHOWN = 5  # of what could not be read
 
@@ -26,14 +26,14 @@ def print_json(data: object) -> None:
 def print_warnings(warnings: Iterable[str | Notice]) -> None:
     """One line each, on standard error."""
     for warning in warnings:
-        say(warning, file=sys.stderr)
+        say(line(str(warning)), file=sys.stderr)
 
 
 def say_left_out(reasons: Sequence[str]) -> None:
     """What could not be read, counted; on standard error."""
     if reasons:
         more = f", and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
-        shown = "; ".join(reasons[:_SHOWN])
+        shown = "; ".join(map(line, reasons[:_SHOWN]))
         say(f"left out {len(reasons):,} that cannot be read: {shown}{more}", file=sys.stderr)
 
 

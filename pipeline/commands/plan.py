@@ -31,6 +31,7 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     """Prints what would run; with `measured`, how long it would take."""
     manifest = load_manifest(manifest_in(manifest_path))
     store = RunFolder(manifest.output)
+    store.check_inside()
     manifest = keep_all(manifest, store)
     manifest = decode_clips(manifest, options, lambda said: print_warnings([said]))
     print_warnings(manifest.warnings)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.commands.output import counted_notices, existing_run, print_json, say_left_out
 from pipeline.schedule import duration
 from pipeline.store import Failure, RunFolder, SlotState, Summary
-from pipeline.terminal import console, say
+from pipeline.terminal import console, line, say
 
 _WATCH_EVERY_S = 2.0
 
@@ -48,10 +48,12 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
 
         with Live(console=console(), auto_refresh=False, vertical_overflow="crop") as live:
             while not all(summary.ended for summary in store.summaries().values()):
-                live.update(Text("\n".join(_status_text(store)), no_wrap=True), refresh=True)
+                live.update(
+                    Text("\n".join(map(line, _status_text(store))), no_wrap=True), refresh=True
+                )
                 time.sleep(_WATCH_EVERY_S)
             live.update(Text(""), refresh=True)
-    say("\n".join(_status_text(store)))
+    say("\n".join(map(line, _status_text(store))))
     say_left_out([f"{path}: {why}" for path, why in store.unread.items()])
     return int(bool(_open_failures(store)))
 

@@ -5,6 +5,7 @@ In: a run folder. Out: a request in it, which the run sees at its next step. Mus
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pipeline.commands.output import existing_run
@@ -26,5 +27,6 @@ def stop_run(run: Path) -> int:
     for part in running:
         RunFolder(run, part).live.ask_to_stop()
     shards = f" ({len(running)} shards)" if len(running) > 1 else ""
-    say(f"{run}: asked to stop{shards}; it finishes what it writes (nst status {run})")
+    status = f"nst status {shlex.quote(str(run))}"
+    say(f"{run}: asked to stop{shards}; it finishes what it writes ({status})")
     return 0

@@ -114,8 +114,14 @@ def read_yaml(text: str) -> tuple[Any, yaml.Node | None]:
         loader.dispose()
 
 
+# What a single value without anything in it looks like: no limit but that of digits concerns it.
+_SINGLE = re.compile(r"[\w.+/ ~-]{0,100}", re.ASCII)
+
+
 def _check_text(text: str) -> None:
     """Bytes, signs, depth and number of values, before anything is built of them."""
+    if _SINGLE.fullmatch(text) and "- " not in text:
+        return
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:

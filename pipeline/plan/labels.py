@@ -113,13 +113,22 @@ def _value_text(value: Any) -> str:
     elif isinstance(value, float):
         text = f"{value:g}"
     elif isinstance(value, (list, tuple)):
-        text = "+".join(f"{item:g}" for item in value)
+        text = "+".join(map(_number_text, value))
     elif isinstance(value, Mapping):
-        equal = len(set(value.values())) == 1
-        text = "+".join(key if equal else f"{key}={weight:g}" for key, weight in value.items())
+        weights = [_number_text(weight) for weight in value.values()]
+        equal = len(set(weights)) == 1
+        text = "+".join(
+            str(key) if equal else f"{key}={weight}"
+            for key, weight in zip(value, weights, strict=True)
+        )
     else:
         text = Path(str(value)).stem if "/" in str(value) else str(value)
     return text
+
+
+def _number_text(value: Any) -> str:
+    """A number; of a record that someone else made anything may stand there."""
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def own_value_label(name: str, value: Any) -> str:

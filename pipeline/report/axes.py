@@ -6,16 +6,14 @@ In: entries. Out: axes, their values in order, and each entry's place on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import LEVELS
 from pipeline.plan import value_label
 from pipeline.report.entries import Entry
-from pipeline.report.inputs import Inputs
 
 
 @dataclass
@@ -23,31 +21,28 @@ class Axis:
     """One axis of the grid: its values in order of appearance, and each job's among them.
 
     Attributes:
-        pictures: of each value, with its digest.
+        pictures: of each value, with its digest, as records have them.
     """
 
     name: str
     index: dict[str, int] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    pictures: list[tuple[Path, str] | None] = field(default_factory=list)
+    pictures: list[tuple[str, str] | None] = field(default_factory=list)
     column: list[int] = field(default_factory=list)
 
-    def add(
-        self, key: str, label: str, value: Any, picture: Callable[[], tuple[Path, str] | None]
-    ) -> None:
-        """The next job's value; its picture is looked for once."""
+    def add(self, key: str, label: str, value: Any, picture: tuple[str, str] | None) -> None:
+        """The next job's value."""
         if key not in self.index:
             self.index[key] = len(self.labels)
             self.labels.append(label)
             self.values.append(value)
             self.pictures.append(None)
-        if self.pictures[self.index[key]] is None:
-            self.pictures[self.index[key]] = picture()
+        self.pictures[self.index[key]] = self.pictures[self.index[key]] or picture
         self.column.append(self.index[key])
 
 
-def make_axes(entries: Sequence[Entry], inputs: Inputs) -> list[Axis]:
+def make_axes(entries: Sequence[Entry]) -> list[Axis]:
     """content, style and each swept setting."""
     swept = list(dict.fromkeys(name for entry in entries for name in entry.swept))
     contents, styles = Axis("content"), Axis("style")
@@ -58,7 +53,7 @@ def make_axes(entries: Sequence[Entry], inputs: Inputs) -> list[Axis]:
             entry.content,
             labels[entry.content],
             entry.content,
-            partial(_picture, entry, entry.content, inputs),
+            _picture(entry, entry.content),
         )
         first = next(iter(entry.parts), "")
         blend = {"name": entry.style, "parts": entry.parts, "regions": entry.regions}
@@ -66,22 +61,21 @@ def make_axes(entries: Sequence[Entry], inputs: Inputs) -> list[Axis]:
             json.dumps([entry.style, sorted(entry.parts.items())]),
             entry.style,
             blend,
-            partial(_picture, entry, first, inputs),
+            _picture(entry, first),
         )
         for name, axis in axes.items():
             value = entry.swept.get(name)
             label = value_label("", value).lstrip("-") if name in entry.swept else "as set"
-            axis.add(json.dumps(value, sort_keys=True), label, value, lambda: None)
+            axis.add(json.dumps(value, sort_keys=True), label, value, None)
     ordered = [contents, styles, *axes.values()]
     for axis in ordered:
         _in_order(axis)
     return ordered
 
 
-def _picture(entry: Entry, path: str, inputs: Inputs) -> tuple[Path, str] | None:
+def _picture(entry: Entry, path: str) -> tuple[str, str] | None:
     digest = entry.digests.get(path)
-    found = inputs.find(path, digest) if digest else None
-    return (found, digest) if found and digest else None
+    return (path, digest) if digest else None
 
 
 def _short_names(paths: Sequence[str]) -> dict[str, str]:

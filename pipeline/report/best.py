@@ -65,7 +65,9 @@ def found_inputs(store: RunFolder, records: Sequence[Record]) -> tuple[list[Reco
     inputs, found, gone = Inputs(store), [], {}
     for record in records:
         moved = record.model_copy(deep=True)
-        whole = True
+        whole = bool(record.style.pictures)
+        if not whole:
+            gone[f"{record.name}: names no style picture"] = False
         used: list[ContentInput | StylePicture] = [moved.content, *moved.style.pictures]
         for picture in used:
             place = inputs.find(picture.path, picture.sha256)

@@ -5,6 +5,7 @@ In: entries, axes, the run's summaries. Out: plain values for the template and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pipeline.report.axes import Axis
 from pipeline.report.details import CHUNK
 from pipeline.report.entries import LOSSES, Entry
+from pipeline.report.inputs import Inputs
 from pipeline.report.thumbnails import input_thumbnail
 from pipeline.store import BACKBONE_KEYS, RunFolder
 
@@ -29,6 +31,7 @@ def page_data(
     swept = {axis.name for axis in axes}
     settings = {k: v for k, v in dict(first.get("settings") or {}).items() if k not in swept}
     sizes = [entry.size for entry in entries]
+    inputs = Inputs(store)
     return {
         "run": str(store.path.resolve()),
         "chunk": CHUNK,
@@ -37,7 +40,9 @@ def page_data(
                 "name": axis.name,
                 "labels": axis.labels,
                 "values": axis.values,
-                "thumbs": [input_thumbnail(store, folder, *p) if p else None for p in axis.pictures]
+                "thumbs": [
+                    input_thumbnail(store, folder, inputs, *p) if p else None for p in axis.pictures
+                ]
                 if axis.name in ("content", "style")
                 else [],
                 "column": axis.column,
@@ -88,7 +93,10 @@ def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, s
     failed = len(entries) - done
     jobs = sum(run.jobs for run in runs.values())
     rows = [("done", f"{done:,} of {max(jobs, len(entries)):,}"), ("failed", f"{failed:,}")]
-    spent = [part for run in runs.values() for part in (*run.earlier, run) if part.done]
+    spent = [
+        part for run in runs.values() for part in (*run.earlier, run)
+        if part.done and math.isfinite(part.seconds) and math.isfinite(part.utilization)
+    ]  # fmt: skip
     seconds = sum(part.seconds for part in spent)
     if seconds:
         made = sum(part.done for part in spent)

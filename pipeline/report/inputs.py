@@ -6,6 +6,7 @@ Whatever else a record names is not looked into: it may come from someone else.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -39,10 +40,13 @@ class Inputs:
         return self._known[path, digest]
 
     def _places(self, path: str) -> list[Path]:
+        if not path:
+            return []
         places = [Path(path)]
         if self._moved is not None:
             before, now = self._moved
-            places.append(Path(os.path.normpath(now / os.path.relpath(path, before))))
+            with contextlib.suppress(ValueError):  # on another of Windows' drives
+                places.append(Path(os.path.normpath(now / os.path.relpath(path, before))))
         return places
 
 
@@ -58,6 +62,9 @@ def _moved(store: RunFolder) -> tuple[Path, Path] | None:
     header = store.header()
     if header is None or not header.folder or not header.run:  # of an older version
         return None
-    below = os.path.relpath(header.folder, header.run)
+    try:
+        below = os.path.relpath(header.folder, header.run)
+    except ValueError:  # on another of Windows' drives
+        return None
     now = Path(os.path.normpath(store.path.absolute() / below))
     return Path(header.folder), now

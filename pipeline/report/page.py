@@ -18,7 +18,6 @@ from pipeline.report.data import failure_reasons, page_data, run_figures
 from pipeline.report.details import script_json, write_details
 from pipeline.report.drawings import timeline_svg
 from pipeline.report.entries import find_entries
-from pipeline.report.inputs import Inputs
 from pipeline.report.thumbnails import make_thumbnails
 from pipeline.store import RunFolder
 from pipeline.version import __version__
@@ -51,7 +50,7 @@ def build_report(store: RunFolder) -> Built:
     entries, left_out = find_entries(store)
     folder = store.path / "report"
     thumbnails = make_thumbnails(store, folder / "thumbs", entries)
-    axes = make_axes(entries, Inputs(store))
+    axes = make_axes(entries)
     data = page_data(store, entries, axes, thumbnails, folder / "thumbs")
     write_details(store, folder / "detail", entries)
     page = (

@@ -17,6 +17,7 @@ from pipeline.errors import ImageError
 from pipeline.files import cannot_write
 from pipeline.pictures import decode, on_white, opened
 from pipeline.report.entries import Entry
+from pipeline.report.inputs import Inputs
 from pipeline.store import RunFolder
 
 THUMBNAIL_PX = 192
@@ -61,16 +62,22 @@ def _write_thumbnail(store: RunFolder, path: Path, image: Image.Image) -> None:
     store.inside.write(path, buffer.getvalue())
 
 
-def input_thumbnail(store: RunFolder, folder: Path, path: Path, digest: str) -> str | None:
-    """The thumbnail of a content or style picture; None if it cannot be read.
+def input_thumbnail(
+    store: RunFolder, folder: Path, inputs: Inputs, path: str, digest: str
+) -> str | None:
+    """The thumbnail of a content or style picture; None if it is gone, another one now, or cannot
+    be read.
 
     Args:
         digest: of the record, by which it is named.
     """
-    name = f"in-{digest[:17]}"
+    name = "in-" + "".join(c for c in digest if c in "0123456789abcdef")[:17]
     try:
         if not store.inside.is_file(folder / f"{name}.webp"):
-            _write_thumbnail(store, folder / f"{name}.webp", decode(path).image)
+            found = inputs.find(path, digest)
+            if found is None:
+                return None
+            _write_thumbnail(store, folder / f"{name}.webp", decode(found).image)
     except ImageError:
         return None
     return name

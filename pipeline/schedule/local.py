@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -74,13 +75,18 @@ def _begin_worker(parent: int) -> None:
 
 @contextlib.contextmanager
 def _own_path_first() -> Iterator[None]:
-    """A process that begins meanwhile finds this package before a `pipeline.py` of the user's."""
-    home = str(Path(__file__).resolve().parents[2])
-    sys.path.insert(0, home)
+    """A process that begins meanwhile finds this package, also where the user has a `pipeline.py`
+    before it. Only then: the path's order is not ours to change."""
+    home = Path(__file__).resolve().parents[2]
+    found = PathFinder.find_spec("pipeline")
+    if found is not None and found.origin == str(home / "pipeline" / "__init__.py"):
+        yield
+        return
+    sys.path.insert(0, str(home))
     try:
         yield
     finally:
-        sys.path.remove(home)
+        sys.path.remove(str(home))
 
 
 def _warm_up(work: Work) -> None:

@@ -18,7 +18,8 @@ class _Plain(logging.Formatter):
     """Names hold anything; whoever shows the log on a terminal sees it spelled out."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        first, *more = printable(super().format(record)).split("\n")
+        return "\n    ".join([first, *more])  # none of it looks like an entry of its own
 
 
 @contextlib.contextmanager

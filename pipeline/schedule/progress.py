@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 from pipeline.store import RunFolder, SlotState
-from pipeline.terminal import console, say
+from pipeline.terminal import console, line, say
 
 _PLAIN_EVERY_S = 10.0
 _NAMES_SHOWN = 10  # of jobs that failed together for one reason
@@ -76,7 +76,7 @@ class Progress:
 
     def warn(self, message: str, code: str = "") -> None:
         """Something that a person should read; `code` of a notice."""
-        say(message, file=sys.stderr)
+        say(line(message), file=sys.stderr)
 
     def rate(self, done: int) -> float:
         """Images per hour of this run."""
@@ -138,10 +138,10 @@ class LiveProgress(Progress):
         super().__init__()
         self.console = console
         self.bars = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
             expand=True,
@@ -210,7 +210,7 @@ class LiveProgress(Progress):
 
     def warn(self, message: str, code: str = "") -> None:
         """Above the bars."""
-        self.console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line(message), style="yellow", highlight=False, soft_wrap=True)
 
 
 def shorten(text: str, width: int) -> str:

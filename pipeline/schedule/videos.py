@@ -63,7 +63,7 @@ class Videos:
         key = f"{last.key} {timing.rate} {timing.base} {'sound' if sound else 'silent'}"
         if video_is_there(self.store, chain, key):
             return False
-        pictures = [self.store.image_path(job.name, job.settings) for job in jobs]
+        pictures = [self.store.own_picture(job.name, job.settings) for job in jobs]
         write_clip(self.store, chain, key, pictures, timing, sound)
         return True
 

@@ -66,12 +66,15 @@ def write_animation(store: RunFolder, job: Job, pixels: Tensor, size: tuple[int,
     last = folder / _FRAME_NAME.format(999_999_999)  # after all steps, by name
     store.write(last, encode(pixels, Encoding("jpg", 92)))
     path = store.animations / f"{job.name}.{settings.animation}"
-    store.write(path, animate(_frames_in(folder), size, settings.animation))
-    last.unlink()
+    store.write(path, animate(_frames_in(store, folder), size, settings.animation))
+    store.inside.remove(last)
     if not settings.save_every:
         store.inside.remove_tree(folder)
     return path.relative_to(store.path).as_posix()
 
 
-def _frames_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jpg"), key=lambda path: int(path.stem))
+def _frames_in(store: RunFolder, folder: Path) -> list[Path]:
+    """Those that were kept here; nothing that a link leads to."""
+    found = store.inside.files(folder, "*.jpg")
+    ours = [p for p in found if p.stem.isdecimal() and store.inside.is_file(p)]
+    return sorted(ours, key=lambda path: int(path.stem))

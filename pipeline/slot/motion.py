@@ -69,7 +69,7 @@ def read_motion(store: RunFolder, job: Job, content: Content, scale: Scale) -> M
         raise WorkerError(
             f"goes on from {before.name}, which is not done any more; run the same command again"
         )
-    result = read_image(store.image_path(before.name, settings))
+    result = read_image(store.own_picture(before.name, settings))
     size = (scale.width, scale.height)
     if result.size != size:
         raise ImageError(

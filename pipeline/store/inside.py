@@ -7,6 +7,7 @@ torch.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -130,6 +131,15 @@ class Inside:
         except OSError:
             return
         shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_empty(self, folder: Path) -> None:
+        """Deletes the folders below one that have nothing in them; links stay."""
+        with contextlib.suppress(OSError):
+            self._check(folder)
+            for place, _, _ in os.walk(folder, topdown=False):  # which follows no links
+                if place != str(folder):
+                    with contextlib.suppress(OSError):  # one that is not empty
+                        Path(place).rmdir()
 
     def replace(self, draft: Path, path: Path) -> None:
         """Renames a file that is done; both lie inside."""

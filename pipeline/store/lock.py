@@ -5,6 +5,7 @@ In: a run folder. Out: a block in which nobody else writes there. Must not load 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -97,5 +98,6 @@ class RunLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.folder.inside.remove(self._owner(self.folder.suffix))
+        with contextlib.suppress(OSError):  # a folder that cannot be written any more
+            self.folder.inside.remove(self._owner(self.folder.suffix))
         self._lock.release()

@@ -7,17 +7,20 @@ typed values; what cannot be read is noted and left out. Must not load torch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ImageError, RunFolderError
+from pipeline.files import cannot_write
 from pipeline.store.forms import parse, why_not
 from pipeline.store.headers import PlanHeader
 from pipeline.store.inside import Inside
 from pipeline.store.records import Failure, Record, Summary
 
+_LONGEST_LINE = 2**20
 _RUN = re.compile(r"run(?:-\d+-of-\d+)?\.json")
 
 
@@ -57,11 +60,33 @@ class RunReader:
         Raises:
             RunFolderError: they are in tar shards.
         """
-        if next(self._files(self.path / "shards", "*.tar"), None) is not None:
+        if self.shard_files():
             raise RunFolderError(
                 f"{self.path}: its pictures are in tar shards, which this cannot look into; run a "
                 f"part of the manifest with `format: files` for that"
             )
+
+    def check_inside(self) -> None:
+        """Whether the pictures lie inside the folder.
+
+        Raises:
+            RunFolderError: a link leads out of it.
+        """
+        try:
+            list(itertools.islice(self.inside.files(self.images, "*"), 1))
+        except OSError as error:
+            raise cannot_write(self.images, error) from error
+
+    def shard_files(self) -> list[Path]:
+        """Its tar shards.
+
+        Raises:
+            RunFolderError: a link leads out of the folder.
+        """
+        try:
+            return list(self.inside.files(self.path / "shards", "*.tar"))
+        except OSError as error:
+            raise cannot_write(self.path / "shards", error) from error
 
     def all_records(self) -> Iterator[Record | Unreadable]:
         """All records in the folder, in the order of their paths, also those that are damaged.
@@ -70,6 +95,7 @@ class RunReader:
             RunFolderError: they are in tar shards.
         """
         self.check_loose()
+        self.check_inside()
         for path in self._files(self.images, "**/*.json"):
             yield self._read_record(path)
 
@@ -85,11 +111,20 @@ class RunReader:
         """The last failure of each job that ever failed here, by the job's name."""
         last: dict[str, Failure] = {}
         for path in self._files(self.path, "failures*.jsonl"):
-            for line in self._read(path).splitlines():
+            for line in self._lines(path):
                 with contextlib.suppress(ValueError):  # a line cut short by a full disk
                     failure = parse(Failure, line)
                     last[failure.name] = failure
         return last
+
+    def _lines(self, path: Path) -> Iterator[bytes]:
+        """A file's lines, however many; what of one is longer than any of ours is another line."""
+        try:
+            with self.inside.open(path) as file:
+                while line := file.readline(_LONGEST_LINE):
+                    yield line
+        except OSError as error:
+            self._unread(path, str(error.strerror))
 
     def header(self) -> PlanHeader | None:
         """What `plan.json` says, or None if it is not there or cannot be read."""

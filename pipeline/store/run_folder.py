@@ -66,6 +66,14 @@ class RunFolder(RunReader):
         """Where a job's picture lies."""
         return self.images / f"{name}.{settings.format}"
 
+    def own_picture(self, name: str, settings: Settings) -> Path:
+        """A job's picture, to be read.
+
+        Raises:
+            ImageError: a link leads out of the folder.
+        """
+        return self.picture(self.image_path(name, settings).relative_to(self.path).as_posix())
+
     def checkpoint_path(self, key: str) -> Path:
         """Where the checkpoint of the job with this key lies."""
         return self.state / "checkpoints" / f"{key}.safetensors"
@@ -177,7 +185,8 @@ class RunFolder(RunReader):
     def end(self) -> None:
         """Removes temporary files and live state."""
         self.inside.remove_tree(self.temporary)
-        self.live.clear_stop()
+        with contextlib.suppress(OSError):
+            self.live.clear_stop()
 
     def write_summary(self, summary: Summary) -> None:
         """Rewrites `run.json`."""

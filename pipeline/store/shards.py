@@ -160,9 +160,7 @@ class Shards:
         """
         if self.size:
             self.flush()
-            for folder in sorted(self.store.images.rglob("*"), reverse=True):
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
+            self.store.inside.remove_empty(self.store.images)
 
 
 def sample_key(name: str) -> str:

@@ -11,9 +11,10 @@ import pytest
 from fake_run import EVIL, small_run
 from PIL import Image
 
-from pipeline import commands
-from pipeline.errors import RunFolderError
+from pipeline import commands, records
+from pipeline.errors import ManifestError, RunFolderError
 from pipeline.schedule import RunOptions
+from pipeline.schedule.log import open_log
 from pipeline.store import BackboneHeader, PlanHeader, RunFolder, Summary
 
 
@@ -150,3 +151,88 @@ def test_the_best_are_found_after_all_was_moved(
     assert len(said.out.splitlines()) == 4  # of b nothing is known any more
     assert f"left out 1 that cannot be read: {tmp_path / 'b.png'}: is gone, or another" in said.err
     assert str(new / "a.png") in (new / "run/best.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("content", "path", ""),
+        ("style", "pictures", []),
+        ("", "swept", {"size": [[[]]], "x": {"a": [1]}, "y": float("nan")}),
+        ("", "seconds", {"read": float("inf")}),
+        ("", "losses", [{"step": 1, "content": 1, "style": float("nan"), "tv": 0, "total": 0}]),
+    ],
+)
+def test_a_record_that_says_nonsense_ends_no_command(
+    run: Path, tmp_path: Path, part: str, name: str, value: object
+) -> None:
+    falsified(run, part, name, value)
+    state = json.loads((run / "run.json").read_text())
+    for seconds in (float("inf"), float("nan")):
+        (run / "run.json").write_text(json.dumps({**state, "seconds": seconds, "utilization": 2}))
+        assert commands.write_report(run) == 0
+        commands.show_status(run, as_json=False)
+    commands.write_sheet(run, "content", "style", tmp_path / "s.png", 32, None)
+    assert commands.rank_run(run, 3.0, None, 0, as_json=True) == 0
+
+
+def test_a_style_picture_without_a_path_is_nowhere(run: Path) -> None:
+    path = next(iter(sorted((run / "images").rglob("*.json"))))
+    record = json.loads(path.read_text())
+    record["style"]["pictures"][0]["path"] = ""
+    path.write_text(json.dumps(record))
+    assert commands.write_report(run) == 0
+    assert commands.rank_run(run, 3.0, None, 0, as_json=True) == 0
+
+
+def test_inputs_on_another_drive_are_where_they_are(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def relative(path: str, start: str) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr("pipeline.report.inputs.os.path.relpath", relative)
+    assert commands.write_report(run) == 0
+    assert list((run / "report/thumbs").glob("in-*"))
+
+
+def test_failures_are_read_however_many_there_are(run: Path) -> None:
+    failure = json.dumps({"name": "x{}", "error": "e" * 100})
+    with (run / "failures.jsonl").open("w") as file:
+        file.write("y" * 3_000_000 + "\n")
+        for number in range(3000):
+            file.write(failure.replace("{}", str(number)) + "\n")
+    assert len(RunFolder(run).failures()) == 3000
+
+
+def test_pictures_behind_a_link_are_told_and_no_page_is_lost(run: Path, tmp_path: Path) -> None:
+    commands.write_report(run)
+    before = (run / "report.html").read_bytes()
+    (run / "images").rename(tmp_path / "disk")
+    (run / "images").symlink_to(tmp_path / "disk")
+    (tmp_path / "m.yaml").write_text("output: run\ncontent: a.png\nstyle: red.png\n")
+    options = commands.Options("cpu")
+    for act in (
+        lambda: commands.write_report(run),
+        lambda: list(records(run)),
+        lambda: commands.show_plan(tmp_path / "m.yaml", options, as_json=False, measured=False),
+    ):
+        with pytest.raises(RunFolderError, match=r"images: cannot be written .leads out"):
+            act()
+    assert (run / "report.html").read_bytes() == before
+    (run / "shards").symlink_to(tmp_path / "disk")
+    with pytest.raises(RunFolderError, match=r"shards: cannot be written .leads out"):
+        list(records(run))
+
+
+def test_a_name_with_a_new_line_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = RunFolder(run)
+    evil = "a\n2026-01-01 00:00:00,000 INFO all is well"
+    store.write_summary(Summary(jobs=1, problem=evil))
+    commands.show_status(run, as_json=False)
+    assert "\n2026-01-01 00:00:00,000 INFO" not in capsys.readouterr().out
+    with open_log(store) as log:
+        log.error("failed: %s", evil)
+    assert "\n2026-01-01 00:00:00,000 INFO" not in store.log.read_text()
+    assert "\n    2026-01-01 00:00:00,000 INFO" in store.log.read_text()
+    assert "\n2026" not in str(ManifestError([evil]))

@@ -1,5 +1,7 @@
 """A manifest of what lies in a folder, and a folder in place of a manifest."""
 
+import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +78,11 @@ def test_what_cannot_be_made_is_told_and_nothing_is_written(
     (folder / "empty").mkdir()
     with pytest.raises(ManifestError, match="no pictures there; put content and style pictures"):
         init_manifest(folder / "empty", [], [], "out")
-    with pytest.raises(ManifestError, match=r"manifest.yaml:\d+: style\[0\]: nowhere.png: no such"):
+    with pytest.raises(ManifestError, match=r"empty/..: style\[0\]: nowhere.png: no such"):
+        init_manifest(folder / "empty/..", [], ["nowhere.png"], "out")
+    with pytest.raises(ManifestError, match="no such folder"):
+        init_manifest(Path("a" * 300), [], [], "out")
+    with pytest.raises(ManifestError, match=r": style\[0\]: nowhere.png: no such"):
         init_manifest(folder, [], ["nowhere.png"], "out")
     only = folder / "only"
     (only / "styles").mkdir(parents=True)
@@ -103,9 +109,52 @@ def test_a_folder_stands_for_the_manifest_in_it(folder: Path) -> None:
         manifest_in(folder)
     (folder / "manifest.yaml").write_text("")
     assert manifest_in(folder) == folder / "manifest.yaml"
-    (folder / "plan.json").write_text("{}")
-    with pytest.raises(ManifestError, match="is a run folder; give the manifest"):
+    (folder / "plan.json").write_text("{}")  # of somebody else
+    assert manifest_in(folder) == folder / "manifest.yaml"
+    header = {"backbone": {"name": "lite"}, "manifest": "m.yaml", "folder": "/elsewhere"}
+    (folder / "plan.json").write_text(json.dumps(header))
+    with pytest.raises(ManifestError, match=r"is a run folder; give .* made it, /elsewhere/m.yaml"):
         manifest_in(folder)
+    (folder / "plan.json").write_text(json.dumps({**header, "folder": str(folder)}))
+    assert manifest_in(folder) == folder / "manifest.yaml"  # `output: .`
+    with pytest.raises(ManifestError, match=r"no such manifest|cannot be read"):
+        load_manifest(manifest_in(Path("a" * 300)))
     with pytest.raises(ManifestError, match="is a picture, not a manifest; nst run"):
         manifest_in(folder / "photos/a.png")
     assert manifest_in(folder / "nowhere.yaml") == folder / "nowhere.yaml"
+
+
+def test_a_style_among_the_contents_is_no_content(tmp_path: Path, picture: Picture) -> None:
+    for name in ("p.JPG", "q.png", "wave.png"):
+        picture(name)
+    init_manifest(tmp_path, [], ["wave.png"], "out")
+    manifest = load_manifest(tmp_path / "manifest.yaml")
+    assert [p.path.name for p in manifest.contents] == ["p.JPG", "q.png"]
+
+
+def test_names_that_only_begin_like_a_style_are_none(tmp_path: Path, picture: Picture) -> None:
+    for name in ("arthur/a.png", "photos/b.png"):
+        (tmp_path / name).parent.mkdir()
+        picture(name)
+    with pytest.raises(ManifestError, match="which pictures are style"):
+        init_manifest(tmp_path, [], [], "out")
+
+
+def test_paths_from_where_one_stands_are_taken_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    init_manifest(folder, [f"{folder.name}/photos"], [f"{folder.name}/styles/s.png"], "my out")
+    manifest = load_manifest(folder / "manifest.yaml")
+    assert (len(manifest.contents), len(manifest.styles)) == (2, 1)
+    assert "content: photos\nstyle: styles/s.png\n" in capsys.readouterr().out
+
+
+def test_what_is_said_can_be_pasted(tmp_path: Path, picture: Picture, capsys: Capture) -> None:
+    folder = tmp_path / "my 'pictures'"
+    for name in ("styles/s.png", "photos/b.png"):
+        (folder / name).parent.mkdir(parents=True)
+        picture(f"my 'pictures'/{name}")
+    init_manifest(folder, [], [], "out")
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1].split("nst batch ")[1])
+    assert words[0] == str(folder)

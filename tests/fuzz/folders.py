@@ -103,19 +103,28 @@ def _falsify(run: Path, canary: Path, random: Random) -> None:
     if not records:
         return
     path = random.choice(records)
+    path = random.choice((path, path, run / "run.json", run / "plan.json"))
     try:
         record = json.loads(path.read_bytes())
-        place = random.choice((record, record["output"], record["content"], record["style"]))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, OSError):
         return  # damaged before
+    place = random.choice(_mappings(record) or [{}])
     value: Any = random.choice((
         *NASTY, str(canary / "precious.png"), "../../canary/precious.png", "../../../x", None, [],
-        {}, 1e308, float("nan"), -1, 10**30, True, [1, 2], {"a": [{}]}, "images/../../x.png",
+        {}, 1e308, float("nan"), float("inf"), -1, 10**30, True, [1, 2], {"a": [{}]}, [[[]]], "",
+        "images/../../x.png",
     ))  # fmt: skip
-    if not isinstance(place, dict) or not place:
+    if not place:
         return
     place[random.choice(sorted(place))] = value
     path.write_text(json.dumps(record))
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    """A mapping and all those within it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = [value] if isinstance(value, dict) else []
+    return own + [found for below in inner for found in _mappings(below)]
 
 
 def _replace(run: Path, canary: Path, random: Random) -> None:
@@ -124,7 +133,7 @@ def _replace(run: Path, canary: Path, random: Random) -> None:
              "best.yaml", ".nst/run.lock", ".nst/owner.json", ".nst/stop")  # fmt: skip
     files = [p.relative_to(run).as_posix() for p in sorted(run.rglob("*")) if p.is_file()]
     path = run / random.choice((*names, *files))
-    if path.is_dir() or not path.parent.is_dir():
+    if path.is_dir() or not path.parent.is_dir() or path.parent.is_symlink():
         return
     path.unlink(missing_ok=True)
     kind = random.randrange(5)
@@ -141,7 +150,7 @@ def _replace(run: Path, canary: Path, random: Random) -> None:
 def _link_folder(run: Path, canary: Path, random: Random) -> None:
     """A folder that is a link to what is precious."""
     path = run / random.choice(_FOLDERS)
-    if path.is_symlink():
+    if path.is_symlink() or path.parent.is_symlink():
         return
     shutil.rmtree(path, ignore_errors=True)
     if path.parent.is_dir() and not path.exists():

@@ -6,7 +6,7 @@ from pipeline.report.axes import Axis, _in_order
 def ordered(name: str, *values: object) -> tuple[list[str], list[int]]:
     axis = Axis(name)
     for value in values:
-        axis.add(repr(value), str(value), value, lambda: None)
+        axis.add(repr(value), str(value), value, None)
     _in_order(axis)
     return axis.labels, axis.column
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from pipeline.report.axes import make_axes
 from pipeline.report.data import failure_reasons, page_data, run_figures
 from pipeline.report.entries import find_entries
-from pipeline.report.inputs import Inputs
 from pipeline.store import PastRun, RunFolder, Summary
 
 
@@ -38,7 +37,7 @@ def test_the_network_of_an_exported_manifest_is_the_runs(run: Path) -> None:
     entries = find_entries(store)[0]
 
     def backbone() -> object:
-        return page_data(store, entries, make_axes(entries, Inputs(store)), set(), run)["backbone"]
+        return page_data(store, entries, make_axes(entries), set(), run)["backbone"]
 
     assert backbone() == {"name": "lite"}
     header = {"backbone": {"name": "vgg19", "weights": "w.pth", "weights_sha256": "0"}}
@@ -50,7 +49,7 @@ def test_losses_that_are_no_numbers_are_left_out(run: Path) -> None:
     store = RunFolder(run)
     entries = find_entries(store)[0]
     entries[0] = replace(entries[0], losses=(float("nan"), None, 1.23456, None))
-    losses = page_data(store, entries, make_axes(entries, Inputs(store)), set(), run)["losses"]
+    losses = page_data(store, entries, make_axes(entries), set(), run)["losses"]
     assert [losses[name][0] for name in ("total", "content", "style")] == [None, None, 1.235]
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.report import build_report
 from pipeline.report.entries import find_entries
+from pipeline.report.inputs import Inputs
 from pipeline.report.thumbnails import input_thumbnail, make_thumbnails
 from pipeline.store import RunFolder
 
@@ -49,16 +50,25 @@ def test_a_picture_without_a_thumbnail_costs_nothing_else(
     assert build_report(store).jobs == 8
 
 
-def test_an_inputs_thumbnail_is_none_where_it_is_gone_or_no_picture(
+def test_an_inputs_thumbnail_is_none_where_it_is_another_one_gone_or_no_picture(
     tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
     path, folder, store = picture("a.png"), tmp_path / "thumbs", RunFolder(tmp_path)
-    name = input_thumbnail(store, folder, path, digest(path))
+    name = input_thumbnail(store, folder, Inputs(store), str(path), digest(path))
     made = folder / f"{name}.webp"
     before = made.stat().st_mtime_ns
-    assert input_thumbnail(store, folder, path, digest(path)) == name
+    assert input_thumbnail(store, folder, Inputs(store), str(path), digest(path)) == name
     assert made.stat().st_mtime_ns == before
     path.write_text("no picture")
-    assert input_thumbnail(store, folder, path, digest(path)) is None
+    for other in (digest(path), "0" * 64):
+        assert input_thumbnail(store, folder, Inputs(store), str(path), other) is None
     path.unlink()
-    assert input_thumbnail(store, folder, path, "0" * 64) is None
+    assert input_thumbnail(store, folder, Inputs(store), str(path), "1" * 64) is None
+
+
+def test_an_input_whose_thumbnail_is_there_is_not_read_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_report(RunFolder(run))
+    monkeypatch.setattr("pipeline.report.inputs.file_sha256", lambda path: 1 / 0)
+    assert build_report(RunFolder(run)).jobs == 8

@@ -111,7 +111,19 @@ def test_a_job_whose_files_lead_out_is_not_done_and_says_so_when_written(tmp_pat
     store.images.symlink_to(tmp_path / "moved")
     store = RunFolder(tmp_path / "run")
     assert not store.is_done("a", "k", Settings()) and store.record("a") is None
-    assert list(store.records()) == [] and "leads out" in store.unread["images"]
+    with pytest.raises(RunFolderError, match="leads out of the run folder"):
+        list(store.records())
     with pytest.raises(RunFolderError, match=r"images.*leads out of the run folder"):
         store.write_job("b", "k", Settings(), b"picture", (1, 1), bare_record("b"))
     assert sorted(p.name for p in (tmp_path / "moved").iterdir()) == ["a.json", "a.png"]
+
+
+def test_empty_folders_go_and_links_stay(run: Path) -> None:
+    (run / "own/a/b").mkdir(parents=True)
+    (run / "own/link").symlink_to(run.parent / "other")
+    (run.parent / "other/empty").mkdir()
+    Inside(run).remove_empty(run / "own")
+    assert not (run / "own/a").exists() and (run / "own/link").is_symlink()
+    assert (run.parent / "other/empty").is_dir() and (run / "own/file").exists()
+    Inside(run).remove_empty(run / "folder")  # which leads out
+    assert (run.parent / "other/empty").is_dir()
