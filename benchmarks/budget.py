@@ -106,25 +106,51 @@ def feed_forward(pairs: Sequence[Pair], size: int, folder: Path) -> tuple[dict[P
     return made, max(0.0, whole / len(pairs) - sum(starts)) if starts else float("nan")
 
 
+_TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Style error and sliced distance against seconds, both axes logarithmic."""
-    width, height, edge = 900, 520, 70
+    width, height, edge = 900, 560, 60
     image = Image.new("RGB", (2 * width, height), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     shown = {name: row for name, row in rows.items() if row["seconds"]}
     for side, figure in enumerate(("style", "sliced")):
+        left, right = side * width + edge, (side + 1) * width - 3 * edge
         xs = [log10(row["seconds"]) for row in shown.values()]
         ys = [log10(row[figure]) for row in shown.values()]
-        spans = [(min(v), max(max(v) - min(v), 1e-6)) for v in (xs, ys)]
-        draw.text((side * width + edge, 15), f"{figure} against seconds a picture", "black", font)
-        for (name, row), x, y in zip(shown.items(), xs, ys, strict=True):
-            at = side * width + edge + (width - 3 * edge) * (x - spans[0][0]) / spans[0][1]
-            down = height - edge - (height - 2 * edge) * (y - spans[1][0]) / spans[1][1]
+        (x0, x1), (y0, y1) = ((min(v), max(min(v) + 1e-6, max(v))) for v in (xs, ys))
+        draw.text((left, 12), f"{figure} (less is better) against seconds a picture", "black", font)
+        for tick in _TICKS:
+            at = left + (right - left) * (log10(tick) - x0) / (x1 - x0)
+            if left - 1 <= at <= right + 1:
+                draw.line((at, 40, at, height - 30), "#eee")
+                draw.text((at - 8, height - 26), f"{tick:g} s", "#888", font)
+        taken: list[tuple[float, float, float, float]] = []
+        for name, x, y in sorted(zip(shown, xs, ys, strict=True), key=lambda p: p[2]):
+            at = left + (right - left) * (x - x0) / (x1 - x0)
+            down = 60 + (height - 120) * (y1 - y) / (y1 - y0)
             color = {"content": "#c55", "matched": "#37c"}.get(name.split()[-1], "#070")
             draw.ellipse((at - 4, down - 4, at + 4, down + 4), color)
-            label = f"{name} {row['seconds']:.2g} s, {row[figure]:.2g}"
-            draw.text((at + 7, down - 8), label, color, font)
+            label = f"{name}, {shown[name][figure]:.2g}"
+            box = _free_place(taken, at + 7, down - 8, font.getlength(label))
+            taken.append(box)
+            draw.text(box[:2], label, color, font)
     image.save(path)
+
+
+def _free_place(
+    taken: Sequence[tuple[float, float, float, float]], x: float, y: float, length: float
+) -> tuple[float, float, float, float]:
+    """The nearest place above or below for a label of this length that covers no other."""
+    for step in range(40):
+        top = y + (step + 1) // 2 * 15 * (-1) ** step
+        box = (x, top, x + length, top + 15)
+        if not any(
+            box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken
+        ):
+            break
+    return box
 
 
 def main() -> None:
