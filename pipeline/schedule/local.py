@@ -33,7 +33,7 @@ from pipeline.slot import RunContext, warm_up, work_batch
 from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
-_NOT_STARTED = f"the worker did not start within {_START_S:g} s"
+_NOT_STARTED = "the worker did not start within"
 _MOST_BROKEN = 3  # batches in a row over which a slot's device broke
 
 
@@ -199,7 +199,9 @@ class LocalEngine:
         if isinstance(error, BrokenProcessPool):
             slot.close()
             lost = slot.killed or _cause_of_death(str(error))
-            return self._judged(slot, Ended(batch, None, lost, broken=lost == _NOT_STARTED))
+            return self._judged(
+                slot, Ended(batch, None, lost, broken=lost.startswith(_NOT_STARTED))
+            )
         if error is not None:
             return Ended(batch, None, f"{type(error).__name__}: {error}")
         report, lost, trace, broken = future.result()
@@ -234,7 +236,7 @@ class LocalEngine:
                 slot.news, slot.heard = state, moment
             if slot.heard < slot.began:  # the process is still starting
                 if self.patience.stall_s > 0 and moment - slot.began > _START_S:
-                    slot.kill(_NOT_STARTED)
+                    slot.kill(f"{_NOT_STARTED} {_START_S:g} s")
                 continue
             slot.started = slot.started or moment
             if 0 < self.patience.batch_s < moment - slot.started:
