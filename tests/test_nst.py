@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import nst
 import pipeline
 
@@ -26,6 +28,22 @@ def test_it_has_the_names_of_the_pipeline() -> None:
     assert nst.records is pipeline.records and nst.__version__ == pipeline.__version__
 
 
+def test_a_worker_process_finds_the_same_package(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.py").write_text("raise RuntimeError('mine')\n")
+    script = (
+        "import nst, os\n"
+        "from pipeline.schedule import local\n"
+        "if __name__ == '__main__':\n"
+        "    slot = local.ProcessPoolExecutor(max_workers=1)\n"
+        "    with local._own_path_first():\n"
+        "        found = slot.submit(local._cause_of_death, '').result()\n"
+        "    print(found)\n"
+    )
+    found = ran(script, tmp_path)
+    assert found.stdout == "its worker process died\n", found.stderr
+
+
+@pytest.mark.long
 def test_a_file_of_ones_own_called_pipeline_is_not_in_the_way(
     tmp_path: Path, picture: Callable[..., Path]
 ) -> None:

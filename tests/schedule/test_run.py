@@ -354,6 +354,7 @@ def test_an_interrupt_in_the_driver_ends_all_workers(
     assert here.store.summaries()[""].ended
 
 
+@pytest.mark.long
 def test_among_accidents_every_job_is_done_or_explained() -> None:
     script = Path(__file__).parents[2] / "benchmarks/chaos.py"
     command = [sys.executable, script, "--seeds", "1", "--accidents", "2", "--contents", "4"]
