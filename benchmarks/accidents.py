@@ -255,7 +255,10 @@ class DaskCluster:
         self.stop()
         self._file.unlink(missing_ok=True)
         self._run("dask_scheduler", "--port", "0", "--no-dashboard")
+        deadline = time.monotonic() + 120
         while not self._file.exists():
+            if self.processes[0].poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("no Dask scheduler starts here")
             time.sleep(0.2)
         for _ in range(2):
             self._run("dask_worker", "--nthreads", "1", "--no-dashboard", "--local-directory",
