@@ -59,10 +59,11 @@ def mirror_others(
             )
         taken[place] = source
         try:
-            store.inside.make_folder(place.parent)
+            store.inside.place(place)
             if place.exists() and place.stat().st_mtime_ns >= source.stat().st_mtime_ns:
                 continue
-            _place(source, store.inside.place(place), how, store.temporary / "other")
+            store.inside.make_folder(place.parent)
+            _place(source, place, how, store.temporary / "other")
         except OSError as error:
             raise cannot_write(place, error) from error
         written += 1
