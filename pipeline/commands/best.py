@@ -32,7 +32,7 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
     """
     store = existing_run(run)
     records, left_out = found_inputs(store, list(store.records()))
-    left_out += [f"{path}: {why}" for path, why in store.unread.items()]
+    left_out += store.left_out()
     settings = Settings()
     backbone = Backbone(load_weights("lite"), settings.layers, settings.pooling, settings.padding)
     ranked = []

@@ -58,7 +58,7 @@ def existing_run(run: Path) -> RunFolder:
     """
     store = RunFolder(run)
     if not store.summaries() and store.header() is None:
-        damaged = [f"{path}: {why}" for path, why in store.unread.items()]
+        damaged = store.left_out()
         why = f"nothing of a run can be read there ({damaged[0]})" if damaged else "no run there"
         raise RunFolderError(f"{run}: {why}; name the `output` folder of a manifest")
     return store

@@ -91,15 +91,15 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
             table.add_row("" if number else axis, value, str(total), str(finished))
     shown.print(table)
     left = len(planned) - done - problems.total()
-    shown.print(f"{len(planned)} jobs, {done} done, {left} to run", markup=False)
+    shown.print(f"{len(planned)} jobs, {done} done, {left} to run")
     for problem, count in problems.most_common(_MOST_PROBLEMS):
         said = f"{count} cannot be made: {problem}"
-        shown.print(said, markup=False, highlight=False, soft_wrap=True)
+        shown.print(said, highlight=False, soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         rest = problems.total() - sum(n for _, n in problems.most_common(_MOST_PROBLEMS))
         shown.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
     if planned.manifest.passed:
-        shown.print(f"passed over: {planned.manifest.passed}", markup=False, highlight=False)
+        shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
     if first:
         _print_settings(first, shown)
 

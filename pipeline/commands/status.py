@@ -54,7 +54,7 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
                 time.sleep(_WATCH_EVERY_S)
             live.update(Text(""), refresh=True)
     say("\n".join(map(line, _status_text(store))))
-    say_left_out([f"{path}: {why}" for path, why in store.unread.items()])
+    say_left_out(store.left_out())
     return int(bool(_open_failures(store)))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import cannot_write
 from pipeline.report.drawings import curves_svg
 from pipeline.report.entries import Entry
 from pipeline.store import RunFolder
@@ -39,9 +40,12 @@ def write_details(store: RunFolder, folder: Path, entries: Sequence[Entry]) -> N
         data = text.encode(errors="backslashreplace")  # paths need not be UTF-8
         if not _is(store, path, data):
             store.inside.write(path, data)
-    for path in store.inside.files(folder, "*.js"):
-        if not path.stem.isdecimal() or int(path.stem[:9]) * CHUNK >= len(entries):
-            store.inside.remove(path)
+    try:
+        for path in store.inside.files(folder, "*.js"):
+            if not path.stem.isdecimal() or int(path.stem[:9]) * CHUNK >= len(entries):
+                store.inside.remove(path)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def _is(store: RunFolder, path: Path, data: bytes) -> bool:

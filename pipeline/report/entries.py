@@ -57,7 +57,7 @@ def find_entries(store: RunFolder) -> tuple[list[Entry], list[str]]:
     for name, failure in store.failures().items():
         if name not in found:
             found[name] = _from_failure(failure)
-    left_out = [f"{path}: {why}" for path, why in store.unread.items()]
+    left_out = store.left_out()
     return [found[name] for name in sorted(found)], left_out
 
 

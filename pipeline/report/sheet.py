@@ -64,7 +64,7 @@ def make_sheet(
         raise ManifestError([f"{output}: a sheet is a .png or a .pdf"])
     store = RunFolder(run)
     cells = _cells(store, other)
-    left_out = [f"{path}: {why}" for path, why in store.unread.items()]
+    left_out = store.left_out()
     if not cells:
         why = f" that can be read ({left_out[0]})" if left_out else ""
         raise ManifestError([f"{run}: no pictures there{why}; run the manifest first"])

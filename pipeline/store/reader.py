@@ -7,7 +7,6 @@ typed values; what cannot be read is noted and left out. Must not load torch.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ class RunReader:
             RunFolderError: a link leads out of it.
         """
         try:
-            list(itertools.islice(self.inside.files(self.images, "*"), 1))
+            self.inside.place(self.images)
         except OSError as error:
             raise cannot_write(self.images, error) from error
 
@@ -145,6 +144,10 @@ class RunReader:
             except ValueError as error:  # not ours: we write whole files only
                 self._unread(path, why_not(error))
         return found
+
+    def left_out(self) -> list[str]:
+        """What could not be read so far, each with the reason."""
+        return [f"{path}: {why}" for path, why in self.unread.items()]
 
     def picture(self, below: str) -> Path:
         """Where a picture lies that a record names by its path below the run folder.

@@ -40,7 +40,7 @@ class Shards:
         self._held: dict[int, int] = {}  # name -> key of each job in a shard, both shortened
         self._loose: list[tuple[str, str]] = []  # name and suffix of the picture
         if size:
-            for path in self._tars("*.tar"):
+            for path in store.shard_files():
                 self._hold(_index(store.inside, path))
 
     def _hold(self, jobs: Mapping[str, str]) -> None:
@@ -122,15 +122,10 @@ class Shards:
         self._hold(held)
         self._loose = []
 
-    def _tars(self, pattern: str) -> Iterator[Path]:
-        try:
-            yield from self.store.inside.files(self.folder, pattern)
-        except OSError as error:
-            raise cannot_write(self.folder, error) from error
-
     def _next_path(self) -> Path:
         prefix = f"{self.store.part}-" if self.store.part else ""
-        taken = [p.stem.removeprefix(prefix) for p in self._tars(f"{prefix}*.tar")]
+        there = (path.stem for path in self.store.shard_files())
+        taken = [stem.removeprefix(prefix) for stem in there if stem.startswith(prefix)]
         numbers = [int(name) for name in taken if name.isdigit()]
         return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}.tar"
 

@@ -236,3 +236,13 @@ def test_a_name_with_a_new_line_is_one_line(run: Path, capsys: pytest.CaptureFix
     assert "\n2026-01-01 00:00:00,000 INFO" not in store.log.read_text()
     assert "\n    2026-01-01 00:00:00,000 INFO" in store.log.read_text()
     assert "\n2026" not in str(ManifestError([evil]))
+
+
+def test_a_run_without_jobs_writes_no_page_through_a_link(tmp_path: Path, other: Path) -> None:
+    run = tmp_path / "empty"
+    store = RunFolder(run)
+    store.begin("", PlanHeader(backbone=BackboneHeader(name="lite")).plain())
+    (run / "report").mkdir()
+    (run / "report/detail").symlink_to(other)
+    with pytest.raises(RunFolderError, match=r"detail: cannot be written .leads out"):
+        commands.write_report(run)
