@@ -65,7 +65,7 @@ Stall = Annotated[
     float, typer.Option(help="Seconds without a step until a worker is ended.", min=0)
 ]
 CheckpointEvery = Annotated[
-    float, typer.Option(help="Seconds between checkpoints of long jobs; 0: none.", min=0)
+    float, typer.Option(help="Seconds between checkpoints of long jobs, at least; 0: none.", min=0)
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
 FailedOnly = Annotated[bool, typer.Option("--failed-only", help="Only jobs that failed before.")]
@@ -117,7 +117,7 @@ def batch(
     retries: Retries = 2,
     timeout: Timeout = 0,
     stall: Stall = 900,
-    checkpoint_every: CheckpointEvery = 60,
+    checkpoint_every: CheckpointEvery = 10,
     fail_fast: FailFast = False,
     failed_only: FailedOnly = False,
     compile: Compile = False,

@@ -24,6 +24,7 @@ from pipeline.store import RunFolder, SlotState
 
 _NEWS_EVERY_S = 0.25
 _WORTH_KEEPING_S = 5.0
+_AFFORDABLE = 0.01  # the share of the time that checkpoints may take
 
 
 class Stopped(Exception):  # noqa: N818 (a request, not an error)
@@ -64,6 +65,7 @@ class Way:
         self.frames: dict[str, list[Future[None]]] = {}
         self.last_news = 0.0
         self.kept_at = time.monotonic()
+        self.cost_s = 0.0  # of the last checkpoint
 
     def begin(self, ready: Sequence[Prepared]) -> None:
         """Removes frames of earlier attempts, where a job begins anew."""
@@ -90,7 +92,8 @@ class Way:
         self.last_news = moment
         every = self.seat.context.checkpoint_every_s
         stopping = self.store.live.stop_asked()
-        if every and moment - self.kept_at > (_WORTH_KEEPING_S if stopping else every):
+        pause = _WORTH_KEEPING_S if stopping else max(every, self.cost_s / _AFFORDABLE)
+        if every and moment - self.kept_at > pause:
             self._keep(step.state, ready, curves)
         if stopping:
             raise Stopped
@@ -105,10 +108,12 @@ class Way:
 
     def _keep(self, state: State, ready: Sequence[Prepared], curves: Curves) -> None:
         """Writes a checkpoint of each job."""
-        self.kept_at = time.monotonic()
+        began = time.monotonic()
         with self.timer.phase("checkpoint"):
             for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
                 save_checkpoint(self.store, prepared.job.key, state, index, curve)
+        self.kept_at = time.monotonic()
+        self.cost_s = self.kept_at - began
 
     def _keep_frames(self, step: Step, ready: Sequence[Prepared]) -> None:
         """Has pictures of the way there written, of the jobs that want one at this step."""
