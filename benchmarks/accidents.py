@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -241,9 +241,16 @@ ON_A_DISK: dict[str, Accident] = {"disk filled": fill_disk, "disk read-only": fo
 
 
 class DaskCluster:
-    """A scheduler and two workers of one thread, as their own processes."""
+    """A scheduler and two workers of one thread, as their own processes.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        environment: theirs.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        # What they run is imported by its name.
+        path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.getenv("PYTHONPATH"))))
+        self._environment = {**environment, "PYTHONPATH": path}
         self._file = folder / "scheduler.json"
         self._folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -268,9 +275,10 @@ class DaskCluster:
     def _run(self, program: str, *words: str) -> None:
         command = [sys.executable, "-m", f"distributed.cli.{program}"]
         command += ["--scheduler-file", str(self._file), *words]
-        self.processes.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
+        with (self._folder / "dask.log").open("ab") as log:
+            self.processes.append(
+                subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+            )
 
     def kill_scheduler(self, scene: Scene) -> None:
         """`kill -9` of the scheduler; it is started again with the driver."""

@@ -84,27 +84,22 @@ def drive(manifest: Path, engine: str, address: str | None) -> int:
 
 
 class Drivers:
-    """Starts drivers, each with a standard output of another kind.
+    """Starts drivers, each with a standard output of another kind, and the cluster they need."""
 
-    Args:
-        cluster: that they run their batches on, or None.
-    """
-
-    def __init__(
-        self, folder: Path, seed: int, draw: random.Random, engine: str, cluster: DaskCluster | None
-    ) -> None:
-        self._manifest, self._draw, self._cluster = folder / "manifest.yaml", draw, cluster
+    def __init__(self, folder: Path, seed: int, draw: random.Random, engine: str) -> None:
+        self._manifest, self._draw, self._engine = folder / "manifest.yaml", draw, engine
         clock = str(folder / "clock")
         self._environment = {**os.environ, "CHAOS_SEED": str(seed), "CHAOS_CLOCK": clock}
-        self._engine = engine
+        dask = engine == "dask"
+        self.cluster = DaskCluster(folder, self._environment) if dask else None
         self.log = folder / "driver.log"
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts one."""
         command = [sys.executable, __file__, "--drive", str(self._manifest)]
         command += ["--engine", self._engine]
-        if self._cluster is not None:
-            command += ["--address", self._cluster.start()]
+        if self.cluster is not None:
+            command += ["--address", self.cluster.start()]
         kind = self._draw.choice(("quiet", "full", "closed", "head"))
         output: Any = subprocess.DEVNULL
         if kind == "full" and Path("/dev/full").exists():
@@ -129,10 +124,10 @@ def one_seed(
     (folder / "manifest.yaml").write_text(MANIFEST)
     store = RunFolder(folder / "run")
     kinds = dict(ALWAYS) | (ON_A_DISK if can_fill else {})
-    cluster = DaskCluster(folder) if engine == "dask" else None
+    drivers = Drivers(folder, seed, draw, engine)
+    cluster = drivers.cluster
     if cluster is not None:
         kinds["scheduler killed"] = cluster.kill_scheduler
-    drivers = Drivers(folder, seed, draw, engine, cluster)
     scene = Scene(folder, Watch(store), draw, drivers.start)
     happened: list[str] = []
     starts, began = 0, time.monotonic()

@@ -21,9 +21,11 @@ from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import RunOptions
-from pipeline.slot import RunContext
+from pipeline.slot import RunContext, work_batch
+from pipeline.version import ALGORITHM, __version__
 
 _ANSWERS_S = 10.0
+_LOADS_S = 120.0  # a worker that begins, from a slow network disk
 
 
 @dataclass
@@ -111,7 +113,7 @@ def open_dask(context: RunContext, work: Work, options: RunOptions) -> Iterator[
     Where the cluster's workers offer the resource GPU, each batch takes one.
 
     Raises:
-        EngineError: the cluster does not answer.
+        EngineError: the cluster does not answer, or has another `nst` or none.
     """
     import distributed  # an extra
 
@@ -128,6 +130,8 @@ def open_dask(context: RunContext, work: Work, options: RunOptions) -> Iterator[
         except (OSError, TimeoutError, ValueError) as error:
             raise _no_cluster("Dask scheduler", options, error) from error
         opened.callback(client.close)
+        if options.address:
+            _check_dask(client, work, options)
         workers = client.scheduler_info()["workers"].values()
         gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
         backend = {"resources": {"GPU": 1}} if gpus else {}
@@ -148,7 +152,7 @@ def open_ray(context: RunContext, work: Work, options: RunOptions) -> Iterator[E
     """A cluster at `address`, or a new one on this machine; one GPU a batch where there are GPUs.
 
     Raises:
-        EngineError: the cluster does not answer.
+        EngineError: the cluster does not answer, or has another `nst` or none.
     """
     import ray  # an extra
     from ray.util.joblib import register_ray
@@ -175,11 +179,56 @@ def open_ray(context: RunContext, work: Work, options: RunOptions) -> Iterator[E
         return ""
 
     try:
+        if options.address:
+            _check_ray(work, options)
         # Ray begins a worker for each, and waits for all: each wants a GPU.
         n_jobs = max(1, int(gpus)) if gpus else -1
         yield ClusterEngine(context, work, "ray", backend, False, gone, n_jobs)
     finally:
         ray.shutdown()
+
+
+def _software(work: Work) -> tuple[str, int]:
+    """On the cluster: that `work` could be loaded there, and of which version it is."""
+    return __version__, ALGORITHM
+
+
+def _check_dask(client: Any, work: Work, options: RunOptions) -> None:
+    """Where the scheduler cannot load what it is given, joblib would wait forever."""
+    try:
+        found = {"its scheduler": client.run_on_scheduler(_software, work)}
+    except Exception as error:  # noqa: BLE001 (whatever loading it raised there)
+        found = {"its scheduler": error}
+    found |= client.run(_software, work, on_error="return")
+    for where, answer in found.items():
+        _check_software(where, answer, options)
+
+
+def _check_ray(work: Work, options: RunOptions) -> None:
+    import ray
+
+    answer: object
+    try:
+        answer = ray.get(ray.remote(_software).remote(work), timeout=_LOADS_S)
+    except Exception as error:  # noqa: BLE001 (likewise, in Ray's own wrappings)
+        answer = error
+    _check_software("one of its workers", answer, options)
+
+
+def _check_software(where: str, answer: object, options: RunOptions) -> None:
+    """Pictures made by another version would stand under keys that are not theirs."""
+    own = _software(work_batch)
+    if answer == own:
+        return
+    if isinstance(answer, Exception):
+        said = (str(answer).strip().splitlines() or [type(answer).__name__])[-1]
+        problem = f"cannot load nst {own[0]} ({said})"
+    else:
+        problem = f"has nst {answer[0]}, here it is {own[0]}"  # type: ignore[index]
+    raise EngineError(
+        f"--address {options.address}: {where} {problem}; install the same nst on every machine of "
+        f"the cluster and start it again"
+    )
 
 
 def _gone(what: str, where: str) -> str:

@@ -78,6 +78,60 @@ def test_a_cluster_that_is_not_there_is_told(
         world([1]).run(engine=engine, address="127.0.0.1:1")
 
 
+MISSING = ModuleNotFoundError("No module named 'pipeline.slot'")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "worker", "said"),
+    [
+        (MISSING, None, r"its scheduler cannot load nst .*No module named 'pipeline.slot'"),
+        (None, MISSING, r"tcp://w:2 cannot load nst .*No module named 'pipeline.slot'"),
+        (None, ("0.1", 1), r"tcp://w:2 has nst 0.1, here it is"),
+        (None, ValueError(), r"tcp://w:2 cannot load nst .* \(ValueError\)"),
+    ],
+)
+def test_a_dask_cluster_with_another_nst_or_none_is_told(
+    scheduler: Any,
+    worker: Any,
+    said: str,
+    world: Callable[[list[int]], World],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the scheduler cannot load what it is given, joblib would wait for ever."""
+    distributed = pytest.importorskip("distributed")
+
+    def on_scheduler(function: Callable[..., Any], *given: object) -> Any:
+        if scheduler is not None:
+            raise scheduler
+        return function(*given)
+
+    def on_workers(function: Callable[..., Any], *given: object, on_error: str) -> Any:
+        return {"tcp://w:1": function(*given), "tcp://w:2": worker or function(*given)}
+
+    client = SimpleNamespace(run_on_scheduler=on_scheduler, run=on_workers, close=lambda: None)
+    monkeypatch.setattr(distributed, "Client", lambda *given, **more: client)
+    with pytest.raises(EngineError, match=f"--address there:1: {said}.*the same nst on every"):
+        world([1]).run(engine="dask", address="there:1")
+
+
+def test_a_ray_cluster_without_nst_is_told(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def get(answer: object, timeout: float) -> None:
+        raise MISSING
+
+    monkeypatch.setattr(ray, "init", lambda **given: None)
+    monkeypatch.setattr("ray.util.joblib.register_ray", lambda: None)
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "remote", lambda function: SimpleNamespace(remote=function))
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(EngineError, match=r"one of its workers cannot load nst .*'pipeline.slot'"):
+        world([1]).run(engine="ray", address="there:1")
+
+
 @pytest.mark.parametrize("engine", ["dask", "ray"])
 def test_a_cluster_that_cannot_start_here_is_told_without_an_address(
     engine: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
@@ -122,7 +176,12 @@ def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
         workers = {str(i): {"resources": found} for i, found in enumerate(resources)}
         info = {"workers": workers}
         close = lambda: closed.append(scheduler)  # noqa: E731
-        return SimpleNamespace(scheduler_info=lambda: info, close=close)
+        return SimpleNamespace(
+            scheduler_info=lambda: info,
+            close=close,
+            run_on_scheduler=lambda function, *given: function(*given),
+            run=lambda function, *given, on_error: {at: function(*given) for at in workers},
+        )
 
     monkeypatch.setattr(distributed, "Client", connect)
     given = RunOptions(engine="dask", address="tcp://there:1")
@@ -145,6 +204,7 @@ def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
     monkeypatch.setattr(ray, "init", lambda **given: told.append(given))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8, "GPU": gpus})
     monkeypatch.setattr(ray, "shutdown", lambda: told.append("down"))
+    monkeypatch.setattr("pipeline.schedule.cluster._check_ray", lambda *given: None)
     given = RunOptions(engine="ray", address="auto", workers=3)
     with open_ray(world([1]).context(), fake_work, given) as engine:
         assert isinstance(engine, ClusterEngine)
