@@ -83,6 +83,32 @@ Detach = Annotated[
     bool, typer.Option("--detach", help="Go on without this terminal; see nst status, nst stop.")
 ]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--set", help="A setting instead of the manifest's, key=value.", show_default=False
+    ),
+]
+Only = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="Only these jobs, axis=value, such as style=wave*.", show_default=False),
+]
+Limit = Annotated[int, typer.Option(help="Only so many jobs, the first; 0: all.", min=0)]
+DrawnJobs = Annotated[int, typer.Option("--sample", help="Only so many, drawn; 0: all.", min=0)]
+Seed = Annotated[int, typer.Option(help="Of --sample and --order shuffle.", min=0)]
+JobOrder = Annotated[str, typer.Option("--order", help="plan, breadth or shuffle.")]
+Redo = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="Make these again though they are done, axis=value.", show_default=False),
+]
+Until = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Stop in order then, such as 07:00.", show_default=False),
+]
+MaxTime = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Stop in order after so long, such as 8h or 1h30m.", show_default=False),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -126,11 +152,17 @@ def batch(
     quiet: Quiet = False,
     json_lines: JsonLines = False,
     detach: Detach = False,
+    settings: Set = None,
+    only: Only = None,
+    limit: Limit = 0,
+    sample: DrawnJobs = 0,
+    seed: Seed = 0,
+    order: JobOrder = "plan",
+    redo: Redo = None,
+    until: Until = None,
+    max_time: MaxTime = None,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
-    if detach:
-        words = [word for word in sys.argv[1:] if word != "--detach"]
-        raise typer.Exit(commands.start_detached(manifest, words))
     how = commands.parse_run_options(
         engine=engine,
         address=address,
@@ -141,8 +173,16 @@ def batch(
         stall_s=stall,
         fail_fast=fail_fast,
         failed_only=failed_only,
+        choice=commands.parse_choice(only or [], limit, sample, seed, order),
+        redo=redo or [],
+        until=until,
+        max_time=max_time,
     )
-    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile)
+    given = commands.parse_settings(settings or [], whole=False)
+    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile, given)
+    if detach:
+        words = [word for word in sys.argv[1:] if word != "--detach"]
+        raise typer.Exit(commands.start_detached(manifest, words, options))
     raise typer.Exit(
         commands.batch_manifest(
             manifest,
@@ -245,9 +285,18 @@ def plan(
     measure: Annotated[
         bool, typer.Option("--measure", help="Estimate the time from a short trial.")
     ] = False,
+    settings: Set = None,
+    only: Only = None,
+    limit: Limit = 0,
+    sample: DrawnJobs = 0,
+    seed: Seed = 0,
+    order: JobOrder = "plan",
 ) -> None:
     """Show what would run, and how much of it is done."""
-    options = commands.Options(devices, cache_dir, max_jobs)
+    choice = commands.parse_choice(only or [], limit, sample, seed, order)
+    given = commands.parse_settings(settings or [], whole=False)
+    run = commands.RunOptions(choice=choice)
+    options = commands.Options(devices, cache_dir, max_jobs, run, given=given)
     raise typer.Exit(commands.show_plan(manifest, options, as_json=json_lines, measured=measure))
 
 

@@ -199,7 +199,10 @@ def second_driver(scene: Scene) -> None:
     if scene.driver is None or scene.driver.poll() is not None:
         return
     second = scene.start()
-    code = second.wait(timeout=120)
+    while (code := second.poll()) is None:  # the first may have ended just then
+        scene.watch.look()
+        scene.put_right()
+        time.sleep(0.1)
     if scene.driver.poll() is None and code != 2:
         scene.wrong.append(f"a second driver ended with {code}")
 

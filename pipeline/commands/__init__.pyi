@@ -12,6 +12,8 @@ from .init import init_manifest as init_manifest
 from .look_up import show_presets as show_presets
 from .look_up import show_schema as show_schema
 from .options import Options as Options
+from .options import RunOptions as RunOptions
+from .options import parse_choice as parse_choice
 from .options import parse_run_options as parse_run_options
 from .pair import PairRequest as PairRequest
 from .pair import parse_settings as parse_settings

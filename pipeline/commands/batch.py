@@ -36,7 +36,7 @@ def batch_manifest(
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code."""
     manifest_path = manifest_in(manifest_path)
-    manifest = load_manifest(manifest_path)
+    manifest = load_manifest(manifest_path, options.given)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
     from pipeline.commands.run import run_manifest

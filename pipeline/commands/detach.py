@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.commands.init import manifest_in
+from pipeline.commands.options import Options
 from pipeline.files import cannot_write
 from pipeline.manifest import load_manifest
 from pipeline.store import RunFolder
@@ -20,19 +21,20 @@ from pipeline.terminal import say
 _OUTPUT = "detached.log"
 
 
-def start_detached(manifest_path: Path, words: Sequence[str]) -> int:
+def start_detached(manifest_path: Path, words: Sequence[str], options: Options) -> int:
     """Starts `nst batch` beside this process; returns the exit code.
 
     What is wrong with the manifest is told here, before.
 
     Args:
         words: of the command, without `--detach`.
+        options: what they say.
 
     Raises:
         ManifestError: the manifest is not valid.
         RunFolderError: the run folder cannot be written.
     """
-    run = load_manifest(manifest_in(manifest_path)).output
+    run = load_manifest(manifest_in(manifest_path), options.given).output
     log = run / _OUTPUT
     try:
         run.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
     context = make_context(manifest, planned, options, store)
     with tempfile.TemporaryDirectory() as folder:
         scratch = _scratch(context, manifest, Path(folder))
-        seconds = measure(planned, store, scratch)
+        seconds = measure(planned, options.run.choice, store, scratch)
         others = [] if seconds is None else list(_by_presets(manifest, options, scratch))
     if seconds is None:
         say("nothing to do")

@@ -6,12 +6,18 @@ In: words. Out: frozen options. Must not load torch.
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import EngineError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, nearest
-from pipeline.schedule import ENGINES, Patience, RunOptions
+from pipeline.plan import ORDERS, Choice, parse_rules
+from pipeline.schedule import ENGINES, Patience
+from pipeline.schedule import RunOptions as RunOptions
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Options:
         run: how the run is carried out.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
+        given: settings in the place of the manifest's own.
     """
 
     devices: str = "auto"
@@ -33,6 +40,7 @@ class Options:
     run: RunOptions = field(default_factory=RunOptions)
     checkpoint_every_s: float = 0.0
     compiles: bool = False
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_run_options(
@@ -46,12 +54,16 @@ def parse_run_options(
     stall_s: float,
     fail_fast: bool,
     failed_only: bool,
+    choice: Choice | None = None,
+    redo: Sequence[str] = (),
+    until: str | None = None,
+    max_time: str | None = None,
 ) -> RunOptions:
     """The command line's words as options of a run.
 
     Raises:
         EngineError: an unknown engine, or an option that goes with another engine.
-        ManifestError: a shard that is not i/n.
+        ManifestError: a shard that is not i/n, a rule or a time that is none.
     """
     if engine not in ENGINES:
         raise EngineError(f"--engine {engine}: unknown" + nearest(engine, list(ENGINES)))
@@ -68,7 +80,57 @@ def parse_run_options(
         fail_fast=fail_fast,
         failed_only=failed_only,
         shard=_parse_shard(shard) if shard else None,
+        choice=choice or Choice(),
+        redo=parse_rules("--redo", redo),
+        ends_at=_ends_at(until, max_time),
     )
+
+
+def parse_choice(only: Sequence[str], limit: int, sample: int, seed: int, order: str) -> Choice:
+    """The command line's words as a choice of jobs.
+
+    Raises:
+        ManifestError: a rule that is none, or an unknown order.
+    """
+    found = next((known for known in ORDERS if known == order), None)
+    if found is None:
+        raise ManifestError([f"--order {order}: unknown; choose {', '.join(ORDERS)}"])
+    return Choice(parse_rules("--only", only), limit, sample, seed, found)
+
+
+def _ends_at(until: str | None, max_time: str | None) -> float | None:
+    """When the run is to stop, by `time.monotonic`: the sooner of both."""
+    seconds = [] if max_time is None else [_duration(max_time)]
+    seconds += [] if until is None else [_seconds_until(until, datetime.now())]
+    return time.monotonic() + min(seconds) if seconds else None
+
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def _duration(text: str) -> float:
+    """`8h`, `1h30m`, `90s` in seconds."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds or "".join(number + unit for number, unit in parts) != text:
+        raise ManifestError([f"--max-time {text}: write a time such as 8h, 1h30m or 90s"])
+    return seconds
+
+
+def _seconds_until(text: str, moment: datetime) -> float:
+    """Seconds from a moment to the next time of that name, by this machine's clock."""
+    for form in ("%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"):
+        try:
+            found = datetime.strptime(text, form)
+        except ValueError:
+            continue
+        if form == "%H:%M":
+            found = moment.replace(hour=found.hour, minute=found.minute, second=0, microsecond=0)
+            found += timedelta(days=1) if found <= moment else timedelta()
+        if found <= moment:
+            raise ManifestError([f"--until {text}: is past"])
+        return (found.astimezone() - moment.astimezone()).total_seconds()
+    raise ManifestError([f"--until {text}: write 07:00, or 2030-01-31 07:00"])
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

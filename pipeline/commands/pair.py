@@ -62,8 +62,11 @@ class PairRequest:
     weights: Path | str | None = None
 
 
-def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_settings(assignments: Sequence[str], *, whole: bool = True) -> dict[str, Any]:
     """`key=value` words as settings; values are written as in a manifest.
+
+    Args:
+        whole: they are all that there is, so that they have to go together.
 
     Raises:
         ManifestError: no `=`, an unknown key, or a value out of range.
@@ -81,7 +84,7 @@ def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
     for position, message in settings_problems(values):
         name = ".".join(map(str, position))
         problems.append(f"--set {name}: {message}")
-    if not problems:
+    if whole and not problems:
         problem = Settings.model_validate(values).problem()
         problems += [f"--set: {problem}"] if problem else []
     if problems:

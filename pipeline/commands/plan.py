@@ -19,7 +19,7 @@ from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan_jobs
 from pipeline.manifest import Settings, load_manifest, preset_values
-from pipeline.plan import Job, Plan, count_by
+from pipeline.plan import Choice, Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
 from pipeline.terminal import console
 
@@ -29,7 +29,7 @@ _MOST_PROBLEMS = 10
 
 def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
     """Prints what would run; with `measured`, how long it would take."""
-    manifest = load_manifest(manifest_in(manifest_path))
+    manifest = load_manifest(manifest_in(manifest_path), options.given)
     store = RunFolder(manifest.output)
     store.check_inside()
     manifest = keep_all(manifest, store)
@@ -40,10 +40,10 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
         shards = Shards(store, planned.shard_size)
-        for job in planned.jobs():
+        for job in options.run.choice.jobs(planned):
             print_json(_job_event(job, store, shards))
         return 0
-    _print_plan(planned, store)
+    _print_plan(planned, options.run.choice, store)
     if measured:
         from pipeline.commands.estimate import print_estimate  # loads torch, which takes seconds
 
@@ -66,14 +66,14 @@ def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
     }
 
 
-def _print_plan(planned: Plan, store: RunFolder) -> None:
+def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
     first: Job | None = None
     shards = Shards(store, planned.shard_size)
     problems: Counter[str] = Counter()
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
-        for job in planned.jobs():
+        for job in choice.jobs(planned):
             first = first or job
             if job.problem is not None:
                 problems[str(job.problem)] += 1
@@ -81,17 +81,20 @@ def _print_plan(planned: Plan, store: RunFolder) -> None:
 
     counts = count_by(marked())
     shown = console()
-    table = Table("axis", "value", "jobs", "done", title=f"{len(planned)} jobs into {store.path}")
+    total = sum(each for each, _ in counts.get("content", {}).values())
     done = sum(finished for _, finished in counts.get("content", {}).values())
+    chosen = "" if total == len(planned) else f" of {len(planned)}"
+    title = f"{total}{chosen} jobs into {store.path}"
+    table = Table("axis", "value", "jobs", "done", title=title)
     for axis, rows in counts.items():
-        for number, (value, (total, finished)) in enumerate(rows.items()):
+        for number, (value, (each, finished)) in enumerate(rows.items()):
             if number == _MOST_VALUES:
                 table.add_row("", f"... and {len(rows) - _MOST_VALUES} more", "", "")
                 break
-            table.add_row("" if number else axis, value, str(total), str(finished))
+            table.add_row("" if number else axis, value, str(each), str(finished))
     shown.print(table)
-    left = len(planned) - done - problems.total()
-    shown.print(f"{len(planned)} jobs, {done} done, {left} to run")
+    left = total - done - problems.total()
+    shown.print(f"{total}{chosen} jobs, {done} done, {left} to run")
     for problem, count in problems.most_common(_MOST_PROBLEMS):
         said = f"{count} cannot be made: {problem}"
         shown.print(said, highlight=False, soft_wrap=True)

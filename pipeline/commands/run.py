@@ -19,6 +19,7 @@ from pipeline.commands.prepare import (
     plan_jobs,
     presets_begun_with,
 )
+from pipeline.commands.redo import take_back
 from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Manifest, Settings
@@ -70,6 +71,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         presets = presets_begun_with(store)
         store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
         write_beside(manifest, plan, store)
+        take_back(plan, options.run, store)
         try:
             return run_plan(plan, context, progress, options.run)
         finally:

@@ -8,7 +8,7 @@ must not load torch.
 - `yaml_text.py`: YAML within limits; `document.py`: with lines; `schema.py`, `structure.py`: its
   keys and types; `explain.py`: errors in words
 - `table.py`: every setting, one table; `fields.py`: types; `presets.py`, `levels.py`: numbers under
-  a name; `settings.py`: a job's settings; `old_names.py`
+  a name; `settings.py`: a job's settings; `old_names.py`; `given.py`: from the command line
 - `check.py`: settings and grid; `consistency.py`: what has to go together; `backbone.py`:
   the network's weights
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,

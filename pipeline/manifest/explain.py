@@ -26,6 +26,8 @@ from pipeline.manifest.schema import (
 )
 from pipeline.manifest.settings import Settings
 
+_MOST_SHOWN = 100
+
 
 def is_of_the_form_meant(problem: Any) -> bool:
     """Where several forms are taken (a word or a mapping), whether this is of the one written."""
@@ -103,10 +105,13 @@ def shown(value: object) -> str:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known name, or the list of all.
+    """`; did you mean 'x'?` for the nearest known name, or a list of what there is.
 
     >>> nearest("sed", ["seed", "size"]), nearest("zzz", ["seed", "size"])
     ("; did you mean 'seed'?", '; known are seed, size')
     """
     close = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = f" and {len(known) - _MOST_SHOWN:,} more" if len(known) > _MOST_SHOWN else ""
+    return f"; known are {', '.join(known[:_MOST_SHOWN])}{more}"

@@ -7,7 +7,9 @@ run folder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
@@ -15,6 +17,7 @@ from pipeline.manifest.clips import check_clips, find_contents
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
 from pipeline.manifest.document import read_document
 from pipeline.manifest.folders import Passed
+from pipeline.manifest.given import take_given
 from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
@@ -27,8 +30,11 @@ from pipeline.manifest.styles import several_pictures
 DEFAULT_MAX_JOBS = 10_000_000
 
 
-def load_manifest(path: Path | str) -> Manifest:
+def load_manifest(path: Path | str, given: Mapping[str, Any] | None = None) -> Manifest:
     """Reads and validates a manifest, finds its pictures, checks every setting and grid value.
+
+    Args:
+        given: settings that take the place of the manifest's own.
 
     Raises:
         ManifestError: with one message per problem, all of them at once.
@@ -38,6 +44,7 @@ def load_manifest(path: Path | str) -> Manifest:
     if isinstance(map_name, str):
         document.data["pairs"] = []
     spelled = take_old_names(document)
+    take_given(document, given or {})
     file = check_structure(document)
     settings = check_settings(document)
     reading = Reading(document, file, settings, check_grid(document, settings), spelled)

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.plan.jobs import Job
-from pipeline.plan.labels import value_label
+from pipeline.plan.labels import value_text
+
+
+def job_values(job: Job) -> dict[str, str]:
+    """A job's content, style and swept settings, as a person reads them."""
+    content = job.place.label if job.place else job.content.label
+    swept = {name: value_text(value) for name, value in job.point.items()}
+    return {"content": content, "style": job.style.label, **swept}
 
 
 def count_by(jobs: Iterable[tuple[Job, bool]]) -> dict[str, dict[str, tuple[int, int]]]:
@@ -22,10 +29,7 @@ def count_by(jobs: Iterable[tuple[Job, bool]]) -> dict[str, dict[str, tuple[int,
     """
     table: dict[str, dict[str, tuple[int, int]]] = {}
     for job, done in jobs:
-        content = job.place.label if job.place else job.content.label
-        values = {"content": content, "style": job.style.label}
-        values |= {name: value_label("", value) for name, value in job.point.items()}
-        for axis, value in values.items():
+        for axis, value in job_values(job).items():
             row = table.setdefault(axis, {})
             total, finished = row.get(value, (0, 0))
             row[value] = (total + 1, finished + done)

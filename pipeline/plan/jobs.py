@@ -19,6 +19,7 @@ from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Sty
 from pipeline.plan.keys import Keys
 from pipeline.plan.labels import own_label
 from pipeline.plan.names import Names, naming_of
+from pipeline.plan.order import Order, in_order
 from pipeline.plan.pairing import PairIndex, Pairing
 from pipeline.plan.points import Point, Points
 
@@ -60,7 +61,7 @@ class Job:
     """One content picture, one style, one point of the grid: one output picture.
 
     Attributes:
-        index: position in the plan.
+        index: position in the plan, in the order that was asked for.
         name: output path below `images/`, without suffix; unique in the plan.
         key: SHA-256 over all that decides the output; 64 hex digits.
         point: the swept values.
@@ -190,8 +191,9 @@ class Plan:
                 for label in each:
                     yield self._naming.join(label, style, labels(index, pair.own)), pair
 
-    def jobs(self) -> Iterator[Job]:
-        """All jobs in order: contents, then their styles, then the grid, last axis fastest.
+    def jobs(self, order: Order = "plan", seed: int = 0) -> Iterator[Job]:
+        """All jobs in order: contents, then their styles, then the grid, last axis fastest; or in
+        another one, see `in_order`.
 
         An input file that has vanished or cannot be read is a `problem` of its jobs.
 
@@ -200,15 +202,14 @@ class Plan:
         """
         point = lru_cache(maxsize=100_000)(self._points.point)
         numbers = itertools.count()
-        for pair in self.pairing:
+        for pair, index in in_order(self.pairing, len(self._points), order, seed):
             content = self.manifest.contents[pair.content]
             style = self.manifest.styles[pair.style]
             names = (self.content_labels[pair.content], self.style_labels[pair.style])
-            for index in range(len(self._points)):
-                at = point(index, pair.own)
-                own = style.weighted(at.settings.blend)
-                several = self._frames if content.clip else self._alone
-                yield from several(numbers, names, content, own, at)
+            at = point(index, pair.own)
+            own = style.weighted(at.settings.blend)
+            several = self._frames if content.clip else self._alone
+            yield from several(numbers, names, content, own, at)
 
     def _alone(
         self,

@@ -104,10 +104,15 @@ def value_label(name: str, value: Any) -> str:
     >>> value_label("style_layers", {"conv1_1": 0.5, "conv2_1": 0.5})
     'style_layers-conv1_1+conv2_1'
     """
-    return safe_label(f"{name}-{_value_text(value)}")
+    return safe_label(f"{name}-{value_text(value)}")
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A swept value as a person reads it.
+
+    >>> value_text(-1), value_text(1e6), value_text({"conv1_1": 1, "conv2_1": 3})
+    ('-1', '1e+06', 'conv1_1=1+conv2_1=3')
+    """
     if isinstance(value, bool):
         text = "on" if value else "off"
     elif isinstance(value, float):
@@ -139,4 +144,4 @@ def own_value_label(name: str, value: Any) -> str:
     """
     if isinstance(value, float) and float(f"{value:g}") != value:
         return own_label(f"{name}-{value!r}")
-    return own_label(f"{name}-{_value_text(value)}")
+    return own_label(f"{name}-{value_text(value)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import LEVELS
-from pipeline.plan import value_label
+from pipeline.plan import value_text
 from pipeline.report.entries import Entry
 
 
@@ -65,7 +65,7 @@ def make_axes(entries: Sequence[Entry]) -> list[Axis]:
         )
         for name, axis in axes.items():
             value = entry.swept.get(name)
-            label = value_label("", value).lstrip("-") if name in entry.swept else "as set"
+            label = value_text(value) if name in entry.swept else "as set"
             axis.add(json.dumps(value, sort_keys=True), label, value, None)
     ordered = [contents, styles, *axes.values()]
     for axis in ordered:

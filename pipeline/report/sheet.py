@@ -19,7 +19,7 @@ from pipeline.errors import ImageError, ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import OLD_NAMES
 from pipeline.pictures import on_white, opened
-from pipeline.plan import value_label
+from pipeline.plan import value_text
 from pipeline.report.axes import rank
 from pipeline.store import RunFolder
 
@@ -119,7 +119,7 @@ def _cells(store: RunFolder, other: Path | None) -> list[_Cell]:
 
 
 def _label(value: Any) -> str:
-    return value if isinstance(value, str) else value_label("", value).lstrip("-")
+    return value if isinstance(value, str) else value_text(value)
 
 
 def _check_size(

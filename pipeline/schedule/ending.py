@@ -42,10 +42,10 @@ class Ending:
         with contextlib.suppress(OSError, RunFolderError):  # a full disk: they run to their end
             self._store.live.ask_to_stop()
 
-    def hear(self, signal: str) -> None:
-        """Somebody asks the run to stop in order."""
+    def hear(self, why: str) -> None:
+        """The run is asked to stop in order: by a signal, by `nst stop`, or its time is up."""
         self._counts.summary.stopped = True
-        self._log.warning("%s: stopping", signal)
+        self._log.warning("%s: stopping", why)
         self._progress.warn("stopping: finishing what is being written; again to stop at once")
         self.stop()
 

@@ -9,7 +9,7 @@ import contextlib
 import math
 
 from pipeline.errors import ImageError
-from pipeline.plan import Job, Plan
+from pipeline.plan import Choice, Job, Plan
 from pipeline.slot import RunContext, time_job
 from pipeline.store import RunFolder, Shards
 
@@ -27,8 +27,10 @@ def seconds_of_one(plan: Plan, context: RunContext) -> float | None:
     return None
 
 
-def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) -> float | None:
-    """Estimated seconds for what is left of the plan, from a few short trials on the first slot.
+def measure(
+    plan: Plan, choice: Choice, store: RunFolder, context: RunContext, trials: int = 3
+) -> float | None:
+    """Estimated seconds for what is left of the chosen jobs, from short trials on the first slot.
 
     Some open jobs, spread evenly over the plan, are run for two steps a scale into a folder that is
     thrown away; the time of a step at each scale, times its steps, makes a job's time.
@@ -40,7 +42,7 @@ def measure(plan: Plan, store: RunFolder, context: RunContext, trials: int = 3) 
     shards = Shards(store, plan.shard_size)
     chosen: list[Job] = []
     stride = max(1, len(plan) // (trials * 4))
-    for job in plan.jobs():
+    for job in choice.jobs(plan):
         if job.problem is not None or shards.is_done(job):
             continue
         if left % stride == 0 and len(chosen) < trials * 4:

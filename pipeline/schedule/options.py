@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.plan import Choice, Rule
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -35,6 +37,9 @@ class RunOptions:
         fail_fast: stop at the first failed job.
         failed_only: run only jobs that failed before.
         shard: (i, n): only the i-th of n parts of the plan, from 1.
+        choice: which of the plan's jobs, and in which order.
+        redo: finished jobs that match are made again.
+        ends_at: when the run is to stop in order, by `time.monotonic`; None: when all is done.
     """
 
     engine: str = "local"
@@ -45,6 +50,9 @@ class RunOptions:
     fail_fast: bool = False
     failed_only: bool = False
     shard: tuple[int, int] | None = None
+    choice: Choice = field(default_factory=Choice)
+    redo: tuple[Rule, ...] = ()
+    ends_at: float | None = None
 
     @property
     def part(self) -> str:

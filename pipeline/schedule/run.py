@@ -23,7 +23,7 @@ from pipeline.schedule.log import open_log
 from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
 from pipeline.schedule.slots import limit_of
-from pipeline.schedule.stopping import heard_signals
+from pipeline.schedule.stopping import heard_signals, stops_at
 from pipeline.slot import Outcome, RunContext, failed, work_batch
 from pipeline.store import Failure, Shards, Summary, now
 
@@ -50,7 +50,8 @@ def run_plan(
         run = _Run(plan, context, progress, options, log)
         log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
         run.write_summary()  # what is to be done, from the first second
-        with heard_signals(run.ending.hear), progress.watching(context.store, len(plan)):
+        ends = stops_at(options.ends_at, run.ending.hear)
+        with ends, heard_signals(run.ending.hear), progress.watching(context.store, len(plan)):
             with open_engine(context, work, options) as engine:
                 _drive(run, engine)
         summary = run.counts.summary
@@ -104,7 +105,7 @@ class _Run:
         """Jobs that are not done, as the plan streams by."""
         known = self.store.failures() if self.options.failed_only else None
         mine = 0
-        for job in self.plan.jobs():
+        for job in self.options.choice.jobs(self.plan):
             if self.ending.asked:
                 return
             if not self.options.takes(job.lot):

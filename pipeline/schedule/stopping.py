@@ -1,4 +1,4 @@
-"""Signals: the first asks a run to stop in order, the second ends it at once.
+"""Signals: the first asks a run to stop in order, the second ends it at once. And the time to stop.
 
 In: a function that stops the run. Out: a block in which signals are heard. Must not load torch.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -14,6 +16,21 @@ _HANGUP = getattr(signal, "SIGHUP", None)
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+
+
+@contextlib.contextmanager
+def stops_at(moment: float | None, stop: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, `stop` is called when that time has come, by `time.monotonic`."""
+    if moment is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, moment - time.monotonic()), stop, ["the time is up"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

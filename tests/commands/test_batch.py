@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ from batches import HEAD, INLINE, assert_whole, records, summary, write
 from PIL import Image
 
 from pipeline.commands import batch_manifest
-from pipeline.errors import RunFolderError
+from pipeline.errors import ManifestError, RunFolderError
 from pipeline.library import records as flat_records
 from pipeline.manifest import load_manifest
-from pipeline.plan import Plan
+from pipeline.plan import Choice, Plan, parse_rules
 from pipeline.report import build_report, pairs_manifest
 from pipeline.store import Record, RunFolder
 
@@ -50,6 +52,79 @@ def test_a_manifest_becomes_pictures_and_records(manifest: Path) -> None:
     with Image.open(run / record["output"]["path"]) as image:
         assert image.size == (48, 37)
         assert json.loads(image.text["nst"])["key"] == record["key"]
+
+
+def test_settings_and_jobs_chosen_for_one_run(manifest: Path) -> None:
+    rules = parse_rules("--only", ["style=t", "style_weight=10"])
+    options = replace(INLINE, given={"size": 56}, run=replace(INLINE.run, choice=Choice(rules)))
+    assert batch_manifest(manifest, options, quiet=True) == 0
+    run = manifest.parent / "run"
+    assert {record["settings"]["size"] for record in records(run).values()} == {56}
+    assert set(records(run)) == {
+        "a.png__t__style_weight-10.json", "deep/b.jpg__t__style_weight-10.json"
+    }  # fmt: skip
+    assert summary(run)["jobs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"style_weight": 3.0}, "grid.style_weight: has values here, so --set style_weight"),
+        ({"size": "48x32"}, "size 48x32 with fit long does not go"),
+    ],
+)
+def test_a_given_setting_that_does_not_go_with_the_manifest_is_told(
+    manifest: Path, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ManifestError, match=said):
+        batch_manifest(manifest, replace(INLINE, given=given), quiet=True)
+
+
+def test_a_given_setting_that_a_pair_has_is_told_with_its_line(manifest: Path) -> None:
+    pair = "pairs:\n  - {content: content/a.png, style: style/s.png, settings: {size: 64}}\n"
+    manifest.write_text(MANIFEST + pair)
+    with pytest.raises(ManifestError, match=r":10: pairs\[0\].settings.size: has values here"):
+        batch_manifest(manifest, replace(INLINE, given={"size": 32}), quiet=True)
+
+
+def test_done_jobs_are_made_again_when_asked_for(manifest: Path) -> None:
+    batch_manifest(manifest, INLINE, quiet=True)
+    run = manifest.parent / "run"
+    before = {name: (run / "images" / name).stat().st_mtime_ns for name in records(run)}
+    rules = parse_rules("--redo", ["style=t"])
+    batch_manifest(manifest, replace(INLINE, run=replace(INLINE.run, redo=rules)), quiet=True)
+    assert (summary(run)["done"], summary(run)["already_done"]) == (4, 4)
+    assert_whole(run, 8)
+    after = {name: (run / "images" / name).stat().st_mtime_ns for name in records(run)}
+    assert {name for name in after if after[name] != before[name]} == {
+        name for name in after if "__t__" in name
+    }
+
+
+def test_a_redo_that_is_stopped_is_gone_on_with(manifest: Path) -> None:
+    """All that is to be made again counts as open before the first of it runs."""
+    batch_manifest(manifest, INLINE, quiet=True)
+    rules = parse_rules("--redo", ["style=t"])
+    over = replace(INLINE.run, redo=rules, ends_at=0.0)
+    assert batch_manifest(manifest, replace(INLINE, run=over), quiet=True) == 130
+    run = manifest.parent / "run"
+    assert len(records(run)) == 4 and len(list((run / "images").rglob("*.png"))) == 8
+    assert batch_manifest(manifest, INLINE, quiet=True) == 0
+    assert_whole(run, 8)
+
+
+@pytest.mark.parametrize(
+    ("rule", "output", "said"),
+    [
+        ("style=x", "output: run", "--redo style=x: no style matches"),
+        ("style=t", "output: {path: run, format: webdataset}", "tar shards are never changed"),
+    ],
+)
+def test_a_redo_that_cannot_be_is_told(manifest: Path, rule: str, output: str, said: str) -> None:
+    manifest.write_text(MANIFEST.replace("output: run", output))
+    options = replace(INLINE, run=replace(INLINE.run, redo=parse_rules("--redo", [rule])))
+    with pytest.raises(ManifestError, match=said):
+        batch_manifest(manifest, options, quiet=True)
 
 
 def test_running_again_does_only_what_is_new(manifest: Path) -> None:

@@ -1,10 +1,12 @@
 """The command line's words as options of a run."""
 
+import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pipeline.commands import parse_run_options
+from pipeline.commands import options, parse_choice, parse_run_options
 from pipeline.errors import NstError
 from pipeline.schedule import ENGINES, Patience, RunOptions
 from pipeline.schedule.engines import EngineKind
@@ -30,6 +32,12 @@ def test_words_become_options() -> None:
         ({"engine": "inline", "workers": 2}, "--workers goes with --engine dask or ray"),
         ({"shard": "0/4"}, "--shard 0/4: write i/n with 1 <= i <= n"),
         ({"shard": "x"}, "--shard x: write i/n"),
+        ({"redo": ["style"]}, "--redo style: write axis=value"),
+        ({"max_time": "8"}, "--max-time 8: write a time such as 8h"),
+        ({"max_time": "0h"}, "--max-time 0h: write a time"),
+        ({"max_time": "1h 5m"}, "--max-time 1h 5m: write a time"),
+        ({"until": "7"}, "--until 7: write 07:00"),
+        ({"until": "2001-01-31 07:00"}, "--until 2001-01-31 07:00: is past"),
     ],
 )
 def test_words_that_do_not_go_together_are_told(words: dict[str, Any], message: str) -> None:
@@ -49,3 +57,35 @@ def test_an_engine_of_the_table_is_known_at_once(monkeypatch: pytest.MonkeyPatch
     assert parse_run_options(**WORDS | {"engine": "slurm", "workers": 4}).workers == 4
     with pytest.raises(NstError, match="goes with --engine dask or ray or slurm"):
         parse_run_options(**WORDS | {"workers": 4})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("1.5d", 129600)])
+def test_a_longest_time_is_from_now_on(text: str, seconds: float) -> None:
+    ends_at = parse_run_options(**WORDS, max_time=text).ends_at
+    assert ends_at is not None and ends_at - time.monotonic() == pytest.approx(seconds, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("23:30", timedelta(minutes=30)),
+        ("23:00", timedelta(days=1)),
+        ("07:00", timedelta(hours=8)),
+        ("2030-01-02 01:00", timedelta(hours=2)),
+        ("2030-01-02T01:00", timedelta(hours=2)),
+    ],
+)
+def test_a_time_of_the_day_is_the_next_one(text: str, after: timedelta) -> None:
+    moment = datetime(2030, 1, 1, 23)
+    assert options._seconds_until(text, moment) == after.total_seconds()
+
+
+def test_of_two_times_the_sooner_one_ends_the_run() -> None:
+    later = f"{datetime.now().year + 2}-01-01 00:00"
+    ends_at = parse_run_options(**WORDS, max_time="1h", until=later).ends_at
+    assert ends_at is not None and ends_at - time.monotonic() == pytest.approx(3600, abs=5)
+
+
+def test_an_unknown_order_is_told() -> None:
+    with pytest.raises(NstError, match="--order depth: unknown; choose plan, breadth, shuffle"):
+        parse_choice([], 0, 0, 0, "depth")

@@ -15,6 +15,6 @@ def test_jobs_are_counted_by_content_style_and_swept_values(
     assert count_by([*again, (jobs[0], True)]) == {
         "content": {"c": (3, 2)},
         "style": {"s": (3, 2)},
-        "seed": {"-4": (2, 1), "-7": (1, 1)},
+        "seed": {"4": (2, 1), "7": (1, 1)},
     }
     assert count_by([]) == {}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import Manifest, Output, Picture, Sample, Style, load_manifest
-from pipeline.plan import Plan, value_label
+from pipeline.plan import Plan
 from pipeline.plan.first_names import safe_path_label, unique_labels
-from pipeline.plan.labels import safe_label
+from pipeline.plan.labels import safe_label, value_label
 
 FORBIDDEN = set('<>:"/\\|?*') | {chr(i) for i in range(32)} | {"\x7f"}
 names = st.text(min_size=1, max_size=120)

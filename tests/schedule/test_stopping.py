@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from pipeline.schedule.stopping import heard_signals
+from pipeline.schedule.stopping import heard_signals, stops_at
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -32,3 +33,18 @@ def test_in_a_helper_thread_signals_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert ran == [before]
+
+
+def test_a_time_that_has_come_stops_in_order() -> None:
+    heard, told = list[str](), threading.Event()
+    with stops_at(time.monotonic() + 0.05, lambda why: (heard.append(why), told.set())):
+        assert told.wait(30)
+    assert heard == ["the time is up"]
+
+
+def test_a_run_that_ends_before_its_time_is_not_stopped() -> None:
+    heard: list[str] = []
+    with stops_at(time.monotonic() + 0.2, heard.append), stops_at(None, heard.append):
+        pass
+    time.sleep(0.4)
+    assert heard == []
