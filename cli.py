@@ -246,6 +246,20 @@ def sheet(
     raise typer.Exit(commands.write_sheet(run, rows, cols, output, tile, diff))
 
 
+@app.command(epilog="Example: nst table runs/quickstart -o jobs.csv")
+def table(
+    run: RunArgument,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output", "-o", help="A .csv or .parquet file [default: in RUN].", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write one table of all jobs of a run: inputs, settings, losses, failures."""
+    raise typer.Exit(commands.write_table_of(run, output))
+
+
 @app.command(epilog="Example: nst best runs/quickstart")
 def best(
     run: RunArgument,

@@ -156,8 +156,10 @@ def one_seed(
             break
     if cluster is not None:
         cluster.stop()
-    time.sleep(2.5)  # what was left without a driver has noticed by now
     scene.watch.look()
+    deadline = time.monotonic() + 30  # by which what was left without a driver has to notice
+    while any(map(is_alive, scene.watch.processes)) and time.monotonic() < deadline:
+        time.sleep(0.1)
     return judge(scene) | {
         "accidents": {kind: happened.count(kind) for kind in sorted(set(happened))},
         "driver starts": starts,

@@ -8,6 +8,8 @@ import functools
 import os
 import stat
 import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +68,25 @@ def open_regular(path: Path) -> BinaryIO:
         why = os.strerror(kind) if stat.S_ISDIR(mode) else "not a regular file"
         raise OSError(kind, why, str(path))
     return os.fdopen(handle, "rb")
+
+
+@contextlib.contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """A file to be written within the block, which then takes `path`'s place, or none.
+
+    Raises:
+        RunFolderError: no rights or no space; nothing half-written stays.
+    """
+    draft = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        draft.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:

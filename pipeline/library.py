@@ -5,7 +5,6 @@ from nst import records, run_batch_file, stylize_pair
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ from pipeline.manifest import (
 )
 from pipeline.pictures import opened
 from pipeline.schedule import make_progress
-from pipeline.store import RunFolder, Summary, records_in
+from pipeline.store import RunFolder, Summary, every_record
 
 # What a picture of a rare mode is stored as, without and with transparency.
 _PLAIN = {False: "RGB", True: "RGBA"}
@@ -103,9 +102,7 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
     """
     folder = Path(run)
     store = RunFolder(folder)
-    shards = store.shard_files()
-    packed = itertools.chain.from_iterable(records_in(store.inside, shard) for shard in shards)
-    for record in packed if shards else store.records():
+    for record in every_record(store):
         last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
         yield {
             "name": record.name,

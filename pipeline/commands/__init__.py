@@ -8,7 +8,8 @@ not printed. Must not know how anything is done: that is the stages' below.
 - `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`), `plan.py` (and
   `estimate.py`), `pair.py` (`nst run`)
 - `streams.py`: standard output and error that may go away
-- `status.py`, `report.py` (and `nst sheet`), `best.py`, `clean.py`, `stop.py`: a run folder
+- `status.py`, `report.py` (and `nst sheet`, `nst table`), `best.py`, `clean.py`, `stop.py`: of a
+  run folder
 - `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
 - `distill.py`
 

@@ -21,6 +21,7 @@ from .pair import run_pair as run_pair
 from .plan import show_plan as show_plan
 from .report import write_report as write_report
 from .report import write_sheet as write_sheet
+from .report import write_table_of as write_table_of
 from .run import prepare_run as prepare_run
 from .run import run_manifest as run_manifest
 from .status import show_status as show_status

@@ -14,9 +14,10 @@ from typing import Any
 from pipeline.commands.init import manifest_in
 from pipeline.commands.options import Options
 from pipeline.commands.output import counted_notices, print_json
+from pipeline.commands.report import table_path
 from pipeline.errors import NstError
 from pipeline.manifest import Manifest, load_manifest
-from pipeline.report import build_report, summary_writer, write_board
+from pipeline.report import build_report, summary_writer, write_board, write_table
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary
 from pipeline.terminal import line, say
@@ -45,6 +46,8 @@ def batch_manifest(
     summary = run_manifest(manifest, options, progress)
     if with_report and manifest.form.format == "files":  # a page needs loose pictures
         _make_report(manifest, summary, progress)
+    if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
+        _make_table(RunFolder(manifest.output), progress)
     if tensorboard:
         write_board(RunFolder(manifest.output))
     if as_json:
@@ -63,6 +66,13 @@ def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> No
             build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole
             progress.warn(f"no report: {error}")
+
+
+def _make_table(store: RunFolder, progress: Progress) -> None:
+    try:
+        write_table(store, table_path(store))
+    except (NstError, OSError) as error:  # the run itself is whole
+        progress.warn(f"no table: {error}")
 
 
 def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`nst report` and `nst sheet`: a run as a page, and as a contact sheet.
+"""`nst report`, `nst sheet`, `nst table`: a run as a page, a contact sheet, a table.
 
 In: a run folder. Out: files, and where they are.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.commands.output import existing_run, say_left_out
-from pipeline.report import build_report, make_sheet
+from pipeline.report import build_report, has_pyarrow, make_sheet, write_table
+from pipeline.store import RunFolder
 from pipeline.terminal import say
 
 
@@ -23,6 +24,27 @@ def write_report(run: Path) -> int:
     say(f"{built.path}: {built.jobs} jobs")
     say_left_out(built.left_out)
     return 0
+
+
+def write_table_of(run: Path, output: Path | None) -> int:
+    """Writes a run's table, `metadata.csv` in it unless told, and says where it is.
+
+    Raises:
+        EngineError: a suffix that is none of a table, or a package is missing.
+        RunFolderError: no run in this folder, or the file cannot be written.
+    """
+    store = existing_run(run)
+    path = output or table_path(store)
+    said = f"{path}: {write_table(store, path)} jobs"
+    say(said)
+    say_left_out(store.left_out())
+    return 0
+
+
+def table_path(store: RunFolder) -> Path:
+    """Where a run's table lies: Parquet where that can be written."""
+    name = "metadata.parquet" if has_pyarrow() else "metadata.csv"
+    return store.inside.writable(store.path / name)
 
 
 def write_sheet(

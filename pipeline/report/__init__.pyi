@@ -7,3 +7,5 @@ from .board import summary_writer as summary_writer
 from .board import write_board as write_board
 from .page import build_report as build_report
 from .sheet import make_sheet as make_sheet
+from .table import has_pyarrow as has_pyarrow
+from .table import write_table as write_table

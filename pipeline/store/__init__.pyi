@@ -38,7 +38,7 @@ from .records import TargetCounts as TargetCounts
 from .records import Warned as Warned
 from .run_folder import RunFolder as RunFolder
 from .shards import Shards as Shards
-from .shards import records_in as records_in
+from .shards import every_record as every_record
 from .targets import TargetsKey as TargetsKey
 from .targets import blend_targets as blend_targets
 from .targets import split_scales as split_scales

@@ -189,6 +189,19 @@ def _index(inside: Inside, path: Path) -> dict[str, str]:
     return {record.name: record.key for record in records_in(inside, path)}
 
 
+def every_record(store: RunFolder) -> Iterator[Record]:
+    """All records of a run that can be read, loose or in shards.
+
+    Raises:
+        RunFolderError: a shard is damaged.
+    """
+    shards = store.shard_files()
+    if not shards:
+        yield from store.records()
+    for shard in shards:
+        yield from records_in(store.inside, shard)
+
+
 def records_in(inside: Inside, path: Path) -> Iterator[Record]:
     """The records in a shard of a run folder.
 
