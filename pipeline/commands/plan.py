@@ -18,6 +18,7 @@ from pipeline.commands.init import manifest_in
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan_jobs
+from pipeline.commands.why import why
 from pipeline.manifest import Settings, load_manifest, preset_values
 from pipeline.plan import Choice, Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
@@ -39,9 +40,12 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
         print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
-        shards = Shards(store, planned.shard_size)
+        shards, failures = Shards(store, planned.shard_size), store.failures()
         for job in options.run.choice.jobs(planned):
-            print_json(_job_event(job, store, shards))
+            event = _job_event(job, store, shards)
+            if not (event["done"] or job.problem):
+                event["why"] = why(job, manifest, store, failures)
+            print_json(event)
         return 0
     _print_plan(planned, options.run.choice, store)
     if measured:
@@ -70,6 +74,8 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
     first: Job | None = None
     shards = Shards(store, planned.shard_size)
     problems: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    failures = store.failures()
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
@@ -77,7 +83,10 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
             first = first or job
             if job.problem is not None:
                 problems[str(job.problem)] += 1
-            yield job, job.problem is None and shards.is_done(job)
+            done = job.problem is None and shards.is_done(job)
+            if not done and job.problem is None:
+                reasons[why(job, planned.manifest, store, failures)] += 1
+            yield job, done
 
     counts = count_by(marked())
     shown = console()
@@ -95,6 +104,11 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
     shown.print(table)
     left = total - done - problems.total()
     shown.print(f"{total}{chosen} jobs, {done} done, {left} to run")
+    if set(reasons) - {"new"}:
+        told = ", ".join(
+            f"{count} {reason}" for reason, count in reasons.most_common(_MOST_PROBLEMS)
+        )
+        shown.print(f"to run: {told}", highlight=False, soft_wrap=True)
     for problem, count in problems.most_common(_MOST_PROBLEMS):
         said = f"{count} cannot be made: {problem}"
         shown.print(said, highlight=False, soft_wrap=True)

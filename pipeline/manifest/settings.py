@@ -111,6 +111,12 @@ class Settings(Written):
         values = self.model_dump(mode="json", exclude=_NOT_DECIDING | self._idle())
         return {_NAMES_IN_KEYS.get(name, name): value for name, value in values.items()}
 
+    def changed_from(self, other: Settings) -> list[str]:
+        """The names of settings that decide pixels and are not as another's."""
+        aside = _NOT_DECIDING | (self._idle() & other._idle())
+        mine, theirs = (each.model_dump(mode="json", exclude=aside) for each in (self, other))
+        return [name for name, value in mine.items() if value != theirs[name]]
+
 
 _OF_NEIGHBORS = ("neighbor_weight", "neighbor_every", "neighbor_content")
 _OF_CLIPS = ("temporal_weight", "clip_steps", "flow")
