@@ -101,6 +101,14 @@ Redo = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(help="Make these again though they are done, axis=value.", show_default=False),
 ]
+NotifyUrl = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="POST the summary as JSON there at the end.",
+        show_default=False,
+        envvar="NST_NOTIFY_URL",
+    ),
+]
 Until = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="Stop in order then, such as 07:00.", show_default=False),
@@ -161,6 +169,7 @@ def batch(
     redo: Redo = None,
     until: Until = None,
     max_time: MaxTime = None,
+    notify_url: NotifyUrl = None,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
     how = commands.parse_run_options(
@@ -191,6 +200,7 @@ def batch(
             as_json=json_lines,
             with_report=with_report,
             tensorboard=tensorboard,
+            notify_url=notify_url,
         )
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.init import manifest_in
+from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options
 from pipeline.commands.output import counted_notices, print_json
 from pipeline.commands.report import table_path
@@ -34,8 +35,15 @@ def batch_manifest(
     as_json: bool = False,
     with_report: bool = True,
     tensorboard: bool = False,
+    notify_url: str | None = None,
 ) -> int:
-    """Runs a manifest, makes its report and prints the summary; returns the exit code."""
+    """Runs a manifest, makes its report and prints the summary; returns the exit code.
+
+    Args:
+        notify_url: is told the summary at the end, also of a run that was stopped.
+    """
+    if notify_url:
+        check_address(notify_url)
     manifest_path = manifest_in(manifest_path)
     manifest = load_manifest(manifest_path, options.given)
     if tensorboard:
@@ -50,6 +58,8 @@ def batch_manifest(
         _make_table(RunFolder(manifest.output), progress)
     if tensorboard:
         write_board(RunFolder(manifest.output))
+    if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
+        progress.warn(lost)
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
