@@ -205,6 +205,25 @@ def batch(
     )
 
 
+@app.command(
+    epilog="Example: nst slurm manifest.yaml --array 16 --sbatch=--gres=gpu:1",
+    context_settings={"allow_extra_args": True},
+)
+def slurm(
+    context: typer.Context,
+    manifest: ManifestArgument,
+    array: Annotated[int, typer.Option(help="Tasks, each a shard of the run.", min=1)],
+    sbatch: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="An option of sbatch; may be repeated.", show_default=False),
+    ] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Hand it to sbatch.")] = False,
+) -> None:
+    """Print a run as an array job of Slurm; what follows -- goes to nst batch."""
+    words = list(context.args)
+    raise typer.Exit(commands.array_job(manifest, array, sbatch or [], words, submit=submit))
+
+
 @app.command(epilog="Example: nst init holidays --style paintings")
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the pictures are.")] = Path(),

@@ -9,7 +9,7 @@ not printed. Must not know how anything is done: that is the stages' below.
   (and `estimate.py`, `why.py`), `pair.py` (`nst run`)
 - `streams.py`: standard output and error that may go away
 - `status.py`, `report.py` (and `nst sheet`, `nst table`), `best.py`, `clean.py`, `stop.py`: of a
-  run folder
+  run folder; `slurm.py`: its shards as an array job
 - `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
 - `distill.py`
 

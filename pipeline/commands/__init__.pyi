@@ -24,6 +24,7 @@ from .report import write_sheet as write_sheet
 from .report import write_table_of as write_table_of
 from .run import prepare_run as prepare_run
 from .run import run_manifest as run_manifest
+from .slurm import array_job as array_job
 from .status import show_status as show_status
 from .stop import stop_run as stop_run
 from .streams import lost_answer as lost_answer

@@ -85,7 +85,7 @@ def test_an_interrupt_stops_in_order_and_says_so(manifest: Path) -> None:
 
 def test_a_stopped_long_job_goes_on_from_its_checkpoint(manifest: Path) -> None:
     manifest.write_text(
-        MANIFEST.replace("steps: 6", "steps: 400")
+        MANIFEST.replace("steps: 6", "steps: 160")
         .replace("content: content", "content: content/a.png")
         .replace("style: style", "style: style/s.png")
         .replace("[1e0, 1_0]", "[1, 10]")

@@ -44,7 +44,9 @@ def run(folder: Path, name: str, options: RunOptions) -> dict[str, tuple[str, np
     return found
 
 
-@pytest.mark.parametrize(("engine", "workers"), [("dask", 2), ("ray", 1)])
+@pytest.mark.parametrize(
+    ("engine", "workers"), [("dask", 2), pytest.param("ray", 1, marks=pytest.mark.long)]
+)
 def test_a_cluster_makes_the_same_pictures(
     engine: str, workers: int, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
