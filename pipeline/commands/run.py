@@ -6,6 +6,7 @@ nothing itself.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from pipeline.commands.prepare import (
     presets_begun_with,
 )
 from pipeline.commands.redo import take_back
+from pipeline.errors import ImageError
 from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
-from pipeline.manifest import Manifest, Settings
+from pipeline.manifest import ORIGINAL, Manifest, Settings
 from pipeline.method import Known, inspect_weights, shape_with
-from pipeline.pictures import check_depth
+from pipeline.pictures import check_depth, read_size
 from pipeline.plan import Plan
 from pipeline.schedule import (
     Progress,
@@ -47,6 +49,8 @@ from pipeline.store import (
     trim_cached,
 )
 from pipeline.version import ALGORITHM, versions
+
+_LOOKED_AT = 100  # content pictures whose sizes speak for all
 
 
 def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Summary:
@@ -138,13 +142,26 @@ def job_bytes(manifest: Manifest, known: Known) -> float:
     """
     settings = Settings.model_validate(manifest.with_versions(manifest.settings))
     sizes = manifest.axes.get("size") or (settings.size,)
-    side = max(max(map(int, str(size).lower().split("x"))) for size in sizes)
+    side = max(_longest(size, settings, manifest) for size in sizes)
     layers = [layer for layer in settings.layers if layer in known.widths]
     if not layers:
         return 0.0  # told as an error when the network is made
     neighbors = settings.neighbor_weight > 0 and set(NEIGHBOR_LAYERS) <= set(layers)
     shape = shape_with(known.widths, known.heads, layers)
     return step_bytes(shape, side * side, neighbors=neighbors)
+
+
+def _longest(size: int | str, settings: Settings, manifest: Manifest) -> int:
+    """The longer side of a size; of the pictures' own, of the first of them."""
+    if size != ORIGINAL:
+        return max(map(int, str(size).lower().split("x")))
+    if settings.max_size:
+        return settings.max_size
+    sides = [1]
+    for content in manifest.contents[:_LOOKED_AT]:
+        with contextlib.suppress(ImageError):  # that job will fail by itself
+            sides.append(max(read_size(content.path)))
+    return max(sides)
 
 
 def _header(

@@ -3,6 +3,7 @@ from .check import settings_problems as settings_problems
 from .document import parse_value as parse_value
 from .editors import json_schema as json_schema
 from .explain import nearest as nearest
+from .fields import ORIGINAL as ORIGINAL
 from .folders import Passed as Passed
 from .folders import walk as walk
 from .levels import LEVELS as LEVELS

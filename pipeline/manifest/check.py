@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.manifest.document import Document, Position
 from pipeline.manifest.explain import explain, nearest, shown
+from pipeline.manifest.fields import ORIGINAL
 from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.presets import PRESETS, preset_values
 from pipeline.manifest.settings import Settings, both_names
@@ -94,7 +95,7 @@ def _check_axis(
 
 # What `Settings.problem` looks at.
 _TOGETHER = (
-    "preset", "strength", "stroke", "size", "fit", "format", "depth", "profile", "exif",
+    "preset", "strength", "stroke", "size", "max_size", "fit", "format", "depth", "profile", "exif",
     "animation", "alpha",
 )  # fmt: skip
 
@@ -131,11 +132,13 @@ def concerns_others(settings: Mapping[str, Any]) -> bool:
 def _extremes(sizes: Sequence[Any]) -> list[Any]:
     """The smallest and the largest of whole numbers and of `WxH`."""
     numbers = [size for size in sizes if not isinstance(size, str)]
-    both = [size for size in sizes if isinstance(size, str)]
+    own = [size for size in sizes if size == ORIGINAL]
+    both = [size for size in sizes if isinstance(size, str) and size not in own]
     ends = [
         end(both, key=lambda size: end(map(int, size.split("x")))) for end in (min, max) if both
     ]
-    return list(dict.fromkeys([*([min(numbers), max(numbers)] if numbers else []), *ends]))
+    ends += [min(numbers), max(numbers)] if numbers else []
+    return list(dict.fromkeys([*ends, *own]))
 
 
 def check_together(

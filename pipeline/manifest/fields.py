@@ -57,19 +57,25 @@ LayerWeights = Annotated[
 ]
 
 
+# As `size`: each content picture's own.
+ORIGINAL = "original"
+
+
 def _size(value: object) -> object:
-    """`512`, or `640x480` for `fit: exact`; range checked for both."""
+    """`512`, `original`, or `640x480` for `fit: exact`; range checked."""
+    if isinstance(value, str) and value.strip().lower() == ORIGINAL:
+        return ORIGINAL
     if isinstance(value, str) and re.fullmatch(r"\d+[xX]\d+", value.strip()):
         sides = [int(side) for side in value.strip().lower().split("x")]
         if all(16 <= side <= 32768 for side in sides):
             return f"{sides[0]}x{sides[1]}"
         raise ValueError("each side must be between 16 and 32768 px")
     if isinstance(value, bool):
-        raise ValueError("must be a number of pixels, or WxH")
+        raise ValueError("must be a number of pixels, WxH, or original")
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ValueError("must be a number of pixels, or WxH") from None
+        raise ValueError("must be a number of pixels, WxH, or original") from None
     if not number.is_integer() or not 16 <= number <= 32768:
         raise ValueError("must be a whole number between 16 and 32768 px")
     return int(number)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import model_validator
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
+from pipeline.manifest.fields import ORIGINAL
 from pipeline.manifest.levels import level_problem, level_values
 from pipeline.manifest.presets import preset_values
 from pipeline.manifest.table import Written
@@ -66,7 +67,11 @@ class Settings(Written):
         if wrong:
             return wrong
         both = self.fit in ("exact", "stretch")
-        if both != isinstance(self.size, str):
+        if self.max_size and self.size != ORIGINAL:
+            return f"max_size {self.max_size} goes with size original, not with {self.size}"
+        if 0 < self.max_size < 16:
+            return f"max_size {self.max_size} is too small; 16 is the least"
+        if both != (isinstance(self.size, str) and self.size != ORIGINAL):
             wanted = "size: WxH" if both else "fit: exact"
             return f"size {self.size} with fit {self.fit} does not go; {wanted} is needed"
         if isinstance(self.size, int) and (wrong := side_problem(self.size, self.written_as)):
@@ -99,6 +104,7 @@ class Settings(Written):
         idle = {"average_share"} if self.average is not None else {"average"}
         idle |= {"alpha"} if self.alpha == "flatten" else set()
         idle |= {"size_step"} if self.size_step == 1 else set()
+        idle |= set() if self.max_size else {"max_size"}
         idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 

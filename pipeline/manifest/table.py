@@ -54,7 +54,8 @@ class Sizes(Frozen):
     )  # fmt: skip
 
     size: Size = setting(
-        512, "the picture's side that `fit` names; WxH with `fit: exact`", "px",
+        512, "the picture's side that `fit` names; WxH with `fit: exact`; `original` is each "
+        "picture's own", "px",
         extra={"minimum": 16, "maximum": 32768},
     )  # fmt: skip
     fit: Literal["long", "short", "exact", "stretch"] = setting(
@@ -65,6 +66,9 @@ class Sizes(Frozen):
         "cropping at most half of it; with 16 pictures of mixed sizes share batches", "px", ge=1,
         le=256,
     )  # fmt: skip
+    max_size: int = setting(
+        0, "longer side at most, of `size: original`; 0 is no limit", "px", ge=0, le=32768
+    )
     scale_start: int = setting(
         128, "long side of the first, coarsest scale; 0 works at full size only", "px",
         ge=0, le=32768,

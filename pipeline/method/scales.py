@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pipeline.layers import shrink_of
 from pipeline.manifest import Settings
@@ -53,8 +54,11 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
     >>> [(scale.width, scale.height, scale.steps) for scale in scales]
     [(64, 43, 60), (128, 85, 41), (256, 171, 29), (512, 341, 20)]
     """
-    step = settings.size_step
-    full = canvas_size(width, height, settings.size, settings.fit, step=step)
+    canvas = partial(
+        canvas_size, width, height, settings.size, settings.fit,
+        step=settings.size_step, most=settings.max_size,
+    )  # fmt: skip
+    full = canvas()
     shrinks = [1.0]
     if 0 < settings.scale_start < max(full):
         ratio = max(full) / settings.scale_start
@@ -71,7 +75,7 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
         steps = [settings.steps[min(i, last)] for i in range(len(shrinks))]
     scales = []
     for index, (shrink, count) in enumerate(zip(shrinks, steps, strict=True)):
-        size = canvas_size(width, height, settings.size, settings.fit, shrink=shrink, step=step)
+        size = canvas(shrink=shrink)
         scales.append(Scale(*size, shrink, count, settings.learning_rate_falloff**index))
     return tuple(scales)
 

@@ -5,9 +5,10 @@ In: its size, settings, scales. Out: sizes in px.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from pipeline.manifest import Settings
+from pipeline.manifest import ORIGINAL, Settings
 from pipeline.method import Scale, smallest_side
 from pipeline.pictures import canvas_size
 
@@ -18,7 +19,8 @@ def style_sizes(
     """A style picture's width and height at each scale.
 
     The style is fitted as the content is, times `style_scale`, so strokes keep their share of the
-    picture; for `fit: exact` its long side is the canvas's, for `fit: stretch` its sides are. No
+    picture; for `fit: exact` its long side is the canvas's, for `fit: stretch` its sides are, for
+    `size: original` its long side is nearly the canvas's: pictures of all sizes share targets. No
     side is shorter than the deepest layer needs.
     """
     least = smallest_side(settings.layers)
@@ -29,9 +31,19 @@ def style_sizes(
         elif settings.fit == "exact":
             side = round(max(scale.width, scale.height) * settings.style_scale)
             width, height = canvas_size(*size, side, "long")
+        elif settings.size == ORIGINAL:
+            side = _rounded(max(scales[-1].width, scales[-1].height))
+            shrink = scale.shrink * settings.style_scale
+            width, height = canvas_size(*size, side, "long", shrink=shrink)
         else:
             shrink = scale.shrink * settings.style_scale
             width, height = canvas_size(*size, settings.size, settings.fit, shrink=shrink)
         grow = max(1.0, least / min(width, height))
         sizes.append((round(width * grow), round(height * grow)))
     return tuple(sizes)
+
+
+def _rounded(side: int) -> int:
+    """The nearest of sides that are a fifth apart (of a fourth root of 2): strokes are at most a
+    tenth larger or smaller than they would be."""
+    return round(2 ** (round(4 * math.log2(side)) / 4))

@@ -66,9 +66,27 @@ def test_settings_and_jobs_chosen_for_one_run(manifest: Path) -> None:
     assert summary(run)["jobs"] == 2
 
 
+def test_pictures_keep_their_own_sizes(manifest: Path, picture: Callable[..., Path]) -> None:
+    picture("content/large.png", 5, (150, 90))
+    manifest.write_text(MANIFEST.replace("[1e0, 1_0]", "[1]").replace("size: 48", "size: original"))
+    assert batch_manifest(manifest, INLINE, quiet=True) == 0
+    sizes = {tuple(r["output"]["size"]) for r in records(manifest.parent / "run").values()}
+    assert sizes == {(72, 56), (150, 90)}
+    capped = replace(INLINE, given={"max_size": 100})
+    assert batch_manifest(manifest, capped, quiet=True) == 0
+    found = records(manifest.parent / "run")
+    assert {tuple(r["output"]["size"]) for r in found.values()} == {(72, 56), (100, 60)}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"max_size": 100}, "max_size 100 goes with size original, not with 48"),
+        ({"size": "original", "max_size": 9}, "max_size 9 is too small; 16 is the least"),
+        (
+            {"size": "original", "fit": "exact"},
+            "size original with fit exact does not go; size: WxH",
+        ),
         ({"style_weight": 3.0}, "grid.style_weight: has values here, so --set style_weight"),
         ({"size": "48x32"}, "size 48x32 with fit long does not go"),
     ],

@@ -161,6 +161,7 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
         "laplacian_weight",
         "alpha",
         "size_step",
+        "max_size",
     )
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)

@@ -21,6 +21,11 @@ def test_fit_names_the_side() -> None:
     assert canvas_size(400, 200, "64x48", "exact") == (64, 48)
     assert canvas_size(400, 200, 100, "long", shrink=0.5) == (50, 25)
     assert canvas_size(1000, 2, 100, "long") == (100, 1)
+    assert canvas_size(301, 200, "original", "short") == (301, 200)
+    assert canvas_size(301, 200, "original", "long", shrink=0.5) == (150, 100)
+    assert canvas_size(301, 200, "original", "long", step=16) == (304, 192)
+    assert canvas_size(200, 400, "original", "long", most=100) == (50, 100)
+    assert canvas_size(20, 40, "original", "long", most=100) == (20, 40)
 
 
 def test_fitting_crops_to_the_middle() -> None:

@@ -45,3 +45,5 @@ def test_the_first_picture_counts_by_its_bytes(tmp_path: Path) -> None:
 def test_a_size_step_that_changes_nothing_is_in_no_key() -> None:
     assert "size_step" not in Settings().deciding_pixels()
     assert Settings(size_step=16).deciding_pixels()["size_step"] == 16
+    assert "max_size" not in Settings(size="original").deciding_pixels()
+    assert Settings(size="original", max_size=99).deciding_pixels()["max_size"] == 99

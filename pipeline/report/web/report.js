@@ -252,6 +252,7 @@
   };
   const yaml = (value) => JSON.stringify(value); // JSON is YAML
   const larger = (size, factor) => {
+    if (size === "original") return size; // nothing is there to make more of
     const side = (px) => Math.max(16, Math.round(px * factor));
     return typeof size === "string" ? size.split("x").map((px) => side(+px)).join("x") : side(size);
   };
