@@ -35,7 +35,10 @@ app.add_typer(weights_app, name="weights")
 ManifestArgument = Annotated[
     Path, typer.Argument(help="The YAML manifest, or a folder with one.", show_default=False)
 ]
-Devices = Annotated[str, typer.Option(help="auto, or a list such as cuda:0,cuda:2 or cpu,cpu.")]
+Devices = Annotated[
+    str,
+    typer.Option(help="auto, or a list such as cuda:0,cuda:2 or cpu,cpu.", envvar="NST_DEVICES"),
+]
 CacheDir = Annotated[
     Optional[Path],  # noqa: UP045 (typer on Python 3.10 reads the annotation at run time)
     typer.Option(

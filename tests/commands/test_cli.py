@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -242,3 +243,24 @@ def test_status_groups_failures_by_reason(manifest: Path, picture: Callable[...,
     assert result.exit_code == 1
     assert "2 of 4 jobs done" in result.stdout
     assert "2 failed: " in result.stdout and "    d.png__s__seed-1" in result.stdout
+
+
+def test_the_environment_says_which_devices(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NST_DEVICES", "cuda:77")
+    wrong = runner.invoke(app, ["batch", str(manifest), "--quiet"])
+    assert wrong.exit_code and "cuda:77" in str(wrong.exception)
+    assert (
+        runner.invoke(app, ["batch", str(manifest), "--quiet", "--devices", "cpu"]).exit_code == 0
+    )
+
+
+def test_the_image_is_made_of_what_is_there() -> None:
+    words = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = [w for line in words if line.startswith("COPY ") and "--from" not in line
+              for w in line.split()[1:-1]]  # fmt: skip
+    allowed = (ROOT / ".dockerignore").read_text().split()
+    assert copied and all((ROOT / name).exists() and f"!{name}" in allowed for name in copied)
+    packed = re.search(r"only-include = (.*)", (ROOT / "pyproject.toml").read_text())
+    assert packed and set(json.loads(packed[1])) <= set(copied)
