@@ -37,8 +37,9 @@ from pipeline import (  # noqa: E402 - only now is it the one
     __version__,
     load_manifest,
     records,
+    run_batch,
     run_batch_file,
     stylize_pair,
 )
 
-__all__ = ["__version__", "load_manifest", "records", "run_batch_file", "stylize_pair"]
+__all__ = ["__version__", "load_manifest", "records", "run_batch", "run_batch_file", "stylize_pair"]

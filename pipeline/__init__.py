@@ -1,6 +1,6 @@
 """Batch neural style transfer: the public Python face.
 
-`stylize_pair`, `run_batch_file`, `records`, `load_manifest`. The rest is the way of the data, a
+`stylize_pair`, `run_batch`, `records`, `load_manifest`. The rest is the way of the data, a
 folder a stage; each imports only from those below it:
 
     commands: what a person types -> the stages -> text

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fake_run import small_run
 from PIL import Image
 
-from pipeline import records, run_batch_file, stylize_pair
-from pipeline.errors import ManifestError
+from pipeline import load_manifest, records, run_batch, run_batch_file, stylize_pair
+from pipeline.errors import ImageError, ManifestError
 
 QUICK = {"size": 48, "steps": 3, "scale_start": 0}
 
@@ -62,3 +64,107 @@ def test_records_are_flat_dicts(tmp_path: Path, picture: Callable[..., Path]) ->
     assert row["style_weight"] == row["settings.style_weight"] == 10
     assert row["loss.style"] == pytest.approx(1 / 20) and row["seconds"] == 2.5
     assert Path(row["image"]).exists()
+
+
+def test_a_pair_may_be_paths_images_arrays_or_tensors(picture: Callable[..., Path]) -> None:
+    content, style = picture("a.png", 1), picture("s.png", 2)
+    levels = np.asarray(Image.open(content))
+    tensor = torch.from_numpy(levels.copy()).permute(2, 0, 1)
+    forms: list[Any] = [str(content), content, Image.open(content), levels, levels / 255, tensor]
+    forms += [tensor[None] / 255, (tensor / 255).double()]
+    first, *others = (
+        np.asarray(stylize_pair(form, style, devices="cpu", **QUICK)) for form in forms
+    )
+    assert all(np.array_equal(first, other) for other in others)
+    gray = np.asarray(stylize_pair(levels[..., 0], style, devices="cpu", **QUICK))
+    one = np.asarray(stylize_pair(levels[..., :1], style, devices="cpu", **QUICK))
+    assert np.array_equal(gray, one) and not np.array_equal(gray, first)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.zeros((8, 8, 2), np.uint8), r"shape \(8, 8, 2\) is none of a picture"),
+        (torch.zeros(2, 3, 8, 8), r"shape \(2, 3, 8, 8\) is none of a picture"),
+        (np.full((8, 8, 3), 3.0), "numbers 3 to 3: 0..1 are needed"),
+        (np.full((8, 8, 3), np.nan), "float64 values"),
+        (np.zeros((8, 8, 3), np.int64), "int64 values"),
+        (7, "a int is no picture"),
+    ],
+)
+def test_what_is_no_picture_is_told(wrong: Any, said: str, picture: Callable[..., Path]) -> None:
+    with pytest.raises(ImageError, match=said):
+        stylize_pair(wrong, picture("s.png"), devices="cpu", **QUICK)
+
+
+def test_masks_say_where_and_the_record_comes_along(picture: Callable[..., Path]) -> None:
+    content, style = picture("a.png", 1), picture("s.png", 2)
+    half = np.zeros((56, 72, 3), np.uint8)
+    half[:, 36:] = 255
+    plain = stylize_pair(content, style, devices="cpu", **QUICK)
+    made, record = stylize_pair(
+        content, style, devices="cpu", mask=half, style_mask=half[:, ::-1].copy(),
+        with_record=True, **QUICK,
+    )  # fmt: skip
+    assert not np.array_equal(np.asarray(made), np.asarray(plain))
+    assert [point["step"] for point in record["losses"]][-1] == 3
+    assert record["settings"]["size"] == 48 and record["content"]["mask"]
+    kept = stylize_pair(content, style, devices="cpu", keep=half[..., 0], **QUICK)
+    assert not np.array_equal(np.asarray(kept), np.asarray(plain))
+
+
+@pytest.fixture
+def pair(
+    tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """A manifest of two jobs and one that fails, as a dict; paths are relative to where we are."""
+    picture("c/a.png", 1), picture("c/b.png", 3), picture("s.png", 2)
+    (tmp_path / "c/x.png").write_bytes(picture("d.png").read_bytes()[:300])
+    monkeypatch.chdir(tmp_path)
+    settings = {"size": 48, "steps": 2, "scale_start": 0, "style_layers": ("conv1_1", "conv2_1")}
+    return {
+        "output": "run", "content": [Path("c")], "style": "s.png", "backbone": "lite",
+        "settings": settings,
+    }  # fmt: skip
+
+
+def test_a_manifest_may_be_a_dict_and_its_records_are_told(
+    tmp_path: Path, pair: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, Any]] = []
+    seen: list[tuple[int, int, int]] = []
+    summary = run_batch(
+        pair, "cpu", True, on_record=rows.append, progress=lambda *given: seen.append(given)
+    )
+    assert (summary.done, summary.failed) == (2, 1)
+    assert sorted(row["name"] for row in rows) == ["a.png__s", "b.png__s"]
+    assert rows == sorted(
+        records(tmp_path / "run"), key=lambda r: [x["name"] for x in rows].index(r["name"])
+    )
+    assert seen[-1] == (2, 1, 3)
+    assert "x.png" in capsys.readouterr().err  # what fails is still said
+    rows.clear()
+    again = run_batch(load_manifest(pair), "cpu", True, on_record=rows.append)
+    assert (again.done, again.already_done, rows) == (0, 2, [])
+
+
+def test_a_dict_that_is_no_manifest_is_told(pair: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match=r"made in Python:.*stepps"):
+        run_batch(pair | {"settings": {"stepps": 2}})
+    with pytest.raises(ManifestError, match="a value that YAML does not have"):
+        run_batch(pair | {"settings": {"steps": object()}})
+    with pytest.raises(ManifestError, match="on_record: not of a run into tar shards"):
+        shards = pair | {"output": {"path": "run", "format": "webdataset"}}
+        run_batch(shards, on_record=print)
+
+
+def test_what_a_function_of_ones_own_raises_ends_the_run_which_can_go_on(
+    pair: dict[str, Any], tmp_path: Path
+) -> None:
+    def stop(row: dict[str, Any]) -> None:
+        raise KeyError(row["name"])
+
+    with pytest.raises(KeyError):
+        run_batch(pair, "cpu", True, on_record=stop)
+    assert run_batch(pair, "cpu", True).exit_code == 1
+    assert len(list(records(tmp_path / "run"))) == 2

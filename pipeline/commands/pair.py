@@ -52,6 +52,8 @@ class PairRequest:
         settings: as in a manifest.
         backbone: its name.
         weights: a weight file, `caffe` or `torchvision`, instead of the first that is there.
+        mask, style_mask: the content's and the style's regions, by colors.
+        keep: where the content counts more, gray.
     """
 
     content: Path
@@ -60,6 +62,9 @@ class PairRequest:
     settings: dict[str, Any]
     backbone: str
     weights: Path | str | None = None
+    mask: Path | None = None
+    style_mask: Path | None = None
+    keep: Path | None = None
 
 
 def parse_settings(assignments: Sequence[str], *, whole: bool = True) -> dict[str, Any]:
@@ -102,7 +107,8 @@ def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> 
         RunFolderError: the output cannot be written.
     """
     settings = _with_format(request)
-    for path in (request.content, request.style):
+    given = (request.content, request.style, request.mask, request.style_mask, request.keep)
+    for path in filter(None, given):
         check_header(path)
     from pipeline.commands.run import run_manifest  # loads torch, which takes seconds
 
@@ -137,12 +143,14 @@ def _with_format(request: PairRequest) -> dict[str, Any]:
 def _manifest_of(request: PairRequest, folder: Path) -> Manifest:
     """The manifest of one job whose run folder is `folder`."""
     content, style = request.content, request.style
+    own = [path and path.resolve() for path in (request.mask, request.keep, request.style_mask)]
+    masks = (own[2],) if own[2] else ()
     return Manifest(
         path=Path("nst run"),
         text="",
         output=folder,
-        contents=(Picture(content.resolve(), content.stem),),
-        styles=(Style(style.stem, ((style.resolve(), 1.0),)),),
+        contents=(Picture(content.resolve(), content.stem, mask=own[0], keep=own[1]),),
+        styles=(Style(style.stem, ((style.resolve(), 1.0),), masks),),
         pairing="product",
         pairs=(),
         paired=(1, 1),

@@ -7,8 +7,8 @@ what the values mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -45,6 +45,29 @@ def read_document(path: Path) -> Document:
         document.report((), f"a mapping with output, content and style is needed, this is {what}")
         document.raise_if_any()
     return document
+
+
+def document_of(data: Mapping[str, Any]) -> Document:
+    """A manifest that was made in Python, as if its YAML lay in the working folder.
+
+    Raises:
+        ManifestError: a value that YAML does not have.
+    """
+    try:
+        text = yaml.safe_dump(_written(data), sort_keys=False, allow_unicode=True)
+    except yaml.YAMLError as error:
+        why = " ".join(str(error).split())[:200]
+        raise ManifestError([f"the manifest has a value that YAML does not have: {why}"]) from error
+    return Document(Path.cwd() / "manifest made in Python", text)
+
+
+def _written(value: Any) -> Any:
+    """A value as it is written in YAML: paths as text, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {_written(key): _written(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_written(inner) for inner in value]
+    return str(value) if isinstance(value, PurePath) else value
 
 
 class Document:

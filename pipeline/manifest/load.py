@@ -15,7 +15,7 @@ from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
-from pipeline.manifest.document import read_document
+from pipeline.manifest.document import document_of, read_document
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.given import take_given
 from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
@@ -30,16 +30,19 @@ from pipeline.manifest.styles import several_pictures
 DEFAULT_MAX_JOBS = 10_000_000
 
 
-def load_manifest(path: Path | str, given: Mapping[str, Any] | None = None) -> Manifest:
+def load_manifest(
+    path: Path | str | Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> Manifest:
     """Reads and validates a manifest, finds its pictures, checks every setting and grid value.
 
     Args:
+        path: its file; or a manifest as a mapping, whose paths are relative to the working folder.
         given: settings that take the place of the manifest's own.
 
     Raises:
         ManifestError: with one message per problem, all of them at once.
     """
-    document = read_document(Path(path))
+    document = document_of(path) if isinstance(path, Mapping) else read_document(Path(path))
     map_name = document.data.get("pairs")
     if isinstance(map_name, str):
         document.data["pairs"] = []
