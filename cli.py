@@ -33,7 +33,13 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 
 ManifestArgument = Annotated[
-    Path, typer.Argument(help="The YAML manifest, or a folder with one.", show_default=False)
+    Path,
+    typer.Argument(
+        help="The YAML manifest, a folder with one, or a picture of ours.", show_default=False
+    ),
+]
+PictureArgument = Annotated[
+    Path, typer.Argument(help="A picture of ours, or its record.", show_default=False)
 ]
 Devices = Annotated[str, typer.Option(help="auto, or a list such as cuda:0,cuda:2 or cpu,cpu.")]
 CacheDir = Annotated[
@@ -128,9 +134,6 @@ def batch(
     detach: Detach = False,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
-    if detach:
-        words = [word for word in sys.argv[1:] if word != "--detach"]
-        raise typer.Exit(commands.start_detached(manifest, words))
     how = commands.parse_run_options(
         engine=engine,
         address=address,
@@ -143,6 +146,9 @@ def batch(
         failed_only=failed_only,
     )
     options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile)
+    if detach:
+        words = [word for word in sys.argv[1:] if word != "--detach"]
+        raise typer.Exit(commands.start_detached(manifest, options, words))
     raise typer.Exit(
         commands.batch_manifest(
             manifest,
@@ -282,6 +288,50 @@ def run(
     raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 
 
+@app.command(epilog="Example: nst show out.png")
+def show(
+    picture: PictureArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how a picture of ours was made."""
+    raise typer.Exit(commands.show_picture(picture, as_json=as_json))
+
+
+@app.command(epilog="Example: nst again out.png --set size=1024 -o large.png")
+def again(
+    picture: PictureArgument,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output",
+            "-o",
+            help="The picture to write [default: NAME-again here].",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="What is to be otherwise, key=value; may be repeated."),
+    ] = None,
+    inputs: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A folder where its inputs may lie now; may be repeated."),
+    ] = None,
+    weights: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Other weights: a file, caffe or torchvision.", show_default=False),
+    ] = None,
+    devices: Devices = "auto",
+    cache_dir: CacheDir = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a picture of ours again, perhaps otherwise."""
+    source = commands.parse_weights(weights)
+    changes = commands.Changes(settings or [], inputs or [], source)
+    options = commands.Options(devices, cache_dir)
+    raise typer.Exit(commands.make_again(picture, output, changes, options, quiet=quiet))
+
+
 @app.command(epilog="Example: nst schema > nst.schema.json")
 def schema() -> None:
     """Print the manifest's JSON Schema, for editors."""
@@ -417,7 +467,7 @@ def distill(
 
 
 # Their exit code tells of the run, whatever became of its words.
-_RUNS = ("batch", "run", "distill")
+_RUNS = ("batch", "run", "again", "distill")
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ not printed. Must not know how anything is done: that is the stages' below.
 - `options.py`, `output.py`: what several commands take, and print, alike
 - `prepare.py`, `run.py` (and `beside.py`): a manifest's jobs, and its run
 - `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`), `plan.py` (and
-  `estimate.py`), `pair.py` (`nst run`)
+  `estimate.py`), `pair.py` (`nst run`), `again.py` (and
+  `alone.py`), `show.py`: one picture, and back from it
 - `streams.py`: standard output and error that may go away
 - `status.py`, `report.py` (and `nst sheet`), `best.py`, `clean.py`, `stop.py`: a run folder
 - `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`

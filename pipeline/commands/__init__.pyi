@@ -1,3 +1,5 @@
+from .again import Changes as Changes
+from .again import make_again as make_again
 from .batch import batch_manifest as batch_manifest
 from .best import rank_run as rank_run
 from .cache import clear_cache as clear_cache
@@ -21,6 +23,7 @@ from .report import write_report as write_report
 from .report import write_sheet as write_sheet
 from .run import prepare_run as prepare_run
 from .run import run_manifest as run_manifest
+from .show import show_picture as show_picture
 from .status import show_status as show_status
 from .stop import stop_run as stop_run
 from .streams import lost_answer as lost_answer

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.init import manifest_in
+from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
 from pipeline.commands.output import counted_notices, print_json
 from pipeline.errors import NstError
-from pipeline.manifest import Manifest, load_manifest
+from pipeline.manifest import Manifest
 from pipeline.report import build_report, summary_writer, write_board
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary
@@ -35,8 +35,7 @@ def batch_manifest(
     tensorboard: bool = False,
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code."""
-    manifest_path = manifest_in(manifest_path)
-    manifest = load_manifest(manifest_path)
+    manifest_path, manifest = given_manifest(manifest_path, options)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
     from pipeline.commands.run import run_manifest

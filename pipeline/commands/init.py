@@ -35,12 +35,9 @@ def manifest_in(path: Path) -> Path:
     """The manifest that is meant: the file itself, or the one in a folder.
 
     Raises:
-        ManifestError: a folder without one, or with several; a run folder; a picture.
+        ManifestError: a folder without one, or with several; a run folder.
     """
     if not is_folder(path):
-        if is_image_name(path) and is_file(path):
-            run = f"nst run {shlex.quote(str(path))} STYLE -o out.png"
-            raise ManifestError([f"{path}: is a picture, not a manifest; {run} takes one"])
         return path
     header = RunFolder(path).header()
     if header is not None and header.folder != str(real(path)):
