@@ -371,9 +371,16 @@ def import_(
 @app.command(epilog="Example: nst clean runs/town")
 def clean(
     run: RunArgument,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Only move pictures of no job any more to RUN/stale."),
+    ] = False,
 ) -> None:
     """Delete what a run kept along the way: frames and checkpoints; pictures and records stay."""
-    commands.clean_run(run)
+    if stale:
+        commands.move_stale(run)
+    else:
+        commands.clean_run(run)
 
 
 @cache_app.command("info", epilog="Example: nst cache info")

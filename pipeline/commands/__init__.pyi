@@ -5,6 +5,7 @@ from .best import rank_run as rank_run
 from .cache import clear_cache as clear_cache
 from .cache import show_cache as show_cache
 from .clean import clean_run as clean_run
+from .clean import move_stale as move_stale
 from .detach import start_detached as start_detached
 from .distill import DistillOptions as DistillOptions
 from .distill import train_student as train_student

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
-from pipeline.commands.output import counted_notices, print_json
+from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.errors import NstError
 from pipeline.manifest import Manifest
 from pipeline.report import build_report, summary_writer, write_board
@@ -70,6 +70,8 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
         "jobs": summary.jobs,
         "done": summary.done,
         "already_done": summary.already_done,
+        "moved": summary.moved,
+        "stale": summary.stale,
         "failed": summary.failed,
         "stopped": summary.stopped,
         "problem": summary.problem,
@@ -85,6 +87,10 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
 
 
 def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
+    if summary.moved:
+        yield f"{summary.moved} of inputs that were renamed or moved taken along, not made again"
+    if summary.stale:
+        yield stale_line(summary.stale, output)
     if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):
         yield f"nothing to do: {summary.jobs} of {summary.jobs} jobs are done in {output}"
         return

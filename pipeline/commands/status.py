@@ -9,7 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.commands.output import counted_notices, existing_run, print_json, say_left_out
+from pipeline.commands.output import (
+    counted_notices,
+    existing_run,
+    print_json,
+    say_left_out,
+    stale_line,
+)
 from pipeline.schedule import duration
 from pipeline.store import Failure, RunFolder, SlotState, Summary
 from pipeline.terminal import console, line, say
@@ -39,6 +45,7 @@ def show_status(run: Path, *, as_json: bool, watch: bool = False) -> int:
                 "runs": runs,
                 "failed": [failure.plain() for failure in failed],
                 "slots": [state.plain() for state in slots],
+                "stale": store.stale(),
             }
         )
         return int(bool(failed))
@@ -81,6 +88,8 @@ def _status_text(store: RunFolder) -> Iterator[str]:
             yield f"next: {', '.join(summary.next)}, ..."
     for state in store.live.slots():
         yield _slot_line(state)
+    if stale := len(store.stale()):
+        yield stale_line(stale, store.path)
     reasons: dict[str, list[str]] = {}
     for failure in _open_failures(store).values():
         reasons.setdefault(failure.error, []).append(failure.name)

@@ -55,7 +55,7 @@ class Scored:
 
 
 def found_inputs(store: RunFolder, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """The records whose content and style pictures are there, with the paths that they have now.
+    """The records whose pictures and masks are there, with the paths that they have now.
 
     Returns:
         the records, and what is gone or changed, each once.
@@ -67,12 +67,18 @@ def found_inputs(store: RunFolder, records: Sequence[Record]) -> tuple[list[Reco
         if not whole:
             gone[f"{record.name}: names no style picture"] = False
         used: list[ContentInput | StylePicture] = [moved.content, *moved.style.pictures]
-        for picture in used:
-            place = inputs.find(picture.path, picture.sha256)
+        files = [(picture, "path", picture.sha256) for picture in used]
+        files += [(picture, "mask", picture.mask_sha256) for picture in used]
+        files += [(moved.content, "keep", moved.content.keep_sha256)]
+        for holder, name, digest in files:
+            path = getattr(holder, name)
+            if not path or (name != "path" and not digest):  # of a mask an older record has none
+                continue
+            place = inputs.search(path, digest)
             if place is None:
-                gone[f"{picture.path}: is gone, or another picture now"] = whole = False
+                gone[f"{path}: is gone, or another picture now"] = whole = False
             else:
-                picture.path = str(place)
+                setattr(holder, name, str(place))
         if whole:
             found.append(moved)
     return found, list(gone)

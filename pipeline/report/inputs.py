@@ -31,7 +31,6 @@ class Inputs:
         self._moved = _moved(store) if store else None
         self._store, self._folders = store, folders
         self._known: dict[tuple[str, str], Path | None] = {}
-        self._digests: dict[Path, str] = {}
 
     def find(self, path: str, digest: str) -> Path | None:
         """The file with these bytes; None if it is gone or another one now.
@@ -50,9 +49,9 @@ class Inputs:
         pictures that the run's manifest finds now, those of the same name first."""
         found = self.find(path, digest)
         if found is None and digest:
-            name = Path(path).name
-            named = sorted(self._candidates, key=lambda place: place.name != name)
-            found = next((place for place in named if self._digest(place) == digest[:64]), None)
+            named = self._by_name.get(Path(path).name, [])
+            found = next((place for place in named if _is(place, digest)), None)
+            found = found or self._by_digest.get(digest[:64])
         return found
 
     def _places(self, path: str) -> list[Path]:
@@ -70,6 +69,21 @@ class Inputs:
         found = [place for folder in self._folders for place in _pictures_in(folder)]
         return list(dict.fromkeys([*found, *self._of_manifest()]))
 
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        named: dict[str, list[Path]] = {}
+        for place in self._candidates:
+            named.setdefault(place.name, []).append(place)
+        return named
+
+    @cached_property
+    def _by_digest(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for place in self._candidates:
+            with contextlib.suppress(ImageError):  # one that cannot be read is none
+                found.setdefault(file_sha256(place), place)
+        return found
+
     def _of_manifest(self) -> Iterable[Path]:
         """The pictures and masks that the run's manifest finds now; none if it is gone or wrong."""
         header = self._store.header() if self._store else None
@@ -84,14 +98,6 @@ class Inputs:
         for style in manifest.styles:
             found += [*(path for path, _ in style.parts), *style.masks]
         return [place for place in found if place is not None]
-
-    def _digest(self, path: Path) -> str:
-        if path not in self._digests:
-            try:
-                self._digests[path] = file_sha256(path)
-            except ImageError:
-                self._digests[path] = "unreadable"
-        return self._digests[path]
 
 
 def _pictures_in(folder: Path) -> Iterator[Path]:

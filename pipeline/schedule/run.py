@@ -15,6 +15,7 @@ from pipeline.errors import DiskFullError, NstError, RunFolderError, WorkerError
 from pipeline.plan import Job, Plan, pack
 from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
+from pipeline.schedule.earlier import Earlier
 from pipeline.schedule.ending import Ending
 from pipeline.schedule.engine import Ended, Engine, Work
 from pipeline.schedule.engines import open_engine
@@ -97,6 +98,7 @@ class _Run:
         limit = limit_of(context.slots)
         self.feed = Feed(pack(heads, limit, self._refuse, slots, self.clips.numbers))
         self.ending = Ending(self.store, self.counts, self.feed, log, progress)
+        self.earlier = Earlier(plan, self.store, self.shards, self.counts, self.ending, log)
 
     # -- what is left to do --
 
@@ -104,6 +106,7 @@ class _Run:
         """Jobs that are not done, as the plan streams by."""
         known = self.store.failures() if self.options.failed_only else None
         mine = 0
+        self.earlier.look()
         for job in self.plan.jobs():
             if self.ending.asked:
                 return
@@ -113,7 +116,7 @@ class _Run:
                 self.clips.pass_over(job)
                 continue
             mine += 1
-            done = job.problem is None and self.shards.settle(job)
+            done = job.problem is None and self.earlier.is_done(job)
             self.counts.meet(job, done=done)
             if done:
                 self.clips.found_done(job)
@@ -263,6 +266,7 @@ class _Run:
         for said in self.clips.end(self.counts.summary, stopped=self.ending.asked):
             self.log.error("%s", said)
             self.progress.warn(said)
+        self.earlier.tell()
         self.counts.summary.ended = True
         self.write_summary()
         self.store.end()

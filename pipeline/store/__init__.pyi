@@ -43,6 +43,8 @@ from .records import Warned as Warned
 from .run_folder import RunFolder as RunFolder
 from .shards import Shards as Shards
 from .shards import records_in as records_in
+from .stale import Stale as Stale
+from .stale import put_aside as put_aside
 from .targets import TargetsKey as TargetsKey
 from .targets import blend_targets as blend_targets
 from .targets import split_scales as split_scales

@@ -6,11 +6,12 @@ no paths. Must not load torch.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pipeline.store.forms import Read
+from pipeline.store.made import Below
 
 
 class Owner(Read):
@@ -74,6 +75,13 @@ class ShardIndex(Read):
 
     bytes: int
     jobs: dict[str, str]
+
+
+class StaleList(Read):
+    """`stale.json`: pictures, below the run folder, that no job of its plan makes."""
+
+    schema_version: int = Field(default=1, alias="schema")
+    pictures: list[Annotated[Below, Field(pattern="^images/.")]]
 
 
 class VideoRecord(Read):

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
 from pipeline.store.forms import parse, why_not
-from pipeline.store.headers import PlanHeader
+from pipeline.store.headers import PlanHeader, StaleList
 from pipeline.store.inside import Inside
 from pipeline.store.records import Failure, Record, Summary
 
@@ -41,6 +41,7 @@ class RunReader:
 
     def __init__(self, path: Path) -> None:
         self.path, self.images = path, path / "images"
+        self.stale_list = path / "stale.json"
         self.inside = Inside(path)
         self.unread: dict[str, str] = {}
 
@@ -99,12 +100,22 @@ class RunReader:
             yield self._read_record(path)
 
     def records(self) -> Iterator[Record]:
-        """All records that can be read.
+        """All records that can be read, but those of stale pictures.
 
         Raises:
             RunFolderError: they are in tar shards.
         """
-        return (found for found in self.all_records() if isinstance(found, Record))
+        stale = set(self.stale())
+        found = (found for found in self.all_records() if isinstance(found, Record))
+        return (record for record in found if record.output.path not in stale)
+
+    def stale(self) -> list[str]:
+        """Pictures, below the folder, that no job of the last plan makes and that are there."""
+        try:
+            listed = parse(StaleList, self.inside.read(self.stale_list)).pictures
+        except (OSError, ValueError):
+            return []  # none, or none of ours
+        return [below for below in listed if self.inside.is_file(self.path / below)]
 
     def failures(self) -> dict[str, Failure]:
         """The last failure of each job that ever failed here, by the job's name."""

@@ -189,6 +189,8 @@ class Summary(PastRun):
     Attributes:
         jobs: of the plan, or of this shard where it has been counted to its end.
         already_done: found done at the start.
+        moved: of these, pictures of inputs that had been renamed or moved, taken along.
+        stale: pictures that no job of the plan makes.
         out_of_memory: batches that had to be made smaller.
         stopped: whether the run was asked to stop before its end.
         problem: what ended the run early, or empty.
@@ -206,6 +208,8 @@ class Summary(PastRun):
     schema_version: int = Field(default=1, alias="schema")
     jobs: int
     already_done: int = 0
+    moved: int = 0
+    stale: int = 0
     out_of_memory: int = 0
     stopped: bool = False
     problem: str = ""

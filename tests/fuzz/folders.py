@@ -29,6 +29,7 @@ from pipeline import library
 from pipeline.commands import (
     Options,
     clean_run,
+    move_stale,
     rank_run,
     show_picture,
     show_status,
@@ -76,8 +77,12 @@ def make_run(folder: Path) -> None:
     store.begin("output: whole\ncontent: a.png\nstyle: red.png\n", header.plain())
     store.write_summary(Summary(jobs=8, done=7, failed=1, seconds=9.0, images_per_hour=900.0))
     store.live.write_slot(SlotState(slot="0", time=1.0, pid=1, job="a", steps=9, step=3))
-    write = {"run.log": "2026-01-01 INFO begun\n", ".nst/checkpoints/k.safetensors": "kept",
-             "frames/a/000001.jpg": "kept"}  # fmt: skip
+    write = {
+        "run.log": "2026-01-01 INFO begun\n",
+        ".nst/checkpoints/k.safetensors": "kept",
+        "frames/a/000001.jpg": "kept",
+        "stale.json": '{"schema": 1, "pictures": ["images/a__red__style_weight-2.0.png"]}',
+    }
     for name, text in write.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(text)
@@ -195,6 +200,7 @@ _COMMANDS: tuple[Callable[[Path], object], ...] = (
     lambda run: write_sheet(run, "style", "style_weight", run.parent / "s.png", 32, None),
     _rank,
     clean_run,
+    move_stale,
     stop_run,
     lambda run: list(library.records(run)),
     _go_on,
