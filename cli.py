@@ -88,6 +88,7 @@ Tensorboard = Annotated[
 Detach = Annotated[
     bool, typer.Option("--detach", help="Go on without this terminal; see nst status, nst stop.")
 ]
+LogFormat = Annotated[str, typer.Option(help="Of run.log: text or json.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
 
@@ -132,6 +133,7 @@ def batch(
     quiet: Quiet = False,
     json_lines: JsonLines = False,
     detach: Detach = False,
+    log_format: LogFormat = "text",
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
     how = commands.parse_run_options(
@@ -144,6 +146,7 @@ def batch(
         stall_s=stall,
         fail_fast=fail_fast,
         failed_only=failed_only,
+        log_format=log_format,
     )
     options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile)
     if detach:

@@ -49,14 +49,18 @@ def batch_manifest(
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
-        again = f"nst batch {shlex.quote(str(manifest_path))}"
+        shard = f" --shard {'/'.join(map(str, options.run.shard))}" if options.run.shard else ""
+        again = f"nst batch {shlex.quote(str(manifest_path))}{shard}"
         say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
     return summary.exit_code
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
     if summary.jobs > _REPORTED:
-        progress.warn(f"no report of {summary.jobs:,} jobs unasked; nst report makes it")
+        progress.warn(
+            f"no report of {summary.jobs:,} jobs unasked; nst report "
+            f"{shlex.quote(str(manifest.output))} makes it"
+        )
     elif summary.done + summary.failed:
         try:
             build_report(RunFolder(manifest.output))
@@ -115,7 +119,7 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"
     yield from summary.retired
     if summary.failed:
-        yield f"reasons of failures: nst status {output}"
+        yield f"reasons of failures: nst status {shlex.quote(str(output))}"
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:

@@ -77,7 +77,8 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         raise ManifestError([f"{folder}: no such folder; make it, with pictures in it"])
     path = folder / NAME
     if path.exists():
-        raise ManifestError([f"{path}: is there already; nst plan {path} shows what it makes"])
+        command = f"nst plan {shlex.quote(str(path))}"
+        raise ManifestError([f"{path}: is there already; {command} shows what it makes"])
     found = _pictures_by_folder(folder)
     styles = _below(folder, style) or _named(found, _STYLES)
     if not styles and sys.stdin.isatty():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import EngineError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, nearest
-from pipeline.schedule import ENGINES, Patience, RunOptions
+from pipeline.schedule import ENGINES, LOG_FORMATS, Patience, RunOptions
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,19 @@ def parse_run_options(
     stall_s: float,
     fail_fast: bool,
     failed_only: bool,
+    log_format: str,
 ) -> RunOptions:
     """The command line's words as options of a run.
 
     Raises:
         EngineError: an unknown engine, or an option that goes with another engine.
-        ManifestError: a shard that is not i/n.
+        ManifestError: a shard that is not i/n, an unknown format of the log.
     """
     if engine not in ENGINES:
         raise EngineError(f"--engine {engine}: unknown" + nearest(engine, list(ENGINES)))
+    if log_format not in LOG_FORMATS:
+        known = " or ".join(LOG_FORMATS)
+        raise ManifestError([f"--log-format {log_format}: write {known}"])
     for option, value in (("--address", address), ("--workers", workers)):
         if value is not None and not ENGINES[engine].is_cluster:
             clusters = " or ".join(name for name, kind in ENGINES.items() if kind.is_cluster)
@@ -68,6 +72,7 @@ def parse_run_options(
         fail_fast=fail_fast,
         failed_only=failed_only,
         shard=_parse_shard(shard) if shard else None,
+        log_format=log_format,
     )
 
 

@@ -91,7 +91,8 @@ def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, s
     runs = store.summaries()
     done = sum(entry.image is not None for entry in entries)
     failed = len(entries) - done
-    jobs = sum(run.jobs for run in runs.values())
+    header = store.header()
+    jobs = (header.jobs if header else 0) or sum(run.jobs for run in runs.values())
     rows = [("done", f"{done:,} of {max(jobs, len(entries)):,}"), ("failed", f"{failed:,}")]
     spent = [
         part for run in runs.values() for part in (*run.earlier, run)

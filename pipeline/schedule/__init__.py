@@ -3,8 +3,8 @@
 In: a plan, what workers need, options. Out: a `Summary`; everything else is in the run folder.
 Must not know how a picture is made, nor what a command prints.
 
-- `run.py`: the run in progress; `counts.py`: its summary; `ending.py`, `stopping.py`: its early
-  end, signals; `log.py`: `run.log`
+- `run.py`: the run in progress; `counts.py`, `run_json.py`: its summary; `ending.py`,
+  `stopping.py`: its early end, signals; `log.py`: `run.log`
 - `earlier.py`: what lies there already; `feed.py`: what is to be run next; `clips.py`, `videos.py`:
   frames that follow on each other, and videos of them
 - `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs

@@ -32,11 +32,11 @@ class Earlier:
         self._looked = False
 
     def look(self) -> None:
-        """Looks for stale pictures; in shards, which are never changed, there are none."""
-        if not self._plan.shard_size:
-            self._stale.look(self._plan.names(), self._plan.formats)
-            self._looked = True
-            self.tell()
+        """Looks for what is stale."""
+        plan = self._plan
+        self._stale.look(plan.names(), plan.formats, loose=not plan.shard_size)
+        self._looked = True
+        self.tell()
 
     def is_done(self, job: Job) -> bool:
         """Whether a job is done, perhaps under another name until now."""

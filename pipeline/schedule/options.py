@@ -6,6 +6,7 @@ into the command's words. Must not load torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -35,6 +36,7 @@ class RunOptions:
         fail_fast: stop at the first failed job.
         failed_only: run only jobs that failed before.
         shard: (i, n): only the i-th of n parts of the plan, from 1.
+        log_format: of `run.log`, `text` or `json`.
     """
 
     engine: str = "local"
@@ -45,11 +47,16 @@ class RunOptions:
     fail_fast: bool = False
     failed_only: bool = False
     shard: tuple[int, int] | None = None
+    log_format: str = "text"
 
     @property
     def part(self) -> str:
         """The shard's name in the run folder, or empty."""
         return f"{self.shard[0]}-of-{self.shard[1]}" if self.shard else ""
+
+    def share(self, jobs: int) -> int:
+        """About how many of a plan's jobs are this run's."""
+        return jobs if self.shard is None else math.ceil(jobs / self.shard[1])
 
     def takes(self, lot: str) -> bool:
         """Whether the job of this lot is of this shard; lots are random, so shards are of about one

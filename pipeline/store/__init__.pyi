@@ -11,12 +11,15 @@ from .cache import weight_notes as weight_notes
 from .embedded import is_record as is_record
 from .embedded import read_made as read_made
 from .embedded import run_of as run_of
+from .failures import open_failures as open_failures
 from .forms import now as now
 from .forms import to_json as to_json
 from .headers import BACKBONE_KEYS as BACKBONE_KEYS
 from .headers import BackboneHeader as BackboneHeader
+from .headers import Owner as Owner
 from .headers import PlanHeader as PlanHeader
 from .lock import RunLock as RunLock
+from .lock import is_alive as is_alive
 from .made import ClipPlace as ClipPlace
 from .made import ContentInput as ContentInput
 from .made import Made as Made

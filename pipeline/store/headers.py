@@ -18,7 +18,7 @@ class Owner(Read):
     """Who holds a run folder."""
 
     host: str
-    pid: int
+    pid: int = Field(gt=0)
     since: str
 
 
@@ -78,10 +78,12 @@ class ShardIndex(Read):
 
 
 class StaleList(Read):
-    """`stale.json`: pictures, below the run folder, that no job of its plan makes."""
+    """`stale.json`: pictures, below the run folder, that no job of its plan makes, and names of
+    jobs that failed and that it has no more."""
 
     schema_version: int = Field(default=1, alias="schema")
     pictures: list[Annotated[Below, Field(pattern="^images/.")]]
+    failures: list[str] = Field(default_factory=list)
 
 
 class VideoRecord(Read):

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
 from pipeline.store.forms import parse, why_not
-from pipeline.store.headers import PlanHeader, StaleList
+from pipeline.store.headers import Owner, PlanHeader, StaleList
 from pipeline.store.inside import Inside
 from pipeline.store.records import Failure, Record, Summary
 
@@ -111,11 +111,23 @@ class RunReader:
 
     def stale(self) -> list[str]:
         """Pictures, below the folder, that no job of the last plan makes and that are there."""
-        try:
-            listed = parse(StaleList, self.inside.read(self.stale_list)).pictures
-        except (OSError, ValueError):
-            return []  # none, or none of ours
+        listed = self.stale_names().pictures
         return [below for below in listed if self.inside.is_file(self.path / below)]
+
+    def stale_names(self) -> StaleList:
+        """What the last run found that its plan has no more; nothing if that cannot be read."""
+        try:
+            return parse(StaleList, self.inside.read(self.stale_list))
+        except (OSError, ValueError):
+            return StaleList(pictures=[])
+
+    def owner(self, part: str = "") -> Owner | None:
+        """Who holds the folder, or a shard of it, or died without letting go; None for nobody."""
+        suffix = f"-{part}" if part else ""
+        try:
+            return parse(Owner, self.inside.read(self.path / ".nst" / f"owner{suffix}.json"))
+        except (OSError, ValueError):
+            return None
 
     def failures(self) -> dict[str, Failure]:
         """The last failure of each job that ever failed here, by the job's name."""
@@ -134,7 +146,7 @@ class RunReader:
                 while line := file.readline(_LONGEST_LINE):
                     yield line
         except OSError as error:
-            self._unread(path, str(error.strerror))
+            self.note_unread(path, str(error.strerror))
 
     def header(self) -> PlanHeader | None:
         """What `plan.json` says, or None if it is not there or cannot be read."""
@@ -153,7 +165,7 @@ class RunReader:
                 part = path.stem.removeprefix("run").lstrip("-")
                 found[part] = parse(Summary, self._read(path))
             except ValueError as error:  # not ours: we write whole files only
-                self._unread(path, why_not(error))
+                self.note_unread(path, why_not(error))
         return found
 
     def left_out(self) -> list[str]:
@@ -177,17 +189,18 @@ class RunReader:
             return parse(Record, self.inside.read(path))
         except (OSError, ValueError) as error:
             why = str(error.strerror) if isinstance(error, OSError) else why_not(error)
-            return self._unread(path, why)
+            return self.note_unread(path, why)
 
     def _read(self, path: Path) -> bytes:
         """A file's bytes; none of one that cannot be read, which is noted."""
         try:
             return self.inside.read(path)
         except OSError as error:
-            self._unread(path, str(error.strerror))
+            self.note_unread(path, str(error.strerror))
             return b""
 
-    def _unread(self, path: Path, why: str) -> Unreadable:
+    def note_unread(self, path: Path, why: str) -> Unreadable:
+        """Notes a file that cannot be read, to be told once."""
         below = path.relative_to(self.path).as_posix()
         self.unread.setdefault(below, why)
         return Unreadable(below, why)
@@ -197,4 +210,4 @@ class RunReader:
         try:
             yield from self.inside.files(folder, pattern)
         except OSError as error:
-            self._unread(folder, str(error.strerror))
+            self.note_unread(folder, str(error.strerror))

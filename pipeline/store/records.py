@@ -187,7 +187,8 @@ class Summary(PastRun):
     """Counts of a run; `run.json` is this, rewritten as it goes.
 
     Attributes:
-        jobs: of the plan, or of this shard where it has been counted to its end.
+        jobs: of the plan; of a shard about its part, until it has been counted to its end.
+        looked_at: of these, those of which it is known by now whether they were done before.
         already_done: found done at the start.
         moved: of these, pictures of inputs that had been renamed or moved, taken along.
         stale: pictures that no job of the plan makes.
@@ -207,6 +208,7 @@ class Summary(PastRun):
 
     schema_version: int = Field(default=1, alias="schema")
     jobs: int
+    looked_at: int = 0
     already_done: int = 0
     moved: int = 0
     stale: int = 0

@@ -1,7 +1,7 @@
 """Pictures of a run folder that no job of its plan makes: of renamed inputs, of other settings.
 
-In: a run folder and the names of its jobs. Out: `stale.json`, which lists them; pictures that a job
-would make anew, under its name. Nothing is deleted. Must not load torch.
+In: a run folder and the names of its jobs. Out: `stale.json`, which lists them and failures of such
+jobs; pictures that a job would make anew, under its name. Nothing is deleted. Must not load torch.
 """
 
 from __future__ import annotations
@@ -29,29 +29,33 @@ class Stale:
     Attributes:
         pictures: their paths below the run folder; those of records that no job has, and those that
             are ours by their own text, of jobs that are written in another format now.
+        failures: names of jobs that failed and that the plan has no more.
         moved: how many were taken for a job.
     """
 
     def __init__(self, store: RunFolder) -> None:
         self.store = store
         self.pictures: dict[str, None] = {}
+        self.failures: list[str] = []
         self.moved = 0
         self._by_key: dict[str, list[str]] = {}
 
-    def look(self, names: Iterable[str], formats: Collection[str]) -> None:
+    def look(self, names: Iterable[str], formats: Collection[str], *, loose: bool) -> None:
         """Looks through the folder.
 
         Args:
-            names: of all jobs of the plan, not asked for where no picture lies.
+            names: of all jobs of the plan, not asked for where nothing was made yet.
             formats: in which they are written.
+            loose: whether pictures are files; shards are never changed.
         """
-        files = self.store.inside.walk(self.store.images)
-        first = next(files, None)
-        if first is None:
+        files = self.store.inside.walk(self.store.images) if loose else iter(())
+        first, failed = next(files, None), self.store.failures()
+        if first is None and not failed:
             return
         wanted = set(map(hash, names))  # a million names as text would take 100 MB
+        self.failures = [name for name in failed if hash(name) not in wanted]
         others = {".png", ".jpg", ".webp", ".tiff"} - {f".{name}" for name in formats}
-        for below in itertools.chain([first], files):
+        for below in itertools.chain([first] if first else [], files):
             stem, dot, suffix = below.rpartition(".")
             known = hash(stem) in wanted
             if f"{dot}{suffix}" == _RECORD and not known:
@@ -121,8 +125,9 @@ class Stale:
             RunFolderError: no space or no rights.
         """
         path = self.store.stale_list
-        if self.pictures:
-            self.store.write(path, to_json(StaleList(pictures=list(self.pictures)).plain()))
+        if self.pictures or self.failures:
+            listed = StaleList(pictures=list(self.pictures), failures=self.failures)
+            self.store.write(path, to_json(listed.plain()))
             return
         with contextlib.suppress(OSError):
             self.store.inside.remove(path)
@@ -174,8 +179,6 @@ def put_aside(store: RunFolder) -> list[str]:
                 store.inside.move(path, _free(store.path / "stale" / path.relative_to(store.path)))
         except OSError as error:
             raise cannot_write(store.path / "stale", error) from error
-    with contextlib.suppress(OSError):
-        store.inside.remove(store.stale_list)
     store.inside.remove_empty(store.images)
     return there
 
