@@ -347,12 +347,16 @@ def presets(
         Optional[str],  # noqa: UP045
         typer.Argument(help="Show all settings of this one.", show_default=False),
     ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the settings as a Markdown table.")
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    help_me: Annotated[
+        bool, typer.Option("--help-me", help="Say which knob gives which look, at what cost.")
     ] = False,
 ) -> None:
-    """List the presets, or every setting of one."""
-    commands.show_presets(name, markdown=markdown)
+    """List the presets, or every setting of one, or which knob gives which look."""
+    if help_me:
+        commands.show_wishes(markdown=markdown)
+    else:
+        commands.show_presets(name, markdown=markdown)
 
 
 @app.command(

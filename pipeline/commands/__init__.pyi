@@ -14,6 +14,7 @@ from .import_manifest import show_imported as show_imported
 from .init import init_manifest as init_manifest
 from .look_up import show_presets as show_presets
 from .look_up import show_schema as show_schema
+from .look_up import show_wishes as show_wishes
 from .options import Options as Options
 from .options import parse_run_options as parse_run_options
 from .pair import PairRequest as PairRequest

@@ -33,3 +33,4 @@ from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
 from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .table import WEIGHT_SOURCES as WEIGHT_SOURCES
+from .wishes import WISHES as WISHES
