@@ -132,6 +132,9 @@ def as_given(values: Mapping[str, Any], version: int) -> dict[str, Any]:
     if preset_values(preset) is None:
         raise ValueError(f"preset {preset} is not one of this nst's")
     levels = {level: values[level] for level in LEVELS if values.get(level) is not None}
+    for level, name in levels.items():
+        if str(name) not in LEVELS[level]:
+            raise ValueError(f"{level} {name} is not one of this nst's")
     first = {"preset": preset, **levels}
     plain = Settings.model_validate(first).model_dump(mode="json")
     others = {name: value for name, value in values.items() if name not in first}

@@ -65,9 +65,10 @@ class Stale:
 
     def _add_record(self, name: str) -> None:
         found = self._record(name)
-        if found is not None and self.store.inside.is_file(self.store.path / found.output.path):
-            self.pictures[found.output.path] = None
-            self._by_key.setdefault(found.key, []).append(name)
+        if found is None or not _is_whole(self.store, name, found):
+            return
+        self.pictures[found.output.path] = None
+        self._by_key.setdefault(found.key, []).append(name)
 
     def _record(self, name: str) -> Record | None:
         """A record; None of a dataset's own JSON, which went along."""
@@ -109,9 +110,9 @@ class Stale:
     def _move(self, old: Record, new: Record) -> None:
         """The picture first: whenever it ends, no record stands beside a picture not its own."""
         store = self.store
-        if old.animation is not None:
-            new.animation = f"animations/{new.name}{PurePosixPath(old.animation).suffix}"
-            store.inside.move(store.path / old.animation, store.path / new.animation)
+        if animation := _animation(old):
+            new.animation = f"animations/{new.name}{PurePosixPath(animation).suffix}"
+            store.inside.move(store.path / animation, store.path / new.animation)
         store.inside.move(store.frames / old.name, store.frames / new.name)
         store.inside.remove(store.record_path(new.name))
         store.inside.move(store.path / old.output.path, store.path / new.output.path)
@@ -131,6 +132,23 @@ class Stale:
             return
         with contextlib.suppress(OSError):
             self.store.inside.remove(path)
+
+
+def _is_whole(store: RunFolder, name: str, record: Record) -> bool:
+    """Whether the picture of a record is there in full length, under the record's own name."""
+    below = record.output.path
+    try:
+        size = store.inside.size(store.path / below)
+    except OSError:
+        return False
+    return below.rpartition(".")[0] == f"images/{name}" and size == record.output.bytes
+
+
+def _animation(record: Record) -> str:
+    """A record's animation, below the run folder; empty where it has none, or names a file that is
+    no animation."""
+    named = record.animation or ""
+    return named if named.startswith("animations/") else ""
 
 
 def _as_job(record: Record, job: Job) -> Record:
@@ -172,8 +190,8 @@ def put_aside(store: RunFolder) -> list[str]:
         record = store.record(name)
         owned = record is not None and record.output.path == below
         along = [store.record_path(name), store.frames / name] if owned else []
-        if record is not None and owned and record.animation is not None:
-            along.append(store.path / record.animation)
+        if record is not None and owned and (animation := _animation(record)):
+            along.append(store.path / animation)
         try:
             for path in (picture, *along):
                 store.inside.move(path, _free(store.path / "stale" / path.relative_to(store.path)))

@@ -211,7 +211,10 @@ def test_what_this_nst_does_not_know_is_told_and_still_shown(made: Path, capsys:
         make_again(rewritten(made, preset_version=9), None, Changes(), INLINE)
     show_picture(made, as_json=False)
     assert "version 9 (preset default@9 is not" in capsys.readouterr().out
-    rewritten(made, preset_version=3, settings={"brush": 3})
+    rewritten(made, preset_version=3, settings={"strength": "odd"})
+    with pytest.raises(ManifestError, match="strength odd is not one of this nst's; take"):
+        make_again(made, None, Changes(), INLINE)
+    rewritten(made, settings={"brush": 3, "strength": None})
     with pytest.raises(ManifestError, match=r"made by [^:]*: brush: "):
         make_again(made, None, Changes(), INLINE)
 

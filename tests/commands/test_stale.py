@@ -192,6 +192,29 @@ def test_a_label_of_the_dataset_is_no_record(folder: Path) -> None:
     assert (folder / "run/images/labels.json").exists()
 
 
+def test_records_that_are_not_so_move_nothing_of_others(folder: Path) -> None:
+    """A stray record names a job's picture, another the manifest as its animation."""
+    good = folder / "run/images/b.png__s.json"
+    record = json.loads(good.read_text())
+    (good.parent / "stray.json").write_text(json.dumps({**record, "name": "stray"}))
+    other = {**record, "name": "y", "key": "e" * 64, "animation": "manifest.yaml"}
+    other["output"] = {**record["output"], "path": "images/y.png"}
+    (good.parent / "y.json").write_text(json.dumps(other))
+    (good.parent / "y.png").write_bytes(good.with_suffix(".png").read_bytes())
+    assert run(folder / "m.yaml") == (0, 2)
+    assert RunFolder(folder / "run").stale() == ["images/y.png"]
+    move_stale(folder / "run")
+    assert (folder / "run/manifest.yaml").exists()
+    assert_whole(folder / "run", 3)  # with the stray one, whose picture is b's
+
+
+def test_a_picture_that_was_cut_is_made_again(folder: Path) -> None:
+    (folder / "c/b.png").rename(folder / "c/renamed.png")
+    picture = folder / "run/images/b.png__s.png"
+    picture.write_bytes(picture.read_bytes()[:-9])
+    assert run(folder / "m.yaml") == (1, 1)
+
+
 def test_a_list_that_names_files_elsewhere_is_none(folder: Path) -> None:
     for text in ('{"pictures": ["../m.yaml"]}', '{"pictures": ["images/../m.yaml"]}', "[", "{}",
                  '{"pictures": ["run.json"]}'):  # fmt: skip
