@@ -157,7 +157,7 @@ def from_text(made: Made) -> Made:
 
 def _without_folders(whole: dict[str, Any]) -> dict[str, Any]:
     for about in (whole.get("content"), whole.get("clip"), *_style_pictures(whole)):
-        for name in ("path", "mask", "keep"):
+        for name in ("path", "mask", "keep", "video", "before"):
             if about and about.get(name):
                 about[name] = PurePath(about[name]).name
     settings, backbone = whole["settings"], whole.get("backbone", {})

@@ -260,7 +260,9 @@ def test_a_clips_frame_is_shown_and_not_made_alone(tmp_path: Path, picture: Pict
         "settings: {size: 48, steps: 1, clip_steps: 1, scale_start: 0}\n"
     )
     assert batch_manifest(tmp_path / "m.yaml", INLINE, quiet=True, with_report=False) == 0
-    frame = next((tmp_path / "run/images").rglob("*.png"))
+    frame, second = sorted((tmp_path / "run/images").rglob("*.png"))
+    clip = json.loads(str(read_text(second)))["clip"]
+    assert (clip["path"], clip["video"], clip["before"]) == ("%04d.png", "f__s", "0001__s")
     assert show_picture(frame, as_json=False) == 0
     with pytest.raises(ManifestError, match=r"is frame 1 of the clip .* nst batch makes clips"):
         make_again(frame, None, Changes(), INLINE)
