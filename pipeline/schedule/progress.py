@@ -111,7 +111,7 @@ class Progress:
 
         def watch() -> None:
             while not ended.wait(0.5):
-                self.look(store.live.slots())
+                self.look(store.live.slots(own=True))
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
