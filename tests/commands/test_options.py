@@ -12,13 +12,14 @@ from pipeline.schedule.engines import EngineKind
 WORDS: dict[str, Any] = {
     "engine": "local", "address": None, "workers": None, "shard": None, "retries": 2,
     "timeout_s": 0, "stall_s": 0, "fail_fast": False, "failed_only": False,
+    "log_format": "text",
 }  # fmt: skip
 
 
 def test_words_become_options() -> None:
     given = WORDS | {"engine": "ray", "address": "auto", "stall_s": 9.0, "fail_fast": True}
-    assert parse_run_options(**given) == RunOptions(
-        engine="ray", address="auto", patience=Patience(0, 9.0), fail_fast=True
+    assert parse_run_options(**given | {"log_format": "json"}) == RunOptions(
+        engine="ray", address="auto", patience=Patience(0, 9.0), fail_fast=True, log_format="json"
     )
 
 
@@ -30,6 +31,7 @@ def test_words_become_options() -> None:
         ({"engine": "inline", "workers": 2}, "--workers goes with --engine dask or ray"),
         ({"shard": "0/4"}, "--shard 0/4: write i/n with 1 <= i <= n"),
         ({"shard": "x"}, "--shard x: write i/n"),
+        ({"log_format": "xml"}, "--log-format xml: write text or json"),
     ],
 )
 def test_words_that_do_not_go_together_are_told(words: dict[str, Any], message: str) -> None:

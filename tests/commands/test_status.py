@@ -15,13 +15,13 @@ from batches import INLINE
 from fake_run import bare_record, small_run
 from worlds import World, until
 
-from pipeline.commands import batch_manifest, parse_run_options, show_status, stop_run
+from pipeline.commands import batch_manifest, show_status, stop_run
 from pipeline.commands.status import _WATCH_EVERY_S
 from pipeline.errors import EngineError, ManifestError
 from pipeline.manifest import Settings
 from pipeline.plan import Job
 from pipeline.report.entries import find_entries
-from pipeline.schedule import Progress, RunOptions
+from pipeline.schedule import Progress
 from pipeline.store import (
     BackboneHeader,
     Failure,
@@ -321,15 +321,6 @@ def test_commands_that_are_named_can_be_pasted(
         assert batch_manifest(manifest, shard, with_report=False) == 130
     assert f"go on with: nst batch '{manifest}' --shard 1/1\n" in capsys.readouterr().out
     assert store.owner("1-of-1") is None
-
-
-def test_an_unknown_format_of_the_log_is_told() -> None:
-    plain = RunOptions()
-    with pytest.raises(ManifestError, match="--log-format xml: write text or json"):
-        parse_run_options(
-            engine="local", address=None, workers=None, shard=None, retries=plain.retries,
-            timeout_s=0, stall_s=0, fail_fast=False, failed_only=False, log_format="xml",
-        )  # fmt: skip
 
 
 def test_a_report_shows_failures_that_still_stand(
