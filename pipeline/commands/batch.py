@@ -61,7 +61,7 @@ def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> No
             f"no report of {summary.jobs:,} jobs unasked; nst report "
             f"{shlex.quote(str(manifest.output))} makes it"
         )
-    elif summary.done + summary.failed:
+    elif summary.done + summary.failed + summary.moved + summary.stale:
         try:
             build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole

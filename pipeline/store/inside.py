@@ -158,8 +158,8 @@ class Inside:
     def move(self, path: Path, new: Path) -> None:
         """Renames a file or a folder, if it is there, into folders that are made where needed."""
         self._check_folder(path.parent)
-        self.make_folder(new.parent)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if os.path.lexists(path):
+            self.make_folder(new.parent)
             os.replace(path, new)
 
     def writable(self, path: Path) -> Path:

@@ -155,6 +155,9 @@ def test_renamed_and_moved_inputs_take_their_pictures_along(folder: Path, capsys
         assert Path(record["style"]["pictures"][0]["path"]) == folder / "s/wave.png"
         assert record["style"]["name"] == "wave"
     assert not list((folder / "run/images").rglob("b.png*"))
+    assert not (folder / "run/frames").exists() and not (folder / "run/animations").exists()
+    page = (folder / "run/report.html").read_text()
+    assert "renamed.png__wave" in page and "b.png__s" not in page
     assert run(folder / "m.yaml") == (0, 2)
 
 
