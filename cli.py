@@ -33,7 +33,13 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 
 ManifestArgument = Annotated[
-    Path, typer.Argument(help="The YAML manifest, or a folder with one.", show_default=False)
+    Path,
+    typer.Argument(
+        help="The YAML manifest, a folder with one, or a picture of ours.", show_default=False
+    ),
+]
+PictureArgument = Annotated[
+    Path, typer.Argument(help="A picture of ours, or its record.", show_default=False)
 ]
 Devices = Annotated[
     str,
@@ -85,6 +91,7 @@ Tensorboard = Annotated[
 Detach = Annotated[
     bool, typer.Option("--detach", help="Go on without this terminal; see nst status, nst stop.")
 ]
+LogFormat = Annotated[str, typer.Option(help="Of run.log: text or json.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -173,6 +180,7 @@ def batch(
     until: Until = None,
     max_time: MaxTime = None,
     notify_url: NotifyUrl = None,
+    log_format: LogFormat = "text",
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
     how = commands.parse_run_options(
@@ -189,12 +197,13 @@ def batch(
         redo=redo or [],
         until=until,
         max_time=max_time,
+        log_format=log_format,
     )
     given = commands.parse_settings(settings or [], whole=False)
     options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile, given)
     if detach:
         words = [word for word in sys.argv[1:] if word != "--detach"]
-        raise typer.Exit(commands.start_detached(manifest, words, options))
+        raise typer.Exit(commands.start_detached(manifest, options, words))
     raise typer.Exit(
         commands.batch_manifest(
             manifest,
@@ -377,6 +386,50 @@ def run(
     raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 
 
+@app.command(epilog="Example: nst show out.png")
+def show(
+    picture: PictureArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how a picture of ours was made."""
+    raise typer.Exit(commands.show_picture(picture, as_json=as_json))
+
+
+@app.command(epilog="Example: nst again out.png --set size=1024 -o large.png")
+def again(
+    picture: PictureArgument,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output",
+            "-o",
+            help="The picture to write [default: NAME-again here].",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="What is to be otherwise, key=value; may be repeated."),
+    ] = None,
+    inputs: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A folder where its inputs may lie now; may be repeated."),
+    ] = None,
+    weights: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Other weights: a file, caffe or torchvision.", show_default=False),
+    ] = None,
+    devices: Devices = "auto",
+    cache_dir: CacheDir = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a picture of ours again, perhaps otherwise."""
+    source = commands.parse_weights(weights)
+    changes = commands.Changes(settings or [], inputs or [], source)
+    options = commands.Options(devices, cache_dir)
+    raise typer.Exit(commands.make_again(picture, output, changes, options, quiet=quiet))
+
+
 @app.command(epilog="Example: nst schema > nst.schema.json")
 def schema() -> None:
     """Print the manifest's JSON Schema, for editors."""
@@ -389,12 +442,16 @@ def presets(
         Optional[str],  # noqa: UP045
         typer.Argument(help="Show all settings of this one.", show_default=False),
     ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the settings as a Markdown table.")
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    help_me: Annotated[
+        bool, typer.Option("--help-me", help="Say which knob gives which look, at what cost.")
     ] = False,
 ) -> None:
-    """List the presets, or every setting of one."""
-    commands.show_presets(name, markdown=markdown)
+    """List the presets, or every setting of one, or which knob gives which look."""
+    if help_me:
+        commands.show_wishes(markdown=markdown)
+    else:
+        commands.show_presets(name, markdown=markdown)
 
 
 @app.command(
@@ -416,9 +473,16 @@ def import_(
 @app.command(epilog="Example: nst clean runs/town")
 def clean(
     run: RunArgument,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Only move pictures of no job any more to RUN/stale."),
+    ] = False,
 ) -> None:
     """Delete what a run kept along the way: frames and checkpoints; pictures and records stay."""
-    commands.clean_run(run)
+    if stale:
+        commands.move_stale(run)
+    else:
+        commands.clean_run(run)
 
 
 @cache_app.command("info", epilog="Example: nst cache info")
@@ -512,7 +576,7 @@ def distill(
 
 
 # Their exit code tells of the run, whatever became of its words.
-_RUNS = ("batch", "run", "distill")
+_RUNS = ("batch", "run", "again", "distill")
 
 
 def main() -> None:

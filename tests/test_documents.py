@@ -16,6 +16,7 @@ from clips import moving, write_frames, write_video
 
 import pipeline
 from cli import app
+from pipeline.commands import show_wishes
 from pipeline.manifest import load_manifest, parse_value
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +155,14 @@ def test_every_python_example_imports_what_is_there(where: str, text: str) -> No
             module = importlib.import_module(str(node.module))
             for alias in node.names:
                 assert hasattr(module, alias.name), f"{where}: {alias.name}"
+
+
+def test_the_wishes_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    show_wishes(markdown=True)
+    assert f"\n{capsys.readouterr().out}\n" in TEXTS["docs/looks.md"]
+    show_wishes()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "bigger strokes" in said and "stroke: large" in said
 
 
 def test_files_that_the_documents_name_are_there() -> None:

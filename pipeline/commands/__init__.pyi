@@ -1,8 +1,11 @@
+from .again import Changes as Changes
+from .again import make_again as make_again
 from .batch import batch_manifest as batch_manifest
 from .best import rank_run as rank_run
 from .cache import clear_cache as clear_cache
 from .cache import show_cache as show_cache
 from .clean import clean_run as clean_run
+from .clean import move_stale as move_stale
 from .detach import start_detached as start_detached
 from .distill import DistillOptions as DistillOptions
 from .distill import train_student as train_student
@@ -11,6 +14,7 @@ from .import_manifest import show_imported as show_imported
 from .init import init_manifest as init_manifest
 from .look_up import show_presets as show_presets
 from .look_up import show_schema as show_schema
+from .look_up import show_wishes as show_wishes
 from .options import Options as Options
 from .options import RunOptions as RunOptions
 from .options import parse_choice as parse_choice
@@ -24,6 +28,7 @@ from .report import write_sheet as write_sheet
 from .report import write_table_of as write_table_of
 from .run import prepare_run as prepare_run
 from .run import run_manifest as run_manifest
+from .show import show_picture as show_picture
 from .slurm import array_job as array_job
 from .status import show_status as show_status
 from .stop import stop_run as stop_run

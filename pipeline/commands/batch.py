@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.init import manifest_in
+from pipeline.commands.again import given_manifest
 from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options
-from pipeline.commands.output import counted_notices, print_json
+from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.commands.report import table_path
 from pipeline.errors import NstError
-from pipeline.manifest import Manifest, load_manifest
+from pipeline.manifest import Manifest
 from pipeline.report import build_report, summary_writer, write_board, write_table
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary
@@ -44,8 +44,7 @@ def batch_manifest(
     """
     if notify_url:
         check_address(notify_url)
-    manifest_path = manifest_in(manifest_path)
-    manifest = load_manifest(manifest_path, options.given)
+    manifest_path, manifest = given_manifest(manifest_path, options)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
     from pipeline.commands.run import run_manifest
@@ -63,15 +62,19 @@ def batch_manifest(
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
-        again = f"nst batch {shlex.quote(str(manifest_path))}"
+        shard = f" --shard {'/'.join(map(str, options.run.shard))}" if options.run.shard else ""
+        again = f"nst batch {shlex.quote(str(manifest_path))}{shard}"
         say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
     return summary.exit_code
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
     if summary.jobs > _REPORTED:
-        progress.warn(f"no report of {summary.jobs:,} jobs unasked; nst report makes it")
-    elif summary.done + summary.failed:
+        progress.warn(
+            f"no report of {summary.jobs:,} jobs unasked; nst report "
+            f"{shlex.quote(str(manifest.output))} makes it"
+        )
+    elif summary.done + summary.failed + summary.moved + summary.stale:
         try:
             build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole
@@ -91,6 +94,8 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
         "jobs": summary.jobs,
         "done": summary.done,
         "already_done": summary.already_done,
+        "moved": summary.moved,
+        "stale": summary.stale,
         "failed": summary.failed,
         "stopped": summary.stopped,
         "problem": summary.problem,
@@ -106,6 +111,10 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
 
 
 def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
+    if summary.moved:
+        yield f"{summary.moved} of inputs that were renamed or moved taken along, not made again"
+    if summary.stale:
+        yield stale_line(summary.stale, output)
     if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):
         yield f"nothing to do: {summary.jobs} of {summary.jobs} jobs are done in {output}"
         return
@@ -130,7 +139,7 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"
     yield from summary.retired
     if summary.failed:
-        yield f"reasons of failures: nst status {output}"
+        yield f"reasons of failures: nst status {shlex.quote(str(output))}"
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:

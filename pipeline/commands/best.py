@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.commands.output import existing_run, print_json, say_left_out
-from pipeline.errors import ManifestError
+from pipeline.errors import ImageError, ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, load_weights
@@ -37,7 +37,10 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
     backbone = Backbone(load_weights("lite"), settings.layers, settings.pooling, settings.padding)
     ranked = []
     for group in by_pair(records):
-        scored, gone = score_pair(store, group, backbone, balance)
+        try:
+            scored, gone = score_pair(store, group, backbone, balance)
+        except ImageError as error:  # of its content or style
+            scored, gone = [], [str(error)]
         left_out += gone
         ranked += [scored] if scored else []
     if not ranked:

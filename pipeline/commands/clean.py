@@ -1,6 +1,6 @@
-"""`nst clean`: deletes what a run kept along the way.
+"""`nst clean`: deletes what a run kept along the way, or moves what no longer belongs aside.
 
-In: a run folder. Out: less of it; pictures and records stay.
+In: a run folder. Out: less of it; its jobs' pictures and records stay.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
-from pipeline.store import RunFolder, RunLock
-from pipeline.terminal import say
+from pipeline.store import RunFolder, RunLock, put_aside
+from pipeline.terminal import line, say
 
 
 def clean_run(run: Path) -> None:
@@ -18,9 +18,7 @@ def clean_run(run: Path) -> None:
     Raises:
         RunFolderError: no run folder, or one in use.
     """
-    store = RunFolder(run)
-    if not store.inside.is_file(run / "plan.json"):
-        raise RunFolderError(f"{run}: no run folder (no plan.json in it); check the path")
+    store = _run(run)
     with RunLock(store):
         folders = (store.frames, store.state / "checkpoints")
         before = [_files(store, folder) for folder in folders]
@@ -29,6 +27,27 @@ def clean_run(run: Path) -> None:
         after = [_files(store, folder) for folder in folders]
     count, size = (sum(b[i] - a[i] for b, a in zip(before, after, strict=True)) for i in (0, 1))
     say(f"{count} files of {size / 2**20:.1f} MiB deleted")
+
+
+def move_stale(run: Path) -> None:
+    """Moves the pictures that no job of the last plan makes into `stale/`, and lists them.
+
+    Raises:
+        RunFolderError: no run folder, one in use, or it cannot be written.
+    """
+    store = _run(run)
+    with RunLock(store):
+        moved = put_aside(store)
+    for below in moved:
+        say(line(below))
+    say(line(f"{len(moved)} pictures moved to {run / 'stale'}" if moved else "nothing is stale"))
+
+
+def _run(run: Path) -> RunFolder:
+    store = RunFolder(run)
+    if not store.inside.is_file(run / "plan.json"):
+        raise RunFolderError(f"{run}: no run folder (no plan.json in it); check the path")
+    return store
 
 
 def _files(store: RunFolder, folder: Path) -> tuple[int, int]:

@@ -11,17 +11,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.commands.init import manifest_in
+from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
 from pipeline.files import cannot_write
-from pipeline.manifest import load_manifest
 from pipeline.store import RunFolder
 from pipeline.terminal import say
 
 _OUTPUT = "detached.log"
 
 
-def start_detached(manifest_path: Path, words: Sequence[str], options: Options) -> int:
+def start_detached(manifest_path: Path, options: Options, words: Sequence[str]) -> int:
     """Starts `nst batch` beside this process; returns the exit code.
 
     What is wrong with the manifest is told here, before.
@@ -34,7 +33,7 @@ def start_detached(manifest_path: Path, words: Sequence[str], options: Options) 
         ManifestError: the manifest is not valid.
         RunFolderError: the run folder cannot be written.
     """
-    run = load_manifest(manifest_in(manifest_path), options.given).output
+    run = given_manifest(manifest_path, options)[1].output
     log = run / _OUTPUT
     try:
         run.mkdir(parents=True, exist_ok=True)

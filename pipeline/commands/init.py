@@ -35,12 +35,9 @@ def manifest_in(path: Path) -> Path:
     """The manifest that is meant: the file itself, or the one in a folder.
 
     Raises:
-        ManifestError: a folder without one, or with several; a run folder; a picture.
+        ManifestError: a folder without one, or with several; a run folder.
     """
     if not is_folder(path):
-        if is_image_name(path) and is_file(path):
-            run = f"nst run {shlex.quote(str(path))} STYLE -o out.png"
-            raise ManifestError([f"{path}: is a picture, not a manifest; {run} takes one"])
         return path
     header = RunFolder(path).header()
     if header is not None and header.folder != str(real(path)):
@@ -80,7 +77,8 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         raise ManifestError([f"{folder}: no such folder; make it, with pictures in it"])
     path = folder / NAME
     if path.exists():
-        raise ManifestError([f"{path}: is there already; nst plan {path} shows what it makes"])
+        command = f"nst plan {shlex.quote(str(path))}"
+        raise ManifestError([f"{path}: is there already; {command} shows what it makes"])
     found = _pictures_by_folder(folder)
     styles = _below(folder, style) or _named(found, _STYLES)
     if not styles and sys.stdin.isatty():

@@ -13,7 +13,14 @@ from rich.table import Table
 
 from pipeline.commands.output import layer_text
 from pipeline.errors import ManifestError
-from pipeline.manifest import PRESET_HELP, PRESETS, Settings, json_schema, preset_values
+from pipeline.manifest import (
+    PRESET_HELP,
+    PRESETS,
+    WISHES,
+    Settings,
+    json_schema,
+    preset_values,
+)
 from pipeline.terminal import console
 
 
@@ -43,6 +50,23 @@ def show_presets(name: str | None, *, markdown: bool = False) -> None:
     for row in rows:
         table.add_row(*row)
     console().print(table)
+
+
+def show_wishes(*, markdown: bool = False) -> None:
+    """Prints which knob gives which look and what it costs, perhaps as a Markdown table."""
+    rows = [(wish.want, wish.write, wish.price) for wish in WISHES]
+    if markdown:
+        print(_WISHES_HEAD)
+        for want, write, price in rows:
+            print(f"| {want} | `{write}` | {price} |")
+        return
+    table = Table("you want", "write", "it costs", title="knobs, from preset default at 512 px")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+_WISHES_HEAD = "| you want | write | it costs |\n| --- | --- | --- |"
 
 
 def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import EngineError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, nearest
 from pipeline.plan import ORDERS, Choice, parse_rules
-from pipeline.schedule import ENGINES, Patience
+from pipeline.schedule import ENGINES, LOG_FORMATS, Patience
 from pipeline.schedule import RunOptions as RunOptions
 
 
@@ -54,6 +54,7 @@ def parse_run_options(
     stall_s: float,
     fail_fast: bool,
     failed_only: bool,
+    log_format: str,
     choice: Choice | None = None,
     redo: Sequence[str] = (),
     until: str | None = None,
@@ -63,10 +64,14 @@ def parse_run_options(
 
     Raises:
         EngineError: an unknown engine, or an option that goes with another engine.
-        ManifestError: a shard that is not i/n, a rule or a time that is none.
+        ManifestError: a shard that is not i/n, an unknown format of the log, a rule or a time that
+            is none.
     """
     if engine not in ENGINES:
         raise EngineError(f"--engine {engine}: unknown" + nearest(engine, list(ENGINES)))
+    if log_format not in LOG_FORMATS:
+        known = " or ".join(LOG_FORMATS)
+        raise ManifestError([f"--log-format {log_format}: write {known}"])
     for option, value in (("--address", address), ("--workers", workers)):
         if value is not None and not ENGINES[engine].is_cluster:
             clusters = " or ".join(name for name, kind in ENGINES.items() if kind.is_cluster)
@@ -83,6 +88,7 @@ def parse_run_options(
         choice=choice or Choice(),
         redo=parse_rules("--redo", redo),
         ends_at=_ends_at(until, max_time),
+        log_format=log_format,
     )
 
 

@@ -6,6 +6,7 @@ In: values. Out: text on standard output. Must not load torch.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,15 @@ def counted_notices(summary: Summary) -> str:
     return ", ".join(
         f"{count:,} {code}"
         for code, count in sorted(summary.warnings.items(), key=lambda item: -item[1])
+    )
+
+
+def stale_line(count: int, run: Path) -> str:
+    """How many pictures of a run no job makes, and what to do about it."""
+    named = shlex.quote(str(run))
+    return (
+        f"{count:,} other pictures there are of no job any more; nst clean {named} --stale moves "
+        f"them to {run / 'stale'}"
     )
 
 

@@ -1,21 +1,20 @@
-"""`nst run`: one pair of pictures into one file, through a run folder that is thrown away.
+"""`nst run`: one pair of pictures into one file.
 
 In: paths and settings. Out: the picture, its record and what else was asked for beside it.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from pipeline.commands.alone import run_alone, with_format
 from pipeline.commands.options import Options
 from pipeline.commands.output import print_warnings
-from pipeline.errors import ImageError, ManifestError
-from pipeline.files import cannot_write, write_atomic
+from pipeline.errors import ManifestError
 from pipeline.manifest import (
     OLD_NAMES,
     Manifest,
@@ -29,18 +28,6 @@ from pipeline.manifest import (
     with_new_names,
 )
 from pipeline.pictures import check_header
-from pipeline.schedule import duration, make_progress
-from pipeline.store import RunFolder, to_json
-from pipeline.terminal import say
-
-_FORMATS = {
-    ".png": "png",
-    ".jpg": "jpg",
-    ".jpeg": "jpg",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
 
 
 @dataclass(frozen=True)
@@ -67,11 +54,17 @@ class PairRequest:
     keep: Path | None = None
 
 
-def parse_settings(assignments: Sequence[str], *, whole: bool = True) -> dict[str, Any]:
+def parse_settings(
+    assignments: Sequence[str],
+    given: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    whole: bool = True,
+) -> dict[str, Any]:
     """`key=value` words as settings; values are written as in a manifest.
 
     Args:
-        whole: they are all that there is, so that they have to go together.
+        given: valid settings that these go over.
+        whole: these are all that there is, so that they have to go together.
 
     Raises:
         ManifestError: no `=`, an unknown key, or a value out of range.
@@ -86,11 +79,11 @@ def parse_settings(assignments: Sequence[str], *, whole: bool = True) -> dict[st
             problems.append(f"--set {word}: {key} is set twice")
         else:
             values[key] = parse_value(text)
-    for position, message in settings_problems(values):
+    for position, message in settings_problems({**given, **values}):
         name = ".".join(map(str, position))
         problems.append(f"--set {name}: {message}")
     if whole and not problems:
-        problem = Settings.model_validate(values).problem()
+        problem = Settings.model_validate({**given, **with_new_names(values)}).problem()
         problems += [f"--set: {problem}"] if problem else []
     if problems:
         raise ManifestError(problems)
@@ -106,49 +99,24 @@ def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> 
         ManifestError: settings that do not go together.
         RunFolderError: the output cannot be written.
     """
-    settings = _with_format(request)
+    settings = with_format(request.settings, request.output)
     given = (request.content, request.style, request.mask, request.style_mask, request.keep)
     for path in filter(None, given):
         check_header(path)
-    from pipeline.commands.run import run_manifest  # loads torch, which takes seconds
-
-    output = request.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".nst-", dir=output.parent))
-    try:
-        manifest = _manifest_of(replace(request, settings=settings), folder)
-        inline = replace(options, run=replace(options.run, engine="inline"))
-        summary = run_manifest(manifest, inline, make_progress(quiet=quiet))
-        if summary.done:
-            _move_result(RunFolder(folder), output)
-            if not quiet:
-                say(f"{output} ({duration(summary.seconds)})")
-        return summary.exit_code
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    manifest = _manifest_of(replace(request, settings=settings))
+    code, _ = run_alone(manifest, request.output, options, quiet=quiet)
+    return code
 
 
-def _with_format(request: PairRequest) -> dict[str, Any]:
-    """The settings, with the format that the output's suffix stands for."""
-    suffix = request.output.suffix.lower()
-    if suffix not in _FORMATS:
-        raise ImageError(f"{request.output}: the suffix must be one of {', '.join(_FORMATS)}")
-    settings = {**request.settings, "format": _FORMATS[suffix]}
-    problem = Settings.model_validate(settings).problem()
-    if problem:
-        raise ManifestError([problem])
-    return settings
-
-
-def _manifest_of(request: PairRequest, folder: Path) -> Manifest:
-    """The manifest of one job whose run folder is `folder`."""
+def _manifest_of(request: PairRequest) -> Manifest:
+    """The manifest of one job."""
     content, style = request.content, request.style
     own = [path and path.resolve() for path in (request.mask, request.keep, request.style_mask)]
     masks = (own[2],) if own[2] else ()
     return Manifest(
         path=Path("nst run"),
         text="",
-        output=folder,
+        output=request.output.parent,
         contents=(Picture(content.resolve(), content.stem, mask=own[0], keep=own[1]),),
         styles=(Style(style.stem, ((style.resolve(), 1.0),), masks),),
         pairing="product",
@@ -159,27 +127,5 @@ def _manifest_of(request: PairRequest, folder: Path) -> Manifest:
         settings=request.settings,
         axes={},
         folders=(),
-        form=Output.model_validate({"path": str(folder)}),
+        form=Output.model_validate({"path": "."}),
     )
-
-
-def _move_result(store: RunFolder, output: Path) -> None:
-    """Moves the one job's picture, record and what it kept along the way beside each other."""
-    for record in store.records():
-        picture = store.path / record.output.path
-        frames = store.frames / record.name
-        found = record.model_copy(deep=True)
-        found.output.path, found.name = output.name, output.stem
-        try:
-            if record.animation is not None:
-                animation = store.path / record.animation
-                found.animation = f"{output.stem}-animation{animation.suffix}"
-                animation.replace(output.with_name(found.animation))
-            if frames.is_dir():
-                kept = output.with_name(f"{output.stem}-frames")
-                shutil.rmtree(kept, ignore_errors=True)
-                frames.replace(kept)
-            picture.replace(output)
-            write_atomic(output.with_suffix(".json"), to_json(found.plain()))
-        except OSError as error:
-            raise cannot_write(output, error) from error

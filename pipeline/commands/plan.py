@@ -14,12 +14,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.commands.init import manifest_in
+from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan_jobs
 from pipeline.commands.why import why
-from pipeline.manifest import Settings, load_manifest, preset_values
+from pipeline.manifest import Settings, preset_values
 from pipeline.plan import Choice, Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
 from pipeline.terminal import console
@@ -30,7 +30,7 @@ _MOST_PROBLEMS = 10
 
 def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
     """Prints what would run; with `measured`, how long it would take."""
-    manifest = load_manifest(manifest_in(manifest_path), options.given)
+    _, manifest = given_manifest(manifest_path, options)
     store = RunFolder(manifest.output)
     store.check_inside()
     manifest = keep_all(manifest, store)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.commands.output import existing_run, say_left_out
+from pipeline.commands.output import existing_run, say_left_out, stale_line
 from pipeline.report import build_report, has_pyarrow, make_sheet, write_table
 from pipeline.store import RunFolder
-from pipeline.terminal import say
+from pipeline.terminal import line, say
 
 
 def write_report(run: Path) -> int:
@@ -22,6 +22,8 @@ def write_report(run: Path) -> int:
     store = existing_run(run)
     built = build_report(store)
     say(f"{built.path}: {built.jobs} jobs")
+    if stale := len(store.stale()):
+        say(line(stale_line(stale, run)))
     say_left_out(built.left_out)
     return 0
 

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 from pipeline.commands.output import existing_run
+from pipeline.commands.status import find_parts
 from pipeline.store import RunFolder
 from pipeline.terminal import say
 
@@ -20,7 +21,7 @@ def stop_run(run: Path) -> int:
         RunFolderError: no run in this folder, or the request cannot be written.
     """
     store = existing_run(run)
-    running = [part for part, summary in store.summaries().items() if not summary.ended]
+    running = [p.name for p in find_parts(store) if p.runs and not p.summary.ended]
     if not running:
         say(f"{run}: nothing runs there")
         return 0

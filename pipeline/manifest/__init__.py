@@ -15,6 +15,7 @@ must not load torch.
   `clips.py`, `styles.py`, `masks.py`: files, clips, blends and regions, masks
 - `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `model.py`: what comes out
+- `wishes.py`: which knob gives which look
 - `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests
 
 Paths are relative to the manifest's own folder. Lists stand only under `grid:`.

@@ -29,7 +29,9 @@ from .schema import Output as Output
 from .schema import Sample as Sample
 from .settings import OLD_NAMES as OLD_NAMES
 from .settings import Settings as Settings
+from .settings import as_given as as_given
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
 from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .table import WEIGHT_SOURCES as WEIGHT_SOURCES
+from .wishes import WISHES as WISHES

@@ -7,9 +7,9 @@ what the values mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -21,6 +21,7 @@ from pipeline.notices import Notice
 # How many problems are listed; the rest is counted.
 MOST_PROBLEMS = 100
 Position = tuple[str | int, ...]
+Entry = TypeVar("Entry")
 # Takes a position below some other one, and what is wrong there.
 Report = Callable[[Position, str], None]
 
@@ -76,12 +77,14 @@ class Document:
     Attributes:
         data: as plain values.
         lines: by position, from 1.
+        kept: of a list with wrong entries, where those that are right stand in the file.
         problems, warnings: what is wrong with it, and what a person should know, so far.
     """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.lines: dict[Position, int] = {}
+        self.kept: dict[str, list[int]] = {}
         self.text = text
         self.problems: list[str] = []
         self.warnings: list[Notice] = []
@@ -119,6 +122,10 @@ class Document:
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._walk(item, (*position, index))
+
+    def places(self, key: str, entries: Sequence[Entry]) -> Iterable[tuple[int, Entry]]:
+        """The entries of a list that are right, each with its place in the file."""
+        return zip(self.kept.get(key, range(len(entries))), entries, strict=True)
 
     def report(self, position: Position, message: str) -> None:
         """Adds a problem at the line of `position`, or of what encloses it."""

@@ -71,7 +71,7 @@ def load_manifest(
 
 def _find_contents(reading: Reading) -> None:
     """The content pictures of `content`, without masks that lie among them."""
-    for index, pattern in enumerate(reading.file.content):
+    for index, pattern in reading.document.places("content", reading.file.content):
         report = reading.at("content", index)
         for picture in find_contents(reading, report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
@@ -82,7 +82,7 @@ def _find_contents(reading: Reading) -> None:
 
 def _find_styles(reading: Reading) -> None:
     """The styles of `style`, without masks that lie among them."""
-    for index, entry in enumerate(reading.file.style):
+    for index, entry in reading.document.places("style", reading.file.style):
         report = reading.at("style", index)
         if isinstance(entry, str):
             for picture in find_pictures(reading, report, reading.base, entry):

@@ -86,7 +86,7 @@ def _report_in_map(document: Document, at: str) -> Report:
 
 def explicit_pairs(reading: Reading) -> Iterator[Pair]:
     """The pairs that the manifest itself lists."""
-    for index, entry in enumerate(reading.file.pairs):
+    for index, entry in reading.document.places("pairs", reading.file.pairs):
         short = isinstance(reading.document.data["pairs"][index], list)
         row = Row(entry, reading.base, _report_in_pair(reading, index, short))
         own = with_init_path(row.base, _pair_settings(reading, row))

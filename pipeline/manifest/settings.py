@@ -13,8 +13,8 @@ from pydantic import model_validator
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest.fields import ORIGINAL
-from pipeline.manifest.levels import level_problem, level_values
-from pipeline.manifest.presets import preset_values
+from pipeline.manifest.levels import LEVELS, level_problem, level_values
+from pipeline.manifest.presets import preset_values, preset_version
 from pipeline.manifest.table import Written
 from pipeline.pictures import side_problem
 
@@ -122,6 +122,35 @@ class Settings(Written):
         aside = _NOT_DECIDING | (self._idle() & other._idle())
         mine, theirs = (each.model_dump(mode="json", exclude=aside) for each in (self, other))
         return [name for name, value in mine.items() if value != theirs[name]]
+
+
+def as_given(values: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """Resolved settings as a person would give them: their preset, and what differs from it.
+
+    Args:
+        values: of a record, plain.
+        version: of the preset, as it was then; it is named where today's is another one.
+
+    Raises:
+        ValueError: no such preset, or none of this version, or a level that there is not.
+
+    >>> as_given({"preset": "default", "stroke": "large", "style_scale": 1.5, "seed": 3}, 3)
+    {'preset': 'default', 'stroke': 'large', 'seed': 3}
+    """
+    values = with_new_names(values)
+    preset = str(values.get("preset", "default"))
+    if "@" not in preset and version != preset_version(preset):
+        preset = f"{preset}@{version}"
+    if preset_values(preset) is None:
+        raise ValueError(f"preset {preset} is not one of this nst's")
+    levels = {level: values[level] for level in LEVELS if values.get(level) is not None}
+    for level, name in levels.items():
+        if str(name) not in LEVELS[level]:
+            raise ValueError(f"{level} {name} is not one of this nst's")
+    first = {"preset": preset, **levels}
+    plain = Settings.model_validate(first).model_dump(mode="json")
+    others = {name: value for name, value in values.items() if name not in first}
+    return first | {n: v for n, v in others.items() if n not in plain or v != plain[n]}
 
 
 _OF_NEIGHBORS = ("neighbor_weight", "neighbor_every", "neighbor_content")

@@ -28,6 +28,11 @@ def check_structure(document: Document) -> ManifestFile:
         for key, value in document.data.items()
         if key in ManifestFile.model_fields and not _invalid(key, value)
     }
+    for key in _LISTS:
+        entries = document.data.get(key)
+        if key not in valid and isinstance(entries, list):
+            right = [i for i, entry in enumerate(entries) if not _invalid(key, [entry])]
+            valid[key], document.kept[key] = [entries[i] for i in right], right
     return ManifestFile.model_validate({"output": {"path": "unnamed"}, **valid})
 
 
@@ -39,6 +44,8 @@ def _invalid(key: str, value: object) -> bool:
     return False
 
 
+# Keys whose entries are right or wrong each by itself.
+_LISTS = ("content", "style", "pairs")
 # What pydantic calls members of a union in locations, beside those with brackets.
 _UNION_MEMBERS = ("str", "Blend", "Masks", "Sample", "literal")
 

@@ -9,7 +9,7 @@ bytes to be written; videos. Must not know jobs, settings, networks or run folde
 - `profiles.py`, `fit.py`: sRGB; sizes
 - `masks.py`: regions of a picture
 - `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors
-- `write.py`: encoding
+- `write.py`: encoding; `text.py`: the text that a written picture holds
 - `videos.py`: videos as frames, and back; `flow.py`: motion between two pictures; `extra.py`: the
   packages for these
 

@@ -30,6 +30,7 @@ from .tensors import guides_of as guides_of
 from .tensors import shares_of as shares_of
 from .tensors import to_image as to_image
 from .tensors import to_tensor as to_tensor
+from .text import read_text as read_text
 from .videos import Timing as Timing
 from .videos import check_video as check_video
 from .videos import decode_video as decode_video

@@ -21,6 +21,7 @@ from PIL import Image, PngImagePlugin
 from pipeline.errors import ImageError, MissingPackageError, install
 from pipeline.pictures.formats import DAMAGED, opened
 from pipeline.pictures.profiles import srgb_profile_bytes, to_profile
+from pipeline.pictures.text import CHUNK, XMP_TAG, jpeg_marker, xmp_packet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,8 @@ class Encoding:
         exif: EXIF data to embed.
         alpha: 8-bit gray of the picture's size, or None for a picture without transparency; not for
             jpg.
-        text: written as JSON into the PNG's text chunk `nst`; ignored by the other formats.
+        text: written as JSON into the PNG's text chunk `nst`, into XMP by the other formats; a JPEG
+            holds up to 65 kB of it, or none.
     """
 
     format: str = "png"
@@ -49,20 +51,40 @@ class Encoding:
     alpha: Image.Image | None = None
     text: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def as_json(self) -> str:
+        """The text as it stands in the file."""
+        return json.dumps(self.text, sort_keys=True)
 
-def _text_chunk(how: Encoding) -> PngImagePlugin.PngInfo:
+
+def _png_options(how: Encoding) -> dict[str, object]:
     chunk = PngImagePlugin.PngInfo()
     if how.text:
-        chunk.add_itxt("nst", json.dumps(how.text, sort_keys=True))
-    return chunk
+        chunk.add_itxt(CHUNK, how.as_json)
+    return {"pnginfo": chunk}
+
+
+def _jpg_options(how: Encoding) -> dict[str, object]:
+    options = {"quality": how.quality, "subsampling": 0, "optimize": True}
+    return options | ({"extra": jpeg_marker(how.as_json)} if how.text else {})
+
+
+def _webp_options(how: Encoding) -> dict[str, object]:
+    options = {"quality": how.quality, "method": 4}
+    return options | ({"xmp": xmp_packet(how.as_json)} if how.text else {})
+
+
+def _tiff_options(how: Encoding) -> dict[str, object]:
+    tags = {XMP_TAG: xmp_packet(how.as_json)} if how.text else {}
+    return {"compression": "tiff_deflate", "tiffinfo": tags}
 
 
 # By the setting's name: what Pillow calls the format, and its options.
 _WRITERS: dict[str, tuple[str, Callable[[Encoding], dict[str, object]]]] = {
-    "png": ("PNG", lambda how: {"pnginfo": _text_chunk(how)}),
-    "jpg": ("JPEG", lambda how: {"quality": how.quality, "subsampling": 0, "optimize": True}),
-    "webp": ("WEBP", lambda how: {"quality": how.quality, "method": 4}),
-    "tiff": ("TIFF", lambda how: {"compression": "tiff_deflate"}),
+    "png": ("PNG", _png_options),
+    "jpg": ("JPEG", _jpg_options),
+    "webp": ("WEBP", _webp_options),
+    "tiff": ("TIFF", _tiff_options),
 }
 
 
@@ -143,15 +165,14 @@ def _png_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
     if how.exif:
         own.append((b"eXIf", how.exif.removeprefix(b"Exif\0\0")))
     if how.text:
-        text = json.dumps(how.text, sort_keys=True).encode()
-        own.append((b"iTXt", b"nst" + bytes(5) + text))
+        own.append((b"iTXt", CHUNK.encode() + bytes(5) + how.as_json.encode()))
     whole = io.BytesIO()
     png.write_chunks(whole, [first, *own, *rest])
     return whole.getvalue()
 
 
-# A TIFF's color profile: its tag, and the type of bytes without a meaning to the format.
-_PROFILE_TAG, _UNDEFINED = 34675, 7
+# A TIFF's color profile: its tag; and the types of bytes with and without a meaning to the format.
+_PROFILE_TAG, _BYTES, _UNDEFINED = 34675, 1, 7
 
 
 def _tiff_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
@@ -161,7 +182,11 @@ def _tiff_16(levels: np.ndarray[Any, Any], how: Encoding) -> bytes:
     if levels.shape[2] == 4:
         options["extrasamples"] = ["unassalpha"]
     profile = srgb_profile_bytes()
-    options["extratags"] = [(_PROFILE_TAG, _UNDEFINED, len(profile), profile, True)]
+    tags = [(_PROFILE_TAG, _UNDEFINED, len(profile), profile, True)]
+    if how.text:
+        packet = xmp_packet(how.as_json)
+        tags.append((XMP_TAG, _BYTES, len(packet), packet, True))
+    options["extratags"] = tags
     tifffile.imwrite(buffer, levels, **options)
     return buffer.getvalue()
 

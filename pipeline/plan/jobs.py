@@ -142,6 +142,14 @@ class Plan:
         form = self.manifest.form
         return form.shard_size if form.format == "webdataset" else 0
 
+    @property
+    def formats(self) -> set[str]:
+        """The formats in which any job's picture may be written."""
+        manifest = self.manifest
+        every = [manifest.settings, *(pair.settings for pair in manifest.pairs)]
+        swept = [{"format": value} for value in manifest.axes.get("format", ())]
+        return {str(settings.get("format", "png")) for settings in (*every, *swept)}
+
     @cached_property
     def content_labels(self) -> list[str]:
         """Each content's label in output names."""

@@ -7,7 +7,7 @@ pictures are made (but `best.py`, which measures them by the method), nor run an
   `drawings.py` and `details.py`; `web/` is its template, style and script
 - `inputs.py`: the pictures that a run was made of, where they are now
 - `sheet.py`: contact sheets
-- `best.py`: which of a grid's jobs is the best for each pair
+- `best.py`: which of a grid's jobs is the best for each pair; `pairs.py`: jobs as a manifest
 - `board.py`: TensorBoard; `table.py`: CSV and Parquet
 """
 

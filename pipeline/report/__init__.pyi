@@ -1,11 +1,12 @@
 from .best import Scored as Scored
 from .best import by_pair as by_pair
 from .best import found_inputs as found_inputs
-from .best import pairs_manifest as pairs_manifest
 from .best import score_pair as score_pair
 from .board import summary_writer as summary_writer
 from .board import write_board as write_board
+from .inputs import Inputs as Inputs
 from .page import build_report as build_report
+from .pairs import pairs_manifest as pairs_manifest
 from .sheet import make_sheet as make_sheet
 from .table import has_pyarrow as has_pyarrow
 from .table import write_table as write_table

@@ -1,19 +1,18 @@
 """Which of a grid's jobs is the best for each pair, by one score that is the same for all.
 
-In: a run's records and pictures. Out: scores, and a manifest of the winners. A job's own loss
-cannot rank it against others, since each is measured with its own weights; here every picture goes
-through one evaluator: one backbone, one size, one balance of content and style.
+In: a run's records and pictures. Out: scores. A job's own loss cannot rank it against others, since
+each is measured with its own weights; here every picture goes through one evaluator: one backbone,
+one size, one balance of content and style.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from pipeline.errors import ImageError
 from pipeline.manifest import Settings
@@ -28,7 +27,6 @@ from pipeline.method import (
 from pipeline.pictures import canvas_size, decode, fit_image, to_tensor
 from pipeline.report.inputs import Inputs
 from pipeline.store import (
-    BACKBONE_KEYS,
     ContentInput,
     Record,
     RunFolder,
@@ -57,7 +55,7 @@ class Scored:
 
 
 def found_inputs(store: RunFolder, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """The records whose content and style pictures are there, with the paths that they have now.
+    """The records whose pictures and masks are there, with the paths that they have now.
 
     Returns:
         the records, and what is gone or changed, each once.
@@ -69,12 +67,18 @@ def found_inputs(store: RunFolder, records: Sequence[Record]) -> tuple[list[Reco
         if not whole:
             gone[f"{record.name}: names no style picture"] = False
         used: list[ContentInput | StylePicture] = [moved.content, *moved.style.pictures]
-        for picture in used:
-            place = inputs.find(picture.path, picture.sha256)
+        files = [(picture, "path", picture.sha256) for picture in used]
+        files += [(picture, "mask", picture.mask_sha256) for picture in used]
+        files += [(moved.content, "keep", moved.content.keep_sha256)]
+        for holder, name, digest in files:
+            path = getattr(holder, name)
+            if not path or (name != "path" and not digest):  # of a mask an older record has none
+                continue
+            place = inputs.search(path, digest)
             if place is None:
-                gone[f"{picture.path}: is gone, or another picture now"] = whole = False
+                gone[f"{path}: is gone, or another picture now"] = whole = False
             else:
-                picture.path = str(place)
+                setattr(holder, name, str(place))
         if whole:
             found.append(moved)
     return found, list(gone)
@@ -137,47 +141,3 @@ def by_pair(records: Sequence[Record]) -> list[list[Record]]:
         style = tuple((p.path, p.weight) for p in record.style.pictures)
         groups.setdefault((record.content.path, style), []).append(record)
     return list(groups.values())
-
-
-def pairs_manifest(records: Sequence[Record], output: Path, backbone: Mapping[str, Any]) -> str:
-    """A manifest that makes just these jobs again, as YAML.
-
-    Args:
-        output: its run folder.
-        backbone: `name`, and `weights` if they are a file.
-    """
-    swept = {name for record in records for name in record.swept}
-    whole = {
-        "output": str(output),
-        "backbone": {k: v for k, v in backbone.items() if k in BACKBONE_KEYS and v},
-        "settings": {k: v for k, v in records[0].settings.items() if k not in swept},
-        "pairs": [_pair_of(record) for record in records],
-    }
-    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
-
-
-def _pair_of(record: Record) -> dict[str, Any]:
-    """One job as an entry of `pairs`."""
-    pair = {
-        "content": record.content.path,
-        "style": _style_of(record),
-        "settings": dict(record.swept),
-    }
-    masks = {"mask": record.content.mask, "keep": record.content.keep}
-    return pair | {name: mask for name, mask in masks.items() if mask is not None}
-
-
-def _style_of(record: Record) -> Any:
-    """A job's style as manifests have it: a path, a blend, or regions."""
-    pictures = record.style.pictures
-    regions = {p.region: p.path for p in pictures if p.region is not None}
-    if regions:
-        return {"name": record.style.name, "regions": regions}
-    if len(pictures) == 1:
-        return pictures[0].path
-    # Where the weights were swept they may be 0, and the pair's settings have them.
-    swept = "blend" in record.swept
-    return {
-        "name": record.style.name,
-        "blend": {p.path: 1.0 if swept else p.weight for p in pictures},
-    }

@@ -91,7 +91,8 @@ def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, s
     runs = store.summaries()
     done = sum(entry.image is not None for entry in entries)
     failed = len(entries) - done
-    jobs = sum(run.jobs for run in runs.values())
+    header = store.header()
+    jobs = (header.jobs if header else 0) or sum(run.jobs for run in runs.values())
     rows = [("done", f"{done:,} of {max(jobs, len(entries)):,}"), ("failed", f"{failed:,}")]
     spent = [
         part for run in runs.values() for part in (*run.earlier, run)
@@ -106,6 +107,8 @@ def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, s
         rows.append(("slots busy", f"{100 * busy:.0f}%"))
     targets = [dict(e.record.get("targets") or {}) for e in entries if e.image]
     hits, computed = (sum(t.get(k, 0) for t in targets) for k in ("hits", "computed"))
+    if stale := len(store.stale()):
+        rows.append(("left out", f"{stale:,} pictures of no job any more"))
     rows.append(("style targets", f"{computed:,} computed, {hits:,} from the cache"))
     devices: dict[str, int] = {}
     for entry in entries:

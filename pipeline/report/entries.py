@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.store import Failure, Record, RunFolder
+from pipeline.store import Failure, Record, RunFolder, open_failures
 
 LOSSES = ("total", "content", "style", "tv")
 
@@ -54,9 +54,8 @@ def find_entries(store: RunFolder) -> tuple[list[Entry], list[str]]:
     found: dict[str, Entry] = {}
     for record in store.records():
         found[record.name] = _from_record(record)
-    for name, failure in store.failures().items():
-        if name not in found:
-            found[name] = _from_failure(failure)
+    for name, failure in open_failures(store).items():
+        found[name] = _from_failure(failure)  # a picture of that name is of other settings
     left_out = store.left_out()
     return [found[name] for name in sorted(found)], left_out
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
-from pipeline.errors import ImageError
-from pipeline.pictures import file_sha256
+from pipeline.errors import ImageError, ManifestError
+from pipeline.manifest import Passed, load_manifest, walk
+from pipeline.pictures import file_sha256, is_image_name
 from pipeline.store import RunFolder
 
 
@@ -20,11 +23,13 @@ class Inputs:
 
     Args:
         store: the run. Where it was moved together with its manifest and pictures, these are found
-            where they lie from it now.
+            where they lie from it now. None for a picture that lies in no run.
+        folders: where else files may lie, under whatever name.
     """
 
-    def __init__(self, store: RunFolder) -> None:
-        self._moved = _moved(store)
+    def __init__(self, store: RunFolder | None, folders: Sequence[Path] = ()) -> None:
+        self._moved = _moved(store) if store else None
+        self._store, self._folders = store, folders
         self._known: dict[tuple[str, str], Path | None] = {}
 
     def find(self, path: str, digest: str) -> Path | None:
@@ -39,6 +44,16 @@ class Inputs:
             )
         return self._known[path, digest]
 
+    def search(self, path: str, digest: str) -> Path | None:
+        """As `find`; what is not there is looked for by its bytes, in the folders and among the
+        pictures that the run's manifest finds now, those of the same name first."""
+        found = self.find(path, digest)
+        if found is None and digest:
+            named = self._by_name.get(Path(path).name, [])
+            found = next((place for place in named if _is(place, digest)), None)
+            found = found or self._by_digest.get(digest[:64])
+        return found
+
     def _places(self, path: str) -> list[Path]:
         if not path:
             return []
@@ -48,6 +63,56 @@ class Inputs:
             with contextlib.suppress(ValueError):  # on another of Windows' drives
                 places.append(Path(os.path.normpath(now / os.path.relpath(path, before))))
         return places
+
+    @cached_property
+    def _candidates(self) -> list[Path]:
+        found = [place for folder in self._folders for place in _pictures_in(folder)]
+        return list(dict.fromkeys([*found, *self._of_manifest()]))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        named: dict[str, list[Path]] = {}
+        for place in self._candidates:
+            named.setdefault(place.name, []).append(place)
+        return named
+
+    @cached_property
+    def _by_digest(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for place in self._candidates:
+            with contextlib.suppress(ImageError):  # one that cannot be read is none
+                found.setdefault(file_sha256(place), place)
+        return found
+
+    def _of_manifest(self) -> Iterable[Path]:
+        """The pictures and masks that the run's manifest finds now; none if it is gone or wrong."""
+        header = self._store.header() if self._store else None
+        if header is None or self._moved is None:
+            return []
+        try:
+            manifest = load_manifest(self._moved[1] / Path(header.manifest).name)
+        except ManifestError:
+            return []
+        contents = [picture for picture in manifest.contents if picture.clip is None]
+        found = [place for one in contents for place in (one.path, one.mask, one.keep)]
+        for style in manifest.styles:
+            found += [*(path for path, _ in style.parts), *style.masks]
+        return [place for place in found if place is not None]
+
+
+def _pictures_in(folder: Path) -> Iterator[Path]:
+    """The picture files below a folder.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    try:
+        for below in walk(folder, None, Passed()):
+            if is_image_name(folder / below):
+                yield folder / below
+    except OSError as error:
+        where = error.filename or folder
+        raise ManifestError([f"{where}: cannot be read ({error.strerror}); check it"]) from error
 
 
 def _is(path: Path, digest: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.errors import EngineError, install
 from pipeline.files import draft_of
-from pipeline.store import Failure, Record, RunFolder, every_record
+from pipeline.store import Failure, Record, RunFolder, every_record, open_failures
 
 FORMATS = (".csv", ".parquet")
 _ROWS_AT_ONCE = 10_000
@@ -58,7 +58,7 @@ def rows(store: RunFolder) -> Iterator[dict[str, Any]]:
     for record in every_record(store):
         done.add(record.name)
         yield _row(record)
-    for failure in store.failures().values():
+    for failure in open_failures(store).values():
         if failure.name not in done:
             yield _failed_row(failure)
 

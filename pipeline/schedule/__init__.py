@@ -3,10 +3,10 @@
 In: a plan, what workers need, options. Out: a `Summary`; everything else is in the run folder.
 Must not know how a picture is made, nor what a command prints.
 
-- `run.py`: the run in progress; `counts.py`: its summary; `ending.py`, `stopping.py`: its early
-  end, signals; `log.py`: `run.log`
-- `feed.py`: what is to be run next; `clips.py`, `videos.py`: frames that follow on each other, and
-  videos of them
+- `run.py`: the run in progress; `counts.py`, `run_json.py`: its summary; `ending.py`,
+  `stopping.py`: its early end, signals; `log.py`: `run.log`
+- `earlier.py`: what lies there already; `feed.py`: what is to be run next; `clips.py`, `videos.py`:
+  frames that follow on each other, and videos of them
 - `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs
 - `local.py`, `cluster.py`: processes of this machine; Dask and Ray. A new engine is a file beside
   these, a line in `engines.py` and a test

@@ -26,7 +26,7 @@ class Counts:
     """Keeps a run's summary.
 
     Args:
-        jobs: of the plan.
+        jobs: of the plan, or about as many as this shard has of it.
         devices: of the slots.
         before: the summary that an earlier run of the same folder left, or None.
     """
@@ -39,6 +39,8 @@ class Counts:
     def meet(self, job: Job, *, done: bool) -> None:
         """A job of the plan, and whether it was found done."""
         self._tally(job, "jobs")
+        self.summary.looked_at += 1
+        self.summary.jobs = max(self.summary.jobs, self.summary.looked_at)
         if done:
             self.summary.already_done += 1
             self._tally(job, "done")

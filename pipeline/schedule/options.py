@@ -6,6 +6,7 @@ into the command's words. Must not load torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from pipeline.plan import Choice, Rule
@@ -37,6 +38,7 @@ class RunOptions:
         fail_fast: stop at the first failed job.
         failed_only: run only jobs that failed before.
         shard: (i, n): only the i-th of n parts of the plan, from 1.
+        log_format: of `run.log`, `text` or `json`.
         choice: which of the plan's jobs, and in which order.
         redo: finished jobs that match are made again.
         ends_at: when the run is to stop in order, by `time.monotonic`; None: when all is done.
@@ -50,6 +52,7 @@ class RunOptions:
     fail_fast: bool = False
     failed_only: bool = False
     shard: tuple[int, int] | None = None
+    log_format: str = "text"
     choice: Choice = field(default_factory=Choice)
     redo: tuple[Rule, ...] = ()
     ends_at: float | None = None
@@ -58,6 +61,10 @@ class RunOptions:
     def part(self) -> str:
         """The shard's name in the run folder, or empty."""
         return f"{self.shard[0]}-of-{self.shard[1]}" if self.shard else ""
+
+    def share(self, jobs: int) -> int:
+        """About how many of a plan's jobs are this run's."""
+        return jobs if self.shard is None else math.ceil(jobs / self.shard[1])
 
     def takes(self, lot: str) -> bool:
         """Whether the job of this lot is of this shard; lots are random, so shards are of about one

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -28,7 +27,7 @@ from pipeline.store import RunFolder, SlotState
 from pipeline.terminal import console, line, say
 
 _PLAIN_EVERY_S = 10.0
-_NAMES_SHOWN = 10  # of jobs that failed together for one reason
+_QUIET_S = 30.0  # after which a log gets a line although no job has ended
 
 
 class Ended(Protocol):
@@ -50,7 +49,11 @@ class Progress:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.total = 0
-        self.before = 0
+        self.before = self.done = self.failed = 0
+        self.work = 0.0  # that batches under way have done, in jobs
+        self._told: set[str | None] = set()  # why jobs failed
+        self._seen: Sequence[SlotState] = ()
+        self._over: dict[str, int] = {}  # each slot's last batch of which jobs have ended
 
     @contextlib.contextmanager
     def watching(self, store: RunFolder, total: int) -> Iterator[None]:
@@ -63,24 +66,60 @@ class Progress:
         self.before = count
 
     def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
-        """Some jobs ended; `done` and `failed` count those of this run."""
+        """Some jobs ended; `done` and `failed` count those of this run. Each reason of a failure is
+        said once, with the first of its jobs: the log has them all."""
+        self.done, self.failed = done, failed
+        ended = {outcome.name for outcome in outcomes}
+        self._over |= {state.slot: state.batch for state in self._seen if state.job in ended}
+        self._count_work()
         reasons: dict[str | None, list[str]] = {}
         for outcome in outcomes:
-            if outcome.status == "failed":
+            if outcome.status == "failed" and outcome.error not in self._told:
                 reasons.setdefault(outcome.error, []).append(outcome.name)
         for error, names in reasons.items():
-            for name in names[:_NAMES_SHOWN]:
-                self.warn(f"failed: {name}: {error}")
-            if len(names) > _NAMES_SHOWN:
-                self.warn(f"failed: {len(names) - _NAMES_SHOWN} more: {error}")
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            self.warn(f"failed: {names[0]}{more}: {error}")
+        self._told |= reasons.keys()
 
     def warn(self, message: str, code: str = "") -> None:
         """Something that a person should read; `code` of a notice."""
         say(line(message), file=sys.stderr)
 
-    def rate(self, done: int) -> float:
+    @property
+    def finished(self) -> int:
+        """Jobs that have ended, in this run or before."""
+        return self.before + self.done + self.failed
+
+    def rate(self, done: float) -> float:
         """Images per hour of this run."""
         return 3600 * done / max(time.monotonic() - self.began, 1e-9)
+
+    def look(self, states: Sequence[SlotState]) -> None:
+        """What the slots do now."""
+        self._seen = states
+        self._count_work()
+
+    def _count_work(self) -> None:
+        under_way = [s for s in self._seen if s.steps and self._over.get(s.slot) != s.batch]
+        steps = sum(s.jobs * (s.step or 0) / (s.steps or 1) for s in under_way)
+        self.work = min(steps, max(0, self.total - self.finished))
+
+    @contextlib.contextmanager
+    def _looking(self, store: RunFolder) -> Iterator[None]:
+        """Looks at the slots twice a second while the block runs."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.5):
+                self.look(store.live.slots(own=True))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
 
 class PlainProgress(Progress):
@@ -88,21 +127,38 @@ class PlainProgress(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = 0.0
+        self.said = self.began
+
+    @contextlib.contextmanager
+    def watching(self, store: RunFolder, total: int) -> Iterator[None]:
+        """Says a line after a while without any, while the block runs."""
+        with super().watching(store, total), self._looking(store):
+            self.said = self.began
+            yield
+
+    def look(self, states: Sequence[SlotState]) -> None:
+        """Says how far the steps are where no job has ended for some time."""
+        super().look(states)
+        if time.monotonic() - self.said >= _QUIET_S:
+            self._say()
 
     def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
         """Prints a line if the last one is some seconds old, or all is done."""
+        first = not self.done + self.failed
         super().update(outcomes, done, failed)
-        moment = time.monotonic()
-        finished = self.before + done + failed
-        if not outcomes or (moment - self.said < _PLAIN_EVERY_S and finished < self.total):
-            return
-        self.said = moment
-        rate = self.rate(done)
-        left = (self.total - finished) / rate * 3600 if rate else float("nan")
+        due = first or time.monotonic() - self.said >= _PLAIN_EVERY_S
+        if outcomes and (due or self.finished >= self.total):
+            self._say()
+
+    def _say(self) -> None:
+        self.said = time.monotonic()
+        rate = self.rate(self.done + self.work)
+        left = (self.total - self.finished - self.work) / rate * 3600 if rate else float("nan")
+        share = (self.finished + self.work) / self.total if self.total else 0.0
+        under_way = f" ({100 * share:.0f}% of the steps)" if self.work else ""
         print(
-            f"{finished}/{self.total} jobs, {failed} failed, {rate:.0f} images/hour, "
-            f"{duration(left)} left",
+            f"{self.finished}/{self.total} jobs{under_way}, {self.failed} failed, "
+            f"{rate:.0f} images/hour, {duration(left)} left",
             flush=True,
         )
 
@@ -140,41 +196,44 @@ class LiveProgress(Progress):
         self.bars = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
             TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
             expand=True,
         )
-        self.run = self.bars.add_task("jobs", total=None, note="")
+        self.run = self.bars.add_task("jobs", total=None, note="", count="")
         self.slots: dict[str, Any] = {}
         self.ended: dict[str, int] = {}  # jobs of the batches that each slot has left behind
         self.batches: dict[str, tuple[int, int]] = {}  # each slot's batch, and its jobs
 
     @contextlib.contextmanager
     def watching(self, store: RunFolder, total: int) -> Iterator[None]:
-        """Shows the bars, and reads the slots' state twice a second, while the block runs."""
-        self.began, self.total = time.monotonic(), total
-        self.bars.update(self.run, total=total)
-        ended = threading.Event()
+        """Shows the bars while the block runs."""
+        with super().watching(store, total), self.bars, self._looking(store):
+            self._move()
+            yield
 
-        def watch() -> None:
-            while not ended.wait(0.5):
-                self._show_slots(store.live.slots())
+    def _move(self) -> None:
+        """The bar moves with the steps; the number beside it is of jobs that have ended."""
+        share = (self.finished + self.work) / self.total if self.total else 0.0
+        rate = f"{self.rate(self.done):.0f}/h" if self.done else ""
+        failed = f"{self.failed} failed" if self.failed else ""
+        self.bars.update(
+            self.run,
+            total=self.total,
+            completed=max(self.finished + self.work, self.bars.tasks[0].completed),
+            count=f"{self.finished}/{self.total} {100 * share:.0f}%",
+            note=" ".join(filter(None, (rate, failed))),
+        )
 
-        watcher = threading.Thread(target=watch, daemon=True)
-        with self.bars:
-            watcher.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                watcher.join()
-
-    def _show_slots(self, states: Sequence[SlotState]) -> None:
+    def look(self, states: Sequence[SlotState]) -> None:
+        """Shows each slot, and moves the bar."""
+        super().look(states)
+        self._move()
         for state in states:
             if state.slot not in self.slots:
-                self.slots[state.slot] = self.bars.add_task("", total=1, note="")
+                self.slots[state.slot] = self.bars.add_task("", total=1, note="", count="")
             more = f" +{state.jobs - 1}" if state.jobs > 1 else ""
             name = shorten(state.job.rsplit("/", 1)[-1], max(12, self.console.width // 3 - 6))
             notes = [state.phase if state.loss is None else f"loss {state.loss:.3g}"]
@@ -186,6 +245,7 @@ class LiveProgress(Progress):
                 description=f"{state.device} #{state.batch} {name}{more}",
                 completed=state.step or 0,
                 total=state.steps or 1,
+                count=f"{state.step or 0}/{state.steps or 1}",
                 note=" ".join(notes),
             )
 
@@ -199,14 +259,13 @@ class LiveProgress(Progress):
 
     def skipped(self, count: int) -> None:
         """Moves the bar over jobs that were done before."""
-        self.before = count
-        self.bars.update(self.run, completed=count)
+        super().skipped(count)
+        self._move()
 
     def update(self, outcomes: Sequence[Ended], done: int, failed: int) -> None:
         """Moves the bar and says the rate."""
         super().update(outcomes, done, failed)
-        note = f"{self.rate(done):.0f}/h" + (f" {failed} failed" if failed else "")
-        self.bars.update(self.run, completed=self.before + done + failed, note=note)
+        self._move()
 
     def warn(self, message: str, code: str = "") -> None:
         """Above the bars."""

@@ -6,15 +6,16 @@ Which process runs what is the engine's business; how pictures are made is the w
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.errors import DiskFullError, NstError, RunFolderError, WorkerError
-from pipeline.plan import Job, Plan, pack
+from pipeline.plan import Batch, Job, Plan, pack
 from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
+from pipeline.schedule.earlier import Earlier
 from pipeline.schedule.ending import Ending
 from pipeline.schedule.engine import Ended, Engine, Work
 from pipeline.schedule.engines import open_engine
@@ -22,12 +23,12 @@ from pipeline.schedule.feed import Feed
 from pipeline.schedule.log import open_log
 from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
+from pipeline.schedule.run_json import RunJson
 from pipeline.schedule.slots import limit_of
 from pipeline.schedule.stopping import heard_signals, stops_at
 from pipeline.slot import Outcome, RunContext, failed, work_batch
 from pipeline.store import Failure, Shards, Summary, now
 
-_SUMMARY_EVERY_S = 2.0
 _SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
 
@@ -46,13 +47,14 @@ def run_plan(
     Raises:
         EngineError: the engine cannot be started.
     """
-    with open_log(context.store) as log:
+    with open_log(context.store, options.log_format) as log:
         run = _Run(plan, context, progress, options, log)
         log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
-        run.write_summary()  # what is to be done, from the first second
+        run.run_json.write()  # what is to be done, from the first second
+        jobs = options.share(len(plan))
         ends = stops_at(options.ends_at, run.ending.hear)
-        with ends, heard_signals(run.ending.hear), progress.watching(context.store, len(plan)):
-            with open_engine(context, work, options) as engine:
+        with ends, heard_signals(run.ending.hear), progress.watching(context.store, jobs):
+            with _opened(run, work) as engine:
                 _drive(run, engine)
         summary = run.counts.summary
         log.info(
@@ -63,6 +65,19 @@ def run_plan(
         return summary
 
 
+@contextlib.contextmanager
+def _opened(run: _Run, work: Work) -> Iterator[Engine]:
+    """The engine; where there is none, `run.json` says why."""
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = stack.enter_context(open_engine(run.context, work, run.options))
+        except NstError as error:
+            run.counts.summary.problem = str(error)
+            run.end()
+            raise
+        yield engine
+
+
 def _drive(run: _Run, engine: Engine) -> None:
     try:
         for ended in engine.run(run.feed):
@@ -70,6 +85,9 @@ def _drive(run: _Run, engine: Engine) -> None:
     except KeyboardInterrupt:
         run.counts.summary.stopped = True
         engine.kill()
+    except NstError as error:
+        run.counts.summary.problem = run.counts.summary.problem or str(error)
+        raise
     finally:
         run.end()
 
@@ -88,23 +106,29 @@ class _Run:
         self.plan, self.context, self.progress, self.options = plan, context, progress, options
         self.store, self.log = context.store, log
         before = self.store.summaries().get(self.store.part)
-        self.counts = Counts(len(plan), context.slots, before)
-        self.written = 0.0
+        self.counts = Counts(options.share(len(plan)), context.slots, before)
         self.shards = Shards(self.store, plan.shard_size)
         self.underway: dict[str, Job] = {}
-        slots = max(1, len(context.slots))
         self.clips = Clips(plan.manifest, self.store)
-        heads = self.clips.heads(self._open_jobs())
-        limit = limit_of(context.slots)
-        self.feed = Feed(pack(heads, limit, self._refuse, slots, self.clips.numbers))
+        self.feed = Feed(self._batches())
         self.ending = Ending(self.store, self.counts, self.feed, log, progress)
+        self.run_json = RunJson(self.store, self.counts, self.ending)
+        self.earlier = Earlier(plan, self.store, self.shards, self.counts, self.ending, log)
 
     # -- what is left to do --
+
+    def _batches(self) -> Iterator[Batch]:
+        """Batches of what is open, as the plan streams by."""
+        slots, limit = max(1, len(self.context.slots)), limit_of(self.context.slots)
+        heads = self.clips.heads(self._open_jobs())
+        batches = pack(heads, limit, self._refuse, slots, self.clips.numbers)
+        yield from self.run_json.before(batches)
 
     def _open_jobs(self) -> Iterator[Job]:
         """Jobs that are not done, as the plan streams by."""
         known = self.store.failures() if self.options.failed_only else None
         mine = 0
+        self.earlier.look()
         for job in self.options.choice.jobs(self.plan):
             if self.ending.asked:
                 return
@@ -114,8 +138,9 @@ class _Run:
                 self.clips.pass_over(job)
                 continue
             mine += 1
-            done = job.problem is None and self.shards.settle(job)
+            done = job.problem is None and self.earlier.is_done(job)
             self.counts.meet(job, done=done)
+            self.run_json.write_if_due()
             if done:
                 self.clips.found_done(job)
                 self.progress.skipped(self.counts.summary.already_done)
@@ -207,8 +232,7 @@ class _Run:
         summary = self.counts.summary
         self.counts.refresh()
         self.progress.update(outcomes, summary.done, summary.failed)
-        if time.monotonic() - self.written > _SUMMARY_EVERY_S:
-            self.write_summary()
+        self.run_json.write_if_due()
         following, lost = self.clips.after(ended)
         self.feed.put_first(following)
         if lost:
@@ -247,13 +271,6 @@ class _Run:
         if self.options.fail_fast:
             self.ending.stop()
 
-    def write_summary(self) -> None:
-        """Rewrites `run.json`."""
-        self.written = time.monotonic()
-        self.counts.refresh()
-        with self.ending.giving_up():
-            self.store.write_summary(self.counts.summary)
-
     # -- the end --
 
     def end(self) -> None:
@@ -264,6 +281,8 @@ class _Run:
         for said in self.clips.end(self.counts.summary, stopped=self.ending.asked):
             self.log.error("%s", said)
             self.progress.warn(said)
+        self.earlier.tell()
         self.counts.summary.ended = True
-        self.write_summary()
+        self.store.make_room()
+        self.run_json.write()
         self.store.end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -26,6 +27,7 @@ from pipeline.pictures import (
     to_image,
     to_tensor,
 )
+from pipeline.plan import Job
 from pipeline.slot.checkpoint import Curve
 from pipeline.slot.frames import finished, write_animation
 from pipeline.slot.styles import Prepared
@@ -74,7 +76,7 @@ class Circumstances:
         jobs: jobs in the batch.
     """
 
-    backbone: Mapping[str, str]
+    backbone: Mapping[str, str | None]
     device: str
     precision: str
     scales: Sequence[Scale]
@@ -96,8 +98,8 @@ def write_result(
     job, settings = prepared.job, prepared.job.settings
     pixels = finished(result.image, prepared.content, settings)
     size = (pixels.shape[2], pixels.shape[1])
-    values = settings.model_dump(mode="json")
-    text = {"settings": values, "key": job.key, "backbone": dict(about.backbone)}
+    how_made = _how_made(prepared, result, about)
+    how_made.clip = _clip(prepared, pixels)
     how = Encoding(
         settings.format,
         settings.quality,
@@ -105,11 +107,9 @@ def write_result(
         read_profile(job.content.path) if settings.profile == "content" else None,
         read_exif(job.content.path) if settings.exif else b"",
         _alpha(prepared, size) if settings.alpha == "keep" else None,
-        text,
+        how_made.in_short(job.key),
     )
     data = encode(pixels, how)
-    how_made = _how_made(prepared, result, about)
-    how_made.clip = _clip(prepared, pixels)
     if settings.animation != "none":
         how_made.animation = write_animation(store, job, pixels, size)
     store.write_job(job.name, job.key, settings, data, size, how_made)
@@ -146,6 +146,7 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         finished=now(),
         seconds={k: round(v / about.jobs, 4) for k, v in about.seconds.items()},
         targets=TargetCounts(hits=prepared.hits, computed=prepared.computed),
+        init_sha256=_digest(job, Path(job.settings.init)),
         scales=[(s.width, s.height, s.steps) for s in about.scales],
         steps=result.steps,
         losses=result.curve,
@@ -156,6 +157,11 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
             for said in (*prepared.warnings, *result.warnings)
         ],
     )
+
+
+def _digest(job: Job, path: Path) -> str:
+    """SHA-256 of one of a job's files, as its key has it, 64 hex digits; empty for any other."""
+    return job.inputs.get(path, "")[:64]
 
 
 def _clip(prepared: Prepared, pixels: Tensor) -> ClipPlace | None:
@@ -184,9 +190,9 @@ def _content(prepared: Prepared) -> ContentInput:
         size=prepared.content.image.size,
     )
     if picture.mask is not None:
-        about.mask = str(picture.mask)
+        about.mask, about.mask_sha256 = str(picture.mask), _digest(prepared.job, picture.mask)
     if picture.keep is not None:
-        about.keep = str(picture.keep)
+        about.keep, about.keep_sha256 = str(picture.keep), _digest(prepared.job, picture.keep)
     return about
 
 
@@ -202,7 +208,7 @@ def _style_pictures(prepared: Prepared) -> list[StylePicture]:
         )
         mask = style.masks[index] if style.masks else None
         if mask is not None:
-            picture.mask = str(mask)
+            picture.mask, picture.mask_sha256 = str(mask), _digest(prepared.job, mask)
         if style.regions:
             picture.region = style.regions[index]
         pictures.append(picture)

@@ -195,6 +195,7 @@ class Session:
                 "name": self.seat.context.backbone,
                 "weights_sha256": self.network.digest,
                 "weights": self.seat.context.about_weights,
+                "choice": str(weights) if (weights := self.seat.context.weights) else None,
                 "preprocessing": self.seat.context.preprocessing or "the weights' own",
             },
             device=self.seat.device,

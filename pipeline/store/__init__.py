@@ -5,8 +5,10 @@ pictures are made, nor who runs what.
 
 - `inside.py`: files below a folder and nothing else; `reader.py`: what a run folder says
 - `run_folder.py`: a run's folder; `lock.py`: who holds it; `live.py`: what goes on while it runs
-- `forms.py`: JSON as values of a type; `records.py`, `headers.py`: these types, of today's and
-  older versions
+- `forms.py`: JSON as values of a type; `records.py` (and `made.py`), `headers.py`: these types, of
+  today's and older versions
+- `stale.py`: pictures that no job makes; `failures.py`: failures that still stand
+- `embedded.py`: what a picture itself says of how it was made
 - `shards.py`, `mirror.py`: finished jobs as tar shards; a dataset's other files
 - `videos.py`: videos of a run's clips
 - `cache.py`: the cache folder; `tensor_cache.py`: tensors in it; `targets.py`: style targets;

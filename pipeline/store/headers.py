@@ -6,18 +6,19 @@ no paths. Must not load torch.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pipeline.store.forms import Read
+from pipeline.store.made import Below
 
 
 class Owner(Read):
     """Who holds a run folder."""
 
     host: str
-    pid: int
+    pid: int = Field(gt=0)
     since: str
 
 
@@ -74,6 +75,15 @@ class ShardIndex(Read):
 
     bytes: int
     jobs: dict[str, str]
+
+
+class StaleList(Read):
+    """`stale.json`: pictures, below the run folder, that no job of its plan makes, and names of
+    jobs that failed and that it has no more."""
+
+    schema_version: int = Field(default=1, alias="schema")
+    pictures: list[Annotated[Below, Field(pattern="^images/.")]]
+    failures: list[str] = Field(default_factory=list)
 
 
 class VideoRecord(Read):

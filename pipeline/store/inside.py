@@ -93,6 +93,14 @@ class Inside:
                 continue
             yield path
 
+    def walk(self, folder: Path) -> Iterator[str]:
+        """All files below a folder, as paths below it with `/`, in no order; none where there is no
+        such folder. Links to folders are not gone into."""
+        self._check(folder)
+        for place, _, names in os.walk(folder):
+            below = "" if place == str(folder) else f"{Path(place).relative_to(folder).as_posix()}/"
+            yield from (f"{below}{name}" for name in names)
+
     # -- writing --
 
     def write(self, path: Path, data: bytes, temporary: Path | None = None) -> None:
@@ -146,6 +154,13 @@ class Inside:
         self._check_folder(draft.parent)
         self._check_folder(path.parent)
         os.replace(draft, path)
+
+    def move(self, path: Path, new: Path) -> None:
+        """Renames a file or a folder, if it is there, into folders that are made where needed."""
+        self._check_folder(path.parent)
+        if os.path.lexists(path):
+            self.make_folder(new.parent)
+            os.replace(path, new)
 
     def writable(self, path: Path) -> Path:
         """The path, for what opens it to write there by itself, such as a log or a lock.

@@ -63,10 +63,15 @@ class Live:
         """What a slot was last seen doing; None if there is nothing yet."""
         return self._read(self._temporary / f"slot-{name}.json")
 
-    def slots(self) -> list[SlotState]:
-        """What each slot of the run and of all its shards was last seen doing."""
+    def slots(self, *, own: bool = False) -> list[SlotState]:
+        """What each slot of the run and of all its shards was last seen doing.
+
+        Args:
+            own: of this run or shard alone.
+        """
+        folder = self._temporary.name if own else "tmp*"
         try:
-            found = map(self._read, self._inside.files(self._state, "tmp*/slot-*.json"))
+            found = map(self._read, self._inside.files(self._state, f"{folder}/slot-*.json"))
             return [state for state in found if state is not None]
         except OSError:
             return []

@@ -14,9 +14,23 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from pipeline.errors import RunFolderError
-from pipeline.store.forms import now, parse, to_json
+from pipeline.store.forms import now, to_json
 from pipeline.store.headers import Owner
 from pipeline.store.run_folder import RunFolder
+
+
+def is_alive(owner: Owner) -> bool | None:
+    """Whether the process that holds a run folder lives; None where that cannot be seen from here,
+    on another machine or on Windows."""
+    if owner.host != socket.gethostname() or os.name == "nt":
+        return None
+    try:
+        os.kill(owner.pid, 0)
+    except PermissionError:  # somebody else's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 class RunLock:
@@ -86,9 +100,8 @@ class RunLock:
         )
 
     def _describe_owner(self, suffix: str) -> str:
-        try:
-            owner = parse(Owner, self.folder.inside.read(self._owner(suffix)))
-        except (OSError, ValueError):
+        owner = self.folder.owner(suffix.removeprefix("-"))
+        if owner is None:
             return "another process"
         return f"process {owner.pid} on {owner.host} since {owner.since}"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
 from pipeline.store.forms import parse, why_not
-from pipeline.store.headers import PlanHeader
+from pipeline.store.headers import Owner, PlanHeader, StaleList
 from pipeline.store.inside import Inside
 from pipeline.store.records import Failure, Record, Summary
 
@@ -41,6 +41,7 @@ class RunReader:
 
     def __init__(self, path: Path) -> None:
         self.path, self.images = path, path / "images"
+        self.stale_list = path / "stale.json"
         self.inside = Inside(path)
         self.unread: dict[str, str] = {}
 
@@ -99,12 +100,34 @@ class RunReader:
             yield self._read_record(path)
 
     def records(self) -> Iterator[Record]:
-        """All records that can be read.
+        """All records that can be read, but those of stale pictures.
 
         Raises:
             RunFolderError: they are in tar shards.
         """
-        return (found for found in self.all_records() if isinstance(found, Record))
+        stale = set(self.stale())
+        found = (found for found in self.all_records() if isinstance(found, Record))
+        return (record for record in found if record.output.path not in stale)
+
+    def stale(self) -> list[str]:
+        """Pictures, below the folder, that no job of the last plan makes and that are there."""
+        listed = self.stale_names().pictures
+        return [below for below in listed if self.inside.is_file(self.path / below)]
+
+    def stale_names(self) -> StaleList:
+        """What the last run found that its plan has no more; nothing if that cannot be read."""
+        try:
+            return parse(StaleList, self.inside.read(self.stale_list))
+        except (OSError, ValueError):
+            return StaleList(pictures=[])
+
+    def owner(self, part: str = "") -> Owner | None:
+        """Who holds the folder, or a shard of it, or died without letting go; None for nobody."""
+        suffix = f"-{part}" if part else ""
+        try:
+            return parse(Owner, self.inside.read(self.path / ".nst" / f"owner{suffix}.json"))
+        except (OSError, ValueError):
+            return None
 
     def failures(self) -> dict[str, Failure]:
         """The last failure of each job that ever failed here, by the job's name."""
@@ -123,7 +146,7 @@ class RunReader:
                 while line := file.readline(_LONGEST_LINE):
                     yield line
         except OSError as error:
-            self._unread(path, str(error.strerror))
+            self.note_unread(path, str(error.strerror))
 
     def header(self) -> PlanHeader | None:
         """What `plan.json` says, or None if it is not there or cannot be read."""
@@ -142,7 +165,7 @@ class RunReader:
                 part = path.stem.removeprefix("run").lstrip("-")
                 found[part] = parse(Summary, self._read(path))
             except ValueError as error:  # not ours: we write whole files only
-                self._unread(path, why_not(error))
+                self.note_unread(path, why_not(error))
         return found
 
     def left_out(self) -> list[str]:
@@ -166,17 +189,18 @@ class RunReader:
             return parse(Record, self.inside.read(path))
         except (OSError, ValueError) as error:
             why = str(error.strerror) if isinstance(error, OSError) else why_not(error)
-            return self._unread(path, why)
+            return self.note_unread(path, why)
 
     def _read(self, path: Path) -> bytes:
         """A file's bytes; none of one that cannot be read, which is noted."""
         try:
             return self.inside.read(path)
         except OSError as error:
-            self._unread(path, str(error.strerror))
+            self.note_unread(path, str(error.strerror))
             return b""
 
-    def _unread(self, path: Path, why: str) -> Unreadable:
+    def note_unread(self, path: Path, why: str) -> Unreadable:
+        """Notes a file that cannot be read, to be told once."""
         below = path.relative_to(self.path).as_posix()
         self.unread.setdefault(below, why)
         return Unreadable(below, why)
@@ -186,4 +210,4 @@ class RunReader:
         try:
             yield from self.inside.files(folder, pattern)
         except OSError as error:
-            self._unread(folder, str(error.strerror))
+            self.note_unread(folder, str(error.strerror))

@@ -7,33 +7,20 @@ In: parsed JSON of this version or an older one. Out: frozen values; what is not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field, model_validator
-from typing_extensions import NotRequired, TypedDict
+from pydantic import Field, model_validator
+from typing_extensions import TypedDict
 
-from pipeline.manifest import OLD_NAMES
 from pipeline.store.forms import Read, now, renamed
+from pipeline.store.made import Below, ContentInput, Digest, Made, StyleInput
 from pipeline.version import RECORD_SCHEMA
 
-# Words of older files -> today's, beside the settings' own (`OLD_NAMES`).
+# Words of older files -> today's, beside the settings' own.
 _OLD_WORDS = {"optimise": "optimize", "utilisation": "utilization"}
 
 
 # --- one job --------------------------------------------------------------------------------------
-
-
-def _below(text: str) -> str:
-    path = PurePosixPath(text)
-    if not text or path.is_absolute() or ".." in path.parts or "\0" in text:
-        raise ValueError("must be a path below the run folder")
-    return text
-
-
-# Records may come from someone else; what they name is looked for in their own folder.
-Below = Annotated[str, AfterValidator(_below)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Output(Read):
@@ -45,73 +32,11 @@ class Output(Read):
     path: Below
 
 
-class ContentInput(Read):
-    """The content picture of a job."""
-
-    path: str
-    sha256: str = ""
-    size: tuple[int, int] = (0, 0)
-    mask: str | None = None
-    keep: str | None = None
-
-
-class StylePicture(Read):
-    """One picture of a style; `region` is a color `#rrggbb` of the content's mask."""
-
-    path: str
-    weight: float
-    sha256: str = ""
-    size: tuple[int, int] = (0, 0)
-    mask: str | None = None
-    region: str | None = None
-
-
-class StyleInput(Read):
-    """The style of a job."""
-
-    name: str
-    pictures: list[StylePicture]
-
-
 class TargetCounts(Read):
     """Style targets that were in the cache, and that were computed."""
 
     hits: int = 0
     computed: int = 0
-
-
-class Point(TypedDict):
-    """The losses before a step, counted from 1."""
-
-    step: int
-    content: float
-    style: float
-    neighbors: NotRequired[float]
-    tv: float
-    temporal: NotRequired[float]
-    total: float
-
-
-class ClipPlace(Read):
-    """Where a frame stands in its clip.
-
-    Attributes:
-        path: of the clip, or the pattern of its pictures.
-        video: the video's name below `videos/`, without suffix.
-        frame, frames: from 1, and how many there are.
-        before: the job that this one went on from; None for the first.
-        flicker: mean absolute difference from the result before, moved by the optical flow, in
-            [0, 1], where the flow is to be trusted.
-        trusted: share of the picture where it is.
-    """
-
-    path: str
-    video: str
-    frame: int
-    frames: int
-    before: str | None = None
-    flicker: float | None = None
-    trusted: float | None = None
 
 
 class Warned(Read):
@@ -126,64 +51,39 @@ class Warned(Read):
         return {"text": data} if isinstance(data, str) else data
 
 
-class About(Read):
+class About(Made):
     """How a picture was made: a record without what is said of the output file.
 
     Attributes:
-        settings: all of them, resolved.
-        preset_version: of the preset that they started from.
-        swept: those that the grid or the pair chose.
-        backbone: `name`, `weights_sha256`, `weights`: what they are and where they are from, and
-            `preprocessing`.
         seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
         scales: width, height and steps of each.
-        losses: of some steps.
         animation: its path below the run folder.
-        clip: of a clip's frame, where it stands.
     """
 
     name: Below
     content: ContentInput
     style: StyleInput
-    settings: dict[str, Any]
     swept: dict[str, Any]
-    backbone: dict[str, Any] = Field(default_factory=dict)
-    preset_version: int = 1
-    algorithm: int = 0
-    seed: int = 0
     device: str = "?"
-    precision: str = "?"
-    versions: dict[str, str] = Field(default_factory=dict)
     finished: str = ""
     seconds: dict[str, float] = Field(default_factory=dict)
     targets: TargetCounts = Field(default_factory=TargetCounts)
     scales: list[tuple[int, int, int]] = Field(default_factory=list)
-    steps: int = 0
-    losses: list[Point] = Field(default_factory=list)
     batch: dict[str, int] = Field(default_factory=dict)
     attempts: int = 1
     warnings: list[Warned] = Field(default_factory=list)
     animation: Below | None = None
-    clip: ClipPlace | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _of_older_versions(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        found = dict(data)
-        for name, names in (("settings", OLD_NAMES), ("swept", OLD_NAMES), ("seconds", _OLD_WORDS)):
-            if name in found:
-                found[name] = renamed(found[name], names)
-        return found
+        if isinstance(data, Mapping) and "seconds" in data:
+            return {**data, "seconds": renamed(data["seconds"], _OLD_WORDS)}
+        return data
 
 
 class Record(About):
-    """The JSON file beside a picture.
-
-    Attributes:
-        key: SHA-256 over all that decides the output; 64 hex digits.
-    """
+    """The JSON file beside a picture."""
 
     schema_version: int = Field(default=RECORD_SCHEMA, alias="schema")
     key: str
@@ -287,8 +187,11 @@ class Summary(PastRun):
     """Counts of a run; `run.json` is this, rewritten as it goes.
 
     Attributes:
-        jobs: of the plan, or of this shard where it has been counted to its end.
+        jobs: of the plan; of a shard about its part, until it has been counted to its end.
+        looked_at: of these, those of which it is known by now whether they were done before.
         already_done: found done at the start.
+        moved: of these, pictures of inputs that had been renamed or moved, taken along.
+        stale: pictures that no job of the plan makes.
         out_of_memory: batches that had to be made smaller.
         stopped: whether the run was asked to stop before its end.
         problem: what ended the run early, or empty.
@@ -305,7 +208,10 @@ class Summary(PastRun):
 
     schema_version: int = Field(default=1, alias="schema")
     jobs: int
+    looked_at: int = 0
     already_done: int = 0
+    moved: int = 0
+    stale: int = 0
     out_of_memory: int = 0
     stopped: bool = False
     problem: str = ""

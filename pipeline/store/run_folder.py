@@ -29,6 +29,8 @@ from pipeline.version import RECORD_SCHEMA
 # A record begins with what says whether its job is done, so that a resumed run reads only this.
 _HEAD = re.compile(rb'\{\s*"schema": \d+,\s*"key": "([^"]*)",\s*"output": \{\s*"bytes": (\d+)')
 _HEAD_BYTES = 512
+# Of the disk, for the last summary; one with a thousand classes has this many.
+_RESERVED_BYTES = 2**18
 # No file, or one that a link leads to outside.
 _NOT_OURS = (errno.EINVAL, errno.EISDIR, errno.ELOOP)
 
@@ -57,6 +59,7 @@ class RunFolder(RunReader):
         self.means = path / "normalisation.safetensors"  # spelled as older versions have it
         self.state = path / ".nst"
         self.temporary = self.state / f"tmp{self.suffix}"
+        self._reserve = self.state / f"reserve{self.suffix}"
         self.log = path / f"run{self.suffix}.log"
         self.live = Live(self.inside, self.state, self.temporary, self.suffix)
 
@@ -179,11 +182,18 @@ class RunFolder(RunReader):
             self.live.clear_stop()
         except OSError as error:
             raise cannot_write(self.path, error) from error
+        self.write(self._reserve, bytes(_RESERVED_BYTES))
         self.write(self.path / "manifest.yaml", manifest.encode())
         self.write(self.path / "plan.json", to_json(header))
 
+    def make_room(self) -> None:
+        """Gives back what was reserved, so that also on a full disk the summary can be written."""
+        with contextlib.suppress(OSError):
+            self.inside.remove(self._reserve)
+
     def end(self) -> None:
         """Removes temporary files and live state."""
+        self.make_room()
         self.inside.remove_tree(self.temporary)
         with contextlib.suppress(OSError):
             self.live.clear_stop()

@@ -41,7 +41,7 @@ class Shards:
         self._loose: list[tuple[str, str]] = []  # name and suffix of the picture
         if size:
             for path in store.shard_files():
-                self._hold(_index(store.inside, path))
+                self._hold(jobs_in(store.inside, path))
 
     def _hold(self, jobs: Mapping[str, str]) -> None:
         self._held.update((_short_name(name), _short(key)) for name, key in jobs.items())
@@ -178,8 +178,12 @@ def _short_name(name: str) -> int:
     return _short(hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest())
 
 
-def _index(inside: Inside, path: Path) -> dict[str, str]:
-    """Names and keys of the jobs in a shard; from the shard itself if its index is not there."""
+def jobs_in(inside: Inside, path: Path) -> dict[str, str]:
+    """Names and keys of the jobs in a shard; from the shard itself if its index is not there.
+
+    Raises:
+        RunFolderError: damaged, or not inside the folder.
+    """
     try:
         index = parse(ShardIndex, inside.read(path.with_suffix(".json"), _MOST_BYTES))
         if inside.size(path) == index.bytes:

@@ -124,7 +124,7 @@ def test_the_plan_says_which_cannot_be_made(
 ) -> None:
     found = load_manifest(manifest)
     (manifest.parent / "content/b.png").unlink()
-    monkeypatch.setattr("pipeline.commands.plan.load_manifest", lambda path: found)
+    monkeypatch.setattr("pipeline.commands.again.load_manifest", lambda path, given: found)
     assert show_plan(manifest, INLINE, as_json=False, measured=True) == 0
     said = capsys.readouterr().out
     assert "6 jobs, 0 done, 4 to run" in said
@@ -160,7 +160,7 @@ def test_many_reasons_are_counted(
         picture(f"content/more/{number}.png", number)
     found = load_manifest(manifest)
     shutil.rmtree(manifest.parent / "content/more")
-    monkeypatch.setattr("pipeline.commands.plan.load_manifest", lambda path: found)
+    monkeypatch.setattr("pipeline.commands.again.load_manifest", lambda path, given: found)
     show_plan(manifest, INLINE, as_json=False, measured=False)
     assert "6 cannot be made for 3 other reasons" in capsys.readouterr().out
 

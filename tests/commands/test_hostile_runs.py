@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_run import EVIL, small_run
+from fake_run import EVIL, digest, small_run
 from PIL import Image
 
 from pipeline import commands, records
@@ -151,6 +151,31 @@ def test_the_best_are_found_after_all_was_moved(
     assert len(said.out.splitlines()) == 4  # of b nothing is known any more
     assert f"left out 1 that cannot be read: {tmp_path / 'b.png'}: is gone, or another" in said.err
     assert str(new / "a.png") in (new / "run/best.yaml").read_text()
+
+
+def test_the_best_are_found_where_an_input_cannot_be_decoded(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut.png").write_bytes(b"no picture")
+    falsified(run, "content", "path", str(tmp_path / "cut.png"))
+    falsified(run, "content", "sha256", digest(tmp_path / "cut.png"))
+    assert commands.rank_run(run, 3.0, None, 0, as_json=True) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 6 and "cut.png: not a picture" in said.err
+
+
+def test_the_best_are_found_where_inputs_were_renamed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = PlanHeader(backbone=BackboneHeader(name="lite"), folder=str(tmp_path), run=str(run),
+                        manifest=str(tmp_path / "m.yaml"))  # fmt: skip
+    RunFolder(run).begin("", header.plain())
+    (tmp_path / "m.yaml").write_text("output: run\ncontent: [a.png, c.png]\nstyle: red.png\n")
+    (tmp_path / "b.png").rename(tmp_path / "c.png")
+    assert commands.rank_run(run, 3.0, None, 0, as_json=True) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 7 and not said.err
+    assert str(tmp_path / "c.png") in (run / "best.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from pipeline.schedule.engines import EngineKind
 WORDS: dict[str, Any] = {
     "engine": "local", "address": None, "workers": None, "shard": None, "retries": 2,
     "timeout_s": 0, "stall_s": 0, "fail_fast": False, "failed_only": False,
+    "log_format": "text",
 }  # fmt: skip
 
 
 def test_words_become_options() -> None:
     given = WORDS | {"engine": "ray", "address": "auto", "stall_s": 9.0, "fail_fast": True}
-    assert parse_run_options(**given) == RunOptions(
-        engine="ray", address="auto", patience=Patience(0, 9.0), fail_fast=True
+    assert parse_run_options(**given | {"log_format": "json"}) == RunOptions(
+        engine="ray", address="auto", patience=Patience(0, 9.0), fail_fast=True, log_format="json"
     )
 
 
@@ -38,6 +39,7 @@ def test_words_become_options() -> None:
         ({"max_time": "1h 5m"}, "--max-time 1h 5m: write a time"),
         ({"until": "7"}, "--until 7: write 07:00"),
         ({"until": "2001-01-31 07:00"}, "--until 2001-01-31 07:00: is past"),
+        ({"log_format": "xml"}, "--log-format xml: write text or json"),
     ],
 )
 def test_words_that_do_not_go_together_are_told(words: dict[str, Any], message: str) -> None:

@@ -18,6 +18,7 @@ from pipeline.commands import stop_run
 from pipeline.commands.streams import Lenient, lost_answer, make_lenient
 from pipeline.errors import RunFolderError
 from pipeline.schedule.stopping import heard_signals
+from pipeline.store import RunLock
 
 ROOT = Path(__file__).parents[2]
 QUICK = "settings: {size: 48, steps: 1, scale_start: 0, style_loss: gram, neighbor_weight: 0}\n"
@@ -143,9 +144,11 @@ def test_a_folder_that_cannot_be_written_says_so(
     def refuse(source: object, target: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("os.replace", refuse)
-    with pytest.raises(RunFolderError, match=r"stop: cannot be written \(Read-only file system\)"):
-        stop_run(here.store.path)
+    with RunLock(here.store):
+        monkeypatch.setattr("os.replace", refuse)
+        message = r"stop: cannot be written \(Read-only file system\)"
+        with pytest.raises(RunFolderError, match=message):
+            stop_run(here.store.path)
 
 
 def test_a_detached_run_goes_on_by_itself(manifest: Path) -> None:

@@ -52,6 +52,7 @@ SUBJECTS = {
     "cache": Subject(folders.make_cache, folders.cache_file),
     "weights": Subject(folders.make_weights, folders.weight_file),
     "picture": Subject(folders.make_pictures, folders.picture),
+    "own": Subject(folders.make_own_pictures, folders.own_picture),
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -25,11 +26,22 @@ from safetensors.torch import save
 
 from fuzz.mutations import NASTY, mutated_bytes, mutated_text
 from pipeline import library
-from pipeline.commands import clean_run, rank_run, show_status, stop_run, write_report, write_sheet
-from pipeline.errors import ImageError
+from pipeline.commands import (
+    Options,
+    clean_run,
+    move_stale,
+    rank_run,
+    show_picture,
+    show_status,
+    stop_run,
+    write_report,
+    write_sheet,
+)
+from pipeline.commands.again import given_manifest
+from pipeline.errors import ImageError, NstError
 from pipeline.manifest import Settings
 from pipeline.method import load_weights
-from pipeline.pictures import read_exif, read_image, read_profile, read_size
+from pipeline.pictures import Encoding, encode, read_exif, read_image, read_profile, read_size
 from pipeline.store import (
     BackboneHeader,
     Failure,
@@ -65,8 +77,12 @@ def make_run(folder: Path) -> None:
     store.begin("output: whole\ncontent: a.png\nstyle: red.png\n", header.plain())
     store.write_summary(Summary(jobs=8, done=7, failed=1, seconds=9.0, images_per_hour=900.0))
     store.live.write_slot(SlotState(slot="0", time=1.0, pid=1, job="a", steps=9, step=3))
-    write = {"run.log": "2026-01-01 INFO begun\n", ".nst/checkpoints/k.safetensors": "kept",
-             "frames/a/000001.jpg": "kept"}  # fmt: skip
+    write = {
+        "run.log": "2026-01-01 INFO begun\n",
+        ".nst/checkpoints/k.safetensors": "kept",
+        "frames/a/000001.jpg": "kept",
+        "stale.json": '{"schema": 1, "pictures": ["images/a__red__style_weight-2.0.png"]}',
+    }
     for name, text in write.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(text)
@@ -184,6 +200,7 @@ _COMMANDS: tuple[Callable[[Path], object], ...] = (
     lambda run: write_sheet(run, "style", "style_weight", run.parent / "s.png", 32, None),
     _rank,
     clean_run,
+    move_stale,
     stop_run,
     lambda run: list(library.records(run)),
     _go_on,
@@ -258,5 +275,42 @@ def picture(folder: Path, random: Random) -> Attempt:
         for read in (read_size, read_image, read_profile, read_exif):
             with contextlib.suppress(ImageError):
                 read(path)
+
+    return attempt
+
+
+_FORMATS = ("png", "jpg", "webp", "tiff")
+
+
+def make_own_pictures(folder: Path) -> None:
+    """Pictures of ours of each format, with their text, and what they were made of."""
+    make_run(folder)
+    (record,) = itertools.islice(RunFolder(folder / "whole").records(), 1)
+    (folder / "text.json").write_text(json.dumps(record.in_short(record.key)))
+
+
+def own_picture(folder: Path, random: Random) -> Attempt:
+    """A picture that says of itself what is damaged or not so, shown and taken for a manifest."""
+    kind = random.choice(_FORMATS)
+    path = folder / f"x.{kind}"
+    says = json.loads((folder / "text.json").read_text())
+    canary = folder.parent / "canary"
+    for _ in range(random.randint(1, 3)):
+        place = random.choice([found for found in _mappings(says) if found])
+        value = random.choice((*NASTY, str(canary / "precious.png"), "../../../x", None, [], -1,
+                               10**30, True, {"a": [{}]}, "", "\x1b[2J"))  # fmt: skip
+        place[random.choice(sorted(place))] = value
+    whole = random.random() < 0.7
+    data = encode(torch.full((3, 4, 6), 0.5), Encoding(kind, text=says))
+    path.write_bytes(data if whole else mutated_bytes(data, random))
+
+    def attempt() -> None:
+        for act in (
+            lambda: show_picture(path, as_json=False),
+            lambda: show_picture(path, as_json=True),
+            lambda: given_manifest(path, Options()),
+        ):
+            with contextlib.suppress(NstError):
+                _quiet(act)
 
     return attempt

@@ -322,3 +322,31 @@ def test_folders_that_may_not_be_looked_at_are_said(
     monkeypatch.setattr(os, function, look)
     with pytest.raises(ManifestError, match=r":2: content\[0\]: .*shut: cannot be read \(Perm"):
         load(folder, f"output: run\ncontent: {pattern}\nstyle: a.png\n")
+
+
+def test_what_is_wrong_with_one_entry_hides_nothing_of_the_others(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("a.png")
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        "output: run\ncontent: [3, gone.png]\nstyle: [{name: x}, lost.png]\nbackbone: lite\n"
+        "pairs:\n  - [a.png]\n  - {content: a.png, stile: b}\n  - [a.png, away.png]\n"
+        "  - {content: off.png, style: a.png, settings: {sise: 3, steps: 0}}\n"
+    )
+    with pytest.raises(ManifestError) as told:
+        load_manifest(path)
+    said = [problem.removeprefix(f"{path}:").split(";")[0] for problem in told.value.problems]
+    assert sorted(said) == [
+        "2: content[0]: 3: must be text",
+        "2: content[1]: gone.png: no such file or folder",
+        "3: style[0]: {'name': 'x'}: one of blend and regions is needed, with at least one picture",
+        "3: style[1]: lost.png: no such file or folder",
+        "6: pairs[0]: ['a.png']: must be [content, style]",
+        "7: pairs[1].stile: unknown key",
+        "7: pairs[1].style: is needed and missing",
+        "8: pairs[2][1]: away.png: no such file or folder",
+        "9: pairs[3].content: off.png: no such file or folder",
+        "9: pairs[3].settings.sise: unknown key",
+        "9: pairs[3].settings.steps: 0: must be at least 1",
+    ]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fake_run import add_job
+from fake_run import add_job, digest
 from PIL import Image
 
 from pipeline.manifest import Settings, load_manifest
 from pipeline.method import Backbone, load_weights
-from pipeline.report import by_pair, pairs_manifest, score_pair
+from pipeline.report import by_pair, found_inputs, pairs_manifest, score_pair
 from pipeline.store import Record, RunFolder
 
 
@@ -71,3 +71,15 @@ def test_regions_stay_regions(run: Path) -> None:
     )
     regions = {"#ffffff": "a.png", "#000000": "b.png"}
     assert style_of(run, of_pictures(run, *parts)) == {"name": "mix", "regions": regions}
+
+
+def test_masks_are_found_as_pictures_are(run: Path, picture: Callable[..., Path]) -> None:
+    mask, store = picture("mask.png", 8), RunFolder(run)
+    first, *_ = store.records()
+    first.content.mask, first.content.mask_sha256 = str(mask), digest(mask)
+    (found,), gone = found_inputs(store, [first])
+    assert found.content.mask == str(mask) and not gone
+    mask.unlink()
+    assert found_inputs(store, [first]) == ([], [f"{mask}: is gone, or another picture now"])
+    first.content.mask_sha256 = ""  # of an older record: not known to be another one
+    assert len(found_inputs(store, [first])[0]) == 1

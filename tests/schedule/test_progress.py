@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,9 +61,8 @@ def live(width: int = 80) -> LiveProgress:
 def test_no_line_wraps_and_both_ends_of_a_name_are_there(width: int) -> None:
     progress = live(width)
     progress.total = 100
-    progress.bars.update(progress.run, total=100)
-    progress._show_slots([state(0, phase="optimize", step=3, steps=9, loss=0.123)])
-    progress._show_slots([state(7, phase="optimize", step=4, steps=9, loss=0.122)])
+    progress.look([state(0, phase="optimize", step=3, steps=9, loss=0.123)])
+    progress.look([state(7, phase="optimize", step=4, steps=9, loss=0.122)])
     progress.update([], 4, 1)
     text = shown(progress)
     assert len(text) == 2 and all(len(line) <= width for line in text)
@@ -71,15 +71,33 @@ def test_no_line_wraps_and_both_ends_of_a_name_are_there(width: int) -> None:
     assert ("/h" in text[1]) == (width == 160)  # the 4 jobs of the batch that it left behind
 
 
+def test_the_bar_moves_with_the_steps_and_the_number_with_jobs() -> None:
+    progress = live()
+    progress.total = 72
+    (run,) = progress.bars.tasks
+    progress.look([state(0, jobs=24, phase="optimize", step=3, steps=9)])
+    assert run.completed == pytest.approx(8) and "0/72 11%" in shown(progress)[0]
+    last = state(0, jobs=24, job="a", phase="optimize", step=9, steps=9)
+    progress.look([last])
+    progress.update([DONE] * 24, 24, 0)
+    progress.look([last])  # it has not begun another yet
+    assert run.completed == 24 and "24/72 33%" in shown(progress)[0]
+    progress.look([state(1, jobs=24, phase="read")])
+    progress.look([state(1, jobs=24, phase="optimize", step=6, steps=9)])
+    assert run.completed == 40 and "24/72 56%" in shown(progress)[0]
+    progress.look([state(1, jobs=24, phase="optimize", step=1, steps=9)])  # a smaller part anew
+    assert run.completed == 40
+
+
 def test_a_slot_without_a_loss_says_its_phase() -> None:
     progress = live()
-    progress._show_slots([state(0, phase="targets", jobs=1, job="short")])
+    progress.look([state(0, phase="targets", jobs=1, job="short")])
     assert "cuda:0 #0 short " in shown(progress)[1] and "targets" in shown(progress)[1]
 
 
 def test_jobs_that_were_done_before_count_as_done() -> None:
     progress = live()
-    progress.bars.update(progress.run, total=10)
+    progress.total = 10
     progress.skipped(3)
     assert "3/10" in shown(progress)[0]
     progress.update([DONE], 1, 0)
@@ -122,6 +140,29 @@ def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(
     clock.now += 11
     progress.update([DONE], 2, 1)
     assert capsys.readouterr().out.startswith("4/4 jobs")
+
+
+def test_a_log_says_how_far_the_steps_are_where_nothing_ends(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = PlainProgress()
+    with progress.watching(RunFolder(Path("unused")), 4):
+        progress.look([state(0, jobs=4, step=1, steps=4)])
+        assert capsys.readouterr().out == ""
+        clock.now += 36
+        progress.look([state(0, jobs=4, step=2, steps=4)])
+        progress.look([state(0, jobs=4, step=3, steps=4)])
+        said = "0/4 jobs (50% of the steps), 0 failed, 200 images/hour, 0:00:36 left\n"
+        assert capsys.readouterr().out == said
+
+
+def test_the_same_reason_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    progress.update([FAILED, replace(FAILED, name="c")], 0, 2)
+    progress.update([replace(FAILED, name="d")], 0, 3)
+    progress.update([replace(FAILED, name="e", error="another")], 0, 4)
+    said = capsys.readouterr().err
+    assert said == "failed: b and 1 more: no picture\nfailed: e: another\n"
 
 
 def test_without_a_picture_yet_the_time_left_is_not_known(

@@ -29,6 +29,7 @@ def test_the_news_of_all_shards_is_seen(folder: RunFolder) -> None:
     for number, store in enumerate((folder, other)):
         store.live.write_slot(SlotState(slot=str(number), time=1.0, pid=7))
     assert [state.slot for state in RunFolder(folder.path).live.slots()] == ["0", "1"]
+    assert [state.slot for state in other.live.slots(own=True)] == ["1"]
     assert folder.live.slot("0") is not None and folder.live.slot("1") is None
 
 

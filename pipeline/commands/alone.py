@@ -1,0 +1,101 @@
+"""One job into one file, through a run folder that is thrown away.
+
+In: a manifest of one job. Out: the picture, its record and what else was asked for beside it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.options import Options
+from pipeline.errors import ImageError, ManifestError
+from pipeline.files import cannot_write, write_atomic
+from pipeline.manifest import Manifest, Settings
+from pipeline.schedule import duration, make_progress
+from pipeline.store import Record, RunFolder, to_json
+from pipeline.terminal import say
+
+_FORMATS = {
+    ".png": "png",
+    ".jpg": "jpg",
+    ".jpeg": "jpg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+
+
+def with_format(settings: Mapping[str, Any], output: Path) -> dict[str, Any]:
+    """The settings, with the format that the output's suffix stands for.
+
+    Raises:
+        ImageError: a suffix that is no format.
+        ManifestError: settings that do not go together.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in _FORMATS:
+        raise ImageError(f"{output}: the suffix must be one of {', '.join(_FORMATS)}")
+    changed = {**settings, "format": _FORMATS[suffix]}
+    problem = Settings.model_validate(changed).problem()
+    if problem:
+        raise ManifestError([problem])
+    return changed
+
+
+def run_alone(
+    manifest: Manifest, output: Path, options: Options, *, quiet: bool, means: bytes | None = None
+) -> tuple[int, Record | None]:
+    """Makes the one job of a manifest into `output`; the exit code, and its record if it was made.
+
+    Args:
+        means: the file of mean activations for the normalized variant, if there is one already.
+
+    Raises:
+        RunFolderError: the output cannot be written.
+    """
+    from pipeline.commands.run import run_manifest  # loads torch, which takes seconds
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".nst-", dir=output.parent))
+    store, record = RunFolder(folder), None
+    try:
+        if means is not None:
+            store.write(store.means, means)
+        inline = replace(options, run=replace(options.run, engine="inline"))
+        alone = replace(manifest, output=folder)
+        summary = run_manifest(alone, inline, make_progress(quiet=quiet))
+        if summary.done:
+            record = _move_result(store, output)
+            if not quiet:
+                say(f"{output} ({duration(summary.seconds)})")
+        return summary.exit_code, record
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_result(store: RunFolder, output: Path) -> Record:
+    """Moves the one job's picture, record and what it kept along the way beside each other."""
+    record = next(store.records())
+    picture = store.path / record.output.path
+    frames = store.frames / record.name
+    found = record.model_copy(deep=True)
+    found.output.path, found.name = output.name, output.stem
+    try:
+        if record.animation is not None:
+            animation = store.path / record.animation
+            found.animation = f"{output.stem}-animation{animation.suffix}"
+            animation.replace(output.with_name(found.animation))
+        if frames.is_dir():
+            kept = output.with_name(f"{output.stem}-frames")
+            shutil.rmtree(kept, ignore_errors=True)
+            frames.replace(kept)
+        picture.replace(output)
+        write_atomic(output.with_suffix(".json"), to_json(found.plain()))
+    except OSError as error:
+        raise cannot_write(output, error) from error
+    return found
