@@ -13,7 +13,7 @@ processes.
 - `scales.py`: the sizes, coarse to fine
 - `first_images.py`: pictures to begin with
 - `motion.py`: warping by optical flow, and where a flow is not to be trusted
-- `batch_loss.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
+- `objective.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
 - `stylize.py`, `scale_run.py`: the loop over scales, and the steps of one
 - `tiles.py`: losses and gradients of pictures too large to be taken whole
 """

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
-from pipeline.method.batch_loss import ScaleInputs, batch_loss
 from pipeline.method.losses.objective import Losses
+from pipeline.method.objective import ScaleInputs, batch_loss
 from pipeline.method.optimizers.table import OptimizerOptions, make_optimizer
 from pipeline.method.scales import Scale
 from pipeline.method.tiles import JOINED, features_of, losses_and_gradient

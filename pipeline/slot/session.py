@@ -28,7 +28,7 @@ from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
 from pipeline.slot.motion import read_motion
 from pipeline.slot.outputs import Circumstances, Result, write_result
-from pipeline.slot.precision import precision_notices, use_precision
+from pipeline.slot.precision import network_type, precision_notices, use_precision
 from pipeline.slot.process import PROCESS, Process
 from pipeline.slot.seat import Seat, take_seat
 from pipeline.slot.styles import Prepared, StyleReader, compute_targets
@@ -74,8 +74,7 @@ class Session:
             torch.set_num_threads(seat.context.threads)
         settings = batch.jobs[0].settings
         self.precision = use_precision(settings.precision, seat.device)
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        self.network = seat.network(settings, dtype)
+        self.network = seat.network(settings, network_type(self.precision))
         self.fitting = Fitting(seat, self.network, batch)
         self.way = Way(self.store, seat, batch, pool, self.timer)
         self.loop = Loop(seat, self.network, batch, self.fitting, self.way, self.timer)
