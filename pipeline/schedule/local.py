@@ -29,7 +29,7 @@ from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import Patience, RunOptions
-from pipeline.slot import RunContext, warm_up, work_batch
+from pipeline.slot import RunContext, in_own_process, own_environment, warm_up, work_batch
 from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
@@ -89,10 +89,10 @@ def _own_path_first() -> Iterator[None]:
         sys.path.remove(str(home))
 
 
-def _warm_up(work: Work) -> None:
+def _warm_up(work: Work, device: str) -> None:
     """In a new worker: loads what its work will need, while batches are packed."""
     if work is work_batch:
-        warm_up()
+        warm_up(in_own_process(device))
 
 
 @dataclass
@@ -100,6 +100,7 @@ class _Slot:
     """One slot: its process, and the batch that runs there.
 
     Attributes:
+        device: as the user knows it; its process sees no other GPU.
         began, started: when the batch was handed over, and when its worker was first heard of.
         news, heard: the last that was heard of the worker, and when. All by this process's own
             clock, which nobody sets: a worker's says nothing here.
@@ -108,6 +109,7 @@ class _Slot:
     """
 
     number: int
+    device: str
     executor: ProcessPoolExecutor | None = None
     batch: Batch | None = None
     future: Future[Guarded] | None = None
@@ -123,10 +125,13 @@ class _Slot:
         """Has the process start, so that it imports its libraries while batches are packed."""
         if self.executor is None:
             self.executor = ProcessPoolExecutor(
-                max_workers=1, initializer=_begin_worker, initargs=(os.getpid(),)
+                max_workers=1,
+                initializer=_begin_worker,
+                initargs=(os.getpid(),),
+                env=own_environment(self.device),
             )
             with _own_path_first():
-                self.executor.submit(_warm_up, work)
+                self.executor.submit(_warm_up, work, self.device)
 
     def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
         self.start(work)
@@ -160,7 +165,8 @@ class LocalEngine:
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        self.slots = [_Slot(number) for number in range(len(self.context.slots))]
+        self.context = replace(self.context, isolated=True)
+        self.slots = [_Slot(number, device) for number, device in enumerate(self.context.slots)]
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -218,10 +224,9 @@ class LocalEngine:
         ended = replace(ended, batch=spoilt)
         if slot.broke < _MOST_BROKEN:
             return ended
-        device = self.context.slots[slot.number]
         slot.retired = (
-            f"slot {slot.number} ({device}) gets no batch any more, after {slot.broke} in a row "
-            f"that broke it: {ended.lost}"
+            f"slot {slot.number} ({slot.device}) gets no batch any more, after {slot.broke} in a "
+            f"row that broke it: {ended.lost}"
         )
         over = "" if self._serving() else f"no slot is left; the last: {slot.retired}"
         return replace(ended, retired=slot.retired, over=over)

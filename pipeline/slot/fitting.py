@@ -127,7 +127,7 @@ class Fitting:
 
     def _too_large(self, width: int, height: int) -> WorkerError:
         return WorkerError(
-            f"{self.seat.device} has too little memory for one picture of {width} x {height} px, "
+            f"{self.seat.label} has too little memory for one picture of {width} x {height} px, "
             f"even in tiles; choose a smaller `size`, fewer workers (--devices) or another device"
         )
 

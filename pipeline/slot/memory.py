@@ -53,15 +53,16 @@ def budget(device: str, slots: int) -> float:
     """Bytes that one slot's step may take; infinite where the system does not say.
 
     Args:
-        slots: how many slots share the CPU's memory.
+        slots: how many slots share the device's memory.
     """
     if device.startswith("cuda"):
         import torch  # here alone, so that plans can be counted without
 
-        free, _ = torch.cuda.mem_get_info(device)
+        free, total = torch.cuda.mem_get_info(device)
         # What torch's own allocator holds is free for the next batch.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return 0.9 * (free + kept)
+        # Slots that begin together all find it free.
+        return 0.9 * min(free + kept, total / max(1, slots))
     total = total_memory()
     return SHARE * total / max(1, slots) - PROCESS_BYTES if total else math.inf
 

@@ -31,6 +31,7 @@ class RunContext:
         preprocessing: of its first convolution, where the manifest says it.
         about_weights: what the weights are and where they are from, for records.
         left_out: devices that are there and cannot be used, each with the reason.
+        isolated: whether a slot's process sees its own GPU alone; see `own_environment`.
     """
 
     run: Path
@@ -47,6 +48,7 @@ class RunContext:
     preprocessing: str | None = None
     about_weights: str = ""
     left_out: tuple[str, ...] = ()
+    isolated: bool = False
 
     @property
     def store(self) -> RunFolder:

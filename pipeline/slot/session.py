@@ -95,7 +95,7 @@ class Session:
         share = busy / len(self.batch.jobs)
         ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
         seat, seconds = self.seat, self.timer.seconds
-        return Report(ended, seat.name, seat.device, seconds, busy, self.fitting.fits)
+        return Report(ended, seat.name, seat.label, seconds, busy, self.fitting.fits)
 
     # -- reading --
 
@@ -196,7 +196,7 @@ class Session:
                 "weights": self.seat.context.about_weights,
                 "preprocessing": self.seat.context.preprocessing or "the weights' own",
             },
-            device=self.seat.device,
+            device=self.seat.label,
             precision=self.precision,
             scales=self.batch.scales,
             seconds=dict(self.timer.seconds),

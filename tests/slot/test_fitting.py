@@ -42,7 +42,9 @@ class Where:
         """On a device with memory for so many steps of one picture."""
         each = step_bytes(self.network, self.batch.scales[-1].pixels)
         self.monkeypatch.setattr("pipeline.slot.seat.budget", lambda device, slots: steps * each)
-        return Fitting(Seat(self.context, self.process, "0", device), self.network, self.batch)
+        return Fitting(
+            Seat(self.context, self.process, "0", device, device), self.network, self.batch
+        )
 
 
 @pytest.fixture

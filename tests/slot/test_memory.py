@@ -30,3 +30,6 @@ def test_a_gpus_free_memory_counts_with_what_torch_holds(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 150)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 50)
     assert budget("cuda:0", 1) == 0.9 * 900
+    assert budget("cuda:0", 2) == 0.9 * 500  # the other slot has not yet begun to take its own
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
+    assert budget("cuda:0", 2) == 0.9 * 200
