@@ -5,8 +5,8 @@ not know files (but for `weights/`, which reads networks), the console, a clock,
 processes.
 
 - `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
-- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant; `shape.py`:
-  what is known of a network without its numbers
+- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant; `half.py`: its
+  passes in float16; `shape.py`: what is known of a network without its numbers
 - `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
   and all of them together
 - `optimizers/`: Adam and L-BFGS over a batch

@@ -70,7 +70,7 @@ class Session:
         self.pool = pool
         self.timer = Timer()
         tell(self.store, seat, batch)
-        if seat.context.threads:
+        if seat.context.threads and seat.device == "cpu":
             torch.set_num_threads(seat.context.threads)
         settings = batch.jobs[0].settings
         self.precision = use_precision(settings.precision, seat.device)

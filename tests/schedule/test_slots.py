@@ -1,6 +1,7 @@
 """Devices, and shares of the CPU."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import gpus
 import pytest
@@ -8,8 +9,11 @@ import torch
 
 from pipeline.errors import DeviceError
 from pipeline.schedule import examine_devices, find_slots, share_cpu, threads_per_slot
-from pipeline.schedule.slots import batch_limit
-from pipeline.slot import Health, available_cores
+from pipeline.schedule.slots import batch_limit, limit_of
+from pipeline.slot import Health, RunContext, available_cores, own_environment
+from pipeline.slot.precision import auto_precision
+from pipeline.slot.process import Process
+from pipeline.slot.seat import take_seat
 
 
 @pytest.fixture
@@ -133,26 +137,40 @@ def test_a_card_that_torch_does_not_count_is_asked_why(
 
 
 @pytest.mark.parametrize(
-    ("cards", "visible", "slots"),
+    ("cards", "visible", "own", "precision"),
     [
-        ([gpus.RTX_4090], None, ["cuda:0"]),
-        ([gpus.H100] * 8, None, [f"cuda:{index}" for index in range(8)]),
-        ([gpus.T4], None, ["cuda:0"]),
-        ([gpus.H100] * 2, "4,5", ["cuda:0", "cuda:1"]),
-        ([gpus.MIG_SLICE], "MIG-aa,MIG-bb,MIG-cc", ["cuda:0", "cuda:1", "cuda:2"]),
-        ([], "MIG-aa", ["cuda:0"]),
+        ([gpus.RTX_4090], None, ["0"], "bf16"),
+        ([gpus.H100] * 8, None, list("01234567"), "bf16"),
+        ([gpus.T4], None, ["0"], "fp16"),
+        ([gpus.H100] * 2, "4,5", ["4", "5"], "bf16"),
+        ([gpus.MIG_SLICE], "MIG-aa,MIG-bb,MIG-cc", ["MIG-aa", "MIG-bb", "MIG-cc"], "bf16"),
+        ([], "MIG-aa", ["MIG-aa"], "bf16"),  # of slices torch asks CUDA itself
     ],
     ids=["one 4090", "eight H100", "a T4", "two of eight", "three slices", "a slice"],
 )
-def test_each_machine_has_its_slots(
-    cards: list[gpus.Card], visible: str | None, slots: list[str], sick: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_each_machine_is_shared_out(
+    cards: list[gpus.Card], visible: str | None, own: list[str], precision: str,
+    sick: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    """Its slots, and in each one's process the card, its precision and its memory."""
     gpus.install(monkeypatch, *cards)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert find_slots("auto") == (tuple(slots), ())
-    assert threads_per_slot(slots) == 0 and share_cpu(tuple(slots), 10**6, 1e6) == tuple(slots)
+    slots, left_out = find_slots("auto")
+    assert slots == tuple(f"cuda:{index}" for index in range(len(own))) and not left_out
+    assert threads_per_slot(slots) == 0 and share_cpu(slots, 10**6, 1e6) == slots
+    assert [own_environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in slots] == own
+    assert limit_of(slots)(512, 384) == 64
+
+    card = cards[0] if cards else gpus.MIG_SLICE
+    gpus.install(monkeypatch, card)  # as its worker sees it
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
+    context = RunContext(tmp_path, tmp_path, "lite", None, None, slots=slots, isolated=True)
+    seat = take_seat(context, len(slots) - 1, Process())
+    assert (seat.device, seat.label) == ("cuda:0", slots[-1])
+    assert auto_precision(seat.device) == precision
+    assert seat.budget() == pytest.approx(0.9 * (card.memory - 1) * gpus.GIB)
 
 
 def test_where_the_system_does_not_say_memory_one_worker_is_taken(

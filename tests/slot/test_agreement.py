@@ -9,7 +9,7 @@ from pipeline.slot import compare
 from pipeline.slot.agreement import Agreement
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_cpu_agrees_with_itself(precision: str) -> None:
     found = compare("cpu", precision)
     assert found.agrees and (found.gradient == 0) == (precision == "fp32")

@@ -34,6 +34,9 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
         (gpus.RTX_4090, torch.bfloat16),
         (gpus.H100, torch.bfloat16),
         (gpus.MIG_SLICE, torch.bfloat16),
+        (gpus.T4, torch.float16),
+        (gpus.GTX_1660, torch.float32),
+        (gpus.GTX_1080, torch.float32),
     ],
 )
 def test_a_card_is_described_and_runs_a_kernel_in_its_own_precision(
@@ -41,7 +44,7 @@ def test_a_card_is_described_and_runs_a_kernel_in_its_own_precision(
 ) -> None:
     gpus.install(monkeypatch, card)
     health = examine("cuda:0")
-    assert not health.problem and health.name == card.name and kernels == [torch.bfloat16]
+    assert not health.problem and health.name == card.name and kernels == [dtype]
     assert health.capability == ".".join(map(str, card.capability))
     assert health.total == card.memory * gpus.GIB and health.free == health.total - gpus.GIB
 

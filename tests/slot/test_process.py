@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from pipeline.errors import DeviceError, WeightsError
 from pipeline.manifest import Settings
-from pipeline.slot import Health, RunContext, use_precision
+from pipeline.slot import Health, RunContext, network_type, use_precision
 from pipeline.slot.precision import precision_notices
 from pipeline.slot.process import FILE_THREADS, Process, ReadAhead, settle
 from pipeline.slot.seat import Seat, take_seat
@@ -147,16 +147,32 @@ def test_file_threads_follow_the_cores(tmp_path: Path) -> None:
     assert threads() == 8
 
 
-@pytest.mark.parametrize(("capability", "auto"), [((7, 5), "fp32"), ((8, 0), "bf16")])
+@pytest.mark.parametrize(
+    ("card", "auto", "dtype"),
+    [
+        (gpus.H100, "bf16", torch.bfloat16),
+        (gpus.T4, "fp16", torch.float16),
+        (gpus.GTX_1660, "fp32", torch.float32),
+        (gpus.GTX_1080, "fp32", torch.float32),
+    ],
+)
 def test_auto_is_what_the_hardware_is_fast_with(
-    capability: tuple[int, int], auto: str, monkeypatch: pytest.MonkeyPatch
+    card: gpus.Card, auto: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert use_precision("auto", "cuda:0") == auto
+    gpus.install(monkeypatch, card)
+    assert use_precision("auto", "cuda:0") == auto and network_type(auto) == dtype
+    assert use_precision("auto", "mps") == "fp32"
+
+
+def test_tf32_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus.install(monkeypatch, gpus.H100, gpus.T4)
     assert use_precision("tf32", "cuda:0") == "tf32" and torch.backends.cudnn.allow_tf32
     assert use_precision("fp32", "cpu") == "fp32" and not torch.backends.cudnn.allow_tf32
     with pytest.raises(DeviceError, match="tf32 is a GPU's; on cpu choose"):
         use_precision("tf32", "cpu")
+    with pytest.raises(DeviceError, match=r"8.0; Tesla T4 has 7.5: choose auto, fp16 or fp32"):
+        use_precision("tf32", "cuda:1")
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("is_fast", [True, False])
@@ -165,9 +181,17 @@ def test_a_precision_that_is_only_emulated_is_told(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    said = [notice.code for notice in precision_notices("bf16", "cpu")]
-    assert said == ([] if is_fast else ["slow_precision"])
-    assert precision_notices("fp32", "cpu") == precision_notices("bf16", "cuda:0") == ()
+    gpus.install(monkeypatch, gpus.H100, gpus.T4, gpus.GTX_1080)
+
+    def said(precision: str, device: str) -> str:
+        return " ".join(f"{n.code}: {n.text}" for n in precision_notices(precision, device))
+
+    assert said("bf16", "cpu").startswith("slow_precision: bf16 on this CPU") == (not is_fast)
+    assert "fp16 on this CPU" in said("fp16", "cpu") and said("fp32", "cpu") == ""
+    assert said("bf16", "cuda:0") == said("fp16", "cuda:1") == said("bf16", "mps") == ""
+    longer = "on this GPU, which only emulates it, takes far longer than"
+    assert f"bf16 {longer} fp16" in said("bf16", "cuda:1")
+    assert f"bf16 {longer} fp32" in said("bf16", "cuda:2")
 
 
 def test_what_is_read_ahead_is_handed_out_once_or_let_go(
