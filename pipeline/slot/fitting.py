@@ -115,6 +115,8 @@ class Fitting:
         """
         if self.seat.device.startswith("cuda"):
             torch.cuda.empty_cache()
+        elif self.seat.device == "mps":
+            torch.mps.empty_cache()
         if count > 1:
             self.fits = count // 2
             self.seat.process.fits[self._place] = self.fits

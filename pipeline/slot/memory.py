@@ -63,6 +63,10 @@ def budget(device: str, slots: int) -> float:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         # Slots that begin together all find it free.
         return 0.9 * min(free + kept, total / max(1, slots))
+    if device == "mps":
+        import torch  # likewise
+
+        return float(SHARE * torch.mps.recommended_max_memory() / max(1, slots))
     total = total_memory()
     return SHARE * total / max(1, slots) - PROCESS_BYTES if total else math.inf
 

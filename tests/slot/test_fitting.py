@@ -112,6 +112,9 @@ def test_one_picture_goes_in_smaller_and_smaller_tiles(
     with pytest.raises(WorkerError, match="too little memory for one picture of 64 x 64 px"):
         fitting.shrink(1)
     assert len(emptied) == 3
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append("Apple's"))
+    where.fitting("mps").shrink(2)
+    assert emptied[3:] == ["Apple's"]
 
 
 def test_where_not_even_the_smallest_tiles_fit_it_says_so(where: Where) -> None:

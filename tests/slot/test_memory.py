@@ -25,6 +25,11 @@ def test_a_system_that_does_not_say_has_no_limit(monkeypatch: pytest.MonkeyPatch
     assert total_memory() == 0 and budget("cpu", 4) == math.inf
 
 
+def test_apples_gpu_has_what_the_system_recommends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 1000)
+    assert budget("mps", 1) == SHARE * 1000 and budget("mps", 2) == SHARE * 500
+
+
 def test_a_gpus_free_memory_counts_with_what_torch_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (800, 1000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 150)
