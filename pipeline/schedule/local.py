@@ -15,13 +15,14 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -59,18 +60,34 @@ class InlineEngine:
 
 def _begin_worker(parent: int) -> None:
     """In a new worker: stopping is the parent's to order, and without it there is no more to do."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows' own
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     # Loky takes 300 MB more than at first for a leak and begins a new process, which has to load
     # everything again; here those are networks and pictures, and memory has checks of its own.
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
 
+    lives = _watch(parent)
+
     def watch() -> None:
-        while os.getppid() == parent:
+        while lives():
             sleep(1.0)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _watch(parent: int) -> Callable[[], bool]:
+    """Whether the process that began this one still runs, whenever it is asked.
+
+    On Windows a process goes on naming a parent that is gone, whose number another one may have.
+    """
+    if sys.platform != "win32":
+        return lambda: os.getppid() == parent
+    try:
+        return psutil.Process(parent).is_running
+    except psutil.NoSuchProcess:
+        return lambda: False
 
 
 @contextlib.contextmanager
@@ -147,7 +164,7 @@ class _Slot:
     def kill(self, why: str = "") -> None:
         self.killed = why
         for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it has ended; Windows says so in several ways
                 os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # the latter on Windows
 
     def close(self) -> None:

@@ -147,8 +147,7 @@ def share_cpu(
     """
     if slots != ("cpu",):
         return slots
-    memory = total_memory()
-    fitting = int(SHARE * memory / (PROCESS_BYTES + job_bytes)) if memory else 1
+    fitting = int(SHARE * total_memory() / (PROCESS_BYTES + job_bytes))
     return ("cpu",) * max(1, min(workers or available_cores(), jobs, fitting))
 
 

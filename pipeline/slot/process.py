@@ -8,6 +8,7 @@ that this process owns; whoever wants a fresh start makes another.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -163,10 +164,12 @@ class Process:
     @cached_property
     def own_device(self) -> str:
         """The device of an engine's worker: the first GPU that works and that no other worker of
-        this host holds, held until the process ends; the CPU where there is none."""
+        this user on this host holds, held until the process ends; the CPU where there is none."""
+        # Nobody may open another's file for writing in most systems' shared folder.
+        user = f"{os.getuid()}-" if hasattr(os, "getuid") else ""
         for index in range(torch.cuda.device_count()):
             name = torch.cuda.get_device_properties(index).uuid
-            lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{name}.lock")
+            lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{user}{name}.lock")
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=0)
                 self.held.append(lock)  # of one that does not work too, for others not to try it

@@ -126,6 +126,43 @@ def test_a_worker_leaves_signals_to_its_driver_and_ends_without_it(
     assert sys.maxsize == process_executor._MAX_MEMORY_LEAK_SIZE
 
 
+def test_on_windows_too_a_worker_notices_that_its_driver_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There a process goes on naming its parent, whatever became of it."""
+    driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr(os, "getppid", lambda: driver.pid)
+    lives = local._watch(driver.pid)
+    assert lives()
+    driver.kill()
+    driver.communicate()
+    assert not lives() and not local._watch(driver.pid)()
+
+
+def test_windows_own_signal_is_left_to_the_driver_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: list[int] = []
+    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    local._begin_worker(7)
+    assert ignored == [signal.SIGINT, signal.SIGTERM, 21]
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError, OSError])
+def test_a_process_that_has_ended_is_not_killed_again(
+    error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(pid: int, number: int) -> None:
+        raise error  # the latter two on Windows
+
+    slot = local._Slot(0, "cpu")
+    monkeypatch.setattr(local._Slot, "pids", lambda slot: [7])
+    monkeypatch.setattr(os, "kill", kill)
+    slot.kill("stopped")
+    assert slot.killed == "stopped"
+
+
 # --- one slot -------------------------------------------------------------------------------------
 
 

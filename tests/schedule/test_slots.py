@@ -173,13 +173,6 @@ def test_each_machine_is_shared_out(
     assert seat.budget() == pytest.approx(0.9 * (card.memory - 1) * gpus.GIB)
 
 
-def test_where_the_system_does_not_say_memory_one_worker_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("pipeline.schedule.slots.total_memory", lambda: 0)
-    assert share_cpu(("cpu",), 100, 1e6) == ("cpu",)
-
-
 def test_cores_are_counted_also_where_no_share_of_them_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 """What a worker process keeps, and where it sits."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_workers_of_a_host_take_a_gpu_each(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("pipeline.slot.process.ask_devices", ask)
     first, second = Process(), Process()
     assert first.own_device == first.own_device == "cuda:0"
-    held = FileLock(tmp_path / "nst-made-up-1.lock")
+    held = FileLock(tmp_path / f"nst-{os.getuid()}-made-up-1.lock")
     with held:
         assert second.own_device == "cpu"  # both are taken
     third = Process()
@@ -76,6 +77,24 @@ def test_workers_of_a_host_take_a_gpu_each(tmp_path: Path, monkeypatch: pytest.M
     fourth = Process()
     assert fourth.own_device == "cuda:1"  # and nobody else tries the broken one
     assert len(fourth.held) == 2 and Process().own_device == "cpu"
+
+
+def test_two_users_do_not_meet_in_a_lock_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shared folder one may not open the other's."""
+    monkeypatch.setattr("pipeline.slot.process.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("pipeline.slot.process.ask_devices", lambda asked: [Health(asked[0])])
+    for name in ("device_count", "get_device_properties"):
+        monkeypatch.setattr(torch.cuda, name, getattr(Cuda, name))
+    first, second, third = Process(), Process(), Process()
+    monkeypatch.setattr("os.getuid", lambda: 1)
+    assert first.own_device == "cuda:0"
+    monkeypatch.setattr("os.getuid", lambda: 2)
+    assert second.own_device == "cuda:0"
+    monkeypatch.delattr("os.getuid")  # Windows, where each has a folder of their own
+    assert third.own_device == "cuda:0"
+    assert len({process.held[0].lock_file for process in (first, second, third)}) == 3
 
 
 def test_a_seat_is_a_slots_or_a_cluster_workers_own(tmp_path: Path) -> None:
