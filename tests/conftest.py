@@ -20,6 +20,14 @@ settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what wants a GPU where there is none, in sight."""
+    if item.get_closest_marker("gpu"):
+        torch = pytest.importorskip("torch")
+        if not torch.cuda.is_available():
+            pytest.skip("wants a CUDA GPU")
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "cache"))
