@@ -17,7 +17,7 @@ import platformdirs
 
 from pipeline.errors import DiskFullError, RunFolderError
 
-_READ_WITHIN_S = 3.0
+_READ_WITHIN_S = 3.0  # a file of ours, by whoever looks at it
 TEMPORARY_PREFIX = ".tmp-"
 # In the cache folder: what well-known weight files were found to be.
 WEIGHT_NOTES = "weights.json"

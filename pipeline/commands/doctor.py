@@ -169,6 +169,10 @@ def _compared(health: Health) -> Iterator[Check]:
     if health.problem:
         yield _judged(health)
         return
+    if health.device.startswith("cuda") and health.device not in _seen_here():
+        mend = "name it alone in CUDA_VISIBLE_DEVICES"
+        yield Check("note", health.device, f"{health.name}: one process sees one slice", mend)
+        return
     for precision in dict.fromkeys(("fp32", health.precision)):
         what = f"{health.device} {precision}"
         try:
@@ -180,6 +184,11 @@ def _compared(health: Health) -> Iterator[Check]:
         losses, gradient = f"{apart.losses:.1e}", f"{apart.gradient:.1e}"
         said = f"{health.name}: losses within {losses} of the CPU's, gradient within {gradient}"
         yield Check("ok", what, said) if apart.agrees else Check("wrong", what, said, _DISTRUST)
+
+
+def _seen_here() -> list[str]:
+    """The GPUs that this process can use itself; of MIG's slices it is one."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 _DISTRUST = "leave it out (--devices), and have its driver and the card looked at"

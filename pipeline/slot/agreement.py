@@ -59,7 +59,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class _FirstStep:
-    """Attributes: chosen: of each position the style's vector that it is drawn to."""
+    """What a first step gave.
+
+    Attributes:
+        chosen: of each position the style's vector that it is drawn to.
+    """
 
     losses: Losses
     gradient: Tensor
@@ -77,7 +81,7 @@ def compare(device: str, precision: str, reference: str = "cpu") -> Agreement:
         wanted = _first_step(reference, "fp32")
         found = _first_step(device, precision, wanted.chosen)
     finally:
-        use_precision("fp32", reference)  # as a process begins
+        use_precision("fp32", reference)  # for whatever this process does next
     pairs = [
         (float(getattr(found.losses, part.name)), float(getattr(wanted.losses, part.name)))
         for part in fields(Losses)

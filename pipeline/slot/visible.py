@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from pipeline.errors import DeviceError
 
@@ -14,6 +15,7 @@ from pipeline.errors import DeviceError
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 # What tells torch's allocator how to go about it; older versions know the second and third alone.
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+_WSL = Path("/dev/dxg")
 OWN = "cuda:0"
 
 
@@ -35,7 +37,8 @@ def own_environment(device: str) -> dict[str, str]:
     """What the environment of a process gets that is to see this GPU alone, as `OWN`; nothing for
     other devices.
 
-    Where memory runs short, segments that can grow leave less of it in pieces too small to use.
+    Where memory runs short, segments that can grow leave less of it in pieces too small to use;
+    Linux below Windows has drivers that fail with them.
 
     Raises:
         DeviceError: a GPU that this process does not see itself.
@@ -52,7 +55,8 @@ def own_environment(device: str) -> dict[str, str]:
             raise DeviceError(f"{device}: {variable}={os.environ[variable]} does not name it")
         named[variable] = names[index]
     named = named or {_VISIBLE[0]: str(index)}
-    if sys.platform == "linux" and not any(map(os.environ.get, _ALLOCATOR)):
+    can_grow = sys.platform == "linux" and not _WSL.exists()
+    if can_grow and not any(map(os.environ.get, _ALLOCATOR)):
         named["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
     return named
 

@@ -151,11 +151,21 @@ def test_a_gpu_that_errs_or_breaks_is_wrong(
         return Agreement(device, precision, 0.5, 0.001)
 
     monkeypatch.setattr("pipeline.commands.doctor.compare", compare)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert check_gpus() == 1
     said = capsys.readouterr().out
     assert "wrong  cuda:0 fp32" in said and "losses within 5.0e-01" in said
     assert "A card: CUDA error: unspecified launch failure\n" in said
     assert said.endswith("wrong: cuda:0 fp32, cuda:0 bf16\n")
+
+
+def test_a_slice_that_another_process_sees_is_noted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, Health("cuda:1", "A slice", precision="bf16"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert check_gpus() == 0
+    assert "note   cuda:1          A slice: one process sees one slice" in capsys.readouterr().out
 
 
 def test_without_a_gpu_there_is_nothing_to_compare(

@@ -1,5 +1,7 @@
 """Which GPU a worker's process sees."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import DeviceError
@@ -62,11 +64,14 @@ def test_other_devices_need_nothing() -> None:
     "chosen", [None, "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF"]
 )
 def test_the_allocator_is_told_unless_the_user_did(
-    chosen: str | None, monkeypatch: pytest.MonkeyPatch
+    chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("pipeline.slot.visible._WSL", tmp_path / "dxg")
     if chosen:
         monkeypatch.setenv(chosen, "max_split_size_mb:128")
     told = {} if chosen else {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
     assert own_environment("cuda:0") == {"CUDA_VISIBLE_DEVICES": "0", **told}
     assert own_environment("cpu") == {}
+    (tmp_path / "dxg").touch()
+    assert own_environment("cuda:0") == {"CUDA_VISIBLE_DEVICES": "0"}
