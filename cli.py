@@ -521,8 +521,13 @@ def doctor(
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure how to share out the CPU's cores, and keep it.")
     ] = False,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Compare each GPU with the CPU in a small job.")
+    ] = False,
 ) -> None:
     """Check versions, devices, memory, weights, cache and rights; say how to mend what is wrong."""
+    if gpu:
+        raise typer.Exit(commands.check_gpus())
     if tune:
         commands.tune_cpu(cache_dir)
         return

@@ -29,7 +29,7 @@ from pipeline.method import (
     schedule_scales,
     style_targets,
 )
-from pipeline.slot import use_precision
+from pipeline.slot import network_type, use_precision
 
 
 def synchronise(device: str) -> None:
@@ -104,8 +104,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     for precision in given.precisions:
-        use_precision(precision, given.device)
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        dtype = network_type(use_precision(precision, given.device))
         rate = fastest_rate(given.device, dtype)
         for name in given.backbones:
             weights = load_weights(name)

@@ -7,7 +7,9 @@ import errno
 import functools
 import os
 import stat
+import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import platformdirs
 
 from pipeline.errors import DiskFullError, RunFolderError
 
+_READ_WITHIN_S = 3.0  # a file of ours, by whoever looks at it
 TEMPORARY_PREFIX = ".tmp-"
 # In the cache folder: what well-known weight files were found to be.
 WEIGHT_NOTES = "weights.json"
@@ -112,7 +115,7 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
         temporary = None
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -120,6 +123,24 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def put_in_place(draft: Path | str, path: Path) -> None:
+    """Renames a file to `path`, over what is there; on Windows, where a file cannot be replaced
+    while someone reads it, again and again for some seconds.
+
+    Raises:
+        OSError: no rights.
+    """
+    deadline = time.monotonic() + _READ_WITHIN_S
+    while True:
+        try:
+            os.replace(draft, path)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def cannot_write(path: Path, error: OSError) -> RunFolderError:

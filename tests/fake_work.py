@@ -4,6 +4,7 @@ Stands in for `pipeline.slot.run_batch` in tests and benchmarks of the scheduler
 it by name.
 """
 
+import json
 import os
 import signal
 import time
@@ -24,6 +25,21 @@ def fake_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
     context.store.live.write_slot(state)
     outcomes = tuple(_run(context, job, batch) for job in batch.jobs)
     return Report(outcomes, name, "fake", {}, time.perf_counter() - began)
+
+
+def telling_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """Does the same, and each slot's worker writes down which device it sees as what."""
+    import torch
+
+    from pipeline.slot.process import PROCESS
+    from pipeline.slot.seat import take_seat
+
+    seat = take_seat(context, slot, PROCESS)
+    names = ("CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF")
+    told = {"device": seat.device, "label": seat.label, **{n: os.environ.get(n) for n in names}}
+    told["gpus"] = torch.cuda.device_count()
+    (context.run / f"seen-{slot}.json").write_text(json.dumps(told))
+    return fake_work(context, slot, batch)
 
 
 def _run(context: RunContext, job: Job, batch: Batch) -> Outcome:

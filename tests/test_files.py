@@ -32,6 +32,31 @@ def test_no_space_is_told_from_no_rights(
     assert (tmp_path / "a").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_on_windows_a_file_that_someone_reads_is_replaced_a_little_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, replace, tries = tmp_path / "a", os.replace, list[int]()
+
+    def refuse(draft: str, place: Path) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "in use")
+        replace(draft, place)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(RunFolderError, match="in use"):
+        write_atomic(path, b"data")
+    tries.clear()
+    monkeypatch.setattr("sys.platform", "win32")
+    write_atomic(path, b"data")
+    assert path.read_bytes() == b"data" and len(tries) == 3
+    tries.clear()
+    monkeypatch.setattr("pipeline.files._READ_WITHIN_S", 0.0)
+    with pytest.raises(RunFolderError, match="in use"):
+        write_atomic(path, b"more")
+    assert path.read_bytes() == b"data"
+
+
 def test_folders_are_made_and_rights_are_those_of_any_file(tmp_path: Path) -> None:
     write_atomic(tmp_path / "deep/a", b"data", tmp_path / "temporary")
     (tmp_path / "plain").write_bytes(b"")

@@ -9,6 +9,7 @@ from .clean import move_stale as move_stale
 from .detach import start_detached as start_detached
 from .distill import DistillOptions as DistillOptions
 from .distill import train_student as train_student
+from .doctor import check_gpus as check_gpus
 from .doctor import check_machine as check_machine
 from .import_manifest import show_imported as show_imported
 from .init import init_manifest as init_manifest

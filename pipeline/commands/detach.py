@@ -18,6 +18,10 @@ from pipeline.store import RunFolder
 from pipeline.terminal import say
 
 _OUTPUT = "detached.log"
+# What a session of its own is on Windows: another console, which nobody sees, and its own group.
+_OWN_CONSOLE = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(
+    subprocess, "CREATE_NEW_PROCESS_GROUP", 0
+)
 
 
 def start_detached(manifest_path: Path, options: Options, words: Sequence[str]) -> int:
@@ -41,6 +45,7 @@ def start_detached(manifest_path: Path, options: Options, words: Sequence[str]) 
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", *words],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                creationflags=_OWN_CONSOLE,
             )  # fmt: skip
     except OSError as error:
         raise cannot_write(log, error) from error

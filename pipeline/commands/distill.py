@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from pipeline.commands.output import print_warnings
 from pipeline.distill import (
     WIDTHS,
     Recipe,
@@ -25,6 +24,7 @@ from pipeline.errors import ManifestError, OtherBackboneError, WeightsError
 from pipeline.manifest import nearest
 from pipeline.method import Weights, inspect_weights, load_weights
 from pipeline.schedule import find_slots
+from pipeline.slot import has_fast_bf16
 from pipeline.terminal import say
 from pipeline.version import __version__
 
@@ -94,7 +94,9 @@ def train_student(
     if not quiet:
         say(f"teacher: {taught_by.about}; network's digest {weights.digest[:16]}...")
     start = load_weights("lite", options.start) if options.start else None
-    slot = find_slots(options.device)[0]
+    found = find_slots(options.device)
+    slot = found.slots[0]
+    print_warnings(found.left_out)
     recipe = Recipe(
         steps=options.steps,
         batch=options.batch,
@@ -178,10 +180,9 @@ def _train(training: Training, checkpoint: Path, every_s: float, *, quiet: bool)
 
 
 def _training_precision(precision: str, device: str) -> str:
-    """`auto` is bf16 on a GPU that has it."""
+    """`auto` is bf16 on a GPU that does not only emulate it."""
     if precision not in _PRECISIONS:
         raise ManifestError([f"--precision {precision}: unknown" + nearest(precision, _PRECISIONS)])
     if precision != "auto":
         return precision
-    fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
-    return "bf16" if fast else "fp32"
+    return "bf16" if device.startswith("cuda") and has_fast_bf16(device) else "fp32"

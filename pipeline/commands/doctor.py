@@ -24,8 +24,8 @@ from pipeline.method import (
     load_weights,
     torchvision_path,
 )
-from pipeline.schedule import available_cores
-from pipeline.slot import total_memory
+from pipeline.schedule import examine_devices
+from pipeline.slot import Health, available_cores, compare, total_memory
 from pipeline.terminal import say
 from pipeline.version import __version__
 
@@ -67,23 +67,35 @@ def _packages() -> Iterator[Check]:
 
 
 def _devices() -> Iterator[Check]:
-    count = torch.cuda.device_count()
-    for index in range(count):
-        properties = torch.cuda.get_device_properties(index)
-        memory = properties.total_memory / 2**30
-        yield Check("ok", f"cuda:{index}", f"{properties.name}, {memory:.0f} GiB")
-    if not count and torch.backends.mps.is_available():
-        yield Check("ok", "mps", "Apple GPU")
-    elif not count:
+    """Each GPU after its check, as before a run."""
+    built = torch.version.cuda or torch.version.hip
+    kind = "CUDA" if torch.version.cuda else "ROCm"
+    yield Check("ok", "torch's build", f"{kind} {built}" if built else "for the CPU, without CUDA")
+    found, unseen = examine_devices()
+    for health in found:
+        yield _judged(health)
+    if unseen:
+        yield Check("wrong", "gpu", *unseen)
+    elif not found:
         mend = "a CUDA GPU is many times faster; with one, check its driver with nvidia-smi"
         yield Check("note", "gpu", "none found, the CPU is used", mend)
     yield Check("ok", "cpu", f"{available_cores()} cores, {torch.get_num_threads()} threads")
 
 
+def _judged(health: Health) -> Check:
+    name = health.name or "GPU"
+    if health.problem:
+        return Check("wrong", health.device, f"{name}: {health.problem}", health.mend)
+    parts = [name]
+    if health.total:
+        parts.append(f"{health.free / 2**30:.1f} of {health.total / 2**30:.1f} GiB free")
+    if health.capability:
+        parts.append(f"capability {health.capability}")
+    return Check("ok", health.device, ", ".join([*parts, f"convolves in {health.precision}"]))
+
+
 def _memory() -> Check:
     gib = total_memory() / 2**30
-    if not gib:
-        return Check("note", "memory", "unknown on this system")
     if gib < 3:
         return Check(
             "note",
@@ -138,7 +150,51 @@ def _writable(what: str, folder: Path) -> Check:
 
 def check_machine(cache: Path | None) -> int:
     """Prints all checks; returns 1 if something is wrong, else 0."""
-    checks = list(run_checks(cache))
+    return _print(list(run_checks(cache)))
+
+
+def check_gpus() -> int:
+    """Prints how far each GPU is from the CPU in a small job; returns 1 if one is too far or does
+    not work, or if there is none, else 0."""
+    found, unseen = examine_devices()
+    checks = [check for health in found for check in _compared(health)]
+    if not checks:
+        why = unseen or ("none found", "nst doctor says more")
+        checks = [Check("wrong", "gpu", *why)]
+    return _print(checks)
+
+
+def _compared(health: Health) -> Iterator[Check]:
+    """One GPU in float32, and in what `auto` stands for there."""
+    if health.problem:
+        yield _judged(health)
+        return
+    if health.device.startswith("cuda") and health.device not in _seen_here():
+        mend = "name it alone in CUDA_VISIBLE_DEVICES"
+        yield Check("note", health.device, f"{health.name}: one process sees one slice", mend)
+        return
+    for precision in dict.fromkeys(("fp32", health.precision)):
+        what = f"{health.device} {precision}"
+        try:
+            apart = compare(health.device, precision)
+        except RuntimeError as error:  # torch's own, of a device that fails
+            first = (str(error).splitlines() or [""])[0]
+            yield Check("wrong", what, f"{health.name}: {first}", _DISTRUST)
+            continue
+        losses, gradient = f"{apart.losses:.1e}", f"{apart.gradient:.1e}"
+        said = f"{health.name}: losses within {losses} of the CPU's, gradient within {gradient}"
+        yield Check("ok", what, said) if apart.agrees else Check("wrong", what, said, _DISTRUST)
+
+
+def _seen_here() -> list[str]:
+    """The GPUs that this process can use itself; of MIG's slices it is one."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+_DISTRUST = "leave it out (--devices), and have its driver and the card looked at"
+
+
+def _print(checks: list[Check]) -> int:
     for check in checks:
         say(f"{check.state:5}  {check.what:14}  {check.found}")
         if check.mend:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import pictures_to_normalize_by, plan_jobs
-from pipeline.commands.run import inspect_manifest, job_bytes, make_context
+from pipeline.commands.run import find_run_slots, inspect_manifest, job_bytes, make_context
 from pipeline.manifest import PEER_PRESETS, Manifest
 from pipeline.method import load_weights
 from pipeline.plan import Plan
@@ -31,7 +31,10 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
         DeviceError: a device that is not there.
     """
     manifest = planned.manifest
-    context = make_context(manifest, planned, options, store)
+    found = find_run_slots(options)
+    for why in found.left_out:
+        say(why)
+    context = make_context(manifest, planned, options, store, found)
     with tempfile.TemporaryDirectory() as folder:
         scratch = _scratch(context, manifest, Path(folder))
         seconds = measure(planned, options.run.choice, store, scratch)

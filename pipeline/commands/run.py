@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.commands.beside import check_case, write_beside
@@ -29,15 +30,16 @@ from pipeline.method import Known, inspect_weights, shape_with
 from pipeline.pictures import check_depth, read_size
 from pipeline.plan import Plan
 from pipeline.schedule import (
+    ENGINES,
+    Found,
     Progress,
-    available_cores,
     find_slots,
     kept_workers,
     run_plan,
     share_cpu,
     threads_per_slot,
 )
-from pipeline.slot import RunContext, step_bytes
+from pipeline.slot import RunContext, available_cores, step_bytes
 from pipeline.store import (
     CACHES,
     BackboneHeader,
@@ -90,21 +92,34 @@ def prepare_run(
     Raises:
         NstError: no such device, no weights.
     """
-    digests = find_digests(manifest, options, store, keep=True)
-    plan = plan_jobs(manifest, options, digests)
-    return plan, make_context(manifest, plan, options, store), digests[False]
+    with ThreadPoolExecutor(1) as beside:  # GPUs take seconds to be examined
+        found = beside.submit(find_run_slots, options)
+        digests = find_digests(manifest, options, store, keep=True)
+        plan = plan_jobs(manifest, options, digests)
+        context = make_context(manifest, plan, options, store, found.result())
+    return plan, context, digests[False]
 
 
-def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFolder) -> RunContext:
+def find_run_slots(options: Options) -> Found:
+    """The slots of a run on this machine; a cluster's workers examine their GPUs themselves.
+
+    Raises:
+        DeviceError: a device that is not there, or is asked for by name and cannot be used.
+    """
+    return find_slots(options.devices, examines=not ENGINES[options.run.engine].is_cluster)
+
+
+def make_context(
+    manifest: Manifest, plan: Plan, options: Options, store: RunFolder, found: Found
+) -> RunContext:
     """What workers need to know, with the slots that this machine has for the plan.
 
     Raises:
-        DeviceError: a device that is not there.
         WeightsError: the weights are missing or damaged.
     """
     cache = cache_folder(options.cache).resolve()
     known = inspect_manifest(manifest, cache)
-    slots = find_slots(options.devices)
+    slots = found.slots
     if options.devices == "auto" and options.run.engine == "local":
         workers = kept_workers(cache, available_cores())
         slots = share_cpu(slots, len(plan), job_bytes(manifest, known), workers)
@@ -116,6 +131,7 @@ def make_context(manifest: Manifest, plan: Plan, options: Options, store: RunFol
         means=store.means if needs_normalized(manifest) else None,
         part=store.part,
         slots=slots,
+        left_out=found.left_out,
         threads=threads_per_slot(slots),
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,

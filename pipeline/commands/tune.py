@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.files import cache_folder
-from pipeline.schedule import available_cores, best_layout, keep_workers, measure_layouts
+from pipeline.schedule import best_layout, keep_workers, measure_layouts
+from pipeline.slot import available_cores
 from pipeline.terminal import say
 
 

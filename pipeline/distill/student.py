@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipeline.distill.recipe import HINTS, TAPS, Recipe
 from pipeline.errors import WeightsError
 from pipeline.layers import LAYERS
-from pipeline.method import Backbone, Padding, Weights, gram, normalize, padded_conv
+from pipeline.method import Backbone, Padding, Weights, gram, normalize, padded_conv, precise
 
 
 @torch.no_grad()
@@ -182,7 +182,7 @@ def fit_heads(student: Student, batches: Iterable[tuple[Tensor, Mapping[str, Ten
         for tap, x in student.trunk(images):
             rows = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0).movedim(1, -1).flatten(0, 2)
             wanted = targets[tap].movedim(1, -1).flatten(0, 2)
-            left, right = (rows.T @ rows).double(), (rows.T @ wanted).double()
+            left, right = precise(rows.T @ rows), precise(rows.T @ wanted)
             if tap in sums:
                 left, right = sums[tap][0] + left, sums[tap][1] + right
             sums[tap] = (left, right)

@@ -239,8 +239,10 @@ class Network(Moved):
         False, "rescale the backbone so that each filter's mean activation is 1"
     )
 
-    precision: Literal["auto", "fp32", "bf16", "tf32"] = setting(
-        "auto", "of the convolutions: auto is bf16 where the hardware is faster with it, else fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "tf32"] = setting(
+        "auto",
+        "of the convolutions: auto is bf16 where the hardware is faster with it, fp16 on "
+        "GPUs that have that alone (Volta, Turing), else fp32",
     )
 
 

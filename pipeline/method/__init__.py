@@ -5,15 +5,16 @@ not know files (but for `weights/`, which reads networks), the console, a clock,
 processes.
 
 - `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
-- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant; `shape.py`:
-  what is known of a network without its numbers
+- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant; `half.py`: its
+  passes in float16; `shape.py`: what is known of a network without its numbers
+- `lacking.py`: what Apple's GPU does not do
 - `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
   and all of them together
 - `optimizers/`: Adam and L-BFGS over a batch
 - `scales.py`: the sizes, coarse to fine
 - `first_images.py`: pictures to begin with
 - `motion.py`: warping by optical flow, and where a flow is not to be trusted
-- `batch_loss.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
+- `objective.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
 - `stylize.py`, `scale_run.py`: the loop over scales, and the steps of one
 - `tiles.py`: losses and gradients of pictures too large to be taken whole
 """

@@ -2,15 +2,18 @@ from .backbone import Backbone as Backbone
 from .backbone import Padding as Padding
 from .backbone import Pooling as Pooling
 from .backbone import padded_conv as padded_conv
-from .batch_loss import ScaleInputs as ScaleInputs
 from .batch_weights import job_weights as job_weights
 from .first_images import Styles as Styles
+from .lacking import area_means as area_means
+from .lacking import bicubic as bicubic
+from .lacking import precise as precise
 from .losses.gram import gram as gram
 from .losses.guides import Regions as Regions
 from .losses.neighbors import StyleVectors as StyleVectors
 from .losses.neighbors import blend_vectors as blend_vectors
 from .losses.neighbors import vector_places as vector_places
 from .losses.objective import Kinds as Kinds
+from .losses.objective import Losses as Losses
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
 from .losses.temporal import Before as Before
 from .motion import consistency as consistency
@@ -20,6 +23,8 @@ from .motion import motion_boundaries as motion_boundaries
 from .motion import warp as warp
 from .normalization import mean_activations as mean_activations
 from .normalization import normalize as normalize
+from .objective import ScaleInputs as ScaleInputs
+from .objective import batch_loss as batch_loss
 from .scale_run import State as State
 from .scales import Scale as Scale
 from .scales import last_scales as last_scales
@@ -32,6 +37,7 @@ from .stylize import neighbor_targets as neighbor_targets
 from .stylize import optimize as optimize
 from .stylize import style_targets as style_targets
 from .tiles import features_of as features_of
+from .tiles import losses_and_gradient as losses_and_gradient
 from .weights.network import VGG19_WIDTHS as VGG19_WIDTHS
 from .weights.network import Known as Known
 from .weights.network import inspect_weights as inspect_weights

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import BackboneError
 from pipeline.layers import LAYERS, no_layers
+from pipeline.method.half import SHRUNK, HalfPass
 from pipeline.method.shape import shape_with
 from pipeline.method.weights.tensors import Weights
 
@@ -60,8 +61,8 @@ class Backbone(nn.Module):
             mean square.
         padding: how each 3x3 convolution sees beyond the edge; `replicate_first` at the first one
             only, zeros at the others.
-        dtype: of convolutions and what lies between them, float32 or bfloat16. The input's
-            transform and all features that are handed out are float32.
+        dtype: of convolutions and what lies between them, float32, bfloat16 or float16 (see
+            `half.py`). The input's transform and all features that are handed out are float32.
         pooling_scale: factor on what pooling gives.
 
     Attributes:
@@ -105,8 +106,9 @@ class Backbone(nn.Module):
         dtype = torch.float32 if name == "input" else self.dtype
         layout = torch.channels_last  # several times faster on CPUs, and what tensor cores want
         kernel = weight.detach().clone().to(dtype, memory_format=layout)
+        shrunk = SHRUNK if dtype == torch.float16 else 1.0
         self.register_buffer(f"{name}_weight", kernel)
-        self.register_buffer(f"{name}_bias", bias.detach().clone().to(dtype))
+        self.register_buffer(f"{name}_bias", (bias.detach() * shrunk).to(dtype))
 
     def _conv(self, name: str, x: Tensor) -> Tensor:
         return F.conv2d(x, getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias"))
@@ -117,7 +119,9 @@ class Backbone(nn.Module):
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == "l2":  # the small number keeps the root's gradient finite at zero
-            pooled = (F.avg_pool2d(x.square(), 2) + 1e-8).sqrt()
+            # In float16 squares are soon too large.
+            wide = x.float() if x.dtype == torch.float16 else x
+            pooled = (F.avg_pool2d(wide.square(), 2) + 1e-8).sqrt().to(x.dtype)
         else:
             pooled = F.avg_pool2d(x, 2) if self.pooling == "avg" else F.max_pool2d(x, 2)
         return pooled if self.pooling_scale == 1 else pooled * self.pooling_scale
@@ -153,7 +157,9 @@ class Backbone(nn.Module):
                 f"{self.chain[-1]}: at least {self.smallest_side} px a side are needed"
             )
         features = {}
-        x = self._conv("input", images.contiguous(memory_format=torch.channels_last)).to(self.dtype)
+        x = self._conv("input", images.contiguous(memory_format=torch.channels_last))
+        half = HalfPass() if self.dtype == torch.float16 else None
+        x = half.enter(x) if half else x.to(self.dtype)
         for layer in self.chain:
             if layer.endswith("_1") and layer != "conv1_1":
                 x = self._pool(x)
@@ -161,5 +167,7 @@ class Backbone(nn.Module):
             x = F.relu(self._conv3x3(layer, x), inplace=True)
             if layer in self.layers:
                 handed_out = self._conv(f"head_{layer}", x) if layer in self.heads else x
-                features[layer] = handed_out.float()
-        return features
+                features[layer] = handed_out
+        if half:
+            return half.leave(features)
+        return {layer: values.float() for layer, values in features.items()}

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
-from pipeline.method.batch_loss import ScaleInputs, batch_loss
+from pipeline.method.lacking import bicubic
 from pipeline.method.losses.objective import Losses
+from pipeline.method.objective import ScaleInputs, batch_loss
 from pipeline.method.optimizers.table import OptimizerOptions, make_optimizer
 from pipeline.method.scales import Scale
 from pipeline.method.tiles import JOINED, features_of, losses_and_gradient
@@ -53,10 +53,7 @@ def enlarge(images: Tensor, before: Tensor, after: Tensor, detail: Tensor) -> Te
     """
     size = after.shape[-2:]
 
-    def up(values: Tensor) -> Tensor:
-        return F.interpolate(values, size, mode="bicubic", antialias=True)
-
-    grown = up(images) + detail.view(-1, 1, 1, 1) * (after - up(before))
+    grown = bicubic(images, size) + detail.view(-1, 1, 1, 1) * (after - bicubic(before, size))
     return grown.clamp(0, 1)
 
 

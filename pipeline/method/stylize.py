@@ -14,10 +14,10 @@ from torch import Tensor
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
-from pipeline.method.batch_loss import ScaleInputs
 from pipeline.method.first_images import Styles, contents_as_begun, first_images
 from pipeline.method.losses.neighbors import StyleVectors, style_vectors
 from pipeline.method.losses.objective import Losses
+from pipeline.method.objective import ScaleInputs
 from pipeline.method.scale_run import ScaleRun, State
 from pipeline.method.scales import Scale
 from pipeline.method.tiles import features_of, style_targets_of

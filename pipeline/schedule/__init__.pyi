@@ -1,4 +1,3 @@
-from .cores import available_cores as available_cores
 from .cores import keep_workers as keep_workers
 from .cores import kept_workers as kept_workers
 from .engines import ENGINES as ENGINES
@@ -11,6 +10,8 @@ from .progress import Progress as Progress
 from .progress import duration as duration
 from .progress import make_progress as make_progress
 from .run import run_plan as run_plan
+from .slots import Found as Found
+from .slots import examine_devices as examine_devices
 from .slots import find_slots as find_slots
 from .slots import share_cpu as share_cpu
 from .slots import threads_per_slot as threads_per_slot

@@ -1,24 +1,16 @@
-"""The machine's cores: how many there are to share, and what was measured of them.
+"""How to share out the machine's cores, as it was measured.
 
-In: nothing but the machine, and the cache folder. Out: numbers. Must not load torch.
+In: the cache folder. Out: numbers. Must not load torch.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pipeline.files import write_atomic
 from pipeline.json_text import read_json
 from pipeline.store import to_json
 from pipeline.version import torch_version
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _file(cache: Path) -> Path:

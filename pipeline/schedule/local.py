@@ -15,13 +15,14 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -29,7 +30,7 @@ from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import Patience, RunOptions
-from pipeline.slot import RunContext, warm_up, work_batch
+from pipeline.slot import RunContext, in_own_process, own_environment, warm_up, work_batch
 from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
@@ -59,18 +60,34 @@ class InlineEngine:
 
 def _begin_worker(parent: int) -> None:
     """In a new worker: stopping is the parent's to order, and without it there is no more to do."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows' own
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     # Loky takes 300 MB more than at first for a leak and begins a new process, which has to load
     # everything again; here those are networks and pictures, and memory has checks of its own.
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
 
+    lives = _watch(parent)
+
     def watch() -> None:
-        while os.getppid() == parent:
+        while lives():
             sleep(1.0)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _watch(parent: int) -> Callable[[], bool]:
+    """Whether the process that began this one still runs, whenever it is asked.
+
+    On Windows a process goes on naming a parent that is gone, whose number another one may have.
+    """
+    if sys.platform != "win32":
+        return lambda: os.getppid() == parent
+    try:
+        return psutil.Process(parent).is_running
+    except psutil.NoSuchProcess:
+        return lambda: False
 
 
 @contextlib.contextmanager
@@ -89,10 +106,10 @@ def _own_path_first() -> Iterator[None]:
         sys.path.remove(str(home))
 
 
-def _warm_up(work: Work) -> None:
+def _warm_up(work: Work, device: str) -> None:
     """In a new worker: loads what its work will need, while batches are packed."""
     if work is work_batch:
-        warm_up()
+        warm_up(in_own_process(device))
 
 
 @dataclass
@@ -100,6 +117,7 @@ class _Slot:
     """One slot: its process, and the batch that runs there.
 
     Attributes:
+        device: as the user knows it; its process sees no other GPU.
         began, started: when the batch was handed over, and when its worker was first heard of.
         news, heard: the last that was heard of the worker, and when. All by this process's own
             clock, which nobody sets: a worker's says nothing here.
@@ -108,6 +126,7 @@ class _Slot:
     """
 
     number: int
+    device: str
     executor: ProcessPoolExecutor | None = None
     batch: Batch | None = None
     future: Future[Guarded] | None = None
@@ -123,10 +142,13 @@ class _Slot:
         """Has the process start, so that it imports its libraries while batches are packed."""
         if self.executor is None:
             self.executor = ProcessPoolExecutor(
-                max_workers=1, initializer=_begin_worker, initargs=(os.getpid(),)
+                max_workers=1,
+                initializer=_begin_worker,
+                initargs=(os.getpid(),),
+                env=own_environment(self.device),
             )
             with _own_path_first():
-                self.executor.submit(_warm_up, work)
+                self.executor.submit(_warm_up, work, self.device)
 
     def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
         self.start(work)
@@ -142,7 +164,7 @@ class _Slot:
     def kill(self, why: str = "") -> None:
         self.killed = why
         for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it has ended; Windows says so in several ways
                 os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # the latter on Windows
 
     def close(self) -> None:
@@ -160,7 +182,8 @@ class LocalEngine:
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        self.slots = [_Slot(number) for number in range(len(self.context.slots))]
+        self.context = replace(self.context, isolated=True)
+        self.slots = [_Slot(number, device) for number, device in enumerate(self.context.slots)]
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -218,10 +241,9 @@ class LocalEngine:
         ended = replace(ended, batch=spoilt)
         if slot.broke < _MOST_BROKEN:
             return ended
-        device = self.context.slots[slot.number]
         slot.retired = (
-            f"slot {slot.number} ({device}) gets no batch any more, after {slot.broke} in a row "
-            f"that broke it: {ended.lost}"
+            f"slot {slot.number} ({slot.device}) gets no batch any more, after {slot.broke} in a "
+            f"row that broke it: {ended.lost}"
         )
         over = "" if self._serving() else f"no slot is left; the last: {slot.retired}"
         return replace(ended, retired=slot.retired, over=over)

@@ -114,6 +114,8 @@ class _Run:
         self.ending = Ending(self.store, self.counts, self.feed, log, progress)
         self.run_json = RunJson(self.store, self.counts, self.ending)
         self.earlier = Earlier(plan, self.store, self.shards, self.counts, self.ending, log)
+        for why in context.left_out:
+            self._retire(why)
 
     # -- what is left to do --
 
@@ -186,9 +188,7 @@ class _Run:
         rest = tuple(job for job in batch.jobs if job.name not in written)
         self._count(*(Outcome(j.name, j.key, "done") for j in batch.jobs if j.name in written))
         if ended.retired:
-            self.counts.summary.retired.append(ended.retired)
-            self.log.error("%s", ended.retired)
-            self.progress.warn(ended.retired)
+            self._retire(ended.retired)
         if ended.over:
             self.ending.give_up(ended.over)
         if not rest or self.ending.asked:
@@ -209,6 +209,11 @@ class _Run:
             return
         self._try_again(ended, names)
         self.feed.put_back_halved(left)
+
+    def _retire(self, why: str) -> None:
+        self.counts.summary.retired.append(why)
+        self.log.error("%s", why)
+        self.progress.warn(why)
 
     def _try_again(self, ended: Ended, names: str) -> None:
         number, lost = ended.batch.number, ended.lost

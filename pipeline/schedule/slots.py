@@ -1,7 +1,7 @@
 """Devices and shares of them: one slot each.
 
 In: words such as `auto` or `cuda:0,cpu`. Out: the device of each slot, its threads, its batch
-limit. Must not touch CUDA but to count GPUs, nor know the plan.
+limit; devices that cannot be used. Must not touch CUDA but to count GPUs, nor know the plan.
 """
 
 from __future__ import annotations
@@ -9,53 +9,127 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import DeviceError
-from pipeline.schedule.cores import available_cores
-from pipeline.slot import PROCESS_BYTES, SHARE, total_memory
+from pipeline.slot import (
+    PROCESS_BYTES,
+    SHARE,
+    Health,
+    ask_devices,
+    available_cores,
+    cards,
+    install_torch,
+    total_memory,
+    visible_gpus,
+)
 
 # What a Linux machine has where torch could find a GPU: NVIDIA's driver, that of Windows below
 # Linux, AMD's.
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
 
 
-def find_slots(devices: str = "auto") -> tuple[str, ...]:
+class Found(NamedTuple):
+    """The slots of a run.
+
+    Attributes:
+        slots: the device of each.
+        left_out: devices that are there and cannot be used, each with the reason.
+    """
+
+    slots: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class Unseen(NamedTuple):
+    """A card that torch does not see.
+
+    Attributes:
+        problem: its name, and why not.
+        mend: what to do about it.
+    """
+
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.mend}"
+
+
+def find_slots(devices: str = "auto", *, examines: bool = True) -> Found:
     """The device of each slot.
 
     Args:
         devices: `auto` (every CUDA GPU, else Apple's MPS, else the CPU), or names separated by
             commas, such as `cuda:0,cuda:2` or `cpu,cpu`.
+        examines: have each GPU convolve in a process of its own; those that fail are left out, or
+            an error where they were named. Takes seconds where there are GPUs.
 
     Raises:
-        DeviceError: a device that is not there.
+        DeviceError: a device that is not there, or is asked for by name and cannot be used.
     """
-    there = _devices_here() if _may_have_gpu(devices) else ["cpu"]
-    if devices == "auto":
-        return tuple(there[1:]) or ("cpu",)
-    slots = tuple("cuda:0" if d.strip() == "cuda" else d.strip() for d in devices.split(","))
-    missing = [slot for slot in slots if slot not in there]
-    if missing:
-        raise DeviceError(
-            f"--devices {devices}: {', '.join(missing)} is not on this machine; there are "
-            f"{', '.join(there)}"
-        )
-    return slots
+    there, unseen = _devices_here() if _may_have_gpu(devices) else (["cpu"], None)
+    is_auto = devices == "auto"
+    if is_auto:
+        slots = tuple(there[1:])
+    else:
+        slots = tuple("cuda:0" if d.strip() == "cuda" else d.strip() for d in devices.split(","))
+        missing = [slot for slot in slots if slot not in there]
+        if missing:
+            raise DeviceError(
+                f"--devices {devices}: {', '.join(missing)} is not on this machine; there are "
+                f"{', '.join(there)}" + (f". {unseen}" if unseen else "")
+            )
+    asked = [slot for slot in slots if slot != "cpu"] if examines else []
+    sick = {health.device: health.reason for health in ask_devices(asked) if health.problem}
+    if sick and not is_auto:
+        raise DeviceError(f"--devices {devices}: {'. '.join(sick.values())}")
+    fit = tuple(slot for slot in slots if slot not in sick)
+    said = [*sick.values(), *([str(unseen)] if unseen else [])] if is_auto else []
+    return Found(fit or ("cpu",), tuple(f"left out: {why}" for why in said))
 
 
-def _may_have_gpu(devices: str) -> bool:
+def examine_devices() -> tuple[list[Health], Unseen | None]:
+    """What each GPU said of itself, and a card that torch does not see."""
+    there, unseen = _devices_here() if _may_have_gpu() else (["cpu"], None)
+    return ask_devices(there[1:]), unseen
+
+
+def _may_have_gpu(devices: str = "auto") -> bool:
     """Whether it is worth asking torch, which takes seconds to load."""
     if {word.strip() for word in devices.split(",")} == {"cpu"}:
         return False
     return sys.platform != "linux" or any(Path(name).exists() for name in _GPU_FILES)
 
 
-def _devices_here() -> list[str]:
-    """The CPU, and what else torch can use."""
+def _devices_here() -> tuple[list[str], Unseen | None]:
+    """The CPU and what else torch can use; and a card that there is and torch does not see."""
     import torch
 
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    mps = ["mps"] if torch.backends.mps.is_available() and not gpus else []
-    return ["cpu", *gpus, *mps]
+    count = _count_gpus()
+    if count:
+        return ["cpu", *(f"cuda:{index}" for index in range(count))], None
+    if torch.backends.mps.is_available():
+        return ["cpu", "mps"], None
+    shown = [] if visible_gpus() is not None or torch.version.hip else cards()
+    if not shown:  # or hidden on purpose
+        return ["cpu"], None
+    if torch.version.cuda:
+        return ["cpu", "cuda:0"], None  # its check finds why it is not counted
+    name, capability = shown[0]
+    problem = f"{name}: this torch ({torch.__version__}) is built without CUDA"
+    return ["cpu"], Unseen(problem, install_torch(capability))
+
+
+def _count_gpus() -> int:
+    """CUDA's GPUs. A process sees no more than one slice of a GPU that is cut by MIG, so those that
+    are named are counted: each worker sees its own."""
+    import torch
+
+    named = visible_gpus() or [""]
+    if torch.version.cuda and named[0].startswith("MIG-"):
+        return len(named)
+    return torch.cuda.device_count()
 
 
 def share_cpu(
@@ -73,8 +147,7 @@ def share_cpu(
     """
     if slots != ("cpu",):
         return slots
-    memory = total_memory()
-    fitting = int(SHARE * memory / (PROCESS_BYTES + job_bytes)) if memory else 1
+    fitting = int(SHARE * total_memory() / (PROCESS_BYTES + job_bytes))
     return ("cpu",) * max(1, min(workers or available_cores(), jobs, fitting))
 
 

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _HANGUP = getattr(signal, "SIGHUP", None)
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+
+
+def _signals() -> list[int]:
+    """Those that ask this process to end, as far as its system has them."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
 @contextlib.contextmanager
@@ -35,8 +38,8 @@ def stops_at(moment: float | None, stop: Callable[[str], None]) -> Iterator[None
 
 @contextlib.contextmanager
 def heard_signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, SIGINT, SIGTERM and SIGHUP (of a terminal that closes) call `stop` with
-    the signal's name; the second one raises KeyboardInterrupt."""
+    """While the block runs, SIGINT, SIGTERM, SIGHUP (of a terminal that closes) and SIGBREAK (of
+    Windows) call `stop` with the signal's name; the second one raises KeyboardInterrupt."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -49,7 +52,7 @@ def heard_signals(stop: Callable[[str], None]) -> Iterator[None]:
         stop(signal.Signals(number).name)
 
     # What was begun with `nohup` ignores SIGHUP, and is to go on doing so.
-    chosen = [s for s in _SIGNALS if signal.getsignal(s) != signal.SIG_IGN or s != _HANGUP]
+    chosen = [s for s in _signals() if signal.getsignal(s) != signal.SIG_IGN or s != _HANGUP]
     try:
         before = {s: signal.signal(s, handle) for s in chosen}
     except ValueError:  # not the main thread, as in a notebook's helper thread

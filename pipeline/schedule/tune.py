@@ -21,7 +21,7 @@ from pipeline.method import (
     schedule_scales,
     style_targets,
 )
-from pipeline.slot import use_precision
+from pipeline.slot import network_type, use_precision
 
 # A layout of fewer workers is taken where it makes as many steps but for this share.
 _AS_GOOD = 0.03
@@ -44,8 +44,7 @@ def _steps_per_second(threads: int, side: int, start: float, seconds: float) -> 
     """In a worker: optimizer steps of one picture with `lite`, from a moment on."""
     torch.set_num_threads(threads)
     settings = Settings(size=side, steps=1_000_000, scale_start=0)
-    precision = use_precision("auto", "cpu")
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = network_type(use_precision("auto", "cpu"))
     network = Backbone(load_weights("lite"), settings.layers, dtype=dtype)
     picture = torch.rand(3, side, side)
     targets = style_targets(network, picture, tuple(settings.style_layers), settings.style_loss)

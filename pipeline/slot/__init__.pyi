@@ -1,3 +1,6 @@
+from .agreement import Agreement as Agreement
+from .agreement import compare as compare
+from .cores import available_cores as available_cores
 from .faults import breaks_device as breaks_device
 from .memory import PROCESS_BYTES as PROCESS_BYTES
 from .memory import SHARE as SHARE
@@ -8,10 +11,19 @@ from .messages import Outcome as Outcome
 from .messages import Report as Report
 from .messages import RunContext as RunContext
 from .messages import failed as failed
+from .precision import has_fast_bf16 as has_fast_bf16
+from .precision import network_type as network_type
 from .precision import use_precision as use_precision
+from .preflight import Health as Health
+from .preflight import ask_devices as ask_devices
+from .preflight import cards as cards
+from .preflight import install_torch as install_torch
 from .process import forget_all as forget_all
 from .session import run_batch as run_batch
 from .sizes import style_sizes as style_sizes
 from .trial import time_job as time_job
+from .visible import in_own_process as in_own_process
+from .visible import own_environment as own_environment
+from .visible import visible_gpus as visible_gpus
 from .work import warm_up as warm_up
 from .work import work_batch as work_batch

@@ -115,6 +115,8 @@ class Fitting:
         """
         if self.seat.device.startswith("cuda"):
             torch.cuda.empty_cache()
+        elif self.seat.device == "mps":
+            torch.mps.empty_cache()
         if count > 1:
             self.fits = count // 2
             self.seat.process.fits[self._place] = self.fits
@@ -127,7 +129,7 @@ class Fitting:
 
     def _too_large(self, width: int, height: int) -> WorkerError:
         return WorkerError(
-            f"{self.seat.device} has too little memory for one picture of {width} x {height} px, "
+            f"{self.seat.label} has too little memory for one picture of {width} x {height} px, "
             f"even in tiles; choose a smaller `size`, fewer workers (--devices) or another device"
         )
 

@@ -7,9 +7,10 @@ which size. Estimates are counted from the network's shape; on a GPU one step me
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Protocol
+
+import psutil
 
 from pipeline.layers import NEIGHBOR_LAYERS, SHRINK, shrink_of
 
@@ -38,10 +39,8 @@ SMALLEST_TILE = 256
 
 
 def total_memory() -> int:
-    """Bytes of memory of this machine or container; 0 where the system does not say."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return 0
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory of this machine or container."""
+    total = int(psutil.virtual_memory().total)
     for name in _CGROUP_LIMITS:
         limit = Path(name).read_text().strip() if Path(name).is_file() else "max"
         if limit.isdigit():
@@ -50,20 +49,24 @@ def total_memory() -> int:
 
 
 def budget(device: str, slots: int) -> float:
-    """Bytes that one slot's step may take; infinite where the system does not say.
+    """Bytes that one slot's step may take.
 
     Args:
-        slots: how many slots share the CPU's memory.
+        slots: how many slots share the device's memory.
     """
     if device.startswith("cuda"):
         import torch  # here alone, so that plans can be counted without
 
-        free, _ = torch.cuda.mem_get_info(device)
+        free, total = torch.cuda.mem_get_info(device)
         # What torch's own allocator holds is free for the next batch.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return 0.9 * (free + kept)
-    total = total_memory()
-    return SHARE * total / max(1, slots) - PROCESS_BYTES if total else math.inf
+        # Slots that begin together all find it free.
+        return 0.9 * min(free + kept, total / max(1, slots))
+    if device == "mps":
+        import torch  # likewise
+
+        return float(SHARE * torch.mps.recommended_max_memory() / max(1, slots))
+    return SHARE * total_memory() / max(1, slots) - PROCESS_BYTES
 
 
 # Of the nearest-neighbor term, float32 values per feature and position: what a step holds for the

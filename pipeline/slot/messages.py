@@ -23,13 +23,15 @@ class RunContext:
         backbone: its name.
         weights: its weight file, `caffe` or `torchvision`, or None for the shipped network's.
         means: file of mean activations for the normalized variant, or None.
-        slots: the device of each slot.
+        slots: the device of each slot, as the user knows it.
         devices: `auto`, or the device that a cluster's workers are to use.
         threads: CPU threads a slot; 0 leaves torch's choice.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
         preprocessing: of its first convolution, where the manifest says it.
         about_weights: what the weights are and where they are from, for records.
+        left_out: devices that are there and cannot be used, each with the reason.
+        isolated: whether a slot's process sees its own GPU alone; see `own_environment`.
     """
 
     run: Path
@@ -45,6 +47,8 @@ class RunContext:
     compiles: bool = False
     preprocessing: str | None = None
     about_weights: str = ""
+    left_out: tuple[str, ...] = ()
+    isolated: bool = False
 
     @property
     def store(self) -> RunFolder:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pipeline.layers import SHRINK
@@ -16,6 +15,7 @@ from pipeline.manifest import Settings
 from pipeline.method import (
     Backbone,
     StyleVectors,
+    area_means,
     blend_vectors,
     neighbor_targets,
     vector_places,
@@ -45,7 +45,7 @@ def compute_vectors(
         if mask is not None:
             guides = guides_of(mask, width, height, settings.fit == "stretch").to(image.device)
             size = (height // SHRINK, width // SHRINK)
-            regions = F.interpolate(guides[None], size, mode="area")[0].argmax(0)
+            regions = area_means(guides[None], size)[0].argmax(0)
             tensors[f"{index}.places"] = regions.flatten()[vector_places(*size).to(image.device)]
     return tensors
 

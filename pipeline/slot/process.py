@@ -8,6 +8,7 @@ that this process owns; whoever wants a fresh start makes another.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +24,9 @@ from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
 from pipeline.plan import ContentKey
 from pipeline.slot.contents import Content, read_content
+from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.messages import RunContext
+from pipeline.slot.preflight import ask_devices
 from pipeline.store import load_means, normalized
 
 FILE_THREADS = 8  # that decode and encode a batch's pictures, at most
@@ -139,6 +142,7 @@ class Process:
             and network.
         not_compiled: why torch could not compile here, once it was tried; empty before.
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
+        cores: that the process may use, before it keeps to those near its GPU.
     """
 
     networks: Networks = field(default_factory=Networks)
@@ -148,6 +152,7 @@ class Process:
     factors: dict[tuple[str, str], float] = field(default_factory=dict)
     not_compiled: str = ""
     held: list[FileLock] = field(default_factory=list)
+    cores: int = field(default_factory=available_cores)
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
@@ -158,19 +163,37 @@ class Process:
 
     @cached_property
     def own_device(self) -> str:
-        """The device of an engine's worker: the first GPU that no other worker of this host holds,
-        held until the process ends; the CPU where there is none."""
+        """The device of an engine's worker: the first GPU that works and that no other worker of
+        this user on this host holds, held until the process ends; the CPU where there is none."""
+        # Nobody may open another's file for writing in most systems' shared folder.
+        user = f"{os.getuid()}-" if hasattr(os, "getuid") else ""
         for index in range(torch.cuda.device_count()):
             name = torch.cuda.get_device_properties(index).uuid
-            lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{name}.lock")
+            lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{user}{name}.lock")
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=0)
-                self.held.append(lock)
-                return f"cuda:{index}"
+                self.held.append(lock)  # of one that does not work too, for others not to try it
+                (health,) = ask_devices([f"cuda:{index}"])
+                if not health.problem:
+                    return health.device
         return "cpu"
 
 
 PROCESS = Process()
+
+
+def settle(device: str) -> None:
+    """In a new worker that has a device to itself: a GPU's needs one thread beside those that read
+    and write pictures, and the cores on its side of the machine."""
+    if not device.startswith("cuda"):
+        return
+    torch.set_num_threads(1)
+    about = torch.cuda.get_device_properties(device)
+    domain, bus, slot = (
+        getattr(about, f"pci_{part}_id", -1) for part in ("domain", "bus", "device")
+    )
+    if bus >= 0:  # older versions of torch do not say
+        keep_near(f"{domain:04x}:{bus:02x}:{slot:02x}.0")
 
 
 def forget_all() -> None:

@@ -16,6 +16,7 @@ from pipeline.method import Backbone
 from pipeline.slot.memory import budget
 from pipeline.slot.messages import RunContext
 from pipeline.slot.process import FILE_THREADS, Process
+from pipeline.slot.visible import in_own_process
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class Seat:
 
     Attributes:
         name: the slot's, in records of what it did.
-        device: such as `cuda:0`.
+        device: such as `cuda:0`, as torch knows it in this process.
+        label: the device as the user knows it.
     """
 
     context: RunContext
     process: Process
     name: str
     device: str
+    label: str
 
     def network(self, settings: Settings, dtype: torch.dtype) -> Backbone:
         """The network for these settings, on this device; see `Networks.get`."""
@@ -38,14 +41,14 @@ class Seat:
 
     def budget(self) -> float:
         """Bytes that a step may take here."""
-        return budget(self.device, sum(slot == "cpu" for slot in self.context.slots))
+        return budget(self.device, self.context.slots.count(self.label))
 
     @property
     def file_threads(self) -> int:
         """Threads that decode and encode pictures beside the step loop."""
         if self.context.threads:
             return min(FILE_THREADS, self.context.threads)
-        share = (os.cpu_count() or 1) // max(1, len(self.context.slots))
+        share = self.process.cores // max(1, len(self.context.slots))
         return max(1, min(FILE_THREADS, share))
 
 
@@ -57,7 +60,9 @@ def take_seat(context: RunContext, slot: int | None, process: Process) -> Seat:
             what `context.devices` says.
     """
     if slot is not None:
-        return Seat(context, process, str(slot), context.slots[slot])
+        label = context.slots[slot]
+        device = in_own_process(label) if context.isolated else label
+        return Seat(context, process, str(slot), device, label)
     chosen = context.devices.split(",")[0].strip()
     device = process.own_device if chosen == "auto" else chosen
-    return Seat(context, process, f"{socket.gethostname()}-{os.getpid()}", device)
+    return Seat(context, process, f"{socket.gethostname()}-{os.getpid()}", device, device)

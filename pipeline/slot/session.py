@@ -28,7 +28,7 @@ from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
 from pipeline.slot.motion import read_motion
 from pipeline.slot.outputs import Circumstances, Result, write_result
-from pipeline.slot.precision import precision_notices, use_precision
+from pipeline.slot.precision import network_type, precision_notices, use_precision
 from pipeline.slot.process import PROCESS, Process
 from pipeline.slot.seat import Seat, take_seat
 from pipeline.slot.styles import Prepared, StyleReader, compute_targets
@@ -70,12 +70,11 @@ class Session:
         self.pool = pool
         self.timer = Timer()
         tell(self.store, seat, batch)
-        if seat.context.threads:
+        if seat.context.threads and seat.device == "cpu":
             torch.set_num_threads(seat.context.threads)
         settings = batch.jobs[0].settings
         self.precision = use_precision(settings.precision, seat.device)
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        self.network = seat.network(settings, dtype)
+        self.network = seat.network(settings, network_type(self.precision))
         self.fitting = Fitting(seat, self.network, batch)
         self.way = Way(self.store, seat, batch, pool, self.timer)
         self.loop = Loop(seat, self.network, batch, self.fitting, self.way, self.timer)
@@ -96,7 +95,7 @@ class Session:
         share = busy / len(self.batch.jobs)
         ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
         seat, seconds = self.seat, self.timer.seconds
-        return Report(ended, seat.name, seat.device, seconds, busy, self.fitting.fits)
+        return Report(ended, seat.name, seat.label, seconds, busy, self.fitting.fits)
 
     # -- reading --
 
@@ -198,7 +197,7 @@ class Session:
                 "choice": str(weights) if (weights := self.seat.context.weights) else None,
                 "preprocessing": self.seat.context.preprocessing or "the weights' own",
             },
-            device=self.seat.device,
+            device=self.seat.label,
             precision=self.precision,
             scales=self.batch.scales,
             seconds=dict(self.timer.seconds),

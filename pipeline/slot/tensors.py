@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors
+from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors, bicubic
 from pipeline.pictures import (
     fit_image,
     guides_of,
@@ -84,7 +83,7 @@ def begun_images(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor
     whole = torch.stack([motion.begun for motion in motions])
     size = (scale.height, scale.width)
     if whole.shape[2:] != size:
-        whole = F.interpolate(whole, size, mode="bicubic", antialias=True).clamp(0, 1)
+        whole = bicubic(whole, size).clamp(0, 1)
     return whole.to(device)
 
 

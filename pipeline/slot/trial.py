@@ -24,7 +24,7 @@ from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.contents import read_content
 from pipeline.slot.fitting import Fitting
 from pipeline.slot.messages import RunContext
-from pipeline.slot.precision import use_precision
+from pipeline.slot.precision import network_type, use_precision
 from pipeline.slot.process import PROCESS
 from pipeline.slot.seat import take_seat
 from pipeline.slot.styles import Prepared
@@ -46,8 +46,8 @@ def time_job(context: RunContext, job: Job) -> float:
     seat = take_seat(context, 0, PROCESS)
     if context.threads:
         torch.set_num_threads(context.threads)
-    bf16 = use_precision(settings.precision, seat.device) == "bf16"
-    network = seat.network(settings, torch.bfloat16 if bf16 else torch.float32)
+    precision = use_precision(settings.precision, seat.device)
+    network = seat.network(settings, network_type(precision))
     fitting = Fitting(seat, network, Batch(0, (job,), short))
     content = replace(read_content(*content_key(job)), mask=None)
     layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)

@@ -40,7 +40,7 @@ def slot_state(seat: Seat, batch: Batch, job: str, jobs: int, phase: str = "read
     """What a slot is doing now."""
     return SlotState(
         slot=seat.name,
-        device=seat.device,
+        device=seat.label,
         host=socket.gethostname(),
         pid=os.getpid(),
         time=time.time(),

@@ -17,6 +17,9 @@ def work_batch(context: RunContext, slot: int | None, batch: Batch) -> Report:
     return run_batch(context, slot, batch)
 
 
-def warm_up() -> None:
-    """Loads all that `work_batch` needs."""
+def warm_up(device: str) -> None:
+    """Loads all that `work_batch` needs, in a process that has a slot's device to itself."""
     import pipeline.slot.session  # noqa: F401
+    from pipeline.slot.process import settle
+
+    settle(device)

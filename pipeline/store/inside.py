@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.files import cannot_write, open_regular, read_bytes, real, write_atomic
+from pipeline.files import cannot_write, open_regular, put_in_place, read_bytes, real, write_atomic
 
 _MOST_BYTES = 64 * 2**20  # of a record, a summary or another file of text
 
@@ -153,7 +153,7 @@ class Inside:
         """Renames a file that is done; both lie inside."""
         self._check_folder(draft.parent)
         self._check_folder(path.parent)
-        os.replace(draft, path)
+        put_in_place(draft, path)
 
     def move(self, path: Path, new: Path) -> None:
         """Renames a file or a folder, if it is there, into folders that are made where needed."""

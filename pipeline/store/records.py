@@ -199,7 +199,8 @@ class Summary(PastRun):
         next: names of some jobs that would be run next.
         classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
         warnings: how many notices of each code the jobs of this run gave.
-        retired: slots that get no batch any more, each with the reason.
+        retired: slots that get no batch any more, and devices that cannot be used, each with the
+            reason.
         videos: those of clips that were written, by name.
         videos_failed: those that could not be, and why.
         earlier: what earlier runs of this folder did, oldest first; those that found nothing to do

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import gpus
 import pytest
-import torch
 from safetensors import safe_open
 
 from pipeline.commands import DistillOptions, train_student
@@ -48,8 +48,9 @@ def test_precision_is_one_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None
         _training_precision("bf61", "cpu")
     assert _training_precision("bf16", "cpu") == "bf16"
     assert _training_precision("auto", "cpu") == "fp32"
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    gpus.install(monkeypatch, gpus.RTX_4090, gpus.T4)
     assert _training_precision("auto", "cuda:0") == "bf16"
+    assert _training_precision("auto", "cuda:1") == "fp32"  # torch emulates bfloat16 there
 
 
 def test_a_teachers_file_is_whatever_backbone_it_holds() -> None:

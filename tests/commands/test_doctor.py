@@ -2,15 +2,18 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from pipeline.commands import check_machine, tune_cpu
+from pipeline.commands import check_gpus, check_machine, tune_cpu
 from pipeline.commands.doctor import Check, run_checks
 from pipeline.errors import WeightsError
 from pipeline.schedule import kept_workers
+from pipeline.schedule.slots import Unseen
 from pipeline.schedule.tune import Layout
+from pipeline.slot import Agreement, Health
 
 
 def check(what: str, cache: Path) -> Check:
@@ -38,19 +41,33 @@ def test_a_missing_package_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert check_machine(tmp_path) == 1
 
 
-def test_gpus_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = SimpleNamespace(name="A card", total_memory=80 * 2**30)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
-    assert check("cuda:0", tmp_path).found == "A card, 80 GiB"
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert check("mps", tmp_path).state == "ok"
+def test_devices_are_shown_as_they_were_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = Health("cuda:0", "A card", "8.9", 23 * 2**30, 24 * 2**30, "bf16")
+    sick = Health("cuda:1", "Another", problem="CUDA error", mend="mend it")
+    found: list[Any] = [[fit, sick], None]
+    monkeypatch.setattr("pipeline.commands.doctor.examine_devices", lambda: found)
+    monkeypatch.setattr(torch.version, "cuda", "12.6")
+    said = "A card, 23.0 of 24.0 GiB free, capability 8.9, convolves in bf16"
+    assert check("cuda:0", tmp_path) == Check("ok", "cuda:0", said)
+    assert check("cuda:1", tmp_path) == Check("wrong", "cuda:1", "Another: CUDA error", "mend it")
+    assert check("torch's build", tmp_path).found == "CUDA 12.6"
+    assert check_machine(tmp_path) == 1
+    assert capsys.readouterr().out.endswith("wrong: cuda:1\n")
+    found[:] = [[], Unseen("A card: no CUDA", "install it")]
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert check("gpu", tmp_path) == Check("wrong", "gpu", "A card: no CUDA", "install it")
+    assert check("torch's build", tmp_path).found == "for the CPU, without CUDA"
+    found[:] = [[Health("mps", "Apple GPU", precision="fp32")], None]
+    assert check("mps", tmp_path).found == "Apple GPU, convolves in fp32"
+    found[:] = [[], None]
+    assert check("gpu", tmp_path).state == "note"
 
 
 @pytest.mark.parametrize(
     ("memory", "state", "found"),
-    [(0, "note", "unknown"), (2 * 2**30, "note", "2.0 GiB"), (16 * 2**30, "ok", "16.0 GiB")],
+    [(2 * 2**30, "note", "2.0 GiB"), (16 * 2**30, "ok", "16.0 GiB")],
 )
 def test_memory_is_judged(
     memory: int, state: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,3 +120,56 @@ def test_tuning_is_said_and_kept(
     assert "  2 x 2 threads: 50.0" in said and "take 2 workers" in said
     assert kept_workers(tmp_path, 4) == 2
     assert kept_workers(tmp_path, 8) is None
+
+
+# --- a GPU beside the CPU -------------------------------------------------------------------------
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, *found: Health) -> None:
+    monkeypatch.setattr("pipeline.commands.doctor.examine_devices", lambda: (list(found), None))
+
+
+def test_a_gpu_is_compared_in_float32_and_its_own_precision(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, Health("cpu", "A card", precision="bf16"), Health("b", problem="broken"))
+    assert check_gpus() == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("ok     cpu fp32        A card: losses within 0.0e+00")
+    assert said[1].startswith("ok     cpu bf16") and "broken" in said[2]
+    assert said[-1] == "wrong: b"
+
+
+def test_a_gpu_that_errs_or_breaks_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, Health("cuda:0", "A card", precision="bf16"))
+
+    def compare(device: str, precision: str) -> Agreement:
+        if precision == "bf16":
+            raise RuntimeError("CUDA error: unspecified launch failure\nmore")
+        return Agreement(device, precision, 0.5, 0.001)
+
+    monkeypatch.setattr("pipeline.commands.doctor.compare", compare)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert check_gpus() == 1
+    said = capsys.readouterr().out
+    assert "wrong  cuda:0 fp32" in said and "losses within 5.0e-01" in said
+    assert "A card: CUDA error: unspecified launch failure\n" in said
+    assert said.endswith("wrong: cuda:0 fp32, cuda:0 bf16\n")
+
+
+def test_a_slice_that_another_process_sees_is_noted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, Health("cuda:1", "A slice", precision="bf16"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert check_gpus() == 0
+    assert "note   cuda:1          A slice: one process sees one slice" in capsys.readouterr().out
+
+
+def test_without_a_gpu_there_is_nothing_to_compare(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch)
+    assert check_gpus() == 1 and "none found" in capsys.readouterr().out

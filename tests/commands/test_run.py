@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import gpus
 import pytest
 import torch
 from batches import INLINE, Said, records, summary
@@ -21,12 +22,19 @@ from pipeline.commands import (
 )
 from pipeline.commands.prepare import keep_weights
 from pipeline.commands.run import job_bytes
-from pipeline.errors import ManifestError, MissingPackageError, RunFolderError, WeightsError
+from pipeline.errors import (
+    DeviceError,
+    ManifestError,
+    MissingPackageError,
+    RunFolderError,
+    WeightsError,
+)
 from pipeline.manifest import load_manifest
 from pipeline.method import inspect_weights
 from pipeline.schedule import RunOptions
 from pipeline.store import RunFolder
 
+INLINE_AUTO = replace(INLINE, devices="auto")
 HEAD = "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
 Capture = pytest.CaptureFixture[str]
 
@@ -225,6 +233,26 @@ def test_the_cpu_is_shared_out_among_the_jobs(manifest: Write) -> None:
     assert len(plan) == 4 and len(digest) == 64
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         assert 1 <= len(context.slots) <= 4 and set(context.slots) == {"cpu"}
+
+
+def test_a_run_goes_on_without_a_gpu_that_is_sick_and_says_so(
+    manifest: Write, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """With the real process that finds it so: there is no driver here, whatever torch counts."""
+    if torch.cuda.is_available():
+        pytest.skip("a driver is here")
+    gpus.install(monkeypatch, gpus.T4)
+    path = manifest("settings: {size: 48, steps: 1, precision: fp32}\n")
+    assert batch_manifest(path, INLINE_AUTO, with_report=False) == 0
+    why = "left out: cuda:0: "  # and then what this build of torch says
+    printed = capsys.readouterr()
+    assert why in printed.out and why in printed.err
+    (record,) = records(path.parent / "run").values()
+    assert record["device"] == "cpu"
+    (kept,) = summary(path.parent / "run")["retired"]
+    assert kept.startswith(why) and why in (path.parent / "run/run.log").read_text()
+    with pytest.raises(DeviceError, match="--devices cuda:0: cuda:0: "):
+        batch_manifest(path, replace(INLINE_AUTO, devices="cuda:0"), with_report=False)
 
 
 @pytest.mark.parametrize(

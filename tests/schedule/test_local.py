@@ -1,5 +1,6 @@
 """Processes of this machine."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,23 +9,24 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from fake_work import SLOW, fake_work
+from fake_work import SLOW, fake_work, telling_work
 from joblib.externals.loky import process_executor
 from PIL import Image
 from worlds import World, until
 
 from pipeline.commands import Options, batch_manifest
 from pipeline.plan import Batch
-from pipeline.schedule import Patience, RunOptions, local
+from pipeline.schedule import Patience, Progress, RunOptions, local, run_plan
 from pipeline.schedule.engine import Ended
 from pipeline.schedule.local import LocalEngine
-from pipeline.slot import Report, RunContext, breaks_device
-from pipeline.store import RunFolder, SlotState
+from pipeline.slot import Report, RunContext, breaks_device, work_batch
+from pipeline.store import RunFolder, RunLock, SlotState
 
 
 def test_two_processes_make_the_same_pictures_as_one(
@@ -45,6 +47,38 @@ def test_two_processes_make_the_same_pictures_as_one(
     for path in sorted((tmp_path / "one/images").glob("*.png")):
         pair = [np.asarray(Image.open(tmp_path / n / "images" / path.name)) for n in ("one", "two")]
         assert np.abs(pair[0].astype(int) - pair[1].astype(int)).max() <= 1
+
+
+def test_each_gpus_worker_sees_its_own_alone(
+    tmp_path: Path, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa,GPU-bb")
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64")
+    here = world([0, 1, 2, 3])
+    context = replace(here.context(), slots=("cuda:1", "cuda:0", "cpu"))
+    monkeypatch.setattr("pipeline.schedule.slots.batch_limit", lambda *asked: 1)
+    with RunLock(here.store):
+        here.store.begin("", {})
+        summary = run_plan(here.plan, context, Progress(), RunOptions(), telling_work)
+    assert summary.done == 4 and summary.devices == ["cuda:1", "cuda:0", "cpu"]
+    seen = {path.stem: json.loads(path.read_text()) for path in context.run.glob("seen-*.json")}
+    own = {"seen-0": ("cuda:1", "GPU-bb"), "seen-1": ("cuda:0", "GPU-aa")}
+    assert seen
+    for slot, found in seen.items():
+        label, gpu = own.get(slot, ("cpu", "GPU-aa,GPU-bb"))
+        assert (found["label"], found["CUDA_VISIBLE_DEVICES"]) == (label, gpu)
+        assert found["device"] == ("cpu" if label == "cpu" else "cuda:0")
+        assert found["PYTORCH_CUDA_ALLOC_CONF"] == "max_split_size_mb:64"
+
+
+def test_a_worker_settles_on_its_device_while_batches_are_packed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled: list[str] = []
+    monkeypatch.setattr("pipeline.slot.process.settle", settled.append)
+    local._warm_up(work_batch, "cuda:3")
+    local._warm_up(fake_work, "cuda:3")  # which knows no devices
+    assert settled == ["cuda:0"]
 
 
 def test_workers_end_when_their_driver_is_killed(
@@ -90,6 +124,43 @@ def test_a_worker_leaves_signals_to_its_driver_and_ends_without_it(
     assert ended.wait(10) and codes == [1]
     assert ignored == [signal.SIGINT, signal.SIGTERM]
     assert sys.maxsize == process_executor._MAX_MEMORY_LEAK_SIZE
+
+
+def test_on_windows_too_a_worker_notices_that_its_driver_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There a process goes on naming its parent, whatever became of it."""
+    driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr(os, "getppid", lambda: driver.pid)
+    lives = local._watch(driver.pid)
+    assert lives()
+    driver.kill()
+    driver.communicate()
+    assert not lives() and not local._watch(driver.pid)()
+
+
+def test_windows_own_signal_is_left_to_the_driver_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: list[int] = []
+    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    local._begin_worker(7)
+    assert ignored == [signal.SIGINT, signal.SIGTERM, 21]
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError, OSError])
+def test_a_process_that_has_ended_is_not_killed_again(
+    error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(pid: int, number: int) -> None:
+        raise error  # the latter two on Windows
+
+    slot = local._Slot(0, "cpu")
+    monkeypatch.setattr(local._Slot, "pids", lambda slot: [7])
+    monkeypatch.setattr(os, "kill", kill)
+    slot.kill("stopped")
+    assert slot.killed == "stopped"
 
 
 # --- one slot -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from fake_work import FAILS, HANGS, KILLED, KILLED_ONCE, RAISES, SLOW, fake_work
@@ -16,7 +17,7 @@ from worlds import World, until
 from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.notices import Notice
 from pipeline.plan import Batch
-from pipeline.schedule import Patience, Progress
+from pipeline.schedule import Patience, Progress, RunOptions, run_plan
 from pipeline.schedule.local import InlineEngine
 from pipeline.slot import Outcome, Report, RunContext, failed
 from pipeline.store import RunFolder, RunLock, Shards
@@ -30,6 +31,27 @@ def test_several_slots_share_the_jobs(world: Callable[[list[int]], World]) -> No
     assert len({record.pid for record in here.done().values()}) == 2
     assert set(summary.slots) == {"0", "1"}
     assert sum(use.jobs for use in summary.slots.values()) == 40
+
+
+def test_a_device_that_is_left_out_is_told_logged_and_kept(
+    world: Callable[[list[int]], World],
+) -> None:
+    class Told(Progress):
+        said: ClassVar[list[str]] = []
+
+        def warn(self, text: str, code: str = "") -> None:
+            self.said.append(text)
+
+    here = world([0])
+    why = "left out: cuda:1 (A card): CUDA error"
+    context = replace(here.context(), left_out=(why,))
+    with RunLock(here.store):
+        here.store.begin("", {})
+        summary = run_plan(here.plan, context, Told(), RunOptions(engine="inline"), fake_work)
+    assert summary.done == 1 and summary.retired == [why] == Told.said
+    kept = here.store.summaries()[""]
+    assert kept is not None and kept.retired == [why]
+    assert why in (here.store.path / "run.log").read_text()
 
 
 def test_a_job_that_kills_its_worker_stands_alone_in_the_end(

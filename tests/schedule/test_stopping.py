@@ -21,6 +21,15 @@ def test_the_first_signal_stops_in_order_the_second_at_once(number: signal.Signa
     assert signal.getsignal(number) is before
 
 
+def test_windows_own_signal_stops_in_order_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stands_in = signal.SIGUSR1
+    monkeypatch.setattr(signal, "SIGBREAK", stands_in, raising=False)
+    heard = list[str]()
+    with heard_signals(heard.append):
+        os.kill(os.getpid(), stands_in)
+    assert heard == [stands_in.name]
+
+
 def test_in_a_helper_thread_signals_are_left_alone() -> None:
     ran = []
 

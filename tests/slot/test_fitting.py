@@ -42,7 +42,9 @@ class Where:
         """On a device with memory for so many steps of one picture."""
         each = step_bytes(self.network, self.batch.scales[-1].pixels)
         self.monkeypatch.setattr("pipeline.slot.seat.budget", lambda device, slots: steps * each)
-        return Fitting(Seat(self.context, self.process, "0", device), self.network, self.batch)
+        return Fitting(
+            Seat(self.context, self.process, "0", device, device), self.network, self.batch
+        )
 
 
 @pytest.fixture
@@ -110,6 +112,9 @@ def test_one_picture_goes_in_smaller_and_smaller_tiles(
     with pytest.raises(WorkerError, match="too little memory for one picture of 64 x 64 px"):
         fitting.shrink(1)
     assert len(emptied) == 3
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append("Apple's"))
+    where.fitting("mps").shrink(2)
+    assert emptied[3:] == ["Apple's"]
 
 
 def test_where_not_even_the_smallest_tiles_fit_it_says_so(where: Where) -> None:

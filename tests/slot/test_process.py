@@ -1,18 +1,21 @@
 """What a worker process keeps, and where it sits."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import gpus
 import pytest
 import torch
 from filelock import FileLock
 
 from pipeline.errors import DeviceError, WeightsError
 from pipeline.manifest import Settings
-from pipeline.slot import RunContext, use_precision
+from pipeline.slot import Health, RunContext, network_type, use_precision
 from pipeline.slot.precision import precision_notices
-from pipeline.slot.process import FILE_THREADS, Process, ReadAhead
+from pipeline.slot.process import FILE_THREADS, Process, ReadAhead, settle
 from pipeline.slot.seat import Seat, take_seat
 
 
@@ -55,12 +58,43 @@ def test_workers_of_a_host_take_a_gpu_each(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("pipeline.slot.process.tempfile.gettempdir", lambda: str(tmp_path))
     for name in ("device_count", "get_device_properties"):
         monkeypatch.setattr(torch.cuda, name, getattr(Cuda, name))
+    sick: list[str] = []
+
+    def ask(devices: list[str]) -> list[Health]:
+        return [Health(d, problem="broken" if d in sick else "") for d in devices]
+
+    monkeypatch.setattr("pipeline.slot.process.ask_devices", ask)
     first, second = Process(), Process()
     assert first.own_device == first.own_device == "cuda:0"
-    held = FileLock(tmp_path / "nst-made-up-1.lock")
+    held = FileLock(tmp_path / f"nst-{os.getuid()}-made-up-1.lock")
     with held:
         assert second.own_device == "cpu"  # both are taken
-    assert Process().own_device == "cuda:1"
+    third = Process()
+    assert third.own_device == "cuda:1"
+    for process in (first, third):
+        process.held[0].release()
+    sick.append("cuda:0")
+    fourth = Process()
+    assert fourth.own_device == "cuda:1"  # and nobody else tries the broken one
+    assert len(fourth.held) == 2 and Process().own_device == "cpu"
+
+
+def test_two_users_do_not_meet_in_a_lock_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shared folder one may not open the other's."""
+    monkeypatch.setattr("pipeline.slot.process.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("pipeline.slot.process.ask_devices", lambda asked: [Health(asked[0])])
+    for name in ("device_count", "get_device_properties"):
+        monkeypatch.setattr(torch.cuda, name, getattr(Cuda, name))
+    first, second, third = Process(), Process(), Process()
+    monkeypatch.setattr("os.getuid", lambda: 1)
+    assert first.own_device == "cuda:0"
+    monkeypatch.setattr("os.getuid", lambda: 2)
+    assert second.own_device == "cuda:0"
+    monkeypatch.delattr("os.getuid")  # Windows, where each has a folder of their own
+    assert third.own_device == "cuda:0"
+    assert len({process.held[0].lock_file for process in (first, second, third)}) == 3
 
 
 def test_a_seat_is_a_slots_or_a_cluster_workers_own(tmp_path: Path) -> None:
@@ -72,27 +106,92 @@ def test_a_seat_is_a_slots_or_a_cluster_workers_own(tmp_path: Path) -> None:
     assert alone.device == ("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
-def test_file_threads_follow_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+def test_a_worker_that_sees_one_gpu_calls_it_by_its_own_name_alone(tmp_path: Path) -> None:
+    where = context(tmp_path, slots=("cuda:3", "cpu", "mps"), isolated=True)
+    seats = [take_seat(where, slot, Process()) for slot in range(3)]
+    assert [(seat.device, seat.label) for seat in seats] == [
+        ("cuda:0", "cuda:3"), ("cpu", "cpu"), ("mps", "mps"),
+    ]  # fmt: skip
 
+
+def test_slots_of_one_gpu_share_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus.install(monkeypatch, gpus.H100)
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
+    where = context(tmp_path, slots=("cuda:5", "cuda:1", "cuda:5"), isolated=True)
+    budgets = [take_seat(where, slot, Process()).budget() / gpus.GIB for slot in range(3)]
+    assert budgets == pytest.approx([0.9 * 40, 0.9 * 79, 0.9 * 40])
+
+
+def test_a_gpus_worker_takes_one_thread_and_the_cores_near_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus.install(monkeypatch, replace(gpus.H100, bus=0x3B))
+    (tmp_path / "0000:3b:00.0").mkdir()
+    (tmp_path / "0000:3b:00.0/local_cpulist").write_text("0-3,16-19\n")
+    monkeypatch.setattr("pipeline.slot.cores._PCI", tmp_path)
+    threads, kept = list[int](), list[set[int]]()
+    allowed = {2, 3, 4, 16}
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: allowed, raising=False)
+    monkeypatch.setattr(
+        "os.sched_setaffinity", lambda pid, cores: kept.append(cores), raising=False
+    )
+    settle("cuda:0")
+    assert threads == [1] and kept == [{2, 3, 16}]
+    assert Process().cores == 4
+    allowed -= {2, 3, 16}  # none of those near it
+    settle("cuda:0")
+    gpus.install(monkeypatch, replace(gpus.H100, bus=0x3C))  # of which /sys says nothing
+    settle("cuda:0")
+    settle("cpu")
+    monkeypatch.delattr("os.sched_setaffinity")
+    settle("cuda:0")
+    assert len(kept) == 1 and threads == [1] * 4
+
+
+def test_an_older_torch_does_not_say_where_a_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace())
+    monkeypatch.setattr("pipeline.slot.process.keep_near", lambda address: pytest.fail(address))
+    settle("cuda:0")
+
+
+def test_file_threads_follow_the_cores(tmp_path: Path) -> None:
     def threads(**more: object) -> int:
-        return Seat(context(tmp_path, **more), Process(), "0", "cpu").file_threads
+        return Seat(context(tmp_path, **more), Process(cores=8), "0", "cpu", "cpu").file_threads
 
     assert threads(threads=3) == 3 and threads(threads=50) == FILE_THREADS
     assert threads(slots=("cpu",) * 4) == 2 and threads(slots=("cpu",) * 40) == 1
     assert threads() == 8
 
 
-@pytest.mark.parametrize(("capability", "auto"), [((7, 5), "fp32"), ((8, 0), "bf16")])
+@pytest.mark.parametrize(
+    ("card", "auto", "dtype"),
+    [
+        (gpus.H100, "bf16", torch.bfloat16),
+        (gpus.T4, "fp16", torch.float16),
+        (gpus.GTX_1660, "fp32", torch.float32),
+        (gpus.GTX_1080, "fp32", torch.float32),
+    ],
+)
 def test_auto_is_what_the_hardware_is_fast_with(
-    capability: tuple[int, int], auto: str, monkeypatch: pytest.MonkeyPatch
+    card: gpus.Card, auto: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert use_precision("auto", "cuda:0") == auto
+    gpus.install(monkeypatch, card)
+    assert use_precision("auto", "cuda:0") == auto and network_type(auto) == dtype
+    assert use_precision("auto", "mps") == "fp32"
+
+
+def test_tf32_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus.install(monkeypatch, gpus.H100, gpus.T4)
     assert use_precision("tf32", "cuda:0") == "tf32" and torch.backends.cudnn.allow_tf32
     assert use_precision("fp32", "cpu") == "fp32" and not torch.backends.cudnn.allow_tf32
     with pytest.raises(DeviceError, match="tf32 is a GPU's; on cpu choose"):
         use_precision("tf32", "cpu")
+    with pytest.raises(DeviceError, match=r"8.0; Tesla T4 has 7.5: choose auto, fp16 or fp32"):
+        use_precision("tf32", "cuda:1")
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("is_fast", [True, False])
@@ -101,9 +200,17 @@ def test_a_precision_that_is_only_emulated_is_told(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    said = [notice.code for notice in precision_notices("bf16", "cpu")]
-    assert said == ([] if is_fast else ["slow_precision"])
-    assert precision_notices("fp32", "cpu") == precision_notices("bf16", "cuda:0") == ()
+    gpus.install(monkeypatch, gpus.H100, gpus.T4, gpus.GTX_1080)
+
+    def said(precision: str, device: str) -> str:
+        return " ".join(f"{n.code}: {n.text}" for n in precision_notices(precision, device))
+
+    assert said("bf16", "cpu").startswith("slow_precision: bf16 on this CPU") == (not is_fast)
+    assert "fp16 on this CPU" in said("fp16", "cpu") and said("fp32", "cpu") == ""
+    assert said("bf16", "cuda:0") == said("fp16", "cuda:1") == said("bf16", "mps") == ""
+    longer = "on this GPU, which only emulates it, takes far longer than"
+    assert f"bf16 {longer} fp16" in said("bf16", "cuda:1")
+    assert f"bf16 {longer} fp32" in said("bf16", "cuda:2")
 
 
 def test_what_is_read_ahead_is_handed_out_once_or_let_go(

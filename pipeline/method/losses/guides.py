@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from pipeline.method.lacking import area_means
 
 
 def guides_at(guides: Tensor, size: Sequence[int]) -> Tensor:
     """Guidance channels at a layer's height and width, each position the mean of what it covers."""
-    return F.interpolate(guides, tuple(size), mode="area")
+    return area_means(guides, size)
 
 
 @dataclass(frozen=True)

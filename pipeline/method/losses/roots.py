@@ -102,7 +102,7 @@ def trace_of_root(covariances: Tensor, roots: Tensor) -> Tensor:
 
     Args:
         covariances: S, ... x C x C, with no eigenvalue near 0.
-        roots: R, of the same size and precision: float64 where the device has it.
+        roots: R, of the same size; both are best in float64.
     """
     by = _ByEigenvalues if covariances.device.type == "cpu" else _ByProducts
     traces: Tensor = by.apply(covariances, roots)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pipeline.method.lacking import area_means
 from pipeline.method.losses.squares import relative_norm, squares
 from pipeline.method.losses.statistic import StyleStatistic
 
@@ -26,7 +27,7 @@ def _sums(features: Tensor) -> Tensor:
     channels, positions = flat.shape[1:]
     sorted_ = (_directions(channels).to(flat) @ flat).sort(2).values
     if positions >= QUANTILES:
-        return F.adaptive_avg_pool1d(sorted_, QUANTILES) * positions
+        return area_means(sorted_, [QUANTILES]) * positions
     return F.interpolate(sorted_, QUANTILES, mode="linear") * positions
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from pipeline.method.lacking import area_means, bicubic
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Before:
             return self
         size = (height, width)
         return Before(
-            F.interpolate(self.moved, size, mode="bicubic", antialias=True).clamp(0, 1),
-            F.interpolate(self.weights, size, mode="area"),
+            bicubic(self.moved, size).clamp(0, 1),
+            area_means(self.weights, size),
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.method.lacking import precise
 from pipeline.method.losses.gram import gram_sum
 from pipeline.method.losses.roots import trace_of_root
 from pipeline.method.losses.squares import TINY
@@ -28,8 +29,8 @@ def _moments(target: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and covariance, ... x C and ... x C x C, of second raw moments and means, float64."""
     # The smallest eigenvalues of a product of covariances are lost in float32, and the gradient is
     # steepest there.
-    precise = target if target.device.type == "mps" else target.double()
-    second, mean = precise[..., :-1], precise[..., -1]
+    values = precise(target)
+    second, mean = values[..., :-1], values[..., -1]
     return mean, second - mean[..., :, None] * mean[..., None, :]
 
 
@@ -49,7 +50,7 @@ def _prepare(target: Tensor) -> Tensor:
     covariance = _moments(target)[1]
     values, vectors = torch.linalg.eigh(_lifted(covariance, covariance))
     root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
-    return torch.cat((target.to(root.dtype), root), -1)
+    return torch.cat((target.to(root), root), -1)
 
 
 def _distance(found: Tensor, target: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ def _distance(found: Tensor, target: Tensor) -> Tensor:
     traces = (covariance + its).diagonal(dim1=-2, dim2=-1).sum(-1)
     both = trace_of_root(covariance, root)
     distance: Tensor = (mean - other).square().sum(-1) + (traces - 2 * both)
-    return distance.to(found.dtype)
+    return distance.to(found)
 
 
 def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
@@ -70,7 +71,7 @@ def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
 
 def _relative(found: Tensor, target: Tensor, channels: int) -> Tensor:
     """d over the root of the target's mean square, ||mu'||^2 + tr S'; B x R."""
-    second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1).to(found.dtype)
+    second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1).to(found)
     share = _distance(found, target) / second.clamp_min(TINY)  # 0 where there is no style
     return (share.clamp_min(0) + TINY).sqrt()
 
