@@ -9,7 +9,7 @@ processes.
   what is known of a network without its numbers
 - `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
   and all of them together
-- `optimizers/`: Adam and L-BFGS over a batch
+- `optimizers/`: Adam and L-BFGS over a batch; `precise.py`: products in full float32
 - `scales.py`: the sizes, coarse to fine
 - `first_images.py`: pictures to begin with
 - `motion.py`: warping by optical flow, and where a flow is not to be trusted
