@@ -6,16 +6,30 @@ In: channels at the picture's size. Out: the same at a layer's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pipeline.layers import shrink_of
+from pipeline.method.losses.squares import TINY
+
 
 def guides_at(guides: Tensor, size: Sequence[int]) -> Tensor:
     """Guidance channels at a layer's height and width, each position the mean of what it covers."""
     return F.interpolate(guides, tuple(size), mode="area")
+
+
+def size_of(layer: str, size: Sequence[int]) -> list[int]:
+    """A layer's height and width for a picture's."""
+    return [side // shrink_of(layer) for side in size]
+
+
+def positions_of(layer: str, size: Sequence[int]) -> int:
+    """How many positions a layer has for a picture's height and width."""
+    return math.prod(size_of(layer, size))
 
 
 @dataclass(frozen=True)
@@ -29,3 +43,9 @@ class Regions:
 
     guides: Tensor
     shares: Tensor
+
+    def shares_at(self, layer: str) -> Tensor:
+        """The channels at a layer, each over the root of its sum of squares: what is multiplied by
+        them sums up to means. B x R x h x w; 0 for a region that is nowhere."""
+        guides = guides_at(self.guides, size_of(layer, self.guides.shape[2:]))
+        return guides / guides.square().sum((2, 3), keepdim=True).clamp_min(TINY).sqrt()
