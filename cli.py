@@ -73,6 +73,10 @@ Compile = Annotated[
     bool,
     typer.Option("--compile", help="Have torch compile the network; about 20 s for each size."),
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="The same pixels every time, on a GPU too; slower."),
+]
 WithReport = Annotated[
     bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
 ]
@@ -121,6 +125,7 @@ def batch(
     fail_fast: FailFast = False,
     failed_only: FailedOnly = False,
     compile: Compile = False,
+    deterministic: Deterministic = False,
     with_report: WithReport = True,
     tensorboard: Tensorboard = False,
     quiet: Quiet = False,
@@ -142,7 +147,9 @@ def batch(
         fail_fast=fail_fast,
         failed_only=failed_only,
     )
-    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile)
+    options = commands.Options(
+        devices, cache_dir, max_jobs, how, checkpoint_every, compile, deterministic
+    )
     raise typer.Exit(
         commands.batch_manifest(
             manifest,
@@ -271,6 +278,7 @@ def run(
     ] = None,
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
+    deterministic: Deterministic = False,
     quiet: Quiet = False,
 ) -> None:
     """Stylize one pair of pictures."""
@@ -278,7 +286,7 @@ def run(
     values = commands.parse_settings([*chosen, *(settings or [])])
     source = commands.parse_weights(weights)
     request = commands.PairRequest(content, style, output, values, backbone, source)
-    options = commands.Options(devices, cache_dir)
+    options = commands.Options(devices, cache_dir, deterministic=deterministic)
     raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 
 

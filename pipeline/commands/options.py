@@ -25,6 +25,7 @@ class Options:
         run: how the run is carried out.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
+        deterministic: have torch take deterministic algorithms alone.
     """
 
     devices: str = "auto"
@@ -33,6 +34,7 @@ class Options:
     run: RunOptions = field(default_factory=RunOptions)
     checkpoint_every_s: float = 0.0
     compiles: bool = False
+    deterministic: bool = False
 
 
 def parse_run_options(

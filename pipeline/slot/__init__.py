@@ -6,7 +6,8 @@ then. Must not know other slots, engines or commands.
 - `messages.py`: all that crosses the process's border, with `plan`'s `Batch`
 - `work.py`: what workers are told to do, by name
 - `session.py`: the batch's way through the slot; `trial.py`: a few steps, for estimates
-- `seat.py`, `precision.py`: where it runs; `process.py`: what the process keeps between batches
+- `seat.py`, `precision.py`, `determinism.py`: where and how it runs; `process.py`: what the process
+  keeps between batches
 - `inputs.py`: files as the plan saw them; `beginnings.py`: what jobs begin with
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`), `tensors.py`: what it needs, from
   files to tensors

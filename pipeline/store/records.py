@@ -133,6 +133,7 @@ class About(Read):
         settings: all of them, resolved.
         preset_version: of the preset that they started from.
         swept: those that the grid or the pair chose.
+        deterministic: whether torch took deterministic algorithms alone.
         backbone: `name`, `weights_sha256`, `weights`: what they are and where they are from, and
             `preprocessing`.
         seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
@@ -153,6 +154,7 @@ class About(Read):
     seed: int = 0
     device: str = "?"
     precision: str = "?"
+    deterministic: bool = False
     versions: dict[str, str] = Field(default_factory=dict)
     finished: str = ""
     seconds: dict[str, float] = Field(default_factory=dict)
