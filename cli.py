@@ -82,6 +82,10 @@ Compile = Annotated[
     bool,
     typer.Option("--compile", help="Have torch compile the network; about 20 s for each size."),
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="The same pixels every time, on a GPU too; slower."),
+]
 WithReport = Annotated[
     bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
 ]
@@ -165,6 +169,7 @@ def batch(
     fail_fast: FailFast = False,
     failed_only: FailedOnly = False,
     compile: Compile = False,
+    deterministic: Deterministic = False,
     with_report: WithReport = True,
     tensorboard: Tensorboard = False,
     quiet: Quiet = False,
@@ -200,7 +205,9 @@ def batch(
         log_format=log_format,
     )
     given = commands.parse_settings(settings or [], whole=False)
-    options = commands.Options(devices, cache_dir, max_jobs, how, checkpoint_every, compile, given)
+    options = commands.Options(
+        devices, cache_dir, max_jobs, how, checkpoint_every, compile, given, deterministic
+    )
     if detach:
         words = [word for word in sys.argv[1:] if word != "--detach"]
         raise typer.Exit(commands.start_detached(manifest, options, words))
@@ -375,6 +382,7 @@ def run(
     ] = None,
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
+    deterministic: Deterministic = False,
     quiet: Quiet = False,
 ) -> None:
     """Stylize one pair of pictures."""
@@ -382,7 +390,7 @@ def run(
     values = commands.parse_settings([*chosen, *(settings or [])])
     source = commands.parse_weights(weights)
     request = commands.PairRequest(content, style, output, values, backbone, source)
-    options = commands.Options(devices, cache_dir)
+    options = commands.Options(devices, cache_dir, deterministic=deterministic)
     raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 
 

@@ -19,7 +19,7 @@ def face(folder: str) -> list[str]:
 
 def test_python_gets_what_the_readme_says() -> None:
     assert sorted(pipeline.__all__) == [
-        "load_manifest", "records", "run_batch_file", "stylize_pair"
+        "load_manifest", "records", "run_batch", "run_batch_file", "stylize_pair"
     ]  # fmt: skip
     assert all(callable(getattr(pipeline, name)) for name in pipeline.__all__)
 

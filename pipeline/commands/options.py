@@ -32,6 +32,7 @@ class Options:
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
         given: settings in the place of the manifest's own.
+        deterministic: have torch take deterministic algorithms alone.
     """
 
     devices: str = "auto"
@@ -41,6 +42,7 @@ class Options:
     checkpoint_every_s: float = 0.0
     compiles: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
 
 
 def parse_run_options(

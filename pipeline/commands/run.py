@@ -136,6 +136,7 @@ def make_context(
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
         compiles=options.compiles,
+        deterministic=options.deterministic,
         preprocessing=manifest.preprocessing,
         about_weights=known.about,
     )
@@ -164,7 +165,8 @@ def job_bytes(manifest: Manifest, known: Known) -> float:
         return 0.0  # told as an error when the network is made
     neighbors = settings.neighbor_weight > 0 and set(NEIGHBOR_LAYERS) <= set(layers)
     shape = shape_with(known.widths, known.heads, layers)
-    return step_bytes(shape, side * side, neighbors=neighbors)
+    pairs = settings.corrections if settings.optimizer == "lbfgs" else 0
+    return step_bytes(shape, side * side, neighbors=neighbors, pairs=pairs)
 
 
 def _longest(size: int | str, settings: Settings, manifest: Manifest) -> int:

@@ -12,7 +12,7 @@ features that the paper and its followers used.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
@@ -28,6 +28,51 @@ Pooling = Literal["avg", "max", "l2"]
 Padding = Literal["zeros", "replicate", "reflect", "replicate_first"]
 
 
+class _Pad(torch.autograd.Function):
+    """One position beyond each edge: the edge itself again, or with `inset` 1 the one before it.
+
+    On a GPU torch's own padding forgets channels-last, and its gradient adds up in any order.
+    """
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, inset: int) -> Tensor:
+        context.inset = inset
+        b, c, h, w = x.shape
+        layout = torch.channels_last
+        whole = torch.empty((b, c, h + 2, w + 2), dtype=x.dtype, device=x.device,
+                            memory_format=layout)  # fmt: skip
+        whole[:, :, 1:-1, 1:-1] = x
+        whole[:, :, 0, 1:-1], whole[:, :, -1, 1:-1] = x[:, :, inset], x[:, :, -1 - inset]
+        whole[..., 0], whole[..., -1] = whole[..., 1 + inset], whole[..., -2 - inset]
+        return whole
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        inset = context.inset
+        tall = gradient[..., 1:-1].clone(memory_format=torch.channels_last)
+        tall[..., inset] += gradient[..., 0]
+        tall[..., -1 - inset] += gradient[..., -1]
+        own = tall[:, :, 1:-1]
+        own[:, :, inset] += tall[:, :, 0]
+        own[:, :, -1 - inset] += tall[:, :, -1]
+        return own, None
+
+
+def _padded(x: Tensor, inset: int, few: bool) -> Tensor:
+    """B x C x H x W -> B x C x (H + 2) x (W + 2); see `_Pad`.
+
+    Args:
+        few: whether there are so few channels that copies cost nothing and calls do.
+    """
+    if not few and not torch.compiler.is_compiling():
+        padded: Tensor = _Pad.apply(x, inset)
+        return padded
+    for dim in (2, 3):
+        last = x.shape[dim] - 1 - inset
+        x = torch.cat((x.narrow(dim, inset, 1), x, x.narrow(dim, last, 1)), dim)
+    return x
+
+
 def padded_conv(x: Tensor, weight: Tensor, bias: Tensor, padding: Padding, first: bool) -> Tensor:
     """A 3x3 convolution that keeps the size: B x C x H x W -> B x C_out x H x W.
 
@@ -37,13 +82,12 @@ def padded_conv(x: Tensor, weight: Tensor, bias: Tensor, padding: Padding, first
     """
     if padding == "zeros" or (padding == "replicate_first" and not first):
         return F.conv2d(x, weight, bias, padding=1)
-    if padding == "replicate_first" or (padding == "replicate" and torch.compiler.is_compiling()):
-        # replication_pad2d: its gradient is not deterministic on CUDA, and fails an assertion with
-        # channels-last when compiled. Of three channels the copies cost nothing.
-        x = torch.cat((x[:, :, :1], x, x[:, :, -1:]), 2)
-        x = torch.cat((x[:, :, :, :1], x, x[:, :, :, -1:]), 3)
-        return F.conv2d(x, weight, bias)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)
+    return F.conv2d(_padded(x, 1 if padding == "reflect" else 0, first), weight, bias)
+
+
+def _channels_last(gradient: Tensor) -> Tensor:
+    """What the losses made of a layer, as the convolutions before it want it."""
+    return gradient.contiguous(memory_format=torch.channels_last)
 
 
 def _channels_of(weights: Weights, layer: str) -> int:
@@ -167,6 +211,8 @@ class Backbone(nn.Module):
             x = F.relu(self._conv3x3(layer, x), inplace=True)
             if layer in self.layers:
                 handed_out = self._conv(f"head_{layer}", x) if layer in self.heads else x
+                if handed_out.requires_grad and not torch.compiler.is_compiling():
+                    handed_out.register_hook(_channels_last)  # type: ignore[no-untyped-call]
                 features[layer] = handed_out
         if half:
             return half.leave(features)

@@ -41,4 +41,5 @@ def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
             layer: column([layer_weight(s.style_layers, layer) for s in jobs]) for layer in LAYERS
         },
         powers=column([s.gradient_norm for s in jobs]),
+        normalizes=any(s.gradient_norm for s in jobs),
     )

@@ -55,7 +55,11 @@ def batch_loss(
     shared, device = jobs[0], given.contents.device
     wanted = (*shared.content_layers, *((JOINED,) if given.neighbors else ()))
     features = features_of(backbone, given.contents, wanted, given.tile)
-    contents = {layer: values[given.rows] for layer, values in features.items()}
+    layout = torch.channels_last  # as the features that they are compared with
+    contents = {
+        layer: values[given.rows].contiguous(memory_format=layout)
+        for layer, values in features.items()
+    }
     return StyleTransferLoss(
         Kinds(shared.loss, shared.style_loss, shared.tv_loss),
         {layer: contents[layer] for layer in shared.content_layers},

@@ -7,7 +7,7 @@ step, and all the state that it takes to go on. No files, no console, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -68,6 +68,51 @@ def average_decay(settings: Settings, steps: int) -> float:
     return max(0.0, 1 - 1 / (settings.average_share * steps)) if settings.average_share else 0.0
 
 
+@dataclass(frozen=True)
+class Rates:
+    """The learning rates of a batch: rising over the warm-up, falling over the steps of the scale.
+
+    They are on the device, where only what depends on the step is left to be done.
+
+    Attributes:
+        first: at the scale's first step but for the warm-up, B values.
+        falls: what is added at each step, B values.
+        ramps: one over the warm-up's steps, B values.
+        warmup: the longest of them.
+        begun: steps of the scales before.
+    """
+
+    first: Tensor
+    falls: Tensor
+    ramps: Tensor
+    warmup: int
+    begun: int
+
+    @staticmethod
+    def of(jobs: Sequence[Settings], scale: Scale, begun: int, device: torch.device) -> Rates:
+        """Of jobs at a scale, after so many steps."""
+
+        def column(values: Sequence[float]) -> Tensor:
+            return torch.tensor(values, dtype=torch.float32, device=device)
+
+        first = [s.learning_rate * scale.rate for s in jobs]
+        falls = [
+            rate * (s.learning_rate_end - 1) / scale.steps
+            for rate, s in zip(first, jobs, strict=True)
+        ]
+        ramps, warmup = [1 / max(1, s.warmup) for s in jobs], max(s.warmup for s in jobs)
+        return Rates(column(first), column(falls), column(ramps), warmup, begun)
+
+    def at(self, done: int) -> Tensor:
+        """B values after so many steps of the scale."""
+        rates, step = self.first.add(self.falls, alpha=done), self.begun + done + 1
+        return rates * (self.ramps * step).clamp_max(1) if step < self.warmup else rates
+
+    def select(self, rows: Tensor) -> Rates:
+        """The same for some of the jobs."""
+        return Rates(self.first[rows], self.falls[rows], self.ramps[rows], self.warmup, self.begun)
+
+
 # Steps over which losses are averaged before `tolerance` compares them.
 _WINDOW = 10
 
@@ -99,25 +144,28 @@ class ScaleRun:
             OptimizerOptions(shared.corrections, shared.clamp, shared.adam_decay),
         )
 
-        def column(name: str) -> Tensor:
-            return torch.tensor([float(getattr(s, name)) for s in jobs], device=device)
-
-        self.rates = column("learning_rate") * self.scale.rate
-        self.ends, self.warmups = column("learning_rate_end"), column("warmup")
-        decays = [average_decay(s, self.scale.steps) for s in jobs]
-        self.decay = torch.tensor(decays, device=device).view(-1, 1, 1, 1)
-        self.tolerances = column("tolerance")
-        self.watches = bool((self.tolerances > 0).any())
+        self.rates = Rates.of(jobs, self.scale, self.begun, device)
+        gains = [1 - average_decay(s, self.scale.steps) for s in jobs]
+        self.gains = torch.tensor(gains, device=device).view(-1, 1, 1, 1)
+        self.tolerances = torch.tensor([s.tolerance for s in jobs], device=device)
+        self.watches = any(s.tolerance for s in jobs)
         self.rows = torch.arange(len(jobs), device=device)
         self.moving = torch.ones(len(jobs), dtype=torch.bool)
-        self.pixels = images.detach().clone()
-        self.average = images.detach().clone()
+        self.pixels = images.detach().clone(memory_format=torch.channels_last)
+        self.average = self.pixels.clone()
         self.kept = self.average
         self.memory: dict[str, Tensor] = {}
-        self.moves = torch.zeros(len(jobs), dtype=torch.long) if moves is None else moves
+        self.moved_before = torch.zeros(len(jobs), dtype=torch.long) if moves is None else moves
+        self.counted = 0
         self.window = torch.zeros(len(jobs), device=device)
         self.before = torch.full_like(self.window, torch.inf)
-        self.losses = torch.zeros(len(fields(Losses)), len(jobs), device=device)
+        nothing = torch.zeros(6, len(jobs), device=device)
+        self.losses = Losses(nothing[:5], nothing[5])
+
+    @property
+    def moves(self) -> Tensor:
+        """Of each job, the steps in which it was moved, B whole numbers."""
+        return self.moved_before + (self.done - self.counted) * self.moving
 
     def _renew(self) -> None:
         """Chooses the style's vectors anew, every `neighbor_every` steps.
@@ -147,24 +195,22 @@ class ScaleRun:
         losses, gradient = losses_and_gradient(
             self.backbone, self.loss, self.pixels, self.given.tile
         )
-        share = self.done / self.scale.steps
-        rates = self.rates * (1 - (1 - self.ends) * share)
-        ramp = (self.begun + self.done + 1) / self.warmups.clamp_min(1)
-        self.optimizer.step(self.pixels, gradient, rates * ramp.clamp_max(1))
+        self.optimizer.step(self.pixels, gradient, self.rates.at(self.done))
         if self.clamps:
             self.optimizer.clamp(self.pixels)
-        self.average.mul_(self.decay).add_(self.pixels * (1 - self.decay))
+        self.average.lerp_(self.pixels, self.gains)
         self.done += 1
-        self.moves = self.moves + self.moving
-        parts = torch.stack([getattr(losses, field.name) for field in fields(losses)])
-        alone = len(self.rows) < len(self.jobs)
-        self.losses = self.losses.index_copy(1, self.rows, parts) if alone else parts
+        if len(self.rows) < len(self.jobs):
+            whole = self.losses.table().index_copy(1, self.rows, losses.table())
+            self.losses = Losses(whole[:5], whole[5])
+        else:
+            self.losses = losses
         if self.watches:
             self._settle(losses.total)
-        return Losses(*self.losses)
+        return self.losses
 
     def _settle(self, totals: Tensor) -> None:
-        """Lets go of the jobs whose loss no longer falls."""
+        """Lets go of the jobs whose loss no longer falls; waits for the device once a window."""
         self.window += totals
         if self.done % _WINDOW:
             return
@@ -176,12 +222,12 @@ class ScaleRun:
 
     def _keep(self, stay: Tensor) -> None:
         """Goes on with some of the jobs, by their places among those that still move."""
+        self.moved_before, self.counted = self.moves, self.done
         self.kept, self.memory = self.images(), self._memories()
         self.optimizer.load({k: values[stay] for k, values in self.optimizer.state().items()})
         self.loss = self.loss.select(stay)
-        for name in ("rows", "pixels", "average", "rates", "ends", "warmups", "decay"):
-            setattr(self, name, getattr(self, name)[stay])
-        for name in ("tolerances", "window", "before"):
+        self.rates = self.rates.select(stay)
+        for name in ("rows", "pixels", "average", "gains", "tolerances", "window", "before"):
             setattr(self, name, getattr(self, name)[stay])
         self.moving = torch.zeros(len(self.jobs), dtype=torch.bool)
         self.moving[self.rows.cpu()] = True
@@ -215,7 +261,10 @@ class ScaleRun:
         images = enlarge(self.images(), before, after, detail)
         run = ScaleRun(self.backbone, jobs, self.scales, index, given, images, self.moves)
         if jobs[0].carry:
-            run.optimizer.load(self._memories())
+            if len(self.rows) == len(jobs):
+                run.optimizer = self.optimizer
+            else:
+                run.optimizer.load(self._memories())
             run.optimizer.enlarge((images.shape[-2], images.shape[-1]))
         return run
 
@@ -228,7 +277,7 @@ class ScaleRun:
             "average": self.images(),
             "moving": self.moving,
             "moves": self.moves,
-            "losses": self.losses.transpose(0, 1),
+            "losses": self.losses.table().transpose(0, 1),
             **self._chosen(),
         }
 
@@ -243,17 +292,19 @@ class ScaleRun:
         """Puts `tensors()` back."""
         tensors = state.tensors
         self.done = state.step
-        self.pixels, self.average = tensors["pixels"].clone(), tensors["average"].clone()
+        self.pixels, self.average = (
+            tensors[name].clone(memory_format=torch.channels_last) for name in ("pixels", "average")
+        )
         self.kept = self.average
         self.window, self.before = tensors["window"].clone(), tensors["before"].clone()
-        self.moves = tensors["moves"].cpu()
+        self.moved_before, self.counted = tensors["moves"].cpu(), self.done
         losses = tensors["losses"].transpose(0, 1)
         # Checkpoints from before there were neighbors, and from before there were clips.
         for count, place in ((4, 2), (5, 4)):
             if len(losses) == count:
                 empty = torch.zeros_like(losses[:1])
                 losses = torch.cat((losses[:place], empty, losses[place:]))
-        self.losses = losses.contiguous()
+        self.losses = Losses(losses[:5].contiguous(), losses[5].contiguous())
         prefix = "optimizer."
         self.optimizer.load(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

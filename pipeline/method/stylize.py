@@ -32,15 +32,19 @@ class Step:
         total: steps of the whole schedule.
         scale: index of the scale.
         losses: before this step, B values each; of a job that has settled those before it did.
-        steps: of each job, the steps in which it was moved, B whole numbers.
     """
 
     number: int
     total: int
     scale: int
     losses: Losses
-    steps: Tensor
     _run: ScaleRun
+
+    @property
+    def steps(self) -> Tensor:
+        """Of each job, the steps in which it was moved, B whole numbers; to be read before the next
+        one."""
+        return self._run.moves
 
     @property
     def images(self) -> Tensor:
@@ -87,7 +91,7 @@ def optimize(
     styles: Sequence[Styles | None] = (),
     begun: Tensor | None = None,
 ) -> Iterator[Step]:
-    """Stylizes a batch; every job's result is what it would be alone.
+    """Stylizes a batch; no job's losses or steps depend on its neighbors, but for rounding.
 
     Args:
         backbone: gives features of all layers that the jobs name.
@@ -129,4 +133,4 @@ def optimize(
         while not run.ended:
             losses = run.step()
             number = begun_at + (scale.steps if run.ended else run.done)
-            yield Step(number, total, index, losses, run.moves, run)
+            yield Step(number, total, index, losses, run)

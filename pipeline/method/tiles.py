@@ -10,7 +10,7 @@ wide as the deepest feature sees, and only features within the tile are counted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -137,9 +137,9 @@ def losses_and_gradient(
     if not side or side >= max(images.shape[-2:]):
         pixels = images.requires_grad_()
         losses = loss(pixels, backbone(pixels))
-        # Summing over the batch gives each picture its own gradient: nothing is shared.
-        (gradient,) = torch.autograd.grad(losses.total.sum(), pixels)
-        return _detached(losses), gradient
+        # A slope of 1 for each picture gives each its own gradient: nothing is shared.
+        (gradient,) = torch.autograd.grad(losses.total, pixels, loss.one)
+        return losses.detached(), gradient
     if not loss.divisible:
         whole = ", ".join(name for name, one in STATISTICS.items() if not one.additive)
         raise DeviceError(
@@ -163,12 +163,11 @@ def _by_tiles(
     leaves = Statistics(
         {k: v.requires_grad_() for k, v in found.styles.items()},
         {k: v.requires_grad_() for k, v in found.contents.items()},
-        found.counts,
-        found.neighbors.requires_grad_(),
+        found.neighbors.detach().requires_grad_(),  # it may be the loss's own zero
     )
     losses = loss.value(pixels, leaves)
     inputs = [pixels, *leaves.styles.values(), *leaves.contents.values(), leaves.neighbors]
-    slopes = torch.autograd.grad(losses.total.sum(), inputs, materialize_grads=True)
+    slopes = torch.autograd.grad(losses.total, inputs, loss.one, materialize_grads=True)
     gradient = slopes[0].clone()  # of total variation, which needs no network
     for tile in cut:
         part = tile.read(images).clone().requires_grad_()
@@ -178,7 +177,7 @@ def _by_tiles(
         back_to = slopes[1 : 1 + len(outputs)]
         (back,) = torch.autograd.grad(outputs, part, grad_outputs=back_to)
         tile.read(gradient).add_(back)
-    return _detached(losses), gradient
+    return losses.detached(), gradient
 
 
 # Among layers, `joined_features`.
@@ -253,7 +252,3 @@ def style_targets_of(
             sums[layer] = sums.get(layer, 0) + found
             counts[layer] = counts.get(layer, 0) + count
     return {layer: sums[layer] / counts[layer].clamp_min(TINY)[..., None, None] for layer in layers}
-
-
-def _detached(losses: Losses) -> Losses:
-    return Losses(*(getattr(losses, field.name).detach() for field in fields(losses)))

@@ -70,8 +70,9 @@ def load_checkpoint(store: RunFolder, key: str) -> Checkpoint | None:
 def stack(checkpoints: Sequence[Checkpoint], device: str) -> State:
     """Checkpoints at one position as the state of a batch."""
     first = checkpoints[0]
+    # One of an earlier version may hold more than the others.
+    names = [name for name in first.tensors if all(name in c.tensors for c in checkpoints)]
     tensors = {
-        name: torch.stack([c.tensors[name] for c in checkpoints]).to(device)
-        for name in first.tensors
+        name: torch.stack([c.tensors[name] for c in checkpoints]).to(device) for name in names
     }
     return State(first.scale, first.step, tensors)

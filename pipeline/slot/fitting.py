@@ -13,7 +13,13 @@ import torch
 from pipeline.errors import WorkerError
 from pipeline.method import Backbone, Scale
 from pipeline.plan import Batch
-from pipeline.slot.memory import SMALLEST_TILE, step_bytes, tile_side, vector_bytes
+from pipeline.slot.memory import (
+    SMALLEST_TILE,
+    history_bytes,
+    step_bytes,
+    tile_side,
+    vector_bytes,
+)
 from pipeline.slot.seat import Seat
 
 
@@ -27,8 +33,10 @@ class Fitting:
     def __init__(self, seat: Seat, network: Backbone, batch: Batch) -> None:
         self.seat, self.network = seat, network
         self.last = batch.scales[-1]
-        self.statistic = batch.jobs[0].settings.style_loss
-        self.neighbors = batch.jobs[0].settings.neighbor_weight > 0
+        shared = batch.jobs[0].settings
+        self.statistic = shared.style_loss
+        self.neighbors = shared.neighbor_weight > 0
+        self.pairs = shared.corrections if shared.optimizer == "lbfgs" else 0
         self.fits: int | None = None
 
     @property
@@ -61,7 +69,9 @@ class Fitting:
             before = torch.cuda.memory_allocated(device)
             one_step()
             peak = torch.cuda.max_memory_allocated(device) - before
-            factors[place] = max(0.1, peak / self._step_bytes(1.0))
+            history = self.last.pixels * history_bytes(self.pairs)
+            counted = self._step_bytes(1.0) - history
+            factors[place] = max(0.1, (peak - history) / counted)
         return factors[place]
 
     @property
@@ -72,12 +82,14 @@ class Fitting:
         return " ".join((*kind, self.statistic, term, *network.layers))
 
     def _step_bytes(self, factor: float) -> float:
-        return step_bytes(self.network, self.last.pixels, factor, neighbors=self.neighbors)
+        return step_bytes(
+            self.network, self.last.pixels, factor, neighbors=self.neighbors, pairs=self.pairs
+        )
 
     def _side(self, scale: Scale, factor: float) -> int | None:
         return tile_side(
             self.network, scale.width, scale.height, self.seat.budget(), factor,
-            neighbors=self.neighbors,
+            neighbors=self.neighbors, pairs=self.pairs,
         )  # fmt: skip
 
     def tile(self, scale: Scale) -> int:

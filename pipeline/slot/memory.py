@@ -86,19 +86,26 @@ def vector_bytes(shape: Shaped) -> float:
     return 4 * own + _neighbor_bytes(shape, 1)
 
 
+def history_bytes(pairs: int) -> int:
+    """Bytes per pixel of what L-BFGS keeps: so many pairs of steps and gradients, and working
+    copies; 0 for none."""
+    return (2 * pairs + 4) * 3 * 4 if pairs else 0
+
+
 def step_bytes(
-    shape: Shaped, pixels: int, factor: float = 1.0, *, neighbors: bool = False
+    shape: Shaped, pixels: int, factor: float = 1.0, *, neighbors: bool = False, pairs: int = 0
 ) -> float:
     """Peak memory in bytes of a step with one picture of so many pixels, taken whole.
 
     Args:
-        factor: measured over counted, where a step was measured.
+        factor: measured over counted, where a step was measured; but for the history.
         neighbors: whether there is a nearest-neighbor term.
+        pairs: that L-BFGS keeps; 0 for other optimizers.
     """
     each = shape.bytes_per_pixel + _OWN_BYTES
     if neighbors:
         each += _neighbor_bytes(shape, _NEIGHBORS_HELD + _NEIGHBORS_KEPT)
-    return factor * pixels * each
+    return pixels * (factor * each + history_bytes(pairs))
 
 
 def tile_side(
@@ -109,21 +116,23 @@ def tile_side(
     factor: float = 1.0,
     *,
     neighbors: bool = False,
+    pairs: int = 0,
     beside: float = 0.0,
 ) -> int | None:
     """The side in px of tiles with which one picture's step stays within `allowed` bytes.
 
     Args:
         neighbors: whether there is a nearest-neighbor term.
+        pairs: that L-BFGS keeps; 0 for other optimizers.
         beside: bytes per pixel of the whole picture that are held all the while.
 
     Returns:
         0 if the picture can be taken whole; None if not even the smallest tiles go.
     """
     allowed -= beside * width * height
-    if step_bytes(shape, width * height, factor, neighbors=neighbors) <= allowed:
+    if step_bytes(shape, width * height, factor, neighbors=neighbors, pairs=pairs) <= allowed:
         return 0
-    whole, each = float(_OWN_BYTES), shape.bytes_per_pixel
+    whole, each = float(_OWN_BYTES + history_bytes(pairs)), shape.bytes_per_pixel
     if neighbors:
         whole += _neighbor_bytes(shape, _NEIGHBORS_KEPT + _NEIGHBORS_SOUGHT)
         each += _neighbor_bytes(shape, _NEIGHBORS_HELD)

@@ -28,6 +28,7 @@ class RunContext:
         threads: CPU threads a slot; 0 leaves torch's choice.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
+        deterministic: have torch take deterministic algorithms alone.
         preprocessing: of its first convolution, where the manifest says it.
         about_weights: what the weights are and where they are from, for records.
         left_out: devices that are there and cannot be used, each with the reason.
@@ -45,6 +46,7 @@ class RunContext:
     devices: str = "auto"
     checkpoint_every_s: float = 0.0
     compiles: bool = False
+    deterministic: bool = False
     preprocessing: str | None = None
     about_weights: str = ""
     left_out: tuple[str, ...] = ()

@@ -79,6 +79,7 @@ class Circumstances:
     backbone: Mapping[str, str | None]
     device: str
     precision: str
+    deterministic: bool
     scales: Sequence[Scale]
     seconds: Mapping[str, float]
     number: int
@@ -142,6 +143,7 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         seed=job.settings.seed,
         device=about.device,
         precision=about.precision,
+        deterministic=about.deterministic,
         versions=versions(),
         finished=now(),
         seconds={k: round(v / about.jobs, 4) for k, v in about.seconds.items()},

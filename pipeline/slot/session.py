@@ -23,6 +23,7 @@ from pipeline.plan import Batch, content_key
 from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
 from pipeline.slot.contents import read_content
+from pipeline.slot.determinism import deterministic
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
@@ -51,7 +52,10 @@ def run_batch(
     began = time.perf_counter()
     try:
         seat = take_seat(context, slot, process)
-        with ThreadPoolExecutor(seat.file_threads) as pool:
+        with (
+            deterministic(context.deterministic, seat.device),
+            ThreadPoolExecutor(seat.file_threads) as pool,
+        ):
             return Session(seat, batch, pool).run()
     except NstError as error:  # of what all its jobs share: device, network
         outcomes = tuple(failed(job, error) for job in batch.jobs)
@@ -199,6 +203,7 @@ class Session:
             },
             device=self.seat.label,
             precision=self.precision,
+            deterministic=self.seat.context.deterministic,
             scales=self.batch.scales,
             seconds=dict(self.timer.seconds),
             number=self.batch.number,

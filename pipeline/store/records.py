@@ -55,6 +55,7 @@ class About(Made):
     """How a picture was made: a record without what is said of the output file.
 
     Attributes:
+        deterministic: whether torch took deterministic algorithms alone.
         seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
         scales: width, height and steps of each.
         animation: its path below the run folder.
@@ -65,6 +66,7 @@ class About(Made):
     style: StyleInput
     swept: dict[str, Any]
     device: str = "?"
+    deterministic: bool = False
     finished: str = ""
     seconds: dict[str, float] = Field(default_factory=dict)
     targets: TargetCounts = Field(default_factory=TargetCounts)

@@ -224,6 +224,9 @@ def test_memory_is_counted_only_of_layers_that_the_network_has(manifest: Write) 
     lite = inspect_weights("lite")
     assert job_bytes(whole, lite) == pytest.approx(4 * job_bytes(small, lite))
     assert job_bytes(none, lite) == 0
+    pairs = load_manifest(manifest("settings: {size: 512, optimizer: lbfgs, corrections: 50}\n"))
+    more = job_bytes(pairs, lite) - job_bytes(small, lite)
+    assert more == pytest.approx(512**2 * (2 * 50 + 4) * 3 * 4)
 
 
 def test_the_cpu_is_shared_out_among_the_jobs(manifest: Write) -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from pipeline.method import Before, area_means, bicubic, precise
 from pipeline.method.losses.guides import guides_at
-from pipeline.method.losses.style import STATISTICS, style_sums
+from pipeline.method.losses.sliced_wasserstein import directions
+from pipeline.method.losses.statistic import measured
+from pipeline.method.losses.style import STATISTICS
 from pipeline.method.scale_run import enlarge
 
 VALUES = torch.rand(2, 3, 7, 10, generator=torch.Generator().manual_seed(0))
@@ -60,7 +62,14 @@ def test_float64_is_the_cpus() -> None:
 
 @pytest.mark.parametrize("name", sorted(STATISTICS))
 @pytest.mark.parametrize("side", [6, 24])
-def test_style_losses_and_their_gradients_are_the_cpus(name: str, side: int) -> None:
+def test_style_losses_and_their_gradients_are_the_cpus(
+    name: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def there(channels: int, device: torch.device) -> Tensor:
+        found = directions(channels, torch.device("cpu"))
+        return on_apple(found) if device.type == "mps" else found  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("pipeline.method.losses.sliced_wasserstein.directions", there)
     statistic = STATISTICS[name]
     generator = torch.Generator().manual_seed(1)
     style = torch.rand(1, 5, 9, 13, generator=generator)
@@ -68,11 +77,13 @@ def test_style_losses_and_their_gradients_are_the_cpus(name: str, side: int) -> 
 
     def loss(features: Tensor, target: Tensor) -> Tensor:
         def mean(values: Tensor) -> Tensor:
-            sums, count = style_sums(name, values, None)
-            return sums / count[..., None, None]
+            flat = values.flatten(2)
+            return statistic.sums(flat, None) / flat.shape[-1]
 
-        prepared = statistic.prepare(mean(target))
-        return statistic.measures["relative"](mean(features), prepared, 5).sum()
+        wanted = mean(target)
+        prepared = statistic.prepare(wanted)
+        divisor = statistic.divisor("relative", wanted, prepared, 5)
+        return measured("relative", statistic.distance(mean(features), prepared), divisor).sum()
 
     wanted, found = own.clone().requires_grad_(), own.clone().requires_grad_()
     on_cpu = loss(wanted, style)

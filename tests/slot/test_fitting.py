@@ -22,11 +22,10 @@ LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
 class Where:
     """A batch of 4 jobs, a fresh process, and a device with as much memory as a test says."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, style_loss: str) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str) -> None:
         (folder / "m.yaml").write_text(
             "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
-            "settings: {preset: classic, size: 64, steps: 2, scale_start: 0, "
-            f"style_loss: {style_loss}}}\n"
+            f"settings: {{preset: classic, size: 64, steps: 2, scale_start: 0, {settings}}}\n"
             "grid: {seed: [0, 1, 2, 3]}\n"
         )
         jobs = tuple(Plan(load_manifest(folder / "m.yaml"), lambda s: "", 1).jobs())
@@ -54,7 +53,7 @@ def where(
 ) -> Where:  # fmt: skip
     picture("c.png", 1, (64, 64))
     picture("s.png", 2, (64, 64))
-    return Where(tmp_path, monkeypatch, getattr(request, "param", "gram"))
+    return Where(tmp_path, monkeypatch, getattr(request, "param", "style_loss: gram"))
 
 
 def never() -> None:
@@ -66,9 +65,32 @@ def test_as_many_go_together_as_memory_allows(where: Where, steps: float, togeth
     assert where.fitting(steps=steps).together(4, never) == together
 
 
-@pytest.mark.parametrize("where", ["sliced_wasserstein"], indirect=True)
+@pytest.mark.parametrize("where", ["style_loss: sliced_wasserstein"], indirect=True)
 def test_sorted_projections_take_twice_as_much(where: Where) -> None:
     assert where.fitting(steps=4.5).together(4, never) == 2
+
+
+HISTORY = (2 * 100 + 4) * 3 * 4 * 64 * 64  # 100 pairs, and working copies, in float32
+
+
+@pytest.mark.parametrize("where", ["optimizer: lbfgs, corrections: 100"], indirect=True)
+def test_what_lbfgs_keeps_takes_room(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = step_bytes(where.network, where.batch.scales[-1].pixels)
+    assert where.fitting(steps=2 * (1 + HISTORY / each) + 0.1).together(4, never) == 2
+    assert where.fitting(steps=2 * (1 + HISTORY / each) - 0.1).together(4, never) == 1
+    # Measured on a GPU, the rest of a step may take more; the history is what it is.
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * each + HISTORY)
+    fitting = where.fitting("cuda:0", steps=3 * (3 + HISTORY / each) + 0.1)
+    assert fitting.together(4, lambda: None) == 3
+
+
+@pytest.mark.parametrize("where", ["optimizer: lbfgs, corrections: 100"], indirect=True)
+def test_tiles_leave_room_for_what_lbfgs_keeps(where: Where) -> None:
+    each = step_bytes(where.network, where.batch.scales[-1].pixels)
+    with pytest.raises(WorkerError, match="too little memory"):
+        where.fitting(steps=0.9 * HISTORY / each).tile(where.batch.scales[-1])
 
 
 def test_on_a_gpu_a_step_is_measured_once(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:

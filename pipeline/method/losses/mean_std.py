@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.method.losses.squares import relative_norm, squares
+from pipeline.method.losses.squares import apart
 from pipeline.method.losses.statistic import StyleStatistic
 
 
-def _sums(features: Tensor) -> Tensor:
-    """Sums of F and F^2: B x (C + 1) x h x w, the last channel ones -> B x C x 2."""
-    values, ones = features[:, :-1].flatten(2), features[:, -1:].flatten(2)
-    return torch.stack(((values * ones).sum(2), values.square().sum(2)), 2)
+def _sums(flat: Tensor, weights: Tensor | None) -> Tensor:
+    """Sums of F and F^2: N x C x M -> N x C x 2."""
+    first = flat if weights is None else flat * weights
+    return torch.stack((first.sum(2), flat.square().sum(2)), 2)
 
 
 def mean_std(moments: Tensor) -> Tensor:
@@ -25,19 +25,10 @@ def mean_std(moments: Tensor) -> Tensor:
     return torch.stack((mean, (square - mean.square()).clamp_min(1e-8).sqrt()), -1)
 
 
-def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
-    """1/N sum (mu - mu')^2 + (sigma - sigma')^2 (Li et al. 2017, equation 13); B x R."""
-    return squares(mean_std(found) - target) / channels
-
-
-def _relative(found: Tensor, target: Tensor, channels: int) -> Tensor:
-    """The root of the same sum over that of mu'^2 + sigma'^2; B x R."""
-    return relative_norm(mean_std(found), target)
-
-
+# 1/N sum (mu - mu')^2 + (sigma - sigma')^2 (Li et al. 2017, equation 13).
 MEAN_STD = StyleStatistic(
     sums=_sums,
-    measures={"paper": _mean, "mean": _mean, "relative": _relative},
-    prepare=mean_std,
-    with_ones=True,
+    distance=lambda found, prepared: apart(mean_std(found), prepared[0]),
+    divisors={"paper": float, "mean": float},
+    prepare=lambda target: (mean_std(target),),
 )

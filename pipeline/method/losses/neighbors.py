@@ -73,13 +73,14 @@ def _resized(features: Tensor, layer: str, size: Sequence[int]) -> Tensor:
     times = shrink // SHRINK
     if times == 1:
         return features
-    b, c, h, w = features.shape
-    grown = features[:, :, :, None, :, None].expand(b, c, h, times, w, times)
-    grown = grown.reshape(b, c, h * times, w * times)
+    grown = F.interpolate(features, scale_factor=times, mode="nearest")
     # Pooling dropped an odd last row or column: there stands what is beside it.
-    rows, columns = size[0] - grown.shape[2], size[1] - grown.shape[3]
-    grown = torch.cat((grown, grown[:, :, -1:].expand(-1, -1, rows, -1)), 2) if rows else grown
-    return torch.cat((grown, grown[..., -1:].expand(-1, -1, -1, columns)), 3) if columns else grown
+    for dim, side in zip((2, 3), size, strict=True):
+        short = side - grown.shape[dim]
+        if short:
+            last = grown.narrow(dim, grown.shape[dim] - 1, 1)
+            grown = torch.cat((grown, *[last] * short), dim)
+    return grown
 
 
 def vector_places(height: int, width: int) -> Tensor:
@@ -158,6 +159,22 @@ def nearest(queries: Tensor, vectors: Tensor) -> Tensor:
     return torch.cat([(part.T @ units).argmax(1) for part in torch.split(queries, step, 1)])
 
 
+def _regions(where: Tensor, style: StyleVectors) -> list[tuple[Tensor, Tensor]] | None:
+    """The regions of a content picture that may take vectors of a style: their positions, and the
+    vectors' places. Found once a scale, since it waits for the device.
+
+    Args:
+        where: of each position the region, h w whole numbers.
+    """
+    if style.allowed is None:
+        return None
+    pairs = (
+        ((where == region).nonzero()[:, 0], allowed.nonzero()[:, 0])
+        for region, allowed in enumerate(style.allowed)
+    )
+    return [(here, places) for here, places in pairs if len(here) and len(places)]
+
+
 @dataclass(frozen=True)
 class Neighbors:
     """The term of a batch at one size: what its positions are drawn to.
@@ -166,18 +183,24 @@ class Neighbors:
         styles: each job's.
         contents: F(content), B x D x h x w, normalized by each job's style.
         shares: c, the content's share of the query, B values.
-        regions: of each position the content's region, B x h x w whole numbers; None for one of
-            all.
+        means, scales: of the styles, B x D x 1 x 1.
+        regions: of each job the content's regions, each as its positions and the places of the
+            vectors that they may take; None for one region of all, which may take any.
         chosen: of each position the vector that it is drawn to, B x (h w); -1 for none.
         targets: these vectors at length 1, B x D x h x w; None before the first `renewed`.
+        drawn_to: the targets' squared length, B x h x w: 1, or 0 where there is nothing to be drawn
+            to.
     """
 
     styles: Sequence[StyleVectors]
     contents: Tensor
     shares: Tensor
-    regions: Tensor | None = None
+    means: Tensor
+    scales: Tensor
+    regions: Sequence[Sequence[tuple[Tensor, Tensor]] | None]
     chosen: Tensor | None = None
     targets: Tensor | None = None
+    drawn_to: Tensor | None = None
 
     @staticmethod
     def of(
@@ -192,15 +215,18 @@ class Neighbors:
             joined: `joined_features` of the content pictures.
             guides: guidance channels of the content's regions, B x R x H x W.
         """
-        regions = None if guides is None else guides_at(guides, joined.shape[2:]).argmax(1)
-        whole = Neighbors(styles, joined, shares, regions)
+        regions: list[list[tuple[Tensor, Tensor]] | None] = [None] * len(styles)
+        if guides is not None:
+            where = guides_at(guides, joined.shape[2:]).argmax(1).flatten(1)
+            regions = [_regions(one, style) for one, style in zip(where, styles, strict=True)]
+        means = torch.stack([style.mean for style in styles])[..., None, None]
+        scales = torch.stack([style.scale for style in styles])[..., None, None]
+        whole = Neighbors(styles, joined, shares, means, scales, regions)
         return replace(whole, contents=whole.normalized(joined))
 
     def normalized(self, joined: Tensor) -> Tensor:
         """`joined_features` less the style's mean, over its scale."""
-        means = torch.stack([style.mean for style in self.styles])[..., None, None]
-        scales = torch.stack([style.scale for style in self.styles])[..., None, None]
-        return (joined - means) / scales
+        return (joined - self.means) / self.scales
 
     @torch.no_grad()
     def renewed(self, joined: Tensor | None) -> Neighbors:
@@ -217,15 +243,12 @@ class Neighbors:
 
     def _choose(self, job: int, query: Tensor) -> Tensor:
         """Of each position of D x h x w the place of its vector, h w whole numbers."""
-        flat, style = query.flatten(1), self.styles[job]
-        if self.regions is None or style.allowed is None:
-            return nearest(flat, style.vectors)
+        flat, vectors, regions = query.flatten(1), self.styles[job].vectors, self.regions[job]
+        if regions is None:
+            return nearest(flat, vectors)
         chosen = torch.full(flat.shape[1:], -1, dtype=torch.long, device=flat.device)
-        where = self.regions[job].flatten()
-        for region, allowed in enumerate(style.allowed):
-            here, places = (where == region).nonzero()[:, 0], allowed.nonzero()[:, 0]
-            if len(here) and len(places):
-                chosen[here] = places[nearest(flat[:, here], style.vectors[:, places])]
+        for here, places in regions:
+            chosen[here] = places[nearest(flat[:, here], vectors[:, places])]
         return chosen
 
     def with_chosen(self, chosen: Tensor) -> Neighbors:
@@ -235,17 +258,22 @@ class Neighbors:
             picked = style.vectors[:, places.clamp_min(0)].float()
             units = picked / picked.norm(dim=0, keepdim=True).clamp_min(TINY)
             targets[job] = (units * (places >= 0)).view_as(targets[job])
-        return replace(self, chosen=chosen, targets=targets)
+        return replace(self, chosen=chosen, targets=targets, drawn_to=targets.square().sum(1))
 
     def select(self, rows: Tensor) -> Neighbors:
         """The same for some of the jobs."""
         picked = {
             name: None if values is None else values[rows]
-            for name in ("regions", "chosen", "targets")
+            for name in ("chosen", "targets", "drawn_to")
             for values in [getattr(self, name)]
         }
-        styles = [self.styles[row] for row in rows.tolist()]
-        return Neighbors(styles, self.contents[rows], self.shares[rows], **picked)
+        places = rows.tolist()
+        return Neighbors(
+            [self.styles[place] for place in places],
+            self.contents[rows], self.shares[rows], self.means[rows], self.scales[rows],
+            [self.regions[place] for place in places],
+            **picked,
+        )  # fmt: skip
 
     def sums(self, joined: Tensor, window: tuple[slice, slice] | None = None) -> Tensor:
         """sum_i (1 - cos(F_i, T_i)) over positions that are drawn to a vector, B values.
@@ -254,12 +282,14 @@ class Neighbors:
             joined: `joined_features` of the pictures, or of a part of them.
             window: rows and columns of that part.
         """
-        assert self.targets is not None  # `renewed` comes before the first step
-        rows, columns = window or (slice(None), slice(None))
-        own, targets = self.normalized(joined), self.targets[:, :, rows, columns]
+        targets, drawn_to = self.targets, self.drawn_to
+        assert targets is not None and drawn_to is not None  # `renewed` comes before the first step
+        if window is not None:
+            rows, columns = window
+            targets, drawn_to = targets[:, :, rows, columns], drawn_to[:, rows, columns]
+        own = self.normalized(joined)
         length = (own.square().sum(1) + TINY).sqrt()
         cosine = (own * targets).sum(1) / length
-        drawn_to = targets.square().sum(1)  # 1, or 0 where there is nothing to be drawn to
         return (drawn_to - cosine).sum((1, 2))
 
     @property

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.layers import shrink_of
 from pipeline.method.losses.content import CONTENT_LOSSES, kept_at
 from pipeline.method.losses.gradient_norm import NormalizeGradient
-from pipeline.method.losses.guides import Regions, guides_at
+from pipeline.method.losses.guides import Regions, positions_of
 from pipeline.method.losses.laplacian import Outlines
 from pipeline.method.losses.neighbors import Neighbors, joined_features
-from pipeline.method.losses.squares import TINY, energy
-from pipeline.method.losses.style import STATISTICS, style_sums
+from pipeline.method.losses.squares import apart, energy
+from pipeline.method.losses.statistic import measured
+from pipeline.method.losses.style import STATISTICS, weighted_sums
 from pipeline.method.losses.temporal import Before, temporal_loss
 from pipeline.method.losses.total_variation import TV_LOSSES
 
@@ -39,6 +39,7 @@ class JobWeights:
         content_layers: per layer, in the content loss.
         style_layers: per layer, w_l in the style loss.
         powers: of the L1 norm by which each layer's gradient is divided; 0 leaves it as it is.
+        normalizes: whether one of the powers is not 0.
     """
 
     content: Tensor
@@ -50,6 +51,7 @@ class JobWeights:
     content_layers: Mapping[str, Tensor]
     style_layers: Mapping[str, Tensor]
     powers: Tensor
+    normalizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,47 @@ class Losses:
     """The loss of each picture and its parts, each B values.
 
     Attributes:
-        content: sum over layers and the weighed Laplacian loss, before `content_weight`.
-        style: sum over layers, before `style_weight`.
-        neighbors: before `neighbor_weight`.
-        tv: before `tv_weight`.
-        temporal: before `temporal_weight`; 0 without a frame before.
+        parts: before their weights, 5 x B: content (the sum over layers and the weighed Laplacian
+            loss), style (the sum over layers), neighbors, total variation and temporal (0 without
+            a frame before). Without a graph.
         total: alpha L_content + beta L_style + the weighted others.
     """
 
-    content: Tensor
-    style: Tensor
-    neighbors: Tensor
-    tv: Tensor
-    temporal: Tensor
+    parts: Tensor
     total: Tensor
+
+    @property
+    def content(self) -> Tensor:
+        """Before `content_weight`."""
+        return self.parts[0]
+
+    @property
+    def style(self) -> Tensor:
+        """Before `style_weight`."""
+        return self.parts[1]
+
+    @property
+    def neighbors(self) -> Tensor:
+        """Before `neighbor_weight`."""
+        return self.parts[2]
+
+    @property
+    def tv(self) -> Tensor:
+        """Before `tv_weight`."""
+        return self.parts[3]
+
+    @property
+    def temporal(self) -> Tensor:
+        """Before `temporal_weight`."""
+        return self.parts[4]
+
+    def detached(self) -> Losses:
+        """Without a graph."""
+        return Losses(self.parts, self.total.detach())
+
+    def table(self) -> Tensor:
+        """The parts in the order above and the total, 6 x B."""
+        return torch.cat((self.parts, self.total[None]))
 
 
 @dataclass(frozen=True)
@@ -78,22 +107,20 @@ class Statistics:
     """All that the losses need of features: sums over positions, so that parts of a picture add up.
 
     Attributes:
-        styles: per style layer the statistic's sums, B x R x C x K.
+        styles: per style layer the statistic's sums, B R x C x K; with regions each position's
+            share is in them, else they are to be divided by the number of positions.
         contents: per content layer sum (F - P)^2, B values.
-        counts: per style layer the weight of the positions summed, B x R.
         neighbors: sum of 1 - cos, B values.
     """
 
     styles: Mapping[str, Tensor]
     contents: Mapping[str, Tensor]
-    counts: Mapping[str, Tensor]
     neighbors: Tensor
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(
             {k: v + other.styles[k] for k, v in self.styles.items()},
             {k: v + other.contents[k] for k, v in self.contents.items()},
-            {k: v + other.counts[k] for k, v in self.counts.items()},
             self.neighbors + other.neighbors,
         )
 
@@ -151,17 +178,41 @@ class StyleTransferLoss:
         self.regions = regions
         sizes = {layer: target.shape[2:] for layer, target in contents.items()}
         self.kept = {} if keep is None else {k: kept_at(keep, s).sqrt() for k, s in sizes.items()}
-        self.energies = {layer: energy(target) for layer, target in contents.items()}
-        self.prepared = {
-            layer: self.statistic.prepare(target if target.dim() == 4 else target[:, None])
-            for layer, target in styles.items()
-        }
-        self.normalizes = bool((weights.powers > 0).any())
+        self.aims = {k: t * self.kept[k] if self.kept else t for k, t in contents.items()}
+        self.guides = {} if regions is None else {k: regions.shares_at(k) for k in styles}
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """All that a step needs and that stays: once a scale, since each call has its price."""
+        loss, w = self.kinds.loss, self.weights
+        one = torch.ones_like(w.content)
+        self.none, self.one = torch.zeros_like(one), one
+        counts = {k: target.shape[2:].numel() * self._channels(k, target.shape[1])
+                  for k, target in self.contents.items()}  # fmt: skip
+        # Content losses are proportional to sum (F - P)^2.
+        factors = [
+            w.content_layers[k] * CONTENT_LOSSES[loss](one, energy(target), counts[k])
+            for k, target in self.contents.items()
+        ]
+        self.factors = torch.stack(factors) if factors else one
+        flat = {k: t.flatten(0, 1) if t.dim() == 4 else t for k, t in self.styles.items()}
+        self.prepared = {k: self.statistic.prepare(target) for k, target in flat.items()}
+        divisors = [
+            self.statistic.divisor(loss, t, self.prepared[k], self._channels(k, t.shape[1]))
+            for k, t in flat.items()
+        ]
+        self.divisors = torch.stack(divisors) if divisors else one
+        shares = one[:, None] if self.regions is None else self.regions.shares
+        layers = [(w.style_layers[layer][:, None] * shares).flatten() for layer in self.styles]
+        self.shares = torch.stack(layers) if layers else one
+
+    def _channels(self, layer: str, own: int) -> int:
+        return self.channels.get(layer, own)
 
     @property
     def divisible(self) -> bool:
         """Whether a picture can be taken tile by tile."""
-        return self.statistic.additive and not self.normalizes
+        return self.statistic.additive and not self.weights.normalizes
 
     def select(self, rows: Tensor) -> StyleTransferLoss:
         """The same for some of the pictures, by their places in the batch."""
@@ -176,6 +227,7 @@ class StyleTransferLoss:
             {k: v[rows] for k, v in w.content_layers.items()},
             {k: v[rows] for k, v in w.style_layers.items()},
             w.powers[rows],
+            w.normalizes,
         )
         regions = self.regions and Regions(self.regions.guides[rows], self.regions.shares[rows])
         return StyleTransferLoss(
@@ -204,79 +256,66 @@ class StyleTransferLoss:
         weights = self.weights
 
         def difference(layer: str) -> Tensor:
-            target, kept = self.contents[layer], self.kept.get(layer)
+            target, kept = self.aims[layer], self.kept.get(layer)
             if windows:
                 rows, columns = windows[layer]
                 target = target[:, :, rows, columns]
                 kept = None if kept is None else kept[:, :, rows, columns]
-            own = self._normalized(features[layer], weights.content * weights.content_layers[layer])
-            apart = own - target
-            return energy(apart if kept is None else apart * kept)
+            own = self._normalized(features[layer], weights.content, weights.content_layers[layer])
+            return apart(own if kept is None else own * kept, target)
 
-        def sums(layer: str) -> tuple[Tensor, Tensor]:
-            own = self._normalized(features[layer], weights.style * weights.style_layers[layer])
-            return style_sums(self.kinds.style, own, self._guides(own, layer, windows))
+        def sums(layer: str) -> Tensor:
+            own = self._normalized(features[layer], weights.style, weights.style_layers[layer])
+            guides = self.guides.get(layer)
+            if guides is not None and windows:
+                rows, columns = windows[layer]
+                guides = guides[:, :, rows, columns]
+            return weighted_sums(self.kinds.style, own, guides)
 
-        found = {layer: sums(layer) for layer in self.styles}
-        apart = torch.zeros_like(weights.neighbors)
+        neighbors = self.none
         if self.neighbors:
             window = windows["conv3_1"] if windows else None
-            apart = self.neighbors.sums(joined_features(features), window)
+            neighbors = self.neighbors.sums(joined_features(features), window)
         return Statistics(
-            {layer: values for layer, (values, _) in found.items()},
+            {layer: sums(layer) for layer in self.styles},
             {layer: difference(layer) for layer in self.contents},
-            {layer: count for layer, (_, count) in found.items()},
-            apart,
+            neighbors,
         )
 
-    def _normalized(self, features: Tensor, weight: Tensor) -> Tensor:
-        if not self.normalizes:
+    def _normalized(self, features: Tensor, weight: Tensor, layers: Tensor) -> Tensor:
+        if not self.weights.normalizes:
             return features
-        own: Tensor = NormalizeGradient.apply(features, weight, self.weights.powers)
+        own: Tensor = NormalizeGradient.apply(features, weight * layers, self.weights.powers)
         return own
-
-    def _guides(
-        self,
-        features: Tensor,
-        layer: str,
-        windows: Mapping[str, tuple[slice, slice]] | None,
-    ) -> Tensor | None:
-        """The guidance channels of a layer's features."""
-        if self.regions is None:
-            return None
-        whole = self.regions.guides
-        if not windows:
-            return guides_at(whole, features.shape[2:])
-        shrink = shrink_of(layer)
-        rows, columns = windows[layer]
-        return guides_at(whole, [s // shrink for s in whole.shape[2:]])[:, :, rows, columns]
 
     def value(self, images: Tensor, found: Statistics) -> Losses:
         """Losses of `images` (B x 3 x H x W in [0, 1]) with these sums over all their positions."""
-        weights = self.weights
-        content = style = torch.zeros_like(weights.content)
-        for layer, difference in found.contents.items():
-            target = self.contents[layer]
-            count = target[0, 0].numel() * self.channels.get(layer, target.shape[1])
-            loss = CONTENT_LOSSES[self.kinds.loss](difference, self.energies[layer], count)
-            content = content + weights.content_layers[layer] * loss
+        content = style = self.none
+        if found.contents:
+            content = (torch.stack([*found.contents.values()]) * self.factors).sum(0)
         if self.outlines:
-            content = content + weights.laplacian * self.outlines.loss(images)
-        measure = self.statistic.measures[self.kinds.loss]
+            content = content + self.weights.laplacian * self.outlines.loss(images)
+        distances = []
         for layer, sums in found.styles.items():
-            mean = sums / found.counts[layer].clamp_min(TINY)[..., None, None]
-            each = measure(mean, self.prepared[layer], self.channels.get(layer, mean.shape[-2]))
-            shared = each if self.regions is None else each * self.regions.shares
-            style = style + weights.style_layers[layer] * shared.sum(1)
+            if self.regions is None:
+                sums = sums / positions_of(layer, images.shape[2:])
+            distances.append(self.statistic.distance(sums, self.prepared[layer]))
+        if distances:
+            each = measured(self.kinds.loss, torch.stack(distances), self.divisors)
+            style = (each * self.shares).sum(0)
+            style = style if self.regions is None else style.view(len(content), -1).sum(1)
         tv = TV_LOSSES[self.kinds.tv](images)
-        neighbors = found.neighbors / (self.neighbors.count if self.neighbors else 1)
-        total = weights.content * content + weights.style * style + weights.tv * tv
-        total = total + weights.neighbors * neighbors
-        temporal = torch.zeros_like(weights.temporal)
+        total = self.weights.content * content
+        total = total.addcmul(self.weights.style, style).addcmul(self.weights.tv, tv)
+        neighbors = temporal = self.none
+        if self.neighbors:
+            neighbors = found.neighbors / self.neighbors.count
+            total = total.addcmul(self.weights.neighbors, neighbors)
         if self.before:
             temporal = temporal_loss(images, self.before)
-            total = total + weights.temporal * temporal
-        return Losses(content, style, neighbors, tv, temporal, total)
+            total = total.addcmul(self.weights.temporal, temporal)
+        with torch.no_grad():
+            return Losses(torch.stack((content, style, neighbors, tv, temporal)), total)
 
     def __call__(self, images: Tensor, features: Mapping[str, Tensor]) -> Losses:
         """Losses of `images` (B x 3 x H x W in [0, 1]) with the given features per layer."""

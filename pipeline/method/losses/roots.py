@@ -1,22 +1,23 @@
-"""The trace of the root of a product of covariances, with its slope.
+"""How far two covariances are apart, with the slope.
 
-In: symmetric positive matrices, ... x C x C. Out: one number each, and gradients. Knows nothing of
-styles.
+In: a symmetric positive matrix S and the root R of another, ... x C x C. Out: the squared Bures
+distance tr S + tr R^2 - 2 tr (R S R)^(1/2), and its gradient in S, I - R (R S R)^(-1/2) R. Knows
+nothing of styles.
 
-On a GPU it is made of matrix products alone: tr (R S R)^(1/2) is the sum of the singular values of
-B = R L with S = L L^T, and so tr (U^T B) with U, the orthogonal factor of B. U comes by
-Newton-Schulz iterations, of which each brings all singular values of X nearer to 1:
-X <- a X + b (X X^T) X + c (X X^T)^2 X. Unlike R S R, whose eigenvalues are their squares, B keeps
-in float32 what is small. Nothing waits for the device. A CPU finds eigenvalues sooner than it does
-so many products.
+On a GPU it is made of matrix products alone, in float32: with S = L L^T and U, the orthogonal
+factor of B = R L, the distance is ||R - U L^T||^2, a difference taken before it is squared, so that
+little is lost where it is small. U comes by Newton-Schulz iterations, of which each brings all
+singular values of X nearer to 1: X <- a X + b (X X^T) X + c (X X^T)^2 X. Unlike R S R, whose
+eigenvalues are their squares, B keeps in float32 what is small. Nothing waits for the device. A CPU
+finds eigenvalues in float64 sooner than it does so many products.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from pipeline.method.products import full_products
 
 # For each iteration a, b, c: the odd polynomial of degree 5 that is nearest to 1 (a linear program)
 # where the singular values then lie, from [SMALLEST, 1] on, but for those below a 20th of the
@@ -33,77 +34,89 @@ STEPS = (
 )
 # How far U^T U may be from the identity: more than rounding leaves, less than a picture shows.
 _ALLOWED = 1e-2
+# Times rounding and its trace, what is added to the diagonal of a covariance that has no root in
+# float32.
+_RAISED = 8.0
 
 
 def orthogonal_factor(matrices: Tensor) -> Tensor:
-    """U of the polar decomposition B = U P, ... x C x C, in float32; of B = 0 it is 0.
+    """U of the polar decomposition B = U P, N x C x C, in float32; of B = 0 it is 0.
 
     Singular values below `SMALLEST` of the Frobenius norm become less than 1 in U, never more.
     """
     norm = torch.linalg.matrix_norm(matrices)[..., None, None]
     x: Tensor = (matrices / norm.clamp_min(torch.finfo(matrices.dtype).tiny)).float()
     for a, b, c in STEPS:
-        square = x @ x.mT
-        x = a * x + (b * square + c * (square @ square)) @ x
+        square = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x
 
 
-class _ByProducts(torch.autograd.Function):
-    """tr (R S R)^(1/2); its gradient in S is 1/2 R U L^(-1), and there is none in R."""
+def _lower(covariances: Tensor) -> tuple[Tensor, Tensor]:
+    """L of S = L L^T, and whether there is none: N x C x C, and N.
 
-    @staticmethod
-    def forward(context: Any, covariances: Tensor, roots: Tensor) -> Tensor:
-        lower, failed = torch.linalg.cholesky_ex(covariances)
-        product = roots @ lower
+    Where S is steeper than rounding allows, it is that of S with a little of its trace on the
+    diagonal: what is far smaller than that is lost, and the rest stays.
+    """
+    plain, failed = torch.linalg.cholesky_ex(covariances)
+    raised = covariances.clone()
+    diagonal = raised.diagonal(dim1=-2, dim2=-1)
+    diagonal.add_(diagonal.sum(-1, keepdim=True), alpha=_RAISED * torch.finfo(raised.dtype).eps)
+    other, failed_too = torch.linalg.cholesky_ex(raised)
+    sound = (failed == 0)[:, None, None]
+    return torch.where(sound, plain, other), failed_too != 0
+
+
+@torch.no_grad()
+def by_products(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
+    """`covariance_distance` by matrix products; N x C x C."""
+    with full_products():
+        lower, failed = _lower(covariances)
+        product = torch.bmm(roots, lower)
         orthogonal = orthogonal_factor(product).to(product.dtype)
-        one = torch.eye(product.shape[-1], dtype=product.dtype, device=product.device)
-        apart = (orthogonal.mT @ orthogonal - one).abs().amax((-2, -1))
-        context.save_for_backward(lower, roots, orthogonal)
-        trace = (orthogonal * product).sum((-2, -1))
-        good = (apart < _ALLOWED) & (failed == 0)  # False for NaN too
-        return torch.where(good, trace, torch.nan)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        lower, roots, orthogonal = context.saved_tensors
-        slope = torch.linalg.solve_triangular(lower, roots @ orthogonal, upper=False, left=False)
-        return 0.25 * gradient[..., None, None] * (slope + slope.mT), None
+        wrong = torch.bmm(orthogonal.mT, orthogonal)
+        wrong.diagonal(dim1=-2, dim2=-1).sub_(1)
+        distance = (roots - torch.bmm(orthogonal, lower.mT)).square().sum((-2, -1))
+        good = (wrong.abs().amax((-2, -1)) < _ALLOWED) & ~failed  # False for NaN too
+        turned = torch.bmm(roots, orthogonal)
+        slope = torch.linalg.solve_triangular(lower, turned, upper=False, left=False)
+        slope = (slope + slope.mT).mul_(-0.5)
+        slope.diagonal(dim1=-2, dim2=-1).add_(1)
+        return torch.where(good, distance, torch.nan), slope
 
 
-class _ByEigenvalues(torch.autograd.Function):
-    """tr (R S R)^(1/2); its gradient in S is 1/2 R (R S R)^(-1/2) R, and there is none in R.
+@torch.no_grad()
+def by_eigenvalues(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
+    """`covariance_distance` by the eigenvalues of R S R; N x C x C.
 
     Eigenvectors' own derivatives, which are infinite where eigenvalues meet, never come up.
     """
-
-    @staticmethod
-    def forward(context: Any, covariances: Tensor, roots: Tensor) -> Tensor:
-        matrices = roots @ covariances @ roots
-        # A picture that has diverged must not take its batch along: eigh refuses NaN, so it gets
-        # none, and the NaN goes on as the loss.
-        finite = torch.isfinite(matrices).all(-1).all(-1)
-        values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, 0.0, 0.0, 0.0))
-        traces: Tensor = values.clamp_min(1e-16).sqrt()
-        context.save_for_backward(roots @ vectors, traces)
-        return torch.where(finite, traces.sum(-1), torch.nan)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        turned, traces = context.saved_tensors
-        slope = (turned / traces[..., None, :]) @ turned.mT
-        return 0.5 * gradient[..., None, None] * slope, None
+    matrices = roots @ covariances @ roots
+    # A picture that has diverged must not take its batch along: eigh refuses NaN, so it gets
+    # none, and the NaN goes on as the loss.
+    finite = torch.isfinite(matrices).all(-1).all(-1)
+    values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, 0.0, 0.0, 0.0))
+    traces: Tensor = values.clamp_min(1e-16).sqrt()
+    whole = covariances.diagonal(dim1=-2, dim2=-1).sum(-1) + roots.square().sum((-2, -1))
+    turned = roots @ vectors
+    slope = -((turned / traces[..., None, :]) @ turned.mT)
+    slope.diagonal(dim1=-2, dim2=-1).add_(1)
+    distance = (whole - 2 * traces.sum(-1)).clamp_min(0)
+    return torch.where(finite, distance, torch.nan), slope
 
 
-def trace_of_root(covariances: Tensor, roots: Tensor) -> Tensor:
-    """tr (R S R)^(1/2), with a gradient in S.
+def covariance_distance(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
+    """The squared Bures distance of S and R^2, and its gradient in S.
 
     A covariance that is not finite or not positive gives NaN and leaves the others of its batch
     alone; so does one for which the iterations have not ended.
 
     Args:
-        covariances: S, ... x C x C, with no eigenvalue near 0.
-        roots: R, of the same size; both are best in float64.
+        covariances: S, N x C x C, with no eigenvalue near 0.
+        roots: R, of the same size and precision: float64 on a CPU.
+
+    Returns:
+        N, and N x C x C.
     """
-    by = _ByEigenvalues if covariances.device.type == "cpu" else _ByProducts
-    traces: Tensor = by.apply(covariances, roots)
-    return traces
+    by = by_eigenvalues if covariances.device.type == "cpu" else by_products
+    return by(covariances, roots)

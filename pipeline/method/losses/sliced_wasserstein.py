@@ -15,38 +15,34 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pipeline.method.lacking import area_means
-from pipeline.method.losses.squares import relative_norm, squares
+from pipeline.method.losses.squares import apart
 from pipeline.method.losses.statistic import StyleStatistic
 
 QUANTILES = 256
 
 
-def _sums(features: Tensor) -> Tensor:
-    """Quantiles times the number of positions: B x C x h x w -> B x C x QUANTILES."""
-    flat = features.flatten(2)
+def _sums(flat: Tensor, weights: Tensor | None) -> Tensor:
+    """Quantiles times the number of positions: N x C x M -> N x C x QUANTILES."""
     channels, positions = flat.shape[1:]
-    sorted_ = (_directions(channels).to(flat) @ flat).sort(2).values
+    sorted_ = (directions(channels, flat.device) @ flat).sort(2).values
     if positions >= QUANTILES:
         return area_means(sorted_, [QUANTILES]) * positions
     return F.interpolate(sorted_, QUANTILES, mode="linear") * positions
 
 
 @cache
-def _directions(channels: int) -> Tensor:
+def directions(channels: int, device: torch.device) -> Tensor:
+    """So many orthonormal directions, the same on every device: C x C, made once for each."""
     generator = torch.Generator().manual_seed(channels)
     square = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
     orthonormal: Tensor = torch.linalg.qr(square)[0]
-    return orthonormal.mT.float()
+    return orthonormal.mT.float().to(device)
 
 
-def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
-    """Mean squared difference of quantiles (Heitz et al. 2021, equations 3, 4), over N directions;
-    B x R."""
-    return squares(found - target) / (channels * QUANTILES)
-
-
+# Mean squared difference of quantiles (Heitz et al. 2021, equations 3, 4), over N directions.
 SLICED_WASSERSTEIN = StyleStatistic(
     sums=_sums,
-    measures={"paper": _mean, "mean": _mean, "relative": relative_norm},
+    distance=lambda found, prepared: apart(found, prepared[0]),
+    divisors={"paper": lambda n: n * QUANTILES, "mean": lambda n: n * QUANTILES},
     additive=False,
 )

@@ -10,26 +10,59 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.method.losses.squares import TINY, energy
+
+# What a statistic makes of its targets, once a scale.
+Prepared = tuple[Tensor, ...]
+
 
 @dataclass(frozen=True)
 class StyleStatistic:
     """What is compared of a style layer, and how.
 
     Targets are means over positions, so that pictures of different size compare and styles blend.
+    N stands for pictures by regions, one after the other.
 
     Attributes:
-        sums: over all positions: features B x C x h x w -> B x C' x K. Features may come multiplied
-            by the square root of each position's weight.
-        measures: by the setting `loss` (`paper`, `mean`, `relative`), the loss B x R of the means
-            found (B x R x C' x K) against what `prepare` gave, and the number of channels N: that
-            of C, but where a small network stands in for one with more.
-        prepare: what the measures need of targets B x R x C' x K, computed once.
-        with_ones: whether `sums` wants a last channel of ones (C + 1 in all), for plain means.
+        sums: over the positions: features N x C x M, and what they have been multiplied by, the
+            root of each position's weight, N x 1 x M or None for ones -> N x C x K.
+        distance: the squared distance, N values, of the means found (N x C x K) from what `prepare`
+            gave.
+        divisors: for `loss: paper` and `loss: mean`, what that is divided by, of the number of
+            channels: that of C, but where a small network stands in for one with more.
+        prepare: what `distance` needs of targets N x C x K, computed once a scale.
+        size: of the target and what was prepared of it, for `loss: relative`, what the squared
+            distance is measured against, N values.
         additive: whether the sums over parts of a picture add up to the whole's, as tiles need.
     """
 
-    sums: Callable[[Tensor], Tensor]
-    measures: Mapping[str, Callable[[Tensor, Tensor, int], Tensor]]
-    prepare: Callable[[Tensor], Tensor] = lambda target: target
-    with_ones: bool = False
+    sums: Callable[[Tensor, Tensor | None], Tensor]
+    distance: Callable[[Tensor, Prepared], Tensor]
+    divisors: Mapping[str, Callable[[int], float]]
+    prepare: Callable[[Tensor], Prepared] = lambda target: (target,)
+    size: Callable[[Tensor, Prepared], Tensor] = lambda target, prepared: energy(prepared[0])
     additive: bool = True
+
+    def divisor(self, loss: str, target: Tensor, prepared: Prepared, channels: int) -> Tensor:
+        """What the squared distance is divided by in a layer, N values.
+
+        Args:
+            loss: `paper`, `mean` or `relative`.
+            target: means, N x C x K.
+            prepared: what `prepare` gave of them.
+            channels: see `divisors`.
+        """
+        if loss == "relative":
+            return self.size(target, prepared).clamp_min(TINY)
+        return target.new_full(target.shape[:1], self.divisors[loss](channels))
+
+
+def measured(loss: str, distances: Tensor, divisors: Tensor) -> Tensor:
+    """The losses of squared distances, all of one shape: d^2 over its divisor.
+
+    `loss: relative` takes the root, ||G - A|| / ||A|| for Gram matrices: a norm instead of a square
+    keeps pulling when the picture is nearly there, and a weight means the same for any network,
+    layer and picture.
+    """
+    shares = distances / divisors
+    return (shares + TINY).sqrt() if loss == "relative" else shares

@@ -6,7 +6,6 @@ loss is a file beside this one and a line in `STATISTICS`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pipeline.method.losses.gram import GRAM
@@ -23,8 +22,8 @@ STATISTICS: dict[str, StyleStatistic] = {
 }
 
 
-def style_sums(name: str, features: Tensor, guides: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """A statistic's sums over positions, and the weight of the positions summed.
+def weighted_sums(name: str, features: Tensor, guides: Tensor | None = None) -> Tensor:
+    """A statistic's sums over positions, perhaps region by region; B R x C x K.
 
     Guided (Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer", section
     "Spatial control"): each region's features are multiplied by its guidance channel T_r, so that
@@ -33,16 +32,21 @@ def style_sums(name: str, features: Tensor, guides: Tensor | None = None) -> tup
     Args:
         name: one of `STATISTICS`.
         features: B x C x h x w.
-        guides: T, B x R x h x w in [0, 1]; None for one region of all.
-
-    Returns:
-        B x R x C x K, and B x R.
+        guides: T, B x R x h x w; None for one region of all.
     """
-    statistic = STATISTICS[name]
-    if statistic.with_ones:
-        features = torch.cat((features, torch.ones_like(features[:, :1])), 1)
+    flat, sums = features.flatten(2), STATISTICS[name].sums
     if guides is None:
-        count = features.new_full((len(features), 1), float(features.shape[2:].numel()))
-        return statistic.sums(features)[:, None], count
-    regions = [statistic.sums(features * guides[:, r, None]) for r in range(guides.shape[1])]
-    return torch.stack(regions, 1), guides.square().sum((2, 3))
+        return sums(flat, None)
+    weights = guides.flatten(2)
+    guided = (flat[:, None] * weights[:, :, None]).flatten(0, 1)
+    return sums(guided, weights.flatten(0, 1)[:, None])
+
+
+def style_sums(name: str, features: Tensor, guides: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`weighted_sums` as B x R x C x K, and the weight of the positions summed, B x R."""
+    flat = weighted_sums(name, features, guides)
+    sums = flat.view(len(features), -1, *flat.shape[1:])
+    if guides is None:
+        positions = float(features.shape[2:].numel())
+        return sums, features.new_full((len(features), 1), positions)
+    return sums, guides.square().sum((2, 3))

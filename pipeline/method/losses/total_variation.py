@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pipeline.method.losses.squares import apart
+
 
 def tv_mean_squares(images: Tensor) -> Tensor:
     """Mean squared difference of neighboring pixels, down plus across; B values.
@@ -17,15 +19,24 @@ def tv_mean_squares(images: Tensor) -> Tensor:
     Args:
         images: B x 3 x H x W in [0, 1].
     """
-    down = (images[:, :, 1:] - images[:, :, :-1]).square().mean((1, 2, 3))
-    across = (images[:, :, :, 1:] - images[:, :, :, :-1]).square().mean((1, 2, 3))
-    return down + across
+    channels, height, width = images.shape[1:]
+    down, across = _squares(images)
+    return down / (channels * (height - 1) * width) + across / (channels * height * (width - 1))
+
+
+def _squares(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of squared differences, down and across."""
+    down, across = images.shape[2] - 1, images.shape[3] - 1
+    return (
+        apart(images.narrow(2, 1, down), images.narrow(2, 0, down)),
+        apart(images.narrow(3, 1, across), images.narrow(3, 0, across)),
+    )
 
 
 def tv_sum_squares(images: Tensor) -> Tensor:
     """Sum of squared differences of neighboring pixels; B values. Twice neural-style's."""
-    down = (images[:, :, 1:] - images[:, :, :-1]).square().sum((1, 2, 3))
-    return down + (images[:, :, :, 1:] - images[:, :, :, :-1]).square().sum((1, 2, 3))
+    down, across = _squares(images)
+    return down + across
 
 
 def tv_sum_absolute(images: Tensor) -> Tensor:
@@ -44,11 +55,12 @@ def tv_nine_point(images: Tensor) -> Tensor:
     # replication_pad2d's gradient is not deterministic on CUDA
     tall = torch.cat((images[:, :, :1], images, images[:, :, -1:]), 2)
     whole = torch.cat((tall[..., :1], tall, tall[..., -1:]), 3)
-    across = (whole[:, :, 1:-1, 2:] - images).square().mean((1, 2, 3))
-    down = (whole[:, :, 2:, 1:-1] - images).square().mean((1, 2, 3))
-    falling = (whole[:, :, 1:, 1:] - whole[:, :, :-1, :-1]).square().mean((1, 2, 3))
-    rising = (whole[:, :, 1:, :-1] - whole[:, :, :-1, 1:]).square().mean((1, 2, 3))
-    return (across + down) * 2 / 3 + (falling + rising) / 6
+    channels, height, width = images.shape[1:]
+    straight = apart(whole[:, :, 1:-1, 2:], images) + apart(whole[:, :, 2:, 1:-1], images)
+    falling = apart(whole[:, :, 1:, 1:], whole[:, :, :-1, :-1])
+    rising = apart(whole[:, :, 1:, :-1], whole[:, :, :-1, 1:])
+    inner, around = channels * height * width, channels * (height + 1) * (width + 1)
+    return straight * (2 / 3 / inner) + (falling + rising) / (6 * around)
 
 
 TV_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {

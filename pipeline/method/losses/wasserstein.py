@@ -8,77 +8,81 @@ the same.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from pipeline.method.lacking import precise
-from pipeline.method.losses.gram import gram_sum
-from pipeline.method.losses.roots import trace_of_root
-from pipeline.method.losses.squares import TINY
-from pipeline.method.losses.statistic import StyleStatistic
+from pipeline.method.losses.gram import moment_sum
+from pipeline.method.losses.roots import covariance_distance
+from pipeline.method.losses.squares import TINY, energy
+from pipeline.method.losses.statistic import Prepared, StyleStatistic
 
+# Directions in which nothing varies have an infinite slope. How much is added must follow the
+# features' scale: it is 1 in one network and hundreds in another.
 _LIFT = 1e-4
 
 
-def _sums(features: Tensor) -> Tensor:
-    """Sums of F F^T and F: B x (C + 1) x h x w, the last channel ones -> B x C x (C + 1)."""
-    return gram_sum(features)[:, :-1]
+def _moments(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, ... x C x 1, and covariance, ... x C x C, of second raw moments and means."""
+    second, mean = moments[..., :-1], moments[..., -1:]
+    return mean, second - mean * mean.mT
 
 
-def _moments(target: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance, ... x C and ... x C x C, of second raw moments and means, float64."""
-    # The smallest eigenvalues of a product of covariances are lost in float32, and the gradient is
-    # steepest there.
-    values = precise(target)
-    second, mean = values[..., :-1], values[..., -1]
-    return mean, second - mean[..., :, None] * mean[..., None, :]
+def _prepare(target: Tensor) -> Prepared:
+    """A style's mean, N x C x 1, the root of its lifted covariance, N x C x C, and the lift, N x 1.
 
-
-def _lifted(covariance: Tensor, like: Tensor) -> Tensor:
-    """`covariance` with a 10,000th of the mean variance of `like` on its diagonal.
-
-    Directions in which nothing varies have an infinite slope. How much is added must follow the
-    features' scale: it is 1 in one network and hundreds in another.
+    In float64, since roots are steepest where values are smallest; a CPU goes on in that, on which
+    the distance is found where a device lacks float64. For other GPUs they are rounded.
     """
-    variance = like.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(TINY)
-    own = torch.eye(covariance.shape[-1], device=covariance.device, dtype=covariance.dtype)
-    return covariance + _LIFT * variance[..., None, None] * own
+    values = precise(target)
+    mean, covariance = _moments(values)
+    diagonal = covariance.diagonal(dim1=-2, dim2=-1)
+    lift = _LIFT * diagonal.mean(-1, keepdim=True).clamp_min(TINY)
+    diagonal.add_(lift)
+    spread, vectors = torch.linalg.eigh(covariance)
+    root = (vectors * spread.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
+    dtype = torch.float64 if values.device.type == "cpu" else torch.float32
+    return tuple(part.to(dtype) for part in (mean, root, lift))
 
 
-def _prepare(target: Tensor) -> Tensor:
-    """B x R x C x (2 C + 1): the targets, and the root of their covariance."""
-    covariance = _moments(target)[1]
-    values, vectors = torch.linalg.eigh(_lifted(covariance, covariance))
-    root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
-    return torch.cat((target.to(root), root), -1)
+class _Distance(torch.autograd.Function):
+    """d^2, with the gradient in the moments found; its slope comes with its value."""
+
+    @staticmethod
+    def forward(context: Any, found: Tensor, wanted: Tensor, root: Tensor, lift: Tensor) -> Tensor:
+        mean, covariance = _moments(found.to(root))
+        covariance.diagonal(dim1=-2, dim2=-1).add_(lift)
+        distance, slope = covariance_distance(covariance, root)
+        beside = mean - wanted
+        # Of ||mu - mu'||^2, and of S = E[F F^T] - mu mu^T.
+        first = 2 * (beside - (slope * mean.mT).sum(-1, keepdim=True))
+        context.save_for_backward(torch.cat((slope, first), -1).to(found))
+        return (distance + energy(beside)).to(found)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = context.saved_tensors
+        return gradient.view(-1, 1, 1) * slope, None, None, None
 
 
-def _distance(found: Tensor, target: Tensor) -> Tensor:
-    """d^2, B x R."""
-    wanted, root = torch.split(target, [found.shape[-1], found.shape[-2]], -1)
-    (mean, covariance), (other, its) = _moments(found), _moments(wanted)
-    covariance, its = _lifted(covariance, its), _lifted(its, its)
-    traces = (covariance + its).diagonal(dim1=-2, dim2=-1).sum(-1)
-    both = trace_of_root(covariance, root)
-    distance: Tensor = (mean - other).square().sum(-1) + (traces - 2 * both)
-    return distance.to(found)
+def _distance(found: Tensor, prepared: Prepared) -> Tensor:
+    """d^2, N values."""
+    distance: Tensor = _Distance.apply(found, *prepared)
+    return distance
 
 
-def _mean(found: Tensor, target: Tensor, channels: int) -> Tensor:
-    """d^2 / N, as style-transfer-pytorch has it; B x R."""
-    return _distance(found, target) / channels
+def _size(target: Tensor, prepared: Prepared) -> Tensor:
+    """The mean square, ||mu'||^2 + tr S'; 0 where there is no style."""
+    return target[..., :-1].diagonal(dim1=-2, dim2=-1).sum(-1)
 
 
-def _relative(found: Tensor, target: Tensor, channels: int) -> Tensor:
-    """d over the root of the target's mean square, ||mu'||^2 + tr S'; B x R."""
-    second = target[..., : found.shape[-2]].diagonal(dim1=-2, dim2=-1).sum(-1).to(found)
-    share = _distance(found, target) / second.clamp_min(TINY)  # 0 where there is no style
-    return (share.clamp_min(0) + TINY).sqrt()
-
-
+# `mean` is d^2 / N, as style-transfer-pytorch has it.
 WASSERSTEIN = StyleStatistic(
-    sums=_sums,
-    measures={"paper": _mean, "mean": _mean, "relative": _relative},
+    sums=moment_sum,
+    distance=_distance,
+    divisors={"paper": float, "mean": float},
     prepare=_prepare,
-    with_ones=True,
+    size=_size,
 )

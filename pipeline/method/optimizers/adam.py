@@ -37,7 +37,7 @@ class Adam:
         self.second.mul_(beta2).addcmul_(gradients, gradients, value=1 - beta2)
         root = (self.second / per_image(1 - beta2**self.count, images)).sqrt_().add_(self.epsilon)
         step = per_image(rates / (1 - beta1**self.count), images) * self.first
-        images.sub_(step.div_(root))
+        images.addcdiv_(step, root, value=-1)
 
     def clamp(self, images: Tensor) -> None:
         """See `Optimizer`."""

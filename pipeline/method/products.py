@@ -1,0 +1,26 @@
+"""Products in full float32, whatever the convolutions' precision.
+
+In: nothing. Out: a context. Knows of no loss and no optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def full_products() -> Iterator[None]:
+    """Within it matrix products round as float32 does.
+
+    Beside convolutions of less precision torch may take tf32 or bfloat16 for them, with 3 digits:
+    enough for features, which have no more, and not for what is the difference of large numbers.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
