@@ -75,8 +75,12 @@ def _webp_options(how: Encoding) -> dict[str, object]:
 
 
 def _tiff_options(how: Encoding) -> dict[str, object]:
-    tags = {XMP_TAG: xmp_packet(how.as_json)} if how.text else {}
-    return {"compression": "tiff_deflate", "tiffinfo": tags}
+    tags = Image.Exif()  # a TIFF's own tags are EXIF's, and beside `tiffinfo` `exif` is not heard
+    if how.exif:
+        tags.load(how.exif)
+    if how.text:
+        tags[XMP_TAG] = xmp_packet(how.as_json)
+    return {"compression": "tiff_deflate", "exif": tags}
 
 
 # By the setting's name: what Pillow calls the format, and its options.
@@ -120,7 +124,7 @@ def _encoded(pixels: Tensor, how: Encoding) -> bytes:
     name, options_of = _WRITERS[how.format]
     options = options_of(how) | {"icc_profile": profile}
     if how.exif:
-        options["exif"] = how.exif
+        options.setdefault("exif", how.exif)
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
     return buffer.getvalue()

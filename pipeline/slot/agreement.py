@@ -5,7 +5,7 @@ In: a device, a precision, a device to compare with. Out: how far they are apart
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -82,13 +82,15 @@ def compare(device: str, precision: str, reference: str = "cpu") -> Agreement:
         found = _first_step(device, precision, wanted.chosen)
     finally:
         use_precision("fp32", reference)  # for whatever this process does next
-    pairs = [
-        (float(getattr(found.losses, part.name)), float(getattr(wanted.losses, part.name)))
-        for part in fields(Losses)
-    ]
-    losses = torch.tensor([abs(a - b) / max(abs(b), 1e-12) for a, b in pairs]).max()
+    ours, theirs = (_values(step.losses) for step in (found, wanted))
+    losses = ((ours - theirs).abs() / theirs.abs().clamp_min(1e-12)).max()
     apart = (found.gradient - wanted.gradient).norm() / wanted.gradient.norm()
     return Agreement(device, precision, float(losses), float(apart))
+
+
+def _values(losses: Losses) -> Tensor:
+    """All parts and the total, one after the other."""
+    return torch.cat((losses.parts.flatten(), losses.total.flatten()))
 
 
 def _first_step(device: str, precision: str, chosen: Tensor | None = None) -> _FirstStep:

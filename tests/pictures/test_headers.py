@@ -39,7 +39,8 @@ def test_exif_is_kept_but_for_the_orientation(tmp_path: Path) -> None:
     exif[ExifTags.Base.Artist], exif[ExifTags.Base.Orientation] = "someone", 6
     two_halves().save(tmp_path / "a.jpg", exif=exif)
     for kind in ("png", "jpg", "webp", "tiff"):
-        how = Encoding(kind, exif=read_exif(tmp_path / "a.jpg"))
+        exif_and_text = {"exif": read_exif(tmp_path / "a.jpg"), "text": {"key": "k"}}
+        how = Encoding(kind, **exif_and_text)
         with Image.open(io.BytesIO(encode(to_tensor(two_halves()), how))) as image:
             kept = image.getexif()
         assert kept[ExifTags.Base.Artist] == "someone"

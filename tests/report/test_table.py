@@ -92,7 +92,7 @@ def test_a_run_in_shards_has_the_same_table(run: Path, tmp_path: Path) -> None:
     batch_manifest(tmp_path / "m.yaml", INLINE, quiet=True)
     rows = pq.read_table(tmp_path / "run/metadata.parquet").to_pylist()
     loose = pq.read_table(run / "metadata.parquet").to_pylist()
-    assert [(r["name"], r["sha256"]) for r in rows] == [(r["name"], r["sha256"]) for r in loose]
+    assert [(r["name"], r["key"]) for r in rows] == [(r["name"], r["key"]) for r in loose]
 
 
 def test_names_that_are_no_text_are_kept(tmp_path: Path, picture: Callable[..., Path]) -> None:

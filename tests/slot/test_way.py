@@ -33,7 +33,7 @@ def test_checkpoints_take_no_more_than_a_hundredth_of_the_time(
     store = RunFolder(tmp_path)
     store.begin("", {})
     context = SimpleNamespace(checkpoint_every_s=10.0)
-    seat: Any = SimpleNamespace(context=context, name="0", device="cpu")
+    seat: Any = SimpleNamespace(context=context, name="0", device="cpu", label="cpu")
     batch: Any = SimpleNamespace(number=0)
     job = SimpleNamespace(name="a", key="k", settings=None)
     ready: Any = [SimpleNamespace(job=job)]
