@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.commands import Options, PairRequest, run_manifest, run_pair
-from pipeline.errors import ImageError, ManifestError, WorkerError
+from pipeline.errors import ImageError, ManifestError, RunFolderError, WorkerError
 from pipeline.manifest import (
     OLD_NAMES,
     Manifest,
@@ -97,6 +97,8 @@ def stylize_pair(
         NstError: no weights, no such device.
     """
     problems = [f"{'.'.join(map(str, at))}: {text}" for at, text in settings_problems(settings)]
+    if style_mask is not None and mask is None:
+        problems.append("style_mask: says nothing without mask, the content's")
     if problems:
         raise ManifestError(problems)
     for name in OLD_NAMES.keys() & settings.keys():
@@ -148,11 +150,15 @@ def _levels(picture: np.ndarray[Any, Any] | Tensor) -> np.ndarray[Any, Any]:
         values = values[..., 0]
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
         raise ImageError(f"shape {tuple(picture.shape)} is none of a picture; see stylize_pair")
+    if not values.size:
+        raise ImageError("an empty array is no picture")
+    if values.dtype == bool:  # the commonest form of a mask
+        values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype == np.uint8:
         return values
     if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
         raise ImageError(f"{values.dtype} values: 8-bit levels or finite numbers 0..1 are needed")
-    if values.size and (values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING):
+    if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
         raise ImageError(
             f"numbers {values.min():g} to {values.max():g}: 0..1 are needed, or 8-bit levels"
         )
@@ -259,6 +265,8 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
     record as `record`. Of a run in tar shards `image` is where the picture would lie as a file.
     """
     folder = Path(run)
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder}: no such run folder; check the path")
     return (_flat(record, folder) for record in every_record(RunFolder(folder)))
 
 

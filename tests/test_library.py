@@ -11,7 +11,7 @@ from fake_run import small_run
 from PIL import Image
 
 from pipeline import load_manifest, records, run_batch, run_batch_file, stylize_pair
-from pipeline.errors import ImageError, ManifestError
+from pipeline.errors import ImageError, ManifestError, RunFolderError
 
 QUICK = {"size": 48, "steps": 3, "scale_start": 0}
 
@@ -57,6 +57,11 @@ def test_a_manifest_and_its_records(tmp_path: Path, picture: Callable[..., Path]
     assert all(row["loss.total"] > 0 and Path(row["image"]).exists() for row in rows)
 
 
+def test_records_of_no_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="no such run folder"):
+        records(tmp_path / "nowhere")
+
+
 def test_records_are_flat_dicts(tmp_path: Path, picture: Callable[..., Path]) -> None:
     rows = list(records(small_run(tmp_path / "run", picture)))
     assert len(rows) == 7
@@ -89,6 +94,7 @@ def test_a_pair_may_be_paths_images_arrays_or_tensors(picture: Callable[..., Pat
         (np.full((8, 8, 3), 3.0), "numbers 3 to 3: 0..1 are needed"),
         (np.full((8, 8, 3), np.nan), "float64 values"),
         (np.zeros((8, 8, 3), np.int64), "int64 values"),
+        (np.zeros((0, 8, 3), np.uint8), "an empty array is no picture"),
         (7, "a int is no picture"),
     ],
 )
@@ -109,7 +115,11 @@ def test_masks_say_where_and_the_record_comes_along(picture: Callable[..., Path]
     assert not np.array_equal(np.asarray(made), np.asarray(plain))
     assert [point["step"] for point in record["losses"]][-1] == 3
     assert record["settings"]["size"] == 48 and record["content"]["mask"]
+    same = stylize_pair(content, style, devices="cpu", keep=half[..., 0] > 0, **QUICK)
     kept = stylize_pair(content, style, devices="cpu", keep=half[..., 0], **QUICK)
+    assert np.array_equal(np.asarray(kept), np.asarray(same))
+    with pytest.raises(ManifestError, match="style_mask: says nothing without mask"):
+        stylize_pair(content, style, devices="cpu", style_mask=half, **QUICK)
     assert not np.array_equal(np.asarray(kept), np.asarray(plain))
 
 

@@ -233,9 +233,11 @@ def _with_inputs(picture: Path, made: Made, settings: Mapping[str, Any], inputs:
         chosen["init"] = place("init", str(named), digest)
     if missing:
         raise ManifestError(
-            [f"{picture}: {what} is not found; --inputs FOLDER says where to look" for what in
-             dict.fromkeys(missing)]
-        )  # fmt: skip
+            [
+                f"{picture}: {what} is not found; nst again --inputs FOLDER says where to look"
+                for what in dict.fromkeys(missing)
+            ]
+        )
     return found.model_copy(update={"settings": chosen, "swept": {}})
 
 

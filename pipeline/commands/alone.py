@@ -15,9 +15,9 @@ from typing import Any
 from pipeline.commands.options import Options
 from pipeline.errors import ImageError, ManifestError
 from pipeline.files import cannot_write, write_atomic
-from pipeline.manifest import Manifest, Settings
+from pipeline.manifest import INITS, Manifest, Settings
 from pipeline.schedule import duration, make_progress
-from pipeline.store import Record, RunFolder, to_json
+from pipeline.store import Record, RunFolder, run_of, to_json
 from pipeline.terminal import say
 
 _FORMATS = {
@@ -56,8 +56,10 @@ def run_alone(
         means: the file of mean activations for the normalized variant, if there is one already.
 
     Raises:
+        ImageError: the output would take the place of an input, or of a run's own picture.
         RunFolderError: the output cannot be written.
     """
+    _check_place(output, manifest)
     from pipeline.commands.run import run_manifest  # loads torch, which takes seconds
 
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +78,22 @@ def run_alone(
         return summary.exit_code, record
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_place(output: Path, manifest: Manifest) -> None:
+    content, style = manifest.contents[0], manifest.styles[0]
+    inputs = [content.path, content.mask, content.keep, *style.masks]
+    inputs += [*(path for path, _ in style.parts)]
+    init = str(manifest.settings.get("init", ""))
+    inputs += [Path(init)] if init and init not in INITS else []
+    if output.resolve() in {path.resolve() for path in inputs if path is not None}:
+        raise ImageError(f"{output}: is one of the pictures that this is made of; choose another")
+    run = run_of(output)
+    if run is not None:
+        raise ImageError(
+            f"{output}: lies in the run folder {run.path}, whose records would not be true any "
+            f"more; choose another place"
+        )
 
 
 def _move_result(store: RunFolder, output: Path) -> Record:

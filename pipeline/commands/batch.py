@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.commands.again import given_manifest
 from pipeline.commands.notify import check_address, notify
-from pipeline.commands.options import Options
+from pipeline.commands.options import Options, deciding_words
 from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.commands.report import table_path
 from pipeline.errors import NstError
@@ -62,8 +62,7 @@ def batch_manifest(
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
-        shard = f" --shard {'/'.join(map(str, options.run.shard))}" if options.run.shard else ""
-        again = f"nst batch {shlex.quote(str(manifest_path))}{shard}"
+        again = shlex.join(["nst", "batch", str(manifest_path), *deciding_words(options)])
         say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
     return summary.exit_code
 
@@ -112,7 +111,7 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
 
 def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
     if summary.moved:
-        yield f"{summary.moved} of inputs that were renamed or moved taken along, not made again"
+        yield f"{summary.moved} pictures of renamed or moved inputs taken along, not made again"
     if summary.stale:
         yield stale_line(summary.stale, output)
     if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):

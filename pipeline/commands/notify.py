@@ -30,6 +30,8 @@ def check_address(url: str) -> None:
         valid = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         valid = False
+    if valid and parts.username is not None:
+        raise ManifestError(["--notify-url: takes no user and password; give a token in the path"])
     if not valid:
         raise ManifestError(["--notify-url: an http or https address is needed"])
 

@@ -5,6 +5,7 @@ In: words. Out: frozen options. Must not load torch.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,21 @@ def parse_run_options(
         ends_at=_ends_at(until, max_time),
         log_format=log_format,
     )
+
+
+def deciding_words(options: Options) -> list[str]:
+    """The words that say which jobs a run was about, and with which settings, to go on with it."""
+    run, choice = options.run, options.run.choice
+    words = ["--shard", "/".join(map(str, run.shard))] if run.shard else []
+    for name, value in options.given.items():
+        words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    for rule in choice.only:
+        words += ["--only", f"{rule.axis}={rule.pattern}"]
+    numbers = {"--limit": choice.limit, "--sample": choice.sample, "--seed": choice.seed}
+    for name, number in numbers.items():
+        words += [name, str(number)] if number else []
+    words += ["--order", choice.order] if choice.order != "plan" else []
+    return words + (["--failed-only"] if run.failed_only else [])
 
 
 def parse_choice(only: Sequence[str], limit: int, sample: int, seed: int, order: str) -> Choice:

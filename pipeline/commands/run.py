@@ -77,7 +77,11 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         presets = presets_begun_with(store)
         store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
         write_beside(manifest, plan, store)
-        take_back(plan, options.run, store)
+        if options.run.redo and not take_back(plan, options.run, store):
+            progress.warn("--redo chose none of the jobs that are done")
+        if options.given:
+            said = ", ".join(f"{name}={value}" for name, value in options.given.items())
+            progress.warn(f"--set {said}: for this run; pictures of other settings are made anew")
         try:
             return run_plan(plan, context, progress, options.run)
         finally:

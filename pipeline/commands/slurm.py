@@ -39,6 +39,9 @@ def array_job(
     for option in sbatch:
         if not option.startswith("-") or "\n" in option:
             raise EngineError(f"--sbatch {option}: write an option of sbatch, such as --gres=gpu:1")
+    taken = {"--shard", "--detach"} & {word.partition("=")[0] for word in words}
+    if taken:
+        raise EngineError(f"{', '.join(sorted(taken))}: each task runs one shard; leave it out")
     path = manifest_in(manifest_path)
     run = load_manifest(path).output
     text = _script(real(path), run, array, sbatch, words)

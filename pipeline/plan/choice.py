@@ -119,6 +119,11 @@ class Choice:
     seed: int = 0
     order: Order = "plan"
 
+    @property
+    def partial(self) -> bool:
+        """Whether it may leave jobs aside."""
+        return bool(self.only or self.limit or self.sample)
+
     def jobs(self, plan: Plan) -> Iterator[Job]:
         """The chosen jobs, in order.
 

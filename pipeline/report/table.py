@@ -54,13 +54,12 @@ def rows(store: RunFolder) -> Iterator[dict[str, Any]]:
     Swept settings are `settings.NAME`, the last losses `loss.NAME`. `class` and `split` are the
     folder of the content and the one above all, below the content folder.
     """
-    done = set()
+    failed = open_failures(store)  # though a picture of other inputs or settings may be there
     for record in every_record(store):
-        done.add(record.name)
-        yield _row(record)
-    for failure in open_failures(store).values():
-        if failure.name not in done:
-            yield _failed_row(failure)
+        if record.name not in failed:
+            yield _row(record)
+    for failure in failed.values():
+        yield _failed_row(failure)
 
 
 def _row(record: Record) -> dict[str, Any]:

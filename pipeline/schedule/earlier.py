@@ -11,7 +11,8 @@ import logging
 from pipeline.plan import Job, Plan
 from pipeline.schedule.counts import Counts
 from pipeline.schedule.ending import Ending
-from pipeline.store import RunFolder, Shards, Stale
+from pipeline.schedule.options import RunOptions
+from pipeline.store import Shards, Stale
 
 
 class Earlier:
@@ -20,26 +21,43 @@ class Earlier:
     def __init__(
         self,
         plan: Plan,
-        store: RunFolder,
         shards: Shards,
         counts: Counts,
         ending: Ending,
+        options: RunOptions,
         log: logging.Logger,
     ) -> None:
         self._plan, self._shards = plan, shards
         self._summary, self._ending, self._log = counts.summary, ending, log
-        self._stale = Stale(store)
-        self._looked = False
+        self._stale = Stale(shards.store)
+        self._looked, self._partial = False, options.partial
+        self._failed: frozenset[str] = frozenset()
 
     def look(self) -> None:
         """Looks for what is stale."""
-        plan = self._plan
-        self._stale.look(plan.names(), plan.formats, loose=not plan.shard_size)
+        plan, stale = self._plan, self._stale
+        before = stale.store.stale_names()
+        stale.look(plan.names(), plan.formats, loose=not plan.shard_size)
+        if self._partial:  # what jobs left aside now would take along is not known
+            stale.pictures = dict.fromkeys(before.pictures)
+            stale.failures = list(dict.fromkeys([*before.failures, *stale.failures]))
+        self._failed = frozenset(stale.store.failures())
         self._looked = True
         self.tell()
 
     def is_done(self, job: Job) -> bool:
-        """Whether a job is done, perhaps under another name until now."""
+        """Whether a job is done, perhaps under another name until now; a failure that it had while
+        its inputs or settings were others then stands no more."""
+        done = self._find(job)
+        if job.name in self._failed:
+            settled = self._stale.failures
+            if done and job.name not in settled:
+                settled.append(job.name)
+            elif not done and job.name in settled:
+                settled.remove(job.name)
+        return done
+
+    def _find(self, job: Job) -> bool:
         if self._shards.settle(job):
             return True
         with self._ending.giving_up():

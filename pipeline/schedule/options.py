@@ -66,6 +66,11 @@ class RunOptions:
         """About how many of a plan's jobs are this run's."""
         return jobs if self.shard is None else math.ceil(jobs / self.shard[1])
 
+    @property
+    def partial(self) -> bool:
+        """Whether it is about some of the plan's jobs alone."""
+        return self.shard is not None or self.failed_only or self.choice.partial
+
     def takes(self, lot: str) -> bool:
         """Whether the job of this lot is of this shard; lots are random, so shards are of about one
         size."""

@@ -113,7 +113,7 @@ class _Run:
         self.feed = Feed(self._batches())
         self.ending = Ending(self.store, self.counts, self.feed, log, progress)
         self.run_json = RunJson(self.store, self.counts, self.ending)
-        self.earlier = Earlier(plan, self.store, self.shards, self.counts, self.ending, log)
+        self.earlier = Earlier(plan, self.shards, self.counts, self.ending, options, log)
         for why in context.left_out:
             self._retire(why)
 

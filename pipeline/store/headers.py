@@ -79,7 +79,7 @@ class ShardIndex(Read):
 
 class StaleList(Read):
     """`stale.json`: pictures, below the run folder, that no job of its plan makes, and names of
-    jobs that failed and that it has no more."""
+    jobs that failed and that it has no more, or that are done as they are now."""
 
     schema_version: int = Field(default=1, alias="schema")
     pictures: list[Annotated[Below, Field(pattern="^images/.")]]

@@ -287,3 +287,16 @@ def test_a_normalized_network_keeps_its_runs_means(
     (tmp_path / "n/normalisation.safetensors").unlink()
     assert make_again(path, None, Changes(), INLINE, quiet=True) == 0
     assert "means of the normalized network are not beside it" in capsys.readouterr().err
+
+
+def test_neither_an_input_nor_a_run_s_own_picture_is_overwritten(batch: Path) -> None:
+    record = json.loads(batch.with_suffix(".json").read_text())
+    content = Path(record["content"]["path"])
+    before = content.read_bytes()
+    with pytest.raises(ImageError, match="is one of the pictures that this is made of"):
+        make_again(batch, content, Changes(), INLINE)
+    assert content.read_bytes() == before
+    for output in (batch, batch.with_name("new.png")):
+        with pytest.raises(ImageError, match=r"lies in the run folder .* choose another place"):
+            make_again(batch, output, Changes(), INLINE)
+    assert json.loads(batch.with_suffix(".json").read_text()) == record

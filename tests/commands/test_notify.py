@@ -83,6 +83,12 @@ def test_a_server_that_is_not_there_is_said() -> None:
     assert notify("http://127.0.0.1:1/SECRET", {}).startswith("127.0.0.1 was not told: ")
 
 
+def test_a_user_in_an_address_is_refused_unsaid(manifest: Path) -> None:
+    with pytest.raises(ManifestError, match="takes no user and password") as raised:
+        batch_manifest(manifest, INLINE, notify_url="http://me:SECRET@127.0.0.1:1/")
+    assert "SECRET" not in str(raised.value)
+
+
 @pytest.mark.parametrize("url", ["ftp://x/y", "hooks.example.org", "http://", "http://[::1"])
 def test_what_is_no_address_is_told_before_the_run(manifest: Path, url: str) -> None:
     with pytest.raises(ManifestError, match="an http or https address is needed"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands import options, parse_choice, parse_run_options
+from pipeline.commands import Options, options, parse_choice, parse_run_options
 from pipeline.errors import NstError
 from pipeline.schedule import ENGINES, Patience, RunOptions
 from pipeline.schedule.engines import EngineKind
@@ -91,3 +91,15 @@ def test_of_two_times_the_sooner_one_ends_the_run() -> None:
 def test_an_unknown_order_is_told() -> None:
     with pytest.raises(NstError, match="--order depth: unknown; choose plan, breadth, shuffle"):
         parse_choice([], 0, 0, 0, "depth")
+
+
+def test_the_words_that_decide_the_jobs_say_how_to_go_on() -> None:
+    choice = parse_choice(["style=a b*"], 5, 0, 3, "shuffle")
+    run = RunOptions(shard=(1, 2), choice=choice, failed_only=True)
+    given = {"size": 64, "preset": "fast", "steps": [3, 2]}
+    assert options.deciding_words(Options(run=run, given=given)) == [
+        "--shard", "1/2", "--set", "size=64", "--set", "preset=fast", "--set", "steps=[3, 2]",
+        "--only", "style=a b*", "--limit", "5", "--seed", "3", "--order", "shuffle",
+        "--failed-only",
+    ]  # fmt: skip
+    assert options.deciding_words(Options()) == []

@@ -80,6 +80,12 @@ def test_what_is_no_option_is_told(manifest: Path, option: str) -> None:
         array_job(manifest, 3, [option], [], submit=False)
 
 
+@pytest.mark.parametrize("word", ["--shard", "--shard=1/2", "--detach"])
+def test_what_a_task_cannot_have_is_told(manifest: Path, word: str) -> None:
+    with pytest.raises(EngineError, match="each task runs one shard; leave it out"):
+        array_job(manifest, 3, [], ["--quiet", word], submit=False)
+
+
 def test_a_manifest_that_is_wrong_is_told_before(manifest: Path) -> None:
     manifest.write_text("output: run\n")
     with pytest.raises(ManifestError):

@@ -1,8 +1,11 @@
 """Pictures that no job makes any more, and inputs that only have another name."""
 
+import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batches import INLINE, Said, assert_whole, records, summary
@@ -21,6 +24,8 @@ from pipeline.commands import (
 )
 from pipeline.errors import RunFolderError
 from pipeline.manifest import load_manifest
+from pipeline.plan import Choice, parse_rules
+from pipeline.report import write_table
 from pipeline.store import RunFolder
 
 Capture = pytest.CaptureFixture[str]
@@ -143,7 +148,7 @@ def test_renamed_and_moved_inputs_take_their_pictures_along(folder: Path, capsys
     (folder / "s/s.png").rename(folder / "s/wave.png")
     assert batch_manifest(folder / "m.yaml", INLINE) == 0
     said = capsys.readouterr().out
-    assert "2 of inputs that were renamed or moved taken along, not made again" in said
+    assert "2 pictures of renamed or moved inputs taken along, not made again" in said
     assert "nothing to do: 2 of 2" in said and "of no job" not in said
     assert names(folder) == ["renamed.png__wave", "y/a.png__wave"]
     assert_whole(folder / "run", 2)
@@ -245,3 +250,46 @@ def test_a_run_whose_pictures_cannot_be_taken_along_ends_in_order(folder: Path) 
     summary = run_manifest(load_manifest(folder / "m.yaml"), INLINE, Said())
     assert "renamed.png__s.png: cannot be written" in summary.problem
     assert summary.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "part", [{"shard": (1, 2)}, {"only": "content=b"}, {"failed_only": True}]
+)
+def test_a_part_of_a_run_calls_nothing_stale_that_the_rest_would_take_along(
+    folder: Path, part: dict[str, Any]
+) -> None:
+    (folder / "c/x/a.png").rename(folder / "c/x/renamed.png")
+    path = manifest(folder)
+    only = part.pop("only", None)
+    choice = Choice(parse_rules("--only", [only])) if only else Choice()
+    options = replace(INLINE, run=replace(INLINE.run, choice=choice, **part))
+    batch_manifest(path, options, quiet=True)
+    assert RunFolder(folder / "run").stale() == []
+    batch_manifest(path, INLINE, quiet=True)
+    assert names(folder) == ["b.png__s", "x/renamed.png__s"]
+    assert summary(folder / "run")["done"] == 0  # nothing was made again
+
+
+def test_a_part_of_a_run_leaves_what_was_stale_before(folder: Path) -> None:
+    path = manifest(folder, "grid: {seed: [3]}\n")
+    batch_manifest(path, INLINE, quiet=True)
+    before = RunFolder(folder / "run").stale()
+    choice = Choice(parse_rules("--only", ["content=b"]))
+    batch_manifest(path, replace(INLINE, run=replace(INLINE.run, choice=choice)), quiet=True)
+    assert RunFolder(folder / "run").stale() == before and len(before) == 2
+
+
+def test_a_failure_stands_no_more_when_its_input_is_back(folder: Path, capsys: Capture) -> None:
+    whole = (folder / "c/b.png").read_bytes()
+    (folder / "c/b.png").write_bytes(whole[:200])
+    assert batch_manifest(manifest(folder), INLINE, quiet=True) == 1
+    assert show_status(folder / "run", as_json=False) == 1
+    write_table(RunFolder(folder / "run"), folder / "t.csv")
+    rows = {row["name"]: row["status"] for row in csv.DictReader((folder / "t.csv").open())}
+    assert rows == {"x/a.png__s": "done", "b.png__s": "failed"}
+    (folder / "c/b.png").write_bytes(whole)
+    assert batch_manifest(manifest(folder), INLINE, quiet=True) == 0
+    assert show_status(folder / "run", as_json=False) == 0
+    (folder / "c/b.png").write_bytes(whole[:200])  # and another one stands
+    assert batch_manifest(manifest(folder), INLINE, quiet=True) == 1
+    assert show_status(folder / "run", as_json=False) == 1
