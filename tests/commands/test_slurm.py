@@ -36,16 +36,13 @@ def test_the_tasks_of_the_script_make_the_whole_run(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--devices", "cpu", "--engine", "inline", "--quiet", "--no-report"]
-    assert array_job(manifest, 2, ["--time=8:00"], words, submit=False) == 0
+    assert array_job(manifest, 1, ["--time=8:00"], words, submit=False) == 0
     script = capsys.readouterr().out
     run = manifest.parent / "run"
-    assert "#SBATCH --array=1-2\n" in script and "#SBATCH --time=8:00\n" in script
+    assert "#SBATCH --array=1-1\n" in script and "#SBATCH --time=8:00\n" in script
     assert f"#SBATCH --output={manifest.parent}/nst-%A_%a.log\n" in script
-    for task in "12":
-        subprocess.run(
-            ["bash"], input=script, text=True, check=True, timeout=300,
-            env={**os.environ, "SLURM_ARRAY_TASK_ID": task},
-        )  # fmt: skip
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "1"}
+    subprocess.run(["bash"], input=script, text=True, check=True, timeout=300, env=environment)
     assert {path.stem for path in (run / "images").glob("*.png")} == {
         "a.png__s", "b.png__s", "c.png__s"
     }  # fmt: skip

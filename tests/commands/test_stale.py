@@ -252,9 +252,7 @@ def test_a_run_whose_pictures_cannot_be_taken_along_ends_in_order(folder: Path) 
     assert summary.exit_code == 1
 
 
-@pytest.mark.parametrize(
-    "part", [{"shard": (1, 2)}, {"only": "content=b"}, {"failed_only": True}]
-)
+@pytest.mark.parametrize("part", [{"shard": (1, 2)}, {"only": "content=b"}, {"failed_only": True}])
 def test_a_part_of_a_run_calls_nothing_stale_that_the_rest_would_take_along(
     folder: Path, part: dict[str, Any]
 ) -> None:

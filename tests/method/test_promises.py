@@ -52,7 +52,7 @@ class World:
         return list(optimize(self.backbone, several, self.scales, inputs))
 
 
-@pytest.mark.parametrize("preset", ["default", "classic"])
+@pytest.mark.parametrize("preset", [pytest.param("default", marks=pytest.mark.long), "classic"])
 def test_a_result_is_as_promised(preset: str) -> None:
     world = World(preset)
     alone, again = world.steps(), world.steps()
