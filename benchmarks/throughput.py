@@ -295,6 +295,7 @@ def main() -> None:
     parser.add_argument("--vgg19", action="store_true", help="VGG-19's own weights (see README)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    given.contents, given.styles = ([*map(Path.resolve, p)] for p in (given.contents, given.styles))
     device = "cuda" if cuda else "cpu"
     lite = load_weights("lite")
     vgg = load_weights("vgg19") if given.vgg19 else vgg19_shape(heads=True)
