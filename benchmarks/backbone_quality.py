@@ -16,7 +16,7 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline.distill import STYLE_TAPS, held_out_errors
 from pipeline.manifest import Settings
 from pipeline.method import (
     Backbone,
+    Scale,
     ScaleInputs,
     Weights,
     load_weights,
@@ -60,11 +61,10 @@ def read_pairs(path: Path) -> list[Pair]:
         ]
 
 
-def stylize(weights: Weights, pair: Pair, settings: Settings) -> tuple[Tensor, float]:
-    """One picture through one network; and its content loss over its style loss at the end."""
-    content, style = pair
-    network = Backbone(weights, settings.layers, settings.pooling, settings.padding)
-    scales = schedule_scales(settings, *read_size(content))
+def inputs_of(
+    network: Backbone, content: Path, style: Path, settings: Settings, scales: Sequence[Scale]
+) -> Callable[[int], ScaleInputs]:
+    """What each scale of one picture needs."""
     photo, painting = read_image(content), read_image(style)
     sizes = style_sizes(read_size(style), settings, scales)
 
@@ -78,6 +78,15 @@ def stylize(weights: Weights, pair: Pair, settings: Settings) -> tuple[Tensor, f
         rows = torch.zeros(1, dtype=torch.long)
         return ScaleInputs(pixels, rows, stacked, neighbors=vectors)
 
+    return inputs
+
+
+def stylize(weights: Weights, pair: Pair, settings: Settings) -> tuple[Tensor, float]:
+    """One picture through one network; and its content loss over its style loss at the end."""
+    content, style = pair
+    network = Backbone(weights, settings.layers, settings.pooling, settings.padding)
+    scales = schedule_scales(settings, *read_size(content))
+    inputs = inputs_of(network, content, style, settings, scales)
     *_, last = optimize(network, [settings], scales, inputs)
     return last.images[0], float(last.losses.content[0]) / float(last.losses.style[0])
 
