@@ -105,6 +105,7 @@ class Settings(Written):
         idle |= {"alpha"} if self.alpha == "flatten" else set()
         idle |= {"size_step"} if self.size_step == 1 else set()
         idle |= set() if self.max_size else {"max_size"}
+        idle |= set() if self.neighbor_salience else {"neighbor_salience"}
         idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 
@@ -153,7 +154,12 @@ def as_given(values: Mapping[str, Any], version: int) -> dict[str, Any]:
     return first | {n: v for n, v in others.items() if n not in plain or v != plain[n]}
 
 
-_OF_NEIGHBORS = ("neighbor_weight", "neighbor_every", "neighbor_content")
+_OF_NEIGHBORS = (
+    "neighbor_weight",
+    "neighbor_every",
+    "neighbor_content",
+    "neighbor_salience",
+)
 _OF_CLIPS = ("temporal_weight", "clip_steps", "flow")
 _NOT_DECIDING = {
     name

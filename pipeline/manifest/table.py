@@ -153,6 +153,10 @@ class Compared(Beginning):
     neighbor_content: float = setting(
         0.3, "the content's share in what they are sought by", ge=0, le=1
     )
+    neighbor_salience: float = setting(
+        0.0, "power of how much a place of the content stands out, with which its share falls to "
+        "that; 0 for all places alike, 2 keeps flat areas flat", ge=0, le=100,
+    )  # fmt: skip
     tv_weight: float = setting(1.0, "weight of total variation; smooths", ge=0, le=1e15)
     temporal_weight: float = setting(
         100.0, "of frames of clips: weight of what has changed since the frame before", ge=0,

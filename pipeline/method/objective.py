@@ -75,6 +75,8 @@ def batch_loss(
 
 
 def _neighbors(jobs: Sequence[Settings], given: ScaleInputs, joined: Tensor) -> Neighbors:
-    shares = torch.tensor([s.neighbor_content for s in jobs], device=given.contents.device)
+    device = given.contents.device
+    shares = torch.tensor([s.neighbor_content for s in jobs], device=device)
+    powers = torch.tensor([s.neighbor_salience for s in jobs], device=device)
     guides = given.regions.guides if given.regions else None
-    return Neighbors.of(given.neighbors, joined, shares, guides)
+    return Neighbors.of(given.neighbors, joined, shares, powers, guides)

@@ -27,10 +27,13 @@ from pipeline.method import (
     style_targets,
     vector_places,
 )
-from pipeline.method.losses.neighbors import Neighbors, drawn, joined_features, nearest
+from pipeline.method.losses.neighbors import Neighbors, drawn, joined_features, nearest, queries
 from pipeline.method.tiles import JOINED, losses_and_gradient
 
 SETTINGS = Settings(size=64, scale_start=0, neighbor_weight=2.0, neighbor_content=0.3)
+
+# Of one job.
+SHARE, NONE = torch.tensor([0.3]), torch.zeros(1)
 
 
 def noise(seed: int, *shape: int) -> Tensor:
@@ -72,15 +75,19 @@ def hand_moments(features: dict[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(means)[:, None], np.concatenate(scales)[:, None]
 
 
-def test_value_and_choice_are_those_of_the_formula(lite: Backbone) -> None:
+@pytest.mark.parametrize("power", [0.0, 2.0, 5.0])
+def test_value_and_choice_are_those_of_the_formula(lite: Backbone, power: float) -> None:
     picture, content, style = (noise(seed, 1, 3, 48, 40) for seed in range(3))
     found, kept, wanted = lite(picture), lite(content), lite(style)
     mean, scale = hand_moments(wanted)
     # One position at each edge of the style's 12 x 10 is left out.
     grids = hand_joined(found), hand_joined(kept), hand_joined(wanted)[:, 1:-1, 1:-1]
     f, p, t = ((grid.reshape(len(mean), -1) - mean) / scale for grid in grids)
-    query = 0.7 * f + 0.3 * p
-    query -= query.mean(1, keepdims=True)
+    apart = np.linalg.norm(p - p.mean(1, keepdims=True), axis=0)
+    salience = np.minimum(1, (apart / np.sqrt((apart**2).mean())) ** power)
+    share = 0.3 + 0.7 * (1 - salience)
+    query = (1 - share) * f + share * p
+    query -= query.mean(1, keepdims=True) * salience
     centered = t - t.mean(1, keepdims=True)
     cosines = (query / np.linalg.norm(query, axis=0)).T @ (
         centered / np.linalg.norm(centered, axis=0)
@@ -90,7 +97,7 @@ def test_value_and_choice_are_those_of_the_formula(lite: Backbone) -> None:
     cosine = (f * drawn_to).sum(0) / np.linalg.norm(f, axis=0) / np.linalg.norm(drawn_to, axis=0)
 
     vectors = neighbor_targets(lite, style[0])
-    term = Neighbors.of([vectors], joined_features(kept), torch.tensor([0.3]))
+    term = Neighbors.of([vectors], joined_features(kept), SHARE, torch.tensor([power]))
     term = term.renewed(joined_features(found))
     assert term.chosen is not None and term.chosen[0].tolist() == chosen.tolist()
     value = float(term.sums(joined_features(found))[0]) / term.count
@@ -100,17 +107,33 @@ def test_value_and_choice_are_those_of_the_formula(lite: Backbone) -> None:
 def test_the_content_alone_chooses_where_nothing_else_is_asked(lite: Backbone) -> None:
     content, style = noise(1, 1, 3, 48, 40), noise(2, 1, 3, 48, 40)
     joined = joined_features(lite(content))
-    term = Neighbors.of([neighbor_targets(lite, style[0])], joined, torch.tensor([0.3]))
+    term = Neighbors.of([neighbor_targets(lite, style[0])], joined, SHARE, NONE)
     alone = replace(term, shares=torch.tensor([1.0]))
     other = alone.renewed(joined_features(lite(noise(3, 1, 3, 48, 40))))
     assert torch.equal(term.renewed(None).chosen, other.chosen)  # type: ignore[arg-type]
 
 
+def test_flat_places_ask_for_flat_ones_where_the_picture_has_worms() -> None:
+    """Features: how bright and how rough a place is."""
+    flat, rough = torch.tensor([[0.5], [-1.0]]), torch.tensor([[-0.5], [1.0]])
+    vectors = torch.cat((flat.expand(2, 20), rough.expand(2, 20)), 1)
+    # 30 places of the content are flat; at 15 of them the picture is rough by now.
+    contents = torch.cat((0.8 * flat.expand(2, 30), rough.expand(2, 10)), 1)
+    found = torch.cat((rough.expand(2, 15), flat.expand(2, 15), rough.expand(2, 10)), 1)
+
+    def is_rough(power: float) -> list[bool]:
+        asked = queries(contents, found, torch.tensor(0.3), torch.tensor(power))
+        return (nearest(asked, vectors) >= 20).tolist()
+
+    assert is_rough(0.0) == [True] * 15 + [False] * 15 + [True] * 10
+    assert is_rough(2.0) == [False] * 30 + [True] * 10
+
+
 def test_many_positions_are_sought_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    queries, vectors = noise(0, 12, 50), noise(1, 12, 40)
-    whole = nearest(queries, vectors)
+    asked, vectors = noise(0, 12, 50), noise(1, 12, 40)
+    whole = nearest(asked, vectors)
     monkeypatch.setattr("pipeline.method.losses.neighbors._BLOCK", 120)
-    assert torch.equal(nearest(queries, vectors), whole)
+    assert torch.equal(nearest(asked, vectors), whole)
 
 
 def whole_loss(
@@ -118,7 +141,8 @@ def whole_loss(
 ) -> StyleTransferLoss:
     jobs = [SETTINGS.model_copy(update={"neighbor_weight": w}) for w in (2.0, 5.0)]
     kept = features_of(backbone, contents, backbone.layers)
-    term = Neighbors.of(styles, joined_features(kept), torch.tensor([0.3, 0.8]), guides)
+    shares, powers = torch.tensor([0.3, 0.8]), torch.tensor([2.0, 0.0])
+    term = Neighbors.of(styles, joined_features(kept), shares, powers, guides)
     picture = noise(7, 3, *contents.shape[2:])
     grams = style_targets(backbone, picture, tuple(SETTINGS.style_layers))
     targets = {k: torch.stack([v, v]) for k, v in grams.items()}
@@ -176,7 +200,7 @@ def test_regions_take_vectors_of_their_own_only(lite: Backbone) -> None:
     nothing = torch.zeros_like(even)
     some = replace(style, allowed=torch.stack((even, nothing, ~even)))
     joined = joined_features(lite(content))
-    term = Neighbors.of([some], joined, torch.tensor([1.0]), guides).renewed(None)
+    term = Neighbors.of([some], joined, torch.ones(1), NONE, guides).renewed(None)
     assert term.chosen is not None
     chosen = term.chosen.view(12, 10)
     assert bool((chosen[:, :5] % 2 == 0).all()) and bool((chosen[:, 5:] == -1).all())

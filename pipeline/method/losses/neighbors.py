@@ -4,8 +4,13 @@ After Kolkin et al. 2022, "Neural Neighbor Style Transfer" (arXiv 2203.13215). T
 `NEIGHBOR_LAYERS`, each less the style's mean and over the root of the style's mean squared norm,
 are brought to a quarter of the picture's side and joined to F. Every some steps each position asks
 with q = (1 - c) F(x) + c F(content) for the style's vector T of highest cosine, both centered by
-their own means; the loss is mean_i (1 - cos(F_i, T_i)). The paper joins more layers, of an eighth
-of the side, and has no other loss; here the term stands beside any style loss.
+their own means; the loss is mean_i (1 - cos(F_i, T_i)). The paper joins more layers, of an
+eighth of the side, and has no other loss; here the term stands beside any style loss.
+
+Where much of a content is flat, its mean is what a flat place looks like; what centering leaves of
+such a place is noise, which is like anything, and once a picture has worms there it asks for worms.
+So a place may ask the less for what the picture has become, and be centered the less, the less its
+content stands out (`queries`).
 
 In: features of the pictures, the style's vectors. Out: sums over positions, B values.
 """
@@ -141,8 +146,31 @@ def blend_vectors(parts: Sequence[tuple[StyleVectors, float]]) -> StyleVectors:
     return StyleVectors(torch.cat(vectors, 1), mean, scale, together)
 
 
+def queries(contents: Tensor, found: Tensor | None, share: Tensor, power: Tensor) -> Tensor:
+    """What positions ask with.
+
+    A position stands out by s = min(1, (|P - mean P| / root mean square of these)^power); it asks
+    with q = (1 - c) F + c P, less s times their mean, where c = share + (1 - share) (1 - s). With a
+    power of 0 all positions have s = 1.
+
+    Args:
+        contents: P, the content's features, D x m.
+        found: F, the picture's; None asks with the content's alone.
+        share, power: one value each.
+
+    Returns:
+        D x m.
+    """
+    apart = (contents - contents.mean(1, keepdim=True)).square().sum(0)
+    salience = (apart / apart.mean().clamp_min(TINY)).pow(power / 2).clamp(max=1)
+    asked = contents
+    if found is not None:
+        asked = found.lerp(contents, share + (1 - share) * (1 - salience))
+    return asked - asked.mean(1, keepdim=True) * salience
+
+
 def nearest(queries: Tensor, vectors: Tensor) -> Tensor:
-    """For each query the place of the vector of highest cosine, both centered by their means.
+    """For each query the place of the vector of highest cosine, these centered by their mean.
 
     Args:
         queries: D x m.
@@ -151,7 +179,6 @@ def nearest(queries: Tensor, vectors: Tensor) -> Tensor:
     Returns:
         m whole numbers.
     """
-    queries = queries - queries.mean(1, keepdim=True)
     vectors = vectors.float()
     centered = vectors - vectors.mean(1, keepdim=True)
     units = centered / centered.norm(dim=0, keepdim=True).clamp_min(TINY)
@@ -183,6 +210,7 @@ class Neighbors:
         styles: each job's.
         contents: F(content), B x D x h x w, normalized by each job's style.
         shares: c, the content's share of the query, B values.
+        powers: of how much a position stands out, B values.
         means, scales: of the styles, B x D x 1 x 1.
         regions: of each job the content's regions, each as its positions and the places of the
             vectors that they may take; None for one region of all, which may take any.
@@ -195,6 +223,7 @@ class Neighbors:
     styles: Sequence[StyleVectors]
     contents: Tensor
     shares: Tensor
+    powers: Tensor
     means: Tensor
     scales: Tensor
     regions: Sequence[Sequence[tuple[Tensor, Tensor]] | None]
@@ -207,12 +236,14 @@ class Neighbors:
         styles: Sequence[StyleVectors],
         joined: Tensor,
         shares: Tensor,
+        powers: Tensor,
         guides: Tensor | None = None,
     ) -> Neighbors:
         """The term, before anything was chosen.
 
         Args:
             joined: `joined_features` of the content pictures.
+            shares, powers: as the attributes.
             guides: guidance channels of the content's regions, B x R x H x W.
         """
         regions: list[list[tuple[Tensor, Tensor]] | None] = [None] * len(styles)
@@ -221,7 +252,7 @@ class Neighbors:
             regions = [_regions(one, style) for one, style in zip(where, styles, strict=True)]
         means = torch.stack([style.mean for style in styles])[..., None, None]
         scales = torch.stack([style.scale for style in styles])[..., None, None]
-        whole = Neighbors(styles, joined, shares, means, scales, regions)
+        whole = Neighbors(styles, joined, shares, powers, means, scales, regions)
         return replace(whole, contents=whole.normalized(joined))
 
     def normalized(self, joined: Tensor) -> Tensor:
@@ -235,20 +266,26 @@ class Neighbors:
         Args:
             joined: `joined_features` of the pictures; None asks with the content alone.
         """
-        queries = self.contents
-        if joined is not None:
-            shares = self.shares.view(-1, 1, 1, 1)
-            queries = self.normalized(joined).lerp(self.contents, shares)
-        return self.with_chosen(torch.stack([self._choose(b, q) for b, q in enumerate(queries)]))
+        found = None if joined is None else self.normalized(joined).flatten(2)
+        jobs = range(len(self.contents))
+        chosen = [self._choose(b, None if found is None else found[b]) for b in jobs]
+        return self.with_chosen(torch.stack(chosen))
 
-    def _choose(self, job: int, query: Tensor) -> Tensor:
-        """Of each position of D x h x w the place of its vector, h w whole numbers."""
-        flat, vectors, regions = query.flatten(1), self.styles[job].vectors, self.regions[job]
+    def _choose(self, job: int, found: Tensor | None) -> Tensor:
+        """Of each position the place of its vector, h w whole numbers.
+
+        Args:
+            found: the picture's features, D x (h w); None asks with the content's alone.
+        """
+        contents, vectors = self.contents[job].flatten(1), self.styles[job].vectors
+        share, power, regions = self.shares[job], self.powers[job], self.regions[job]
         if regions is None:
-            return nearest(flat, vectors)
-        chosen = torch.full(flat.shape[1:], -1, dtype=torch.long, device=flat.device)
+            return nearest(queries(contents, found, share, power), vectors)
+        chosen = torch.full(contents.shape[1:], -1, dtype=torch.long, device=contents.device)
         for here, places in regions:
-            chosen[here] = places[nearest(flat[:, here], vectors[:, places])]
+            own = None if found is None else found[:, here]
+            asked = queries(contents[:, here], own, share, power)
+            chosen[here] = places[nearest(asked, vectors[:, places])]
         return chosen
 
     def with_chosen(self, chosen: Tensor) -> Neighbors:
@@ -268,9 +305,10 @@ class Neighbors:
             for values in [getattr(self, name)]
         }
         places = rows.tolist()
+        own = (self.contents, self.shares, self.powers, self.means, self.scales)
         return Neighbors(
             [self.styles[place] for place in places],
-            self.contents[rows], self.shares[rows], self.means[rows], self.scales[rows],
+            *(values[rows] for values in own),
             [self.regions[place] for place in places],
             **picked,
         )  # fmt: skip
