@@ -43,8 +43,8 @@ WISHES = (
     Wish("less noise", "tv_weight: 4", "soft edges"),
     Wish("less noise in skies", "style_layers: {conv1_1: 0.4, conv2_1: 0.4, conv3_1: 0.1, "
          "conv4_1: 0.05, conv5_1: 0.05}", "the style's large shapes"),
-    Wish("no worms in walls and skies", "neighbor_salience: 2", "large shapes of the style there; a "
-         "little less style"),
+    Wish("no worms in walls and skies", "neighbor_salience: 2", "large shapes of the style there; "
+         "a little less style"),
     Wish("less noise, same shapes", "average_share: 0.4"),
     Wish("keep faces", 'masks: {keep: "{stem}_keep.png"}', "a gray picture beside each photograph, "
          "white where it counts; what is black takes more style"),

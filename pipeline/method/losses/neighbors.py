@@ -305,10 +305,10 @@ class Neighbors:
             for values in [getattr(self, name)]
         }
         places = rows.tolist()
-        own = (self.contents, self.shares, self.powers, self.means, self.scales)
         return Neighbors(
             [self.styles[place] for place in places],
-            *(values[rows] for values in own),
+            self.contents[rows], self.shares[rows], self.powers[rows],
+            self.means[rows], self.scales[rows],
             [self.regions[place] for place in places],
             **picked,
         )  # fmt: skip
