@@ -20,6 +20,8 @@ ALGORITHM = 3
 STYLE_LOSSES = {"wasserstein": 2}
 # Of L-BFGS with `clamp: false`, likewise.
 UNBOUNDED_LBFGS = 2
+# Of what masks do to pictures and targets; part of the keys of jobs with masks.
+MASKS = 2
 # Of all the code between a style picture's bytes and its targets; part of every cache key.
 PREPROCESSING = 2
 # Of how outputs are named; 1 had no suffix of the content in them.

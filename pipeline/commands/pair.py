@@ -28,6 +28,7 @@ from pipeline.manifest import (
     with_new_names,
 )
 from pipeline.pictures import check_header
+from pipeline.schedule import Progress
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,13 @@ def parse_settings(
     return with_new_names(values)
 
 
-def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> int:
+def run_pair(
+    request: PairRequest, options: Options, *, quiet: bool = False, shown: Progress | None = None
+) -> int:
     """Stylizes one pair into `request.output`, with the record beside it; returns the exit code.
+
+    Args:
+        shown: what is told of it, instead of what fits.
 
     Raises:
         ImageError: a suffix that is no format, or a picture that cannot be read.
@@ -104,7 +110,7 @@ def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> 
     for path in filter(None, given):
         check_header(path)
     manifest = _manifest_of(replace(request, settings=settings))
-    code, _ = run_alone(manifest, request.output, options, quiet=quiet)
+    code, _ = run_alone(manifest, request.output, options, quiet=quiet, shown=shown)
     return code
 
 

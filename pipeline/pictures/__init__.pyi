@@ -13,8 +13,13 @@ from .headers import check_header as check_header
 from .headers import read_exif as read_exif
 from .headers import read_profile as read_profile
 from .headers import read_size as read_size
+from .masks import BLACK as BLACK
+from .masks import WHITE as WHITE
 from .masks import Mask as Mask
+from .masks import check_shape as check_shape
+from .masks import in_shape as in_shape
 from .masks import mask_of as mask_of
+from .masks import names_levels as names_levels
 from .masks import read_mask as read_mask
 from .masks import region_name as region_name
 from .masks import styled_regions as styled_regions
