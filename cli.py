@@ -11,7 +11,7 @@ import typer
 from pipeline import commands
 from pipeline.errors import NstError
 from pipeline.terminal import say
-from pipeline.version import __version__
+from pipeline.version import nst_version
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -135,7 +135,7 @@ MaxTime = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"nst {__version__}")
+        print(f"nst {nst_version()}")
         raise typer.Exit
 
 

@@ -23,7 +23,8 @@ from pydantic import (
 class Frozen(BaseModel):
     """Values that stay as they are, without keys that nobody knows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built when it is first used: of the chain of settings only the last one is.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 # A color's name or code, or a gray level, which YAML reads as a number.
