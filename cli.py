@@ -11,7 +11,7 @@ import typer
 from pipeline import commands
 from pipeline.errors import NstError
 from pipeline.terminal import say
-from pipeline.version import __version__
+from pipeline.version import nst_version
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -135,7 +135,7 @@ MaxTime = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"nst {__version__}")
+        print(f"nst {nst_version()}")
         raise typer.Exit
 
 
@@ -464,17 +464,24 @@ def presets(
 
 @app.command(
     "import",
-    epilog="Example: nst import neural-style -- -content_image a.jpg -style_image b.jpg",
+    epilog="Example: nst import neural-style -content_image a.jpg -style_image b.jpg",
+    # All that stands behind the tool's name is its command, with or without `--`.
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
 )
 def import_(
     tool: Annotated[
-        str, typer.Argument(help="neural-style, neural-style-pt or style-transfer-pytorch.")
+        str,
+        typer.Argument(
+            help="neural-style, neural-style-pt, neural-style-tf, style-transfer-pytorch, "
+            "pastiche, pytorch-neural-style-transfer or neural-style-transfer."
+        ),
     ],
     command: Annotated[
-        list[str], typer.Argument(help="Its command, after `--`.", show_default=False)
+        list[str],
+        typer.Argument(help="Its command, or a script of such commands.", show_default=False),
     ],
 ) -> None:
-    """Print the manifest that does what another tool's command does."""
+    """Print the manifest that does what another tool's command does, or write those of a script."""
     commands.show_imported(tool, command)
 
 

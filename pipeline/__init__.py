@@ -15,8 +15,17 @@ folder a stage; each imports only from those below it:
     pictures: picture files <-> arrays
 """
 
+from typing import Any
+
 import lazy_loader
 
-from pipeline.version import __version__ as __version__
+_named, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+def __getattr__(name: str) -> Any:
+    """The names of the face, and the version, each when it is first asked for."""
+    if name == "__version__":
+        from pipeline.version import nst_version
+
+        return nst_version()
+    return _named(name)

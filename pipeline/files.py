@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import platformdirs
-
 from pipeline.errors import DiskFullError, RunFolderError
 
 _READ_WITHIN_S = 3.0  # a file of ours, by whoever looks at it
@@ -32,7 +30,11 @@ def cache_folder(chosen: Path | None = None) -> Path:
     if chosen is not None:
         return chosen
     named = os.environ.get("NST_CACHE_DIR")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("nst", appauthor=False))
+    if named:
+        return Path(named)
+    import platformdirs  # here alone: it takes a while to load
+
+    return Path(platformdirs.user_cache_dir("nst", appauthor=False))
 
 
 def real(path: Path) -> Path:

@@ -104,34 +104,68 @@ def stylize_pair(
     for name in OLD_NAMES.keys() & settings.keys():
         warnings.warn(old_name_warning(name), FutureWarning, stacklevel=2)
     settings = with_new_names(settings)
+    given = {
+        "content": content, "style": style, "mask": mask, "style_mask": style_mask, "keep": keep,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="nst-") as name:
         folder = Path(name)
         result = folder / "result.png"
+        files = {
+            argument: _file_of(picture, folder / f"{argument}.png", argument)
+            for argument, picture in given.items()
+            if picture is not None
+        }
         request = PairRequest(
-            _file_of(content, folder / "content.png"),
-            _file_of(style, folder / "style.png"),
-            result,
-            settings,
-            backbone,
-            weights,
-            mask=None if mask is None else _file_of(mask, folder / "mask.png"),
-            style_mask=None if style_mask is None else _file_of(style_mask, folder / "s_mask.png"),
-            keep=None if keep is None else _file_of(keep, folder / "keep.png"),
-        )
-        code = run_pair(request, Options(devices, None), quiet=True)
+            files["content"], files["style"], result, settings, backbone, weights,
+            mask=files.get("mask"), style_mask=files.get("style_mask"), keep=files.get("keep"),
+        )  # fmt: skip
+        shown = _Reasons()
+        try:
+            code = run_pair(request, Options(devices, None), quiet=True, shown=shown)
+        except ImageError as error:
+            raise ImageError(_by_argument(str(error), folder)) from error
         if code or not result.exists():
-            raise WorkerError("the picture could not be made; the reason was printed above")
+            reasons = "; ".join(shown.reasons) or "no reason was given"
+            raise WorkerError(_by_argument(f"the picture could not be made: {reasons}", folder))
         with opened(result) as file:
             made = file.convert("RGBA" if file.mode == "RGBA" else "RGB")
         record = json.loads(result.with_suffix(".json").read_text())
     return (made, record) if with_record else made
 
 
-def _file_of(picture: Picture, path: Path) -> Path:
-    """A picture as a file: a path as it is, what is in memory as a PNG at `path`."""
+class _Reasons(Progress):
+    """Keeps why jobs failed, to be raised instead of printed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: list[str] = []
+
+    def update(self, outcomes: Sequence[Any], done: int, failed: int) -> None:
+        """See `Progress`."""
+        self.done, self.failed = done, failed
+        self.reasons += [outcome.error for outcome in outcomes if outcome.error]
+
+
+def _by_argument(message: str, folder: Path) -> str:
+    """A message with the arguments' names where it names files that were made of them."""
+    for argument in ("style_mask", "content", "style", "mask", "keep"):
+        message = message.replace(str(folder / f"{argument}.png"), argument)
+        message = message.replace(f"{argument}.png", argument)
+    return message
+
+
+def _file_of(picture: Picture, path: Path, argument: str) -> Path:
+    """A picture as a file: a path as it is, what is in memory as a PNG at `path`.
+
+    Raises:
+        ImageError: it is no picture; names the argument.
+    """
     if isinstance(picture, (str, Path)):
         return Path(picture)
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(_levels(picture))
+    try:
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(_levels(picture))
+    except ImageError as error:
+        raise ImageError(f"{argument}: {error}") from error
     known = image if image.mode in ("L", "LA", "RGB", "RGBA", "I;16") else None
     (known or image.convert(_PLAIN[image.has_transparency_data])).save(path)
     return path

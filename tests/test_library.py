@@ -11,7 +11,7 @@ from fake_run import small_run
 from PIL import Image
 
 from pipeline import load_manifest, records, run_batch, run_batch_file, stylize_pair
-from pipeline.errors import ImageError, ManifestError, RunFolderError
+from pipeline.errors import ImageError, ManifestError, RunFolderError, WorkerError
 
 QUICK = {"size": 48, "steps": 3, "scale_start": 0}
 
@@ -121,6 +121,28 @@ def test_masks_say_where_and_the_record_comes_along(picture: Callable[..., Path]
     with pytest.raises(ManifestError, match="style_mask: says nothing without mask"):
         stylize_pair(content, style, devices="cpu", style_mask=half, **QUICK)
     assert not np.array_equal(np.asarray(kept), np.asarray(plain))
+
+
+@pytest.mark.parametrize("which", ["mask", "style_mask", "keep"])
+def test_a_mask_of_another_shape_is_refused_by_its_argument(
+    picture: Callable[..., Path], which: str
+) -> None:
+    content = np.asarray(Image.open(picture("a.png", 1)))
+    masks = {"mask": np.ones((56, 72), bool)} if which == "style_mask" else {}
+    masks |= {which: np.ones((72, 56), bool)}
+    its = "style" if which == "style_mask" else "content"
+    with pytest.raises(
+        WorkerError,
+        match=rf"could not be made: {which}: is 56 x 72 px, but its picture {its} is 72 x 56 px",
+    ):
+        stylize_pair(content, content, devices="cpu", **masks, **QUICK)
+
+
+def test_a_picture_that_is_none_is_named_by_its_argument(picture: Callable[..., Path]) -> None:
+    with pytest.raises(ImageError, match=r"^mask: shape \(3,\) is none of a picture"):
+        stylize_pair(
+            picture("a.png"), picture("s.png"), devices="cpu", mask=np.zeros(3, np.uint8), **QUICK
+        )
 
 
 @pytest.fixture

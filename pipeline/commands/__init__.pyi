@@ -11,6 +11,7 @@ from .distill import DistillOptions as DistillOptions
 from .distill import train_student as train_student
 from .doctor import check_gpus as check_gpus
 from .doctor import check_machine as check_machine
+from .given import parse_settings as parse_settings
 from .import_manifest import show_imported as show_imported
 from .init import init_manifest as init_manifest
 from .look_up import show_presets as show_presets
@@ -21,7 +22,6 @@ from .options import RunOptions as RunOptions
 from .options import parse_choice as parse_choice
 from .options import parse_run_options as parse_run_options
 from .pair import PairRequest as PairRequest
-from .pair import parse_settings as parse_settings
 from .pair import run_pair as run_pair
 from .plan import show_plan as show_plan
 from .report import write_report as write_report

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.alone import run_alone, with_format
+from pipeline.commands.given import parse_settings
 from pipeline.commands.init import manifest_in
 from pipeline.commands.options import Options
 from pipeline.commands.output import print_warnings
-from pipeline.commands.pair import parse_settings
 from pipeline.errors import ImageError, ManifestError, NstError, WeightsError
 from pipeline.manifest import (
     INITS,
@@ -32,7 +32,6 @@ from pipeline.manifest import (
     load_manifest,
     settings_problems,
 )
-from pipeline.method import inspect_weights
 from pipeline.pictures import is_image_name
 from pipeline.report import Inputs, pairs_manifest
 from pipeline.store import Made, RunFolder, is_record, read_made, run_of
@@ -264,6 +263,8 @@ def _weights(
     refused: NstError | None = None
     for one in choices:
         try:
+            from pipeline.method import inspect_weights  # here alone: it takes a while to load
+
             known = inspect_weights(name, one, _preprocessing(made), cache)
         except WeightsError as error:
             refused = error

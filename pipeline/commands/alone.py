@@ -16,7 +16,7 @@ from pipeline.commands.options import Options
 from pipeline.errors import ImageError, ManifestError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.manifest import INITS, Manifest, Settings
-from pipeline.schedule import duration, make_progress
+from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import Record, RunFolder, run_of, to_json
 from pipeline.terminal import say
 
@@ -48,11 +48,18 @@ def with_format(settings: Mapping[str, Any], output: Path) -> dict[str, Any]:
 
 
 def run_alone(
-    manifest: Manifest, output: Path, options: Options, *, quiet: bool, means: bytes | None = None
+    manifest: Manifest,
+    output: Path,
+    options: Options,
+    *,
+    quiet: bool,
+    means: bytes | None = None,
+    shown: Progress | None = None,
 ) -> tuple[int, Record | None]:
     """Makes the one job of a manifest into `output`; the exit code, and its record if it was made.
 
     Args:
+        shown: what is told of it, instead of what fits.
         means: the file of mean activations for the normalized variant, if there is one already.
 
     Raises:
@@ -70,7 +77,7 @@ def run_alone(
             store.write(store.means, means)
         inline = replace(options, run=replace(options.run, engine="inline"))
         alone = replace(manifest, output=folder)
-        summary = run_manifest(alone, inline, make_progress(quiet=quiet))
+        summary = run_manifest(alone, inline, shown or make_progress(quiet=quiet))
         if summary.done:
             record = _move_result(store, output)
             if not quiet:

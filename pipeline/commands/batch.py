@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline import report as reports  # whose names load arrays when they are asked for
 from pipeline.commands.again import given_manifest
 from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options, deciding_words
@@ -18,7 +19,6 @@ from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.commands.report import table_path
 from pipeline.errors import NstError
 from pipeline.manifest import Manifest
-from pipeline.report import build_report, summary_writer, write_board, write_table
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary
 from pipeline.terminal import line, say
@@ -46,7 +46,7 @@ def batch_manifest(
         check_address(notify_url)
     manifest_path, manifest = given_manifest(manifest_path, options)
     if tensorboard:
-        summary_writer()  # a missing package is told before the night, not after it
+        reports.summary_writer()  # a missing package is told before the night, not after it
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
@@ -56,7 +56,7 @@ def batch_manifest(
     if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
         _make_table(RunFolder(manifest.output), progress)
     if tensorboard:
-        write_board(RunFolder(manifest.output))
+        reports.write_board(RunFolder(manifest.output))
     if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
         progress.warn(lost)
     if as_json:
@@ -75,14 +75,14 @@ def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> No
         )
     elif summary.done + summary.failed + summary.moved + summary.stale:
         try:
-            build_report(RunFolder(manifest.output))
+            reports.build_report(RunFolder(manifest.output))
         except (NstError, OSError) as error:  # the run itself is whole
             progress.warn(f"no report: {error}")
 
 
 def _make_table(store: RunFolder, progress: Progress) -> None:
     try:
-        write_table(store, table_path(store))
+        reports.write_table(store, table_path(store))
     except (NstError, OSError) as error:  # the run itself is whole
         progress.warn(f"no table: {error}")
 

@@ -86,7 +86,8 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
     contents = _below(folder, content) or _contents(folder, found, styles)
     if not contents or not styles:
         raise ManifestError([_what_is_missing(folder, contents, found)])
-    text = _text(contents, styles, output)
+    masks = _masks(name for names in found.values() for name in names)
+    text = _text(contents, styles, output, masks)
     draft = folder / f".{NAME}.{os.getpid()}"
     write_atomic(draft, text.encode("utf-8", "surrogateescape"))
     try:
@@ -175,7 +176,23 @@ def _what_is_missing(folder: Path, contents: Sequence[str], found: dict[str, lis
     )
 
 
-def _text(contents: Sequence[str], styles: Sequence[str], output: str) -> str:
+def _masks(names: Iterable[str]) -> str:
+    """The manifest's key for masks that lie beside pictures, `a_mask.png` beside `a.jpg`."""
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        stems.setdefault(stem, []).append(dot + suffix)
+    keys = []
+    for key, ending in (("content", "_mask"), ("keep", "_keep")):
+        found = {stem: stems[stem][0] for stem in stems if stem.endswith(ending)}
+        beside = {stem: suffix for stem, suffix in found.items() if stem[: -len(ending)] in stems}
+        if len(set(beside.values())) == 1:
+            suffix = next(iter(beside.values()))
+            keys.append(f'{key}: "{{stem}}{ending}{suffix}"')
+    return f"masks: {{{', '.join(keys)}, missing: whole}}\n" if keys else ""
+
+
+def _text(contents: Sequence[str], styles: Sequence[str], output: str, masks: str) -> str:
     def listed(words: Sequence[str]) -> str:
         return "".join(f"\n  - {json.dumps(word, ensure_ascii=False)}" for word in words)
 
@@ -184,7 +201,7 @@ def _text(contents: Sequence[str], styles: Sequence[str], output: str) -> str:
         f"# nst plan shows what that is, nst batch makes it, and goes on where it stopped.\n"
         f"output: {json.dumps(output, ensure_ascii=False)}\n"
         f"content:{listed(contents)}\n"
-        f"style:{listed(styles)}\n"
+        f"style:{listed(styles)}\n{masks}"
         f"pairing: product          # every content with every style; or zip, or {{sample: 3}}\n"
         f"backbone: lite            # ships with nst; vgg19 is slower, and better from 512 px on\n"
         f"settings:\n"

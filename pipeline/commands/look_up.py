@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-
-from rich.table import Table
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.output import layer_text
 from pipeline.errors import ManifestError
@@ -23,6 +23,15 @@ from pipeline.manifest import (
 )
 from pipeline.terminal import console
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.table import Table  # here alone: it takes a while to load
+
+    return Table(*columns, title=title)
+
 
 def show_schema() -> None:
     """Prints the manifest's JSON Schema."""
@@ -32,7 +41,7 @@ def show_schema() -> None:
 def show_presets(name: str | None, *, markdown: bool = False) -> None:
     """Prints the presets, or all resolved settings of one, perhaps as a Markdown table."""
     if name is None:
-        table = Table("preset", "what it is for", "settings that it chooses")
+        table = _table("preset", "what it is for", "settings that it chooses")
         for preset, values in PRESETS.items():
             differing = ", ".join(f"{k}: {v}" for k, v in values.items()) or "-"
             table.add_row(preset, PRESET_HELP[preset], differing)
@@ -46,7 +55,7 @@ def show_presets(name: str | None, *, markdown: bool = False) -> None:
         for row in rows:
             print(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |")
         return
-    table = Table("setting", "value", "unit", "range", "what it is", title=f"preset {name}")
+    table = _table("setting", "value", "unit", "range", "what it is", title=f"preset {name}")
     for row in rows:
         table.add_row(*row)
     console().print(table)
@@ -60,7 +69,7 @@ def show_wishes(*, markdown: bool = False) -> None:
         for want, write, price in rows:
             print(f"| {want} | `{write}` | {price} |")
         return
-    table = Table("you want", "write", "it costs", title="knobs, from preset default at 512 px")
+    table = _table("you want", "write", "it costs", title="knobs, from preset default at 512 px")
     for row in rows:
         table.add_row(*row)
     console().print(table)
@@ -80,9 +89,14 @@ def _setting_rows(preset: str) -> Iterator[tuple[str, str, str, str, str]]:
         yield key, shown, unit, _range(key), field.description or ""
 
 
+@cache
+def _properties() -> dict[str, Any]:
+    return dict(Settings.model_json_schema()["properties"])
+
+
 def _range(key: str) -> str:
     """A setting's range or choices, from its schema."""
-    schema = Settings.model_json_schema()["properties"][key]
+    schema = _properties()[key]
     may_be = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
     schema = may_be[0] if len(may_be) == 1 else schema  # or unset
     if "enum" in schema:

@@ -6,10 +6,7 @@ secret, so no more of it than the host is ever said.
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +39,11 @@ def notify(url: str, event: Mapping[str, Any]) -> str:
     Returns:
         why it did not arrive, or nothing.
     """
+    # Here alone: they take a while to load.
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
     headers = {"Content-Type": "application/json", "User-Agent": "nst"}
     request = urllib.request.Request(url, json.dumps(event).encode(), headers, method="POST")
     try:
@@ -51,6 +53,6 @@ def notify(url: str, event: Mapping[str, Any]) -> str:
         why = f"it answered {error.code} {error.reason}"
     except urllib.error.URLError as error:
         why = str(error.reason)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, HTTPException) as error:
         why = str(error) or type(error).__name__
     return f"{urlsplit(url).hostname} was not told: {why}"

@@ -10,11 +10,14 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RunFolderError
 from pipeline.notices import Notice
-from pipeline.store import RunFolder, Summary
 from pipeline.terminal import json_printable, line, say
+
+if TYPE_CHECKING:
+    from pipeline.store import RunFolder, Summary
 
 _SHOWN = 5  # of what could not be read
 
@@ -66,6 +69,8 @@ def existing_run(run: Path) -> RunFolder:
     Raises:
         RunFolderError: there is none.
     """
+    from pipeline.store import RunFolder  # here alone: most of what prints has no run
+
     store = RunFolder(run)
     if not store.summaries() and store.header() is None:
         damaged = store.left_out()

@@ -5,29 +5,20 @@ In: paths and settings. Out: the picture, its record and what else was asked for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pipeline.commands.alone import run_alone, with_format
 from pipeline.commands.options import Options
-from pipeline.commands.output import print_warnings
-from pipeline.errors import ManifestError
 from pipeline.manifest import (
-    OLD_NAMES,
     Manifest,
     Output,
     Picture,
-    Settings,
     Style,
-    old_name_warning,
-    parse_value,
-    settings_problems,
-    with_new_names,
 )
 from pipeline.pictures import check_header
+from pipeline.schedule import Progress
 
 
 @dataclass(frozen=True)
@@ -54,45 +45,13 @@ class PairRequest:
     keep: Path | None = None
 
 
-def parse_settings(
-    assignments: Sequence[str],
-    given: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    whole: bool = True,
-) -> dict[str, Any]:
-    """`key=value` words as settings; values are written as in a manifest.
+def run_pair(
+    request: PairRequest, options: Options, *, quiet: bool = False, shown: Progress | None = None
+) -> int:
+    """Stylizes one pair into `request.output`, with the record beside it; returns the exit code.
 
     Args:
-        given: valid settings that these go over.
-        whole: these are all that there is, so that they have to go together.
-
-    Raises:
-        ManifestError: no `=`, an unknown key, or a value out of range.
-    """
-    values: dict[str, Any] = {}
-    problems = []
-    for word in assignments:
-        key, equals, text = word.partition("=")
-        if not equals:
-            problems.append(f"--set {word}: write key=value")
-        elif key in values:
-            problems.append(f"--set {word}: {key} is set twice")
-        else:
-            values[key] = parse_value(text)
-    for position, message in settings_problems({**given, **values}):
-        name = ".".join(map(str, position))
-        problems.append(f"--set {name}: {message}")
-    if whole and not problems:
-        problem = Settings.model_validate({**given, **with_new_names(values)}).problem()
-        problems += [f"--set: {problem}"] if problem else []
-    if problems:
-        raise ManifestError(problems)
-    print_warnings(f"--set {old_name_warning(name)}" for name in values if name in OLD_NAMES)
-    return with_new_names(values)
-
-
-def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> int:
-    """Stylizes one pair into `request.output`, with the record beside it; returns the exit code.
+        shown: what is told of it, instead of what fits.
 
     Raises:
         ImageError: a suffix that is no format, or a picture that cannot be read.
@@ -104,7 +63,7 @@ def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> 
     for path in filter(None, given):
         check_header(path)
     manifest = _manifest_of(replace(request, settings=settings))
-    code, _ = run_alone(manifest, request.output, options, quiet=quiet)
+    code, _ = run_alone(manifest, request.output, options, quiet=quiet, shown=shown)
     return code
 
 

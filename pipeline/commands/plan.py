@@ -9,10 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
@@ -23,6 +20,9 @@ from pipeline.manifest import Settings, preset_values
 from pipeline.plan import Choice, Job, Plan, count_by
 from pipeline.store import RunFolder, Shards
 from pipeline.terminal import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _MOST_VALUES = 20  # of an axis, in the table
 _MOST_PROBLEMS = 10
@@ -94,6 +94,8 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
     done = sum(finished for _, finished in counts.get("content", {}).values())
     chosen = "" if total == len(planned) else f" of {len(planned)}"
     title = f"{total}{chosen} jobs into {store.path}"
+    from rich.table import Table  # here alone: it takes a while to load
+
     table = Table("axis", "value", "jobs", "done", title=title)
     for axis, rows in counts.items():
         for number, (value, (each, finished)) in enumerate(rows.items()):
@@ -123,6 +125,8 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
 
 def _print_settings(job: Job, shown: Console) -> None:
     swept = set(job.point)
+    from rich.table import Table  # here alone: it takes a while to load
+
     table = Table("setting", "value", "from", title="settings of every job, swept ones aside")
     preset = preset_values(job.settings.preset) or {}
     values = job.settings.model_dump(mode="json")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline import report as reports  # whose names load arrays when they are asked for
 from pipeline.commands.output import existing_run, say_left_out, stale_line
-from pipeline.report import build_report, has_pyarrow, make_sheet, write_table
 from pipeline.store import RunFolder
 from pipeline.terminal import line, say
 
@@ -20,7 +20,7 @@ def write_report(run: Path) -> int:
         RunFolderError: no run in this folder, or it cannot be written.
     """
     store = existing_run(run)
-    built = build_report(store)
+    built = reports.build_report(store)
     say(f"{built.path}: {built.jobs} jobs")
     if stale := len(store.stale()):
         say(line(stale_line(stale, run)))
@@ -37,7 +37,7 @@ def write_table_of(run: Path, output: Path | None) -> int:
     """
     store = existing_run(run)
     path = output or table_path(store)
-    said = f"{path}: {write_table(store, path)} jobs"
+    said = f"{path}: {reports.write_table(store, path)} jobs"
     say(said)
     say_left_out(store.left_out())
     return 0
@@ -45,7 +45,7 @@ def write_table_of(run: Path, output: Path | None) -> int:
 
 def table_path(store: RunFolder) -> Path:
     """Where a run's table lies: Parquet where that can be written."""
-    name = "metadata.parquet" if has_pyarrow() else "metadata.csv"
+    name = "metadata.parquet" if reports.has_pyarrow() else "metadata.csv"
     return store.inside.writable(store.path / name)
 
 
@@ -56,7 +56,7 @@ def write_sheet(
     existing_run(run)
     if other:
         existing_run(other)
-    left_out = make_sheet(run, rows, cols, output, tile, other)
+    left_out = reports.make_sheet(run, rows, cols, output, tile, other)
     say(output)
     say_left_out(left_out)
     return 0

@@ -40,6 +40,8 @@ def _changes(job: Job, manifest: Manifest, record: Record) -> list[str]:
         names = job.settings.changed_from(Settings.model_validate(record.settings))
     except ValidationError:
         names = []
+    edge = record.settings.get("mask_edge", job.settings.mask_edge)
+    names += ["mask_edge"] if job.content.mask and edge != job.settings.mask_edge else []
     if names:
         found.append(f"changed: {', '.join(names)}")
     if record.backbone.get("name", manifest.backbone) != manifest.backbone:

@@ -16,7 +16,7 @@ must not load torch.
 - `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `model.py`: what comes out
 - `wishes.py`: which knob gives which look
-- `editors.py`: the JSON Schema; `peers.py`: other tools' commands as manifests
+- `editors.py`: the JSON Schema; `peers/`: other tools' commands as manifests
 
 Paths are relative to the manifest's own folder. Lists stand only under `grid:`.
 """

@@ -19,6 +19,7 @@ from .old_names import old_name_warning as old_name_warning
 from .paths import is_file as is_file
 from .paths import is_folder as is_folder
 from .peers import import_command as import_command
+from .peers import import_script as import_script
 from .presets import PRESET_HELP as PRESET_HELP
 from .presets import PRESET_VERSIONS as PRESET_VERSIONS
 from .presets import PRESETS as PRESETS

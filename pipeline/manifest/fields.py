@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from PIL import ImageColor
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from pipeline.layers import LAYERS, layer_named
@@ -115,6 +114,8 @@ def _shares(value: object) -> object:
 
 
 def _color_name(value: str) -> str:
+    from PIL import ImageColor  # here alone: most settings name no color, and it takes a while
+
     try:
         ImageColor.getrgb(value)
     except ValueError:

@@ -18,7 +18,7 @@ from pipeline.manifest.consistency import check_blends, check_init, check_pairin
 from pipeline.manifest.document import document_of, read_document
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.given import take_given
-from pipeline.manifest.masks import add_masks, without_masks, without_style_masks
+from pipeline.manifest.masks import add_masks, without_masks
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
@@ -54,6 +54,7 @@ def load_manifest(
     rows = map_rows(reading, map_name) if isinstance(map_name, str) else []
     _find_contents(reading)
     _find_styles(reading)
+    without_masks(reading)
     paired = (len(reading.contents.items), len(reading.styles.items))
     pairs = [*explicit_pairs(reading), *mapped_pairs(reading, rows)]
     if all(paired) or not pairs or not all(concerns_others(pair.settings) for pair in pairs):
@@ -63,25 +64,22 @@ def load_manifest(
     check_layers(reading)
     check_init(reading)
     check_blends(reading, pairs)
-    add_masks(reading)
+    add_masks(reading, paired, pairs)
     check_clips(reading)
     document.raise_if_any()
     return _manifest(reading, paired, pairs, weights)
 
 
 def _find_contents(reading: Reading) -> None:
-    """The content pictures of `content`, without masks that lie among them."""
+    """The content pictures of `content`."""
     for index, pattern in reading.document.places("content", reading.file.content):
         report = reading.at("content", index)
         for picture in find_contents(reading, report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
-    if reading.file.masks:
-        patterns = (reading.file.masks.content, reading.file.masks.keep)
-        without_masks(reading.contents, patterns)
 
 
 def _find_styles(reading: Reading) -> None:
-    """The styles of `style`, without masks that lie among them."""
+    """The styles of `style`."""
     for index, entry in reading.document.places("style", reading.file.style):
         report = reading.at("style", index)
         if isinstance(entry, str):
@@ -89,8 +87,6 @@ def _find_styles(reading: Reading) -> None:
                 reading.styles.add(Style(Path(picture.label).name, ((picture.path, 1.0),)))
         else:
             reading.styles.add(several_pictures(reading, report, reading.base, entry))
-    if reading.file.masks:
-        without_style_masks(reading.styles, reading.file.masks.style)
 
 
 def _manifest(

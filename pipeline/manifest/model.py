@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pipeline.errors import ManifestError
 from pipeline.manifest.schema import Output, Sample
 from pipeline.notices import Notice
-from pipeline.pictures import Timing
+from pipeline.pictures import WHITE, Timing, names_levels
 from pipeline.version import NAMING
 
 
@@ -49,11 +49,11 @@ class Picture:
             return change(self)
         return replace(self, clip=replace(self.clip, frames=tuple(map(change, self.clip.frames))))
 
-    def masked(self, mask: Callable[[Path], Path]) -> Picture:
+    def masked(self, mask: Callable[[Path], Path | None]) -> Picture:
         """The picture, or each frame, with the mask of its file."""
         return self.each(lambda picture: replace(picture, mask=mask(picture.path)))
 
-    def kept(self, keep: Callable[[Path], Path]) -> Picture:
+    def kept(self, keep: Callable[[Path], Path | None]) -> Picture:
         """The picture, or each frame, with the picture of where content counts more."""
         return self.each(lambda picture: replace(picture, keep=keep(picture.path)))
 
@@ -94,6 +94,19 @@ class Style:
     parts: tuple[tuple[Path, float], ...]
     masks: tuple[Path | None, ...] = ()
     regions: tuple[str, ...] = ()
+
+    @property
+    def names_levels(self) -> bool:
+        """Whether it names gray levels of masks, so that these are regions each."""
+        return names_levels(self.regions)
+
+    @property
+    def whole(self) -> Style:
+        """What it is for a picture without a mask, which is white all over."""
+        if not self.regions:
+            return replace(self, masks=()) if self.masks else self
+        (part,) = [p for p, name in zip(self.parts, self.regions, strict=True) if name == WHITE]
+        return replace(self, parts=(part,), regions=(WHITE,))
 
     def _shape(self) -> str:
         count = len(self.parts)

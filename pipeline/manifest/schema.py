@@ -23,7 +23,15 @@ from pydantic import (
 class Frozen(BaseModel):
     """Values that stay as they are, without keys that nobody knows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built when it is first used: of the chain of settings only the last one is.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+# A color's name or code, or a gray level, which YAML reads as a number.
+RegionColor = Annotated[
+    str,
+    BeforeValidator(lambda key: str(key) if type(key) is int else key, json_schema_input_type=str),
+]
 
 
 class Blend(Frozen):
@@ -34,7 +42,7 @@ class Blend(Frozen):
         default_factory=dict,
         description="style picture: weight; weights are divided by their sum",
     )
-    regions: dict[str, str] = Field(
+    regions: dict[RegionColor, str] = Field(
         default_factory=dict,
         description="color of a region in the content's mask: the style picture that it takes",
     )
@@ -58,6 +66,12 @@ class Masks(Frozen):
         min_length=1,
         description="gray pictures beside content pictures: what is brighter keeps more of its "
         "content",
+    )
+
+    missing: Literal["whole"] | None = Field(
+        None,
+        description="whole: pictures without a mask are stylized whole, as if it were white all "
+        "over; else a mask that is missing is an error",
     )
 
     @model_validator(mode="after")

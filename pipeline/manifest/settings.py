@@ -100,13 +100,16 @@ class Settings(Written):
 
     def _idle(self) -> set[str]:
         """Settings younger than the first job keys that decide nothing with these values: without
-        them, keys stay what they were."""
+        them, keys stay what they were.
+
+        Where there are clips and masks, `Keys` has what is of them."""
         idle = {"average_share"} if self.average is not None else {"average"}
         idle |= {"alpha"} if self.alpha == "flatten" else set()
         idle |= {"size_step"} if self.size_step == 1 else set()
         idle |= set() if self.max_size else {"max_size"}
         idle |= set() if self.neighbor_salience else {"neighbor_salience"}
-        idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
+        idle |= set() if self.laplacian_weight else {"laplacian_weight"}
+        idle |= {*_OF_CLIPS, "mask_edge"}
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 
     def deciding_frames(self) -> dict[str, Any]:

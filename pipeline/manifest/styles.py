@@ -35,7 +35,10 @@ def _by_regions(reading: Reading, report: Report, base: Path, entry: Blend) -> S
         try:
             region = region_name(color)
         except ValueError:
-            report(("regions", color), "must be a CSS color name, such as white, or #rrggbb")
+            report(
+                ("regions", color),
+                "must be a CSS color name, such as white, #rrggbb, or a level 0 to 255",
+            )
             continue
         if region in found:
             report(("regions", color), f"{region} stands twice")

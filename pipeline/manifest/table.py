@@ -253,6 +253,10 @@ class Network(Moved):
 class Written(Network):
     """The file that is written, and what is kept along the way."""
 
+    mask_edge: int = setting(
+        4, "width of the soft edge between what a mask has stylized and what it leaves as it is, "
+        "within the former", "px", ge=0, le=64,
+    )  # fmt: skip
     background: ColorName = setting(
         "white", "color under transparent pictures, a CSS name or #rrggbb"
     )

@@ -38,10 +38,10 @@ from .stylize import optimize as optimize
 from .stylize import style_targets as style_targets
 from .tiles import features_of as features_of
 from .tiles import losses_and_gradient as losses_and_gradient
+from .weights.known import Known as Known
+from .weights.known import inspect_weights as inspect_weights
+from .weights.known import weights_digest as weights_digest
 from .weights.network import VGG19_WIDTHS as VGG19_WIDTHS
-from .weights.network import Known as Known
-from .weights.network import inspect_weights as inspect_weights
-from .weights.network import weights_digest as weights_digest
 from .weights.preprocessing import PREPROCESSINGS as PREPROCESSINGS
 from .weights.sources import EXTRA as EXTRA
 from .weights.sources import INSTALL_EXTRA as INSTALL_EXTRA

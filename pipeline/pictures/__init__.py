@@ -5,9 +5,10 @@ bytes to be written; videos. Must not know jobs, settings, networks or run folde
 
 - `formats.py`: which formats are read; the one way to open a file
 - `deep_tiff.py`, `levels.py`: samples of more than 8 bits, and TIFF layouts that Pillow lacks
-- `headers.py`: what a file says without its pixels; `read.py`: its pixels
-- `profiles.py`, `fit.py`: sRGB; sizes
-- `masks.py`: regions of a picture
+- `identity.py`: a file's bytes and digest; `headers.py`: what it says without its pixels;
+  `read.py`: its pixels
+- `profiles.py`, `sizes.py`, `fit.py`: sRGB; sizes, and pictures scaled to them
+- `masks.py`: regions of a picture; `regions.py`: their names
 - `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors
 - `write.py`: encoding; `text.py`: the text that a written picture holds
 - `videos.py`: videos as frames, and back; `flow.py`: motion between two pictures; `extra.py`: the

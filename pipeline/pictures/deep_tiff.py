@@ -20,10 +20,9 @@ from PIL import Image, ImageFile
 
 from pipeline.errors import ImageError, install
 from pipeline.notices import Notice
+from pipeline.pictures.formats import DEEP_TIFF
 from pipeline.pictures.levels import Array, levels_of_floats, levels_of_integers
 
-FORMAT = "DEEPTIFF"
-MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
 _WHOLE, _SIGNED, _FLOAT = 1, 2, 3
 _KINDS = {1: "", 2: "signed ", 3: "float ", 4: "untyped ", 5: "complex ", 6: "complex "}
@@ -121,7 +120,7 @@ class DeepTiff(ImageFile.ImageFile):
         notices: what a person should know of it, once it is loaded.
     """
 
-    format, format_description = FORMAT, "TIFF of samples deeper than 8 bits"
+    format, format_description = DEEP_TIFF, "TIFF of samples deeper than 8 bits"
     _page: Any = None
 
     def _open(self) -> None:
@@ -256,8 +255,3 @@ def _tag(page: Any, name: str, otherwise: Any) -> Any:
 
 def _first(value: int | Sequence[int]) -> int:
     return int(value if isinstance(value, int) else value[0])
-
-
-def register() -> None:
-    """Tells Pillow of it."""
-    Image.register_open(FORMAT, DeepTiff, lambda prefix: prefix[:4] in MARKS)

@@ -18,11 +18,15 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import ImageError, install
-from pipeline.pictures import deep_tiff
+
+# Our own reader of TIFFs that Pillow does not read, and what they begin with.
+DEEP_TIFF = "DEEPTIFF"
+MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow's name of each format that is read -> its files' suffixes, in small letters, which folders
 # and globs are searched for. The last has no mark of its own and so is tried last.
@@ -31,7 +35,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "MPO": (),  # several JPEGs in one file, under JPEG's suffixes
     "PNG": (".png",),
     "WEBP": (".webp",),
-    deep_tiff.FORMAT: (),  # under TIFF's suffixes, and asked first
+    DEEP_TIFF: (),  # under TIFF's suffixes, and asked first
     "TIFF": (".tif", ".tiff"),
     "AVIF": (".avif",),
     "HEIF": (".heic", ".heif"),
@@ -79,11 +83,17 @@ DAMAGED = (
 )
 
 
+def _open_deep_tiff(file: Any, name: Any) -> Any:
+    from pipeline.pictures.deep_tiff import DeepTiff  # here alone: arrays take a while to load
+
+    return DeepTiff(file, name)
+
+
 @lru_cache(maxsize=1)
 def known_formats() -> tuple[str, ...]:
     """Those of `FORMATS` that can be read here, with the packages that are installed."""
     Image.init()
-    deep_tiff.register()
+    Image.register_open(DEEP_TIFF, _open_deep_tiff, lambda prefix: prefix[:4] in MARKS)
     PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, _LARGEST_CHUNK)
     for package, _ in _PACKAGES.values():
         with contextlib.suppress(ImportError):

@@ -7,19 +7,23 @@ jobs or networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.notices import Notice
 from pipeline.pictures.read import Decoded, decode
+from pipeline.pictures.regions import BLACK, WHITE
 
-WHITE, BLACK = "#ffffff", "#000000"
 MOST_REGIONS = 16
+# A gray picture no brighter than this numbers its regions: by brightness all of it would be black.
+_HIGHEST_NUMBER = 15
+# By which the ratio of its sides may be off: what rounding a small mask's sides comes to.
+_SHAPE = 0.02
 
 
 @dataclass(frozen=True)
@@ -39,48 +43,74 @@ class Mask:
         """The regions' colors, in order."""
         return tuple(self.regions)
 
-
-def region_name(color: str) -> str:
-    """`#rrggbb` of a CSS color name or code.
-
-    >>> region_name("blue"), region_name("#0F0")
-    ('#0000ff', '#00ff00')
-
-    Raises:
-        ValueError: no color.
-    """
-    return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(color)[:3])
+    @property
+    def empty(self) -> frozenset[str]:
+        """Regions that are nowhere."""
+        pictures = self.regions.items()
+        return frozenset(name for name, image in pictures if not image.getextrema()[1])
 
 
-def read_mask(path: Path) -> Mask:
-    """Reads a mask.
+def check_shape(mask: tuple[int, int], path: Path, picture: tuple[int, int], its: Path) -> None:
+    """A mask has its picture's shape, at any size; else its regions would lie elsewhere.
 
-    A gray picture has two regions: white, by its brightness, and black, by what it lacks of it. A
-    picture of up to 16 colors has one region a color.
+    Args:
+        mask, picture: width and height in px.
+        path, its: their files, for the message.
 
     Raises:
-        ImageError: not a picture, or of more colors.
+        ImageError: the shapes are not one.
     """
-    return mask_of(decode(path), path)
+    shapes = [width / height for width, height in (mask, picture)]
+    if abs(shapes[0] / shapes[1] - 1) > _SHAPE + 1 / min(mask):
+        raise ImageError(
+            f"{path}: is {mask[0]} x {mask[1]} px, but its picture {its.name} is {picture[0]} x "
+            f"{picture[1]} px; a mask has its picture's shape, at any size"
+        )
 
 
-def mask_of(decoded: Decoded, path: Path) -> Mask:
-    """The mask that a picture, read from `path`, is; see `read_mask`.
+def in_shape(mask: Image.Image, picture: tuple[int, int]) -> Image.Image:
+    """A mask of about its picture's shape in exactly this shape, so that what crops the one crops
+    the other at the same place; no value is mixed with another."""
+    if mask.width * picture[1] == mask.height * picture[0]:
+        return mask
+    return mask.resize(picture, Image.Resampling.NEAREST)
+
+
+def read_mask(path: Path, levels: bool = False) -> Mask:
+    """Reads a mask; see `mask_of`.
+
+    Raises:
+        ImageError: not a picture, or of too many colors.
+    """
+    return mask_of(decode(path), path, levels)
+
+
+def mask_of(decoded: Decoded, path: Path, levels: bool = False) -> Mask:
+    """The mask that a picture, read from `path`, is.
+
+    A gray picture has two regions: white, by its brightness, and black, by what it lacks of it. One
+    whose levels are small numbers, or are named, and a picture of colors have one region for each,
+    up to 16.
+
+    Args:
+        levels: a style names gray levels (see `names_levels`).
 
     Raises:
         ImageError: it has too many colors.
     """
     image = decoded.image
     values = np.asarray(image)
-    if (values == values[..., :1]).all():
+    gray = bool((values == values[..., :1]).all())
+    if gray and not levels and not 0 < values.max() <= _HIGHEST_NUMBER:
         white = image.getchannel(0)
         black = white.point([255 - level for level in range(256)])
         return Mask({WHITE: white, BLACK: black}, decoded.notices)
     codes = values.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     found = np.unique(codes)
     if len(found) > MOST_REGIONS:
+        what = "gray levels" if gray else "colors"
         raise ImageError(
-            f"{path}: {len(found):,} colors, but a mask has one flat color a region, at most "
+            f"{path}: {len(found):,} {what}, but a mask has one flat color a region, at most "
             f"{MOST_REGIONS}; draw it without smooth edges and store it as PNG"
         )
     return Mask(
@@ -90,31 +120,3 @@ def mask_of(decoded: Decoded, path: Path) -> Mask:
         },
         decoded.notices,
     )
-
-
-def styled_regions(
-    content: Sequence[str], style: Sequence[str] | None, where: Path, what: str
-) -> list[int | None]:
-    """For each of the content's regions, which of the style's it takes; None leaves it as it is.
-
-    Args:
-        content: the content's regions.
-        style: the style's, or None for a style without: all regions but black then take all of it
-            (region 0).
-        where: the content's mask, for messages.
-        what: the style, for messages.
-
-    Raises:
-        ImageError: no region takes a style.
-    """
-    if style is None:
-        taken: list[int | None] = [None if name == BLACK else 0 for name in content]
-    else:
-        taken = [style.index(name) if name in style else None for name in content]
-    if all(index is None for index in taken):
-        wanted = ", ".join(style) if style else "one that is not black"
-        raise ImageError(
-            f"{where}: has the regions {', '.join(content)}, but style {what} is for {wanted}; "
-            f"paint them in the same colors"
-        )
-    return taken

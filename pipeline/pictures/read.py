@@ -5,19 +5,16 @@ In: paths. Out: Pillow's pictures, and digests of files. Must not load torch, no
 
 from __future__ import annotations
 
-import hashlib
 import io
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import ImageError
 from pipeline.notices import Notice, NoticeWarning
-from pipeline.pictures.deep_tiff import MARKS, Layout, open_tiff
 from pipeline.pictures.formats import (
     DAMAGED,
     damaged,
@@ -26,43 +23,11 @@ from pipeline.pictures.formats import (
     too_large,
     why_unread,
 )
+from pipeline.pictures.identity import file_bytes
 from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
 
 _LARGE_CHUNK = 1 << 20
-
-
-def file_bytes(path: Path) -> bytes:
-    """A file's bytes.
-
-    Raises:
-        ImageError: it is gone, closed, or no file.
-    """
-    try:
-        if not path.is_file() and path.exists():  # a pipe would wait for ever
-            raise ImageError(f"{path}: {why_unread(path)}")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
-    except OSError as error:
-        raise damaged(path, error) from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits.
-
-    Raises:
-        ImageError: the file cannot be read.
-    """
-    try:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}); check path and rights"
-        raise ImageError(message) from error
 
 
 @dataclass(frozen=True)
@@ -237,40 +202,3 @@ def _to_8_bit(image: Image.Image, file: Image.Image, path: Path, data: bytes) ->
 
 # A PNG's gray levels of 2 and 4 bits, as 8-bit ones.
 _GRAY_STEPS = {2: 85, 4: 17}
-
-
-def read_identity(path: Path) -> str:
-    """What decides how a picture file is read: its digest, and for the few layouts that earlier
-    versions read otherwise a mark behind it.
-
-    Raises:
-        ImageError: the file cannot be read.
-    """
-    digest = file_sha256(path)
-    try:
-        with path.open("rb") as file:
-            return f"{digest}:2" if _was_misread(file) else digest
-    except OSError as error:
-        raise damaged(path, error) from error
-
-
-def identity_of(data: bytes) -> str:
-    """`read_identity` of a file whose bytes were read."""
-    digest = hashlib.sha256(data).hexdigest()
-    return f"{digest}:2" if _was_misread(io.BytesIO(data)) else digest
-
-
-def _was_misread(file: BinaryIO) -> bool:
-    try:
-        head = file.read(64)
-        if head[:4] in MARKS:
-            return Layout(open_tiff(file).pages.first).was_misread
-        if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:26] not in _MISREAD_PNGS:
-            return False
-        return b"tRNS" in head + file.read(1 << 16)
-    except DAMAGED:
-        return False  # it is told when it is read
-
-
-# Bits and color type of PNGs whose transparent level was misread: 16-bit gray and RGB, small gray.
-_MISREAD_PNGS = (b"\x10\0", b"\x10\2", b"\2\0", b"\4\0")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from pipeline.errors import ImageError
 from pipeline.pictures.formats import opened
@@ -32,6 +30,8 @@ _PACKET = (
 
 def xmp_packet(text: str) -> bytes:
     """A text as XMP, under a name of our own."""
+    from xml.sax.saxutils import escape  # here alone: it takes a while to load
+
     return (_PACKET % escape(text)).encode()
 
 
@@ -71,6 +71,8 @@ def _xmp_of(file: Any) -> bytes:
 
 def _text_in(packet: bytes) -> str | None:
     """Our text in an XMP packet, also where another tool wrote it anew; None if there is none."""
+    from xml.etree import ElementTree
+
     if len(packet) > _MOST_BYTES:
         return None
     plain = packet.decode(errors="replace").strip("\ufeff \0\r\n\t")

@@ -14,7 +14,7 @@ from pipeline.pictures import read_size, side_problem
 from pipeline.plan.jobs import Job
 
 Planned = tuple[str, str, str]  # of content, mask and keep
-ContentKey = tuple[Path, str, bool, "Path | None", "Path | None", bool, Planned]
+ContentKey = tuple[Path, str, bool, "Path | None", "Path | None", bool, Planned, bool]
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,10 @@ def content_key(job: Job) -> ContentKey:
     files = (content.path, content.mask, content.keep)
     first, second, third = (job.inputs.get(file, "") if file else "" for file in files)
     planned = (first, second, third)
+    levels = content.mask is not None and job.style.names_levels
     return (
         content.path, settings.background, gray, content.mask, content.keep, keeps_alpha, planned,
+        levels,
     )  # fmt: skip
 
 

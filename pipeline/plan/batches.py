@@ -32,7 +32,9 @@ def shape_of(job: Job) -> tuple[Any, ...]:
     network = (s.pooling, s.pooling_scale, s.padding, s.normalized, s.precision)
     losses = (s.loss, s.style_loss, s.tv_loss, s.neighbor_weight > 0 and s.neighbor_every)
     method = (s.optimizer, s.corrections, s.adam_decay, s.carry, s.clamp)
-    fitted = (s.fit == "stretch", job.content.mask)  # one mask has the same regions for all
+    # One mask has the same regions for all, but for styles that name its levels.
+    masked = job.content.mask and (job.content.mask, job.style.names_levels)
+    fitted = (s.fit == "stretch", masked)
     goes_on = job.before is not None
     return (scales_of(job), losses, method, layers, network, fitted, goes_on)
 

@@ -16,8 +16,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from filelock import FileLock
-
 from pipeline.errors import ImageError, ManifestError
 from pipeline.files import CLIPS, TEMPORARY_PREFIX, cannot_write
 from pipeline.json_text import read_json
@@ -58,6 +56,8 @@ def _clip(video: Picture, folder: Path, tell: Callable[[str], None]) -> Clip:
     own = folder / sha256
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock  # here alone: it takes a while to load
+
         with FileLock(folder / f"{sha256}.lock"):
             timing = _read(own)
             if timing is None:

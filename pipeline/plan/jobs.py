@@ -228,6 +228,7 @@ class Plan:
         at: Point,
     ) -> Iterator[Job]:
         """The one job of a picture."""
+        style = style if content.mask else style.whole
         key, problem = self._key(content, style, at)
         yield Job(
             index=next(numbers),
@@ -256,7 +257,8 @@ class Plan:
         for number, frame in enumerate(content.frames):
             name = self._naming.join(_frame_label(label, frame), style_label, at.labels)
             after = before.key if before else ""
-            key, problem = self._key(frame, style, at, after)
+            taken = style if frame.mask else style.whole
+            key, problem = self._key(frame, taken, at, after)
             if lost is not None:
                 key, problem = "", lost
             elif problem is not None:
@@ -267,7 +269,7 @@ class Plan:
                 name=name,
                 key=key,
                 content=replace(frame, label=f"{content.label}/{frame.label}"),
-                style=style,
+                style=taken,
                 settings=at.settings,
                 point=at.values,
                 place=Place(
@@ -283,7 +285,7 @@ class Plan:
                 inputs={}
                 if problem
                 else self._keys.inputs(
-                    frame, style, at.settings, before.content if before else None
+                    frame, taken, at.settings, before.content if before else None
                 ),
             )
             before = Before(name, key, frame)

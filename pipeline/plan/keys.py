@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.manifest import INITS, Picture, Settings, Style
 from pipeline.pictures import read_identity
-from pipeline.version import STYLE_LOSSES, UNBOUNDED_LBFGS
+from pipeline.version import MASKS, STYLE_LOSSES, UNBOUNDED_LBFGS
 
 
 class Keys:
@@ -85,8 +85,10 @@ class Keys:
         if any(masks):
             parts.append(json.dumps([mask and self._sha256(mask) for mask in masks]))
             parts.append(json.dumps(style.regions))
+        if content.mask:
+            parts.append(json.dumps({"masks": MASKS, "edge": settings.mask_edge}))
         if content.keep:
-            parts.append(json.dumps({"keep": self._sha256(content.keep)}))
+            parts.append(json.dumps({"keep": self._sha256(content.keep), "masks": MASKS}))
         if before:
             parts.append(before)
             parts.append(json.dumps(settings.deciding_frames(), sort_keys=True))

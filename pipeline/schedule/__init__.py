@@ -12,7 +12,7 @@ Must not know how a picture is made, nor what a command prints.
   these, a line in `engines.py` and a test
 - `slots.py`, `cores.py`, `tune.py`: devices and shares of them
 - `options.py`: how a run is carried out
-- `estimate.py`: a plan's time; `progress.py`: what a person sees
+- `estimate.py`: a plan's time; `progress.py`, `live_progress.py`: what a person sees
 """
 
 import lazy_loader

@@ -17,7 +17,7 @@ then. Must not know other slots, engines or commands.
 - `fitting.py`, `memory.py`: how much at once; `faults.py`: errors that break a device
 - `loop.py`: the step loop; `divergence.py`: whether losses fell; `way.py`, `checkpoint.py`,
   `frames.py`, `curves.py`, `timer.py`: what is kept and told on the way
-- `outputs.py`: pictures and records
+- `untouched.py`: where masks leave pictures as they are; `outputs.py`: pictures and records
 """
 
 import lazy_loader

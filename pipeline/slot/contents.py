@@ -17,7 +17,9 @@ from pipeline.notices import Notice
 from pipeline.pictures import (
     Mask,
     canvas_size,
+    check_shape,
     fit_image,
+    in_shape,
     read_identity,
     to_tensor,
 )
@@ -67,37 +69,32 @@ def read_content(
     keep: Path | None = None,
     keeps_alpha: bool = False,
     planned: Planned = ("", "", ""),
+    levels: bool = False,
 ) -> Content:
     """Reads a content picture; the arguments are those of `content_key`.
 
     Raises:
-        ImageError: it, or a mask, cannot be read, or changed since the plan; `keep` is of another
-            shape, or all black.
+        ImageError: it, or a mask, cannot be read, or changed since the plan; a mask is of another
+            shape, or `keep` is all black.
     """
     decoded = read_as_planned(path, planned[0], background)
     image = decoded.straight if keeps_alpha else decoded.image
     working = image.convert("L").convert("RGB") if gray else image
-    regions = read_mask_as_planned(mask, planned[1]) if mask else None
+    regions = None
+    if mask:
+        regions = read_mask_as_planned(mask, planned[1], image.size, path, levels)
     notices = (*decoded.notices, *(regions.notices if regions else ()))
     kept = None
     if keep:
         own = read_as_planned(keep, planned[2])
-        kept, notices = _checked_keep(own.image.convert("L"), keep, image), notices + own.notices
+        check_shape(own.image.size, keep, image.size, path)
+        shaped = in_shape(own.image.convert("L"), image.size)
+        kept, notices = _checked_keep(shaped, keep), notices + own.notices
     identity = planned[0] or read_identity(path)
     return Content(image, working, identity, regions, kept, decoded.alpha, notices)
 
 
-# Of the ratio of its sides: what rounding a small mask's sides comes to.
-_SHAPE = 0.02
-
-
-def _checked_keep(keep: Image.Image, path: Path, image: Image.Image) -> Image.Image:
-    shapes = [picture.width / picture.height for picture in (keep, image)]
-    if abs(shapes[0] / shapes[1] - 1) > _SHAPE + 1 / min(keep.size):
-        raise ImageError(
-            f"{path}: is {keep.width} x {keep.height} px, but its picture is {image.width} x "
-            f"{image.height} px; a mask has its picture's shape, at any size"
-        )
+def _checked_keep(keep: Image.Image, path: Path) -> Image.Image:
     if keep.getextrema()[1] == 0:
         raise ImageError(
             f"{path}: is black all over, so no content would be kept; paint some white"

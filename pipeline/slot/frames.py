@@ -12,8 +12,8 @@ from torch import Tensor
 from pipeline.manifest import Settings
 from pipeline.pictures import Encoding, animate, encode, fit_image, recolor_result, to_tensor
 from pipeline.plan import Job
-from pipeline.slot.contents import Content
 from pipeline.slot.styles import Prepared
+from pipeline.slot.untouched import soft_edge, styled_share
 from pipeline.store import RunFolder
 
 # Pictures of an animation, about, where `save_every` does not say.
@@ -23,14 +23,22 @@ _FRAMES = 50
 _FRAME_NAME = "{:06}.jpg"
 
 
-def finished(image: Tensor, content: Content, settings: Settings) -> Tensor:
-    """A picture of the step loop with the colors that the setting `color` wants, on the CPU."""
+def finished(image: Tensor, prepared: Prepared) -> Tensor:
+    """A picture of the step loop with the colors that the setting `color` wants, and as it was
+    where a mask leaves it so, on the CPU."""
+    content, settings = prepared.content, prepared.job.settings
     pixels = image.detach().float().cpu().clamp(0, 1)
-    if settings.color in ("style", "preserve_histogram"):
-        return pixels
     height, width = pixels.shape[1:]
-    own = fit_image(content.image, width, height, settings.fit == "stretch")
-    return recolor_result(pixels, to_tensor(own), settings.color)
+    stretch = settings.fit == "stretch"
+    styled = styled_share(content.mask, prepared.shares, width, height, stretch)
+    recolors = settings.color in ("preserve_luminance", "original_colors")
+    if styled is None and not recolors:
+        return pixels
+    own = to_tensor(fit_image(content.image, width, height, stretch))
+    if recolors:
+        pixels = recolor_result(pixels, own, settings.color)
+    # Weights of 0 and 1 give either picture's values as they are.
+    return pixels if styled is None else own.lerp(pixels, soft_edge(styled, settings.mask_edge))
 
 
 def frame_every(settings: Settings, total: int) -> int:
@@ -50,7 +58,7 @@ def write_frame(store: RunFolder, prepared: Prepared, step: int, image: Tensor) 
     Raises:
         RunFolderError: no space or no rights.
     """
-    pixels = finished(image, prepared.content, prepared.job.settings)
+    pixels = finished(image, prepared)
     path = store.frames / prepared.job.name / _FRAME_NAME.format(step)
     store.write(path, encode(pixels, Encoding("jpg", 92)))
 

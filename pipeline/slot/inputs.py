@@ -6,10 +6,20 @@ Knows nothing of jobs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import ImageError
-from pipeline.pictures import Decoded, Mask, decode, file_bytes, identity_of, mask_of
+from pipeline.pictures import (
+    Decoded,
+    Mask,
+    check_shape,
+    decode,
+    file_bytes,
+    identity_of,
+    in_shape,
+    mask_of,
+)
 
 
 def read_as_planned(path: Path, planned: str, background: str = "white") -> Decoded:
@@ -30,10 +40,20 @@ def read_as_planned(path: Path, planned: str, background: str = "white") -> Deco
     return decode(path, background, data)
 
 
-def read_mask_as_planned(path: Path, planned: str) -> Mask:
-    """The same of a mask.
+def read_mask_as_planned(
+    path: Path, planned: str, picture: tuple[int, int], its: Path, levels: bool = False
+) -> Mask:
+    """The same of a mask, in the shape of its picture.
+
+    Args:
+        picture: its picture's width and height in px.
+        its: its picture's file, for messages.
+        levels: as `mask_of` has it.
 
     Raises:
-        ImageError: it cannot be read, has too many colors, or was changed since.
+        ImageError: it cannot be read, has too many colors or another shape, or was changed since.
     """
-    return mask_of(read_as_planned(path, planned), path)
+    decoded = read_as_planned(path, planned)
+    check_shape(decoded.image.size, path, picture, its)
+    shaped = replace(decoded, image=in_shape(decoded.image, picture))
+    return mask_of(shaped, path, levels)

@@ -97,7 +97,7 @@ def write_result(
         RunFolderError: no space or no rights.
     """
     job, settings = prepared.job, prepared.job.settings
-    pixels = finished(result.image, prepared.content, settings)
+    pixels = finished(result.image, prepared)
     size = (pixels.shape[2], pixels.shape[1])
     how_made = _how_made(prepared, result, about)
     how_made.clip = _clip(prepared, pixels)

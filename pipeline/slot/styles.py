@@ -38,6 +38,7 @@ from pipeline.slot.motion import Motion
 from pipeline.slot.neighbors import compute_vectors, vectors_together
 from pipeline.slot.sizes import style_sizes
 from pipeline.store import TargetsKey, blend_targets, split_scales, targets_cache
+from pipeline.version import MASKS
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class StyleReader:
         masks = style.masks or (None,) * len(style.parts)
         if content.mask is None:
             masks = (None,) * len(style.parts)
+        said = self._absent(content, job)
         parts = [
             _Part(path, _identity(job, path), weight, mask, _identity(job, mask) if mask else "")
             for (path, weight), mask in zip(style.parts, masks, strict=True)
@@ -137,8 +139,20 @@ class StyleReader:
         computed = sum(part in reading.missed for part in parts)
         return Prepared(
             job, content, hashes, tuple(each), shares, len(parts) - computed, computed,
-            (*content.notices, *dict.fromkeys(reading.warnings)), checkpoint, vectors,
+            (*content.notices, *said, *dict.fromkeys(reading.warnings)), checkpoint, vectors,
         )  # fmt: skip
+
+    @staticmethod
+    def _absent(content: Content, job: Job) -> list[Notice]:
+        """What is said where the style names regions that the content's mask has not."""
+        if content.mask is None:
+            return []
+        there = set(content.mask.names) - content.mask.empty
+        absent = [name for name in job.style.regions if name not in there]
+        if not absent:
+            return []
+        text = f"{job.content.mask}: has no region {', '.join(absent)} of style {job.style.label}"
+        return [Notice("no_such_region", text)]
 
     def _regions(
         self, job: Job, content: Content, masks: Sequence[Path | None]
@@ -154,8 +168,8 @@ class StyleReader:
             places = [[0 if t == i else None for t in taken] for i in range(len(style.parts))]
         else:
             places = [
-                styled_regions(names, _mask(job, m).names if m else None, where, style.label)
-                for m in masks
+                styled_regions(names, _mask(job, m, path).names if m else None, where, style.label)
+                for m, (path, _) in zip(masks, style.parts, strict=True)
             ]
             taken = [None if all(p[r] is None for p in places) else 0 for r in range(len(names))]
         count = sum(t is not None for t in taken)
@@ -216,7 +230,7 @@ class _Reading:
             layers=tuple(layer for layer in LAYERS if layer in wanted),
             background=settings.background,
             statistic=compared,
-            mask=part.mask_identity,
+            mask=f"{part.mask_identity}/{MASKS}" if part.mask else "",
             color=color,
             stretch=settings.fit == "stretch",
         )
@@ -256,7 +270,9 @@ class _Reading:
             )
             for size in sizes
         ]
-        mask = read_mask_as_planned(part.mask, part.mask_identity) if part.mask else None
+        mask = None
+        if part.mask:
+            mask = read_mask_as_planned(part.mask, part.mask_identity, picture.size, part.path)
         return self.reader.compute(pixels, settings, mask, compared), decoded.notices
 
     def vectors(
@@ -288,8 +304,8 @@ def _identity(job: Job, path: Path) -> str:
 _mask_as_planned = lru_cache(maxsize=64)(read_mask_as_planned)
 
 
-def _mask(job: Job, path: Path) -> Mask:
-    return _mask_as_planned(path, _identity(job, path))
+def _mask(job: Job, path: Path, its: Path) -> Mask:
+    return _mask_as_planned(path, _identity(job, path), read_size(its), its)
 
 
 def compute_targets(

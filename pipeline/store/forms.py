@@ -36,7 +36,8 @@ def renamed(values: object, names: Mapping[str, str]) -> object:
 class Read(BaseModel):
     """Keys that a newer version may have are kept; they are nobody's business here."""
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    # Built when it is first used: most commands read few of the forms.
+    model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
 
     def plain(self) -> dict[str, Any]:
         """As it stands in the file, with today's names."""

@@ -11,8 +11,6 @@ import socket
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
 from pipeline.errors import RunFolderError
 from pipeline.store.forms import now, to_json
 from pipeline.store.headers import Owner
@@ -49,6 +47,9 @@ class RunLock:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.taken_over: str | None = None
+        # Here alone: whoever only asks who holds a folder needs none, and it takes a while to load.
+        from filelock import FileLock
+
         self._lock = FileLock(self._path)
 
     @property
@@ -59,6 +60,8 @@ class RunLock:
         return self.folder.state / f"owner{suffix}.json"
 
     def __enter__(self) -> RunLock:
+        from filelock import Timeout
+
         suffix = self.folder.suffix
         try:
             self.folder.inside.make_folder(self.folder.state)
@@ -84,6 +87,8 @@ class RunLock:
 
     def _check_others(self) -> None:
         """A whole run looks for running shards, a shard for a whole run."""
+        from filelock import FileLock, Timeout
+
         pattern = "run.lock" if self.folder.part else "run-*.lock"
         for path in self.folder.inside.files(self.folder.state, pattern):
             other = FileLock(self.folder.inside.writable(path))

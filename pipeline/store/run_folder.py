@@ -15,16 +15,18 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipeline.files import cannot_write
-from pipeline.manifest import Settings
 from pipeline.store.forms import to_json
 from pipeline.store.inside import Inside
 from pipeline.store.live import Live
 from pipeline.store.reader import RunReader
 from pipeline.store.records import About, Failure, Output, Summary
 from pipeline.version import RECORD_SCHEMA
+
+if TYPE_CHECKING:
+    from pipeline.manifest import Settings
 
 # A record begins with what says whether its job is done, so that a resumed run reads only this.
 _HEAD = re.compile(rb'\{\s*"schema": \d+,\s*"key": "([^"]*)",\s*"output": \{\s*"bytes": (\d+)')

@@ -13,15 +13,18 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write
-from pipeline.plan import Job
 from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
 from pipeline.store.inside import Inside
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.plan import Job
 
 _MOST_BYTES = 2**30  # of a picture, a record or an index
 

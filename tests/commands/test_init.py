@@ -46,6 +46,16 @@ def test_pictures_beside_a_folder_of_styles_are_contents(tmp_path: Path, picture
     assert sorted(p.path.name for p in manifest.contents) == ["x 'y\".png", "z.PNG"]
 
 
+def test_masks_beside_pictures_are_named_as_such(folder: Path, picture: Picture) -> None:
+    for name in ("photos/a_mask.png", "photos/a_keep.png"):
+        picture(name)
+    init_manifest(folder, [], [], "out")
+    manifest = load_manifest(folder / "manifest.yaml")
+    assert [p.label for p in manifest.contents] == ["a", "deep/b"]
+    kept = [(p.mask and p.mask.name, p.keep and p.keep.name) for p in manifest.contents]
+    assert kept == [("a_mask.png", "a_keep.png"), (None, None)]
+
+
 def test_what_is_said_is_taken(folder: Path) -> None:
     init_manifest(folder, ["photos/*.png"], ["styles/s.png"], "out")
     manifest = load_manifest(folder / "manifest.yaml")

@@ -162,7 +162,7 @@ def test_a_page_that_cannot_be_made_does_not_fail_the_run(
     def fails(store: RunFolder) -> None:
         raise RunFolderError("no room for the page")
 
-    monkeypatch.setattr("pipeline.commands.batch.build_report", fails)
+    monkeypatch.setattr("pipeline.report.build_report", fails)
     path = manifest("settings: {size: 48, steps: 1}\n")
     assert batch_manifest(path, INLINE, quiet=True) == 0
     assert "no report: no room for the page" in capsys.readouterr().err

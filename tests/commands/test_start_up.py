@@ -20,6 +20,8 @@ try:
     cli.main()
 except SystemExit as ended:
     print("exit", ended.code, file=sys.stderr)
+heavy = "torch numpy scipy PIL rich filelock tifffile tarfile xml asyncio http".split()
+print("heavy:", *(name for name in heavy if name in sys.modules), file=sys.stderr)
 print("loaded", len([name for name in sys.modules if name.split(".")[0] == "torch"]),
       file=sys.stderr)
 """
@@ -55,6 +57,34 @@ def test_what_needs_no_torch_does_not_load_it(words: list[str], manifest: Path) 
     ran = start(*words, folder=manifest.parent)
     assert ran.returncode == 0 and ran.stdout, ran.stderr
     assert "loaded 0" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--help"], ""), (["--version"], ""), (["schema"], ""), (["cache", "info"], ""),
+        (["presets"], "rich"), (["presets", "fast"], "rich"),
+        (["presets", "fast", "--markdown"], ""), (["status", "run"], "tarfile"),
+        (["plan", "m.yaml", "--json"], "PIL tarfile"), (["plan", "m.yaml"], "PIL rich tarfile"),
+        (["plan", "wrong.yaml"], "PIL tarfile"), (["batch", "wrong.yaml"], "PIL tarfile"),
+        (["import", "neural-style", "-seed", "1"], "PIL"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_commands_load_no_more_than_they_need(
+    words: list[str], needed: str, manifest: Path
+) -> None:
+    """Counted in modules, since seconds depend on the machine: each of these takes a twentieth of a
+    second or more."""
+    folder = manifest.parent
+    (folder / "wrong.yaml").write_text("contnt: c.png\noutput: run\nstyle: s.png\n")
+    (folder / "run").mkdir()
+    (folder / "run/run.json").write_text('{"jobs": 3, "done": 2, "started": "now"}')
+    if "m.yaml" in words:
+        start(*words, folder=folder)  # what the shipped network is, is noted from then on
+    ran = start(*words, folder=folder)
+    (heavy,) = (line for line in ran.stderr.splitlines() if line.startswith("heavy:"))
+    assert set(heavy.split()[1:]) <= set(needed.split()), ran.stderr
 
 
 def test_a_batch_loads_torch_in_its_workers_alone(manifest: Path) -> None:

@@ -60,7 +60,11 @@ def test_a_run_keeps_and_says_so(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "white", "said"),
     [
-        ((36, 36), 255, "a_keep.png: is 36 x 36 px, but its picture is 72 x 56 px; a mask has its"),
+        (
+            (36, 36),
+            255,
+            "a_keep.png: is 36 x 36 px, but its picture a.png is 72 x 56 px",
+        ),
         ((36, 28), 0, "a_keep.png: is black all over, so no content would be kept"),
     ],
 )

@@ -163,6 +163,7 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
         "size_step",
         "max_size",
         "neighbor_salience",
+        "mask_edge",
     )
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -50,9 +51,9 @@ def kept(torch_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(name: str) -> None:
-        raise sources.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(sources, "distribution", gone)
+    monkeypatch.setattr(importlib.metadata, "distribution", gone)
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, answer: object) -> None:

