@@ -87,7 +87,8 @@ Deterministic = Annotated[
     typer.Option("--deterministic", help="The same pixels every time, on a GPU too; slower."),
 ]
 WithReport = Annotated[
-    bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
+    bool,
+    typer.Option("--report/--no-report", help="Write report.html, now and then and at the end."),
 ]
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Write losses and pictures for TensorBoard.")

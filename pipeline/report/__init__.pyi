@@ -5,6 +5,7 @@ from .best import score_pair as score_pair
 from .board import summary_writer as summary_writer
 from .board import write_board as write_board
 from .inputs import Inputs as Inputs
+from .live import kept_fresh as kept_fresh
 from .page import build_report as build_report
 from .pairs import pairs_manifest as pairs_manifest
 from .sheet import make_sheet as make_sheet
