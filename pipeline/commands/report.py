@@ -5,10 +5,12 @@ In: a run folder. Out: files, and where they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.commands.output import existing_run, say_left_out, stale_line
-from pipeline.report import build_report, has_pyarrow, make_sheet, write_table
+from pipeline.manifest import named_jobs
+from pipeline.report import Chosen, build_report, has_pyarrow, make_sheet, write_table
 from pipeline.store import RunFolder
 from pipeline.terminal import line, say
 
@@ -49,14 +51,33 @@ def table_path(store: RunFolder) -> Path:
     return store.inside.writable(store.path / name)
 
 
+def choose_pictures(favorites: Sequence[str], rejected: Sequence[str], title: str | None) -> Chosen:
+    """Which pictures of a run are meant.
+
+    Args:
+        favorites, rejected: names, globs, or lists of them in `.txt` files.
+
+    Raises:
+        ManifestError: a list is not there or cannot be read.
+    """
+    only = named_jobs(favorites, Path()) if favorites else None
+    return Chosen(only, named_jobs(rejected, Path()), title)
+
+
 def write_sheet(
-    run: Path, rows: str, cols: str, output: Path, tile: int, other: Path | None
+    run: Path,
+    rows: str | None,
+    cols: str | None,
+    output: Path,
+    tile: int,
+    other: Path | None,
+    chosen: Chosen | None = None,
 ) -> int:
     """Writes a run's contact sheet and says where it is."""
     existing_run(run)
     if other:
         existing_run(other)
-    left_out = make_sheet(run, rows, cols, output, tile, other)
+    left_out = make_sheet(run, rows, cols, output, tile, other, chosen)
     say(output)
     say_left_out(left_out)
     return 0

@@ -7,7 +7,7 @@ pictures are made (but `best.py`, which measures them by the method), nor run an
   `drawings.py`, `details.py` and `grow.py` (favorites at a larger size); `web/` is its template,
   styles and scripts; `live.py`: the page while the run goes on
 - `inputs.py`: the pictures that a run was made of, where they are now
-- `sheet.py`: contact sheets
+- `sheet.py`: contact sheets, of `sheet_cells.py` (what is on them), drawn by `sheet_draw.py`
 - `best.py`: which of a grid's jobs is the best for each pair; `pairs.py`: jobs as a manifest
 - `board.py`: TensorBoard; `table.py`: CSV and Parquet
 """
