@@ -21,6 +21,7 @@ CODES = {
     "not_compiled": "torch could not compile the network",
     "cache_damaged": "a file of the cache was damaged and is made anew",
     "cache_unusable": "the cache could not be read or written",
+    "excludes_nothing": "an entry of `exclude` names no job",
     "old_name": "a setting's older name is used",
     "older_preset": "a run goes on with the version of a preset that it began with",
 }

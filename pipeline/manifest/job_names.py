@@ -29,9 +29,10 @@ class JobNames:
 
     A job goes by its name as the page and the records have it, and by its picture's path.
 
-    >>> some = JobNames(("cats/*", "dogs/a.jpg__wave", "images/b.jpg__wave.png"))
-    >>> [some.takes(name) for name in ("cats/1.jpg__wave", "dogs/a.jpg__wave", "b.jpg__wave", "b")]
-    [True, True, True, False]
+    >>> some = JobNames(("cats/*", "a.jpg__wave", "b.jpg__wave.png", "images/c.jpg__wave.png"))
+    >>> names = ("cats/1.jpg__wave", "a.jpg__wave", "b.jpg__wave", "c.jpg__wave", "c.jpg__red")
+    >>> [some.takes(name) for name in names]
+    [True, True, True, True, False]
     """
 
     entries: tuple[str, ...] = ()
@@ -52,24 +53,31 @@ class JobNames:
 
     @cached_property
     def _exact(self) -> dict[str, str]:
-        named = {entry: entry for entry in self.entries}
-        return {_as_name(entry): entry for entry in self.entries} | named
+        paths = {_without_suffix(_below(entry)): entry for entry in self.entries}
+        return paths | {entry: entry for entry in self.entries}
 
     @cached_property
     def _globs(self) -> re.Pattern[str] | None:
         globs = [
-            f"(?P<n{number}>{fnmatch.translate(_as_name(entry))})"
+            f"(?P<n{number}>{fnmatch.translate(_of_names(entry))})"
             for number, entry in enumerate(self.entries)
             if any(sign in entry for sign in "*?[")
         ]
         return re.compile("|".join(globs)) if globs else None
 
 
-def _as_name(entry: str) -> str:
-    """The job's name where an entry is its picture's path."""
-    if entry.startswith(_BELOW) and PurePosixPath(entry).suffix.lower() in _PICTURES:
-        return str(PurePosixPath(entry.removeprefix(_BELOW)).with_suffix(""))
-    return entry
+def _of_names(glob: str) -> str:
+    """A glob of names, where one of pictures below the run folder is given."""
+    return _without_suffix(_below(glob)) if glob.startswith(_BELOW) else glob
+
+
+def _below(entry: str) -> str:
+    return entry.removeprefix(_BELOW)
+
+
+def _without_suffix(entry: str) -> str:
+    path = PurePosixPath(entry)
+    return entry.removesuffix(path.suffix) if path.suffix.lower() in _PICTURES else entry
 
 
 def read_job_names(path: Path) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class Sizes:
         self.axis = self.line if heads and grid.axes[0] else 0
         self.head = heads and any(head.picture for head in grid.across)
         self.thumb = long * 2 // 5
-        self.panels = self.line if grid.panels else 0
+        self.panels = self.line if heads and grid.panels else 0
         text = self.line if heads and grid.across else 0
         above = self.title + self.axis + (self.thumb + GAP // 2 if self.head else 0) + text
         self.top = above + self.panels + (GAP if above + self.panels else 0)

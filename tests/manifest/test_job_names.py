@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from pipeline.errors import ManifestError
-from pipeline.manifest import JobNames, named_jobs
+from pipeline.manifest import JobNames, load_manifest, named_jobs
 
 NAMES = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), max_size=5)
 
@@ -16,7 +17,7 @@ NAMES = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12),
 def test_a_name_means_itself_whatever_signs_it_holds(entries: list[str], name: str) -> None:
     assert JobNames((*entries, name)).takes(name)
     plain = tuple(e for e in entries if e != name and not any(sign in e for sign in "*?["))
-    wanted = [e for e in plain if not e.startswith("images/")]
+    wanted = [e for e in plain if not (e.startswith("images/") or "." in e)]
     assert not JobNames(tuple(wanted)).takes(name)
 
 
@@ -30,7 +31,8 @@ def test_a_glob_reaches_into_folders_and_heeds_capitals() -> None:
 def test_a_pictures_path_is_as_good_as_its_name() -> None:
     some = JobNames(("images/cats/1.jpg__wave.png", "images/dogs/*.png"))
     assert some.takes("cats/1.jpg__wave") and some.takes("dogs/2.jpg__red")
-    assert not some.takes("cats/1.jpg__wave.png")
+    assert not some.takes("cats/1.jpg")
+    assert not JobNames(("cats/*.jpg",)).takes("cats/1.jpg__wave")  # of no name at all
 
 
 def test_nothing_means_nothing() -> None:
@@ -54,3 +56,19 @@ def test_a_list_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     ):
         with pytest.raises(ManifestError, match=why):
             named_jobs([name], tmp_path)
+
+
+def test_a_manifest_leaves_out_names_globs_and_lists(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    (tmp_path / "rejected.txt").write_text("# of the page\na.png__a.png\n")
+    text = "output: run\ncontent: a.png\nstyle: a.png\nbackbone: lite\nexclude: "
+    (tmp_path / "m.yaml").write_text(text + "rejected.txt\n")
+    assert load_manifest(tmp_path / "m.yaml").exclude == JobNames(("a.png__a.png",))
+    (tmp_path / "m.yaml").write_text(text + "[rejected.txt, 'b*', a.png__a.png]\n")
+    assert load_manifest(tmp_path / "m.yaml").exclude.entries == ("a.png__a.png", "b*")
+    (tmp_path / "m.yaml").write_text(text + "[x, none.txt, 7]\n")
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "m.yaml")
+    first, second = caught.value.problems
+    assert "m.yaml:5: exclude" in first and "m.yaml:5: exclude" in second
+    assert any("none.txt: no such list of names" in problem for problem in (first, second))

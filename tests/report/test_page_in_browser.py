@@ -285,6 +285,26 @@ def test_favorites_stay_and_become_a_manifest_of_just_those_jobs(page: Page) -> 
     )
 
 
+def test_larger_favorites_keep_their_look(page: Page) -> None:
+    run = page.run.parent / "grown"
+    content, style = page.pictures[0], page.pictures[2]
+    name = add_job(run, content, style, (9, 9, 9), steps=100)
+    record = RunFolder(run).record_path(name)
+    made = json.loads(record.read_text())
+    made["scales"] = [[32, 24, 60], [64, 48, 40]]
+    record.write_text(json.dumps(made))
+    build_report(RunFolder(run))
+    page.run = run
+    page.open_at("")
+    page.wait(TILES, 1)
+    page.browser.execute_script("document.querySelector('.star').click()")
+    path = page.run.parent / "favorites.yaml"
+    for px, steps in ((128, (60, 40)), (64, 100)):
+        path.write_text(page.ask(f"nst.manifest({px})"))
+        manifest = load_manifest(path)
+        assert manifest.settings["size"] == px and manifest.pairs[0].settings["steps"] == steps
+
+
 def test_rejected_ones_are_saved_by_name_and_are_no_favorites(page: Page) -> None:
     page.ask("document.querySelector(\".tile[tabindex='0']\").focus()")
     page.press("f", "x")
