@@ -87,7 +87,8 @@ Deterministic = Annotated[
     typer.Option("--deterministic", help="The same pixels every time, on a GPU too; slower."),
 ]
 WithReport = Annotated[
-    bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
+    bool,
+    typer.Option("--report/--no-report", help="Write report.html, now and then and at the end."),
 ]
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Write losses and pictures for TensorBoard.")
@@ -280,18 +281,38 @@ def report(
 def sheet(
     run: RunArgument,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A .png or .pdf file.", show_default=False)
+        Path,
+        typer.Option("--output", "-o", help="A .png, .jpg, .webp or .pdf.", show_default=False),
     ],
-    rows: Annotated[str, typer.Option(help="content, style, or a swept setting.")] = "content",
-    cols: Annotated[str, typer.Option(help="The same.")] = "style",
-    tile: Annotated[int, typer.Option(help="Long side of a picture, px.", min=32, max=4096)] = 192,
+    rows: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="content, style, or a swept setting.", show_default=False),
+    ] = None,
+    cols: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The same.", show_default=False),
+    ] = None,
+    tile: Annotated[int, typer.Option(help="Long side of a picture, px.", min=32, max=4096)] = 256,
+    title: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Above it, instead of the run's name.", show_default=False),
+    ] = None,
+    favorites: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Only these: a name, a glob, or a .txt list.", show_default=False),
+    ] = None,
+    reject: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Not these, likewise.", show_default=False),
+    ] = None,
     diff: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Another run: show both, and how they differ.", show_default=False),
     ] = None,
 ) -> None:
     """Make a labeled contact sheet of a run."""
-    raise typer.Exit(commands.write_sheet(run, rows, cols, output, tile, diff))
+    chosen = commands.choose_pictures(favorites or [], reject or [], title)
+    raise typer.Exit(commands.write_sheet(run, rows, cols, output, tile, diff, chosen))
 
 
 @app.command(epilog="Example: nst table runs/quickstart -o jobs.csv")

@@ -84,7 +84,7 @@ def look(page: Path) -> dict[str, float]:
             "requestAnimationFrame(() => done(performance.now() - t)))"
         )
         changes = [
-            ("filter-style_weight", "5"), ("cols", "style_weight"), ("rows", "style"),
+            ("filter-style_weight", "5"), ("cols", "style weight"), ("rows", "style"),
             ("filter-content", "all"), ("rows", "none"), ("cols", "none"), ("sort", "style loss"),
         ]  # fmt: skip
         found = {"first paint": float(paint)}

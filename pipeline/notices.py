@@ -21,6 +21,7 @@ CODES = {
     "not_compiled": "torch could not compile the network",
     "cache_damaged": "a file of the cache was damaged and is made anew",
     "cache_unusable": "the cache could not be read or written",
+    "excludes_nothing": "an entry of `exclude` names no job",
     "old_name": "a setting's older name is used",
     "unpaired_mask": "a picture without its mask is taken whole, or a mask has no picture",
     "no_such_region": "a style names a region that a picture's mask does not have",

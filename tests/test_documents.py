@@ -118,6 +118,7 @@ def town(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     (tmp_path / "clips").mkdir()
     write_video(tmp_path / "clips/town.mp4", moving(2))
     write_frames(tmp_path / "frames", moving(2))
+    (tmp_path / "rejected.txt").write_text("dog.jpg__dusk\n")
     return tmp_path
 
 

@@ -24,6 +24,7 @@ from .options import parse_run_options as parse_run_options
 from .pair import PairRequest as PairRequest
 from .pair import run_pair as run_pair
 from .plan import show_plan as show_plan
+from .report import choose_pictures as choose_pictures
 from .report import write_report as write_report
 from .report import write_sheet as write_sheet
 from .report import write_table_of as write_table_of

@@ -6,6 +6,7 @@ told before torch is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +51,11 @@ def batch_manifest(
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
-    summary = run_manifest(manifest, options, progress)
-    if with_report and manifest.form.format == "files":  # a page needs loose pictures
+    with_report = with_report and manifest.form.format == "files"  # a page needs loose pictures
+    store = RunFolder(manifest.output)
+    with reports.kept_fresh(store, _REPORTED) if with_report else contextlib.nullcontext():
+        summary = run_manifest(manifest, options, progress)
+    if with_report:
         _make_report(manifest, summary, progress)
     if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
         _make_table(RunFolder(manifest.output), progress)

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
 from pipeline.commands.output import layer_text, print_json, print_warnings
-from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan_jobs
+from pipeline.commands.prepare import (
+    decode_clips,
+    find_digests,
+    keep_all,
+    notices_of_plan,
+    plan_jobs,
+)
 from pipeline.commands.why import why
 from pipeline.manifest import Settings, preset_values
 from pipeline.plan import Choice, Job, Plan, count_by
@@ -39,6 +45,7 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     if manifest.passed and as_json:
         print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
+    print_warnings(notices_of_plan(planned))
     if as_json:
         shards, failures = Shards(store, planned.shard_size), store.failures()
         for job in options.run.choice.jobs(planned):
@@ -117,10 +124,17 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
     if len(problems) > _MOST_PROBLEMS:
         rest = problems.total() - sum(n for _, n in problems.most_common(_MOST_PROBLEMS))
         shown.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
-    if planned.manifest.passed:
-        shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
+    _print_aside(planned, shown)
     if first:
         _print_settings(first, shown)
+
+
+def _print_aside(planned: Plan, shown: Console) -> None:
+    """What is no part of the plan."""
+    if planned.excluded:
+        shown.print(f"left out by exclude: {planned.excluded:,} jobs", highlight=False)
+    if planned.manifest.passed:
+        shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
 
 
 def _print_settings(job: Job, shown: Console) -> None:

@@ -173,6 +173,17 @@ def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
     return plan
 
 
+def notices_of_plan(plan: Plan) -> list[Notice]:
+    """What a person should know of a plan before it is run."""
+    manifest = plan.manifest
+    if not manifest.exclude:
+        return []
+    return [
+        Notice("excludes_nothing", f"{manifest.path}: exclude: {entry!r} names no job")
+        for entry in plan.excluding_nothing
+    ]
+
+
 def layers_asked_for(manifest: Manifest) -> list[str]:
     """All layers that the losses of any job look at, in the network's order."""
     swept = {name: values for name, values in manifest.axes.items() if name in _LAYERED}

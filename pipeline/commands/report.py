@@ -5,10 +5,12 @@ In: a run folder. Out: files, and where they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
 from pipeline.commands.output import existing_run, say_left_out, stale_line
+from pipeline.manifest import named_jobs
 from pipeline.store import RunFolder
 from pipeline.terminal import line, say
 
@@ -49,14 +51,35 @@ def table_path(store: RunFolder) -> Path:
     return store.inside.writable(store.path / name)
 
 
+def choose_pictures(
+    favorites: Sequence[str], rejected: Sequence[str], title: str | None
+) -> reports.Chosen:
+    """Which pictures of a run are meant.
+
+    Args:
+        favorites, rejected: names, globs, or lists of them in `.txt` files.
+
+    Raises:
+        ManifestError: a list is not there or cannot be read.
+    """
+    only = named_jobs(favorites, Path()) if favorites else None
+    return reports.Chosen(only, named_jobs(rejected, Path()), title)
+
+
 def write_sheet(
-    run: Path, rows: str, cols: str, output: Path, tile: int, other: Path | None
+    run: Path,
+    rows: str | None,
+    cols: str | None,
+    output: Path,
+    tile: int,
+    other: Path | None,
+    chosen: reports.Chosen | None = None,
 ) -> int:
     """Writes a run's contact sheet and says where it is."""
     existing_run(run)
     if other:
         existing_run(other)
-    left_out = reports.make_sheet(run, rows, cols, output, tile, other)
+    left_out = reports.make_sheet(run, rows, cols, output, tile, other, chosen)
     say(output)
     say_left_out(left_out)
     return 0

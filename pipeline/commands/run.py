@@ -18,6 +18,7 @@ from pipeline.commands.prepare import (
     find_digests,
     keep_all,
     needs_normalized,
+    notices_of_plan,
     plan_jobs,
     presets_begun_with,
 )
@@ -72,6 +73,8 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         for warning in manifest.warnings:
             progress.warn(warning.text, warning.code)
         plan, context, digest = prepare_run(manifest, options, store)
+        for notice in notices_of_plan(plan):
+            progress.warn(notice.text, notice.code)
         _check_settings_here(manifest)
         check_case(plan, store)
         presets = presets_begun_with(store)

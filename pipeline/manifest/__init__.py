@@ -14,6 +14,7 @@ must not load torch.
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
   `clips.py`, `styles.py`, `masks.py`: files, clips, blends and regions, masks
 - `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
+- `job_names.py`: jobs by name, glob or list
 - `model.py`: what comes out
 - `wishes.py`: which knob gives which look
 - `editors.py`: the JSON Schema; `peers/`: other tools' commands as manifests

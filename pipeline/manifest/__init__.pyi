@@ -6,6 +6,8 @@ from .explain import nearest as nearest
 from .fields import ORIGINAL as ORIGINAL
 from .folders import Passed as Passed
 from .folders import walk as walk
+from .job_names import JobNames as JobNames
+from .job_names import named_jobs as named_jobs
 from .levels import LEVELS as LEVELS
 from .levels import PEER_PRESETS as PEER_PRESETS
 from .load import DEFAULT_MAX_JOBS as DEFAULT_MAX_JOBS

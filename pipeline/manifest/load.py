@@ -8,9 +8,11 @@ run folder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ManifestError
 from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
@@ -18,6 +20,7 @@ from pipeline.manifest.consistency import check_blends, check_init, check_pairin
 from pipeline.manifest.document import document_of, read_document
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.given import take_given
+from pipeline.manifest.job_names import JobNames, named_jobs
 from pipeline.manifest.masks import add_masks, without_masks
 from pipeline.manifest.model import Manifest, Pair, Style
 from pipeline.manifest.old_names import take_old_names
@@ -66,8 +69,21 @@ def load_manifest(
     check_blends(reading, pairs)
     add_masks(reading, paired, pairs)
     check_clips(reading)
+    exclude = _excluded(reading)
     document.raise_if_any()
-    return _manifest(reading, paired, pairs, weights)
+    return replace(_manifest(reading, paired, pairs, weights), exclude=exclude)
+
+
+def _excluded(reading: Reading) -> JobNames:
+    """The jobs that `exclude` names; lists that cannot be read are reported."""
+    found: list[str] = []
+    for index, entry in reading.document.places("exclude", reading.file.exclude):
+        try:
+            found += named_jobs([entry], reading.base).entries
+        except ManifestError as error:
+            for problem in error.problems:
+                reading.at("exclude", index)((), problem)
+    return JobNames(tuple(dict.fromkeys(found)))
 
 
 def _find_contents(reading: Reading) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.job_names import JobNames
 from pipeline.manifest.schema import Output, Sample
 from pipeline.notices import Notice
 from pipeline.pictures import WHITE, Timing, names_levels
@@ -162,6 +163,7 @@ class Manifest:
         presets: a preset's name -> the version of it that the run began with, `name@version`.
         naming: the version of how outputs are named.
         style_names: name -> identity of the styles that the run folder knows.
+        exclude: jobs that are left out.
         passed: what lies in the folders and was passed over, in words, or empty.
     """
 
@@ -186,6 +188,7 @@ class Manifest:
     naming: int = NAMING
     style_names: Mapping[str, str] = field(default_factory=dict)
     passed: str = ""
+    exclude: JobNames = field(default_factory=JobNames)
 
     def with_versions(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of a job that start from the version of their preset that the run keeps."""

@@ -208,6 +208,11 @@ class ManifestFile(Frozen):
         description="explicit pairs, beside the above: [content, style], or "
         "{content, style, settings}; or a CSV or JSON file of them",
     )
+    exclude: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        default_factory=list,
+        description="jobs to leave out: names and globs, or .txt files of them, as the report's "
+        "page saves rejected ones",
+    )
     masks: Masks | None = Field(None, description="which part of a picture takes which style")
     backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
         default_factory=lambda: BackboneChoice(name="vgg19", weights=None, preprocessing=None),

@@ -45,7 +45,7 @@ def _invalid(key: str, value: object) -> bool:
 
 
 # Keys whose entries are right or wrong each by itself.
-_LISTS = ("content", "style", "pairs")
+_LISTS = ("content", "style", "pairs", "exclude")
 # What pydantic calls members of a union in locations, beside those with brackets.
 _UNION_MEMBERS = ("str", "Blend", "Masks", "Sample", "literal")
 

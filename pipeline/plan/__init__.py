@@ -4,7 +4,8 @@ In: a valid manifest. Out: jobs, one by one, and batches of those that can share
 know devices, processes or what a network does; must not load torch.
 
 - `clips.py`: videos as frames, in the cache
-- `jobs.py`: the stream; `pairing.py`: which pairs; `points.py`: of the grid; `keys.py`: job keys
+- `jobs.py`: the stream; `lots.py`: its names, and what is left out; `pairing.py`: which pairs;
+  `points.py`: of the grid; `keys.py`: job keys
 - `names.py`: output names; `labels.py`: what they are made of; `first_names.py`: the first ones
 - `batch.py`: a batch; `batches.py`: jobs -> batches; `chains.py`: frames of a clip, one after the
   other

@@ -10,14 +10,14 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Style
 from pipeline.plan.keys import Keys
-from pipeline.plan.labels import own_label
+from pipeline.plan.lots import Lots, frame_label
 from pipeline.plan.names import Names, naming_of
 from pipeline.plan.order import Order, in_order
 from pipeline.plan.pairing import PairIndex, Pairing
@@ -120,21 +120,39 @@ class Plan:
         self._naming = naming_of(manifest)
         self._keys = Keys(digest, algorithm)
         self._points = Points(manifest, self.pairing, self._naming, self._keys)
-        if len(self) > max_jobs:
+        self._lots = Lots(manifest, self.pairing, self._naming, self._points)
+        if self._lots.whole > max_jobs:
             raise ManifestError(
                 [
-                    f"{manifest.path}:1: {len(self):,} jobs ({self._pairs:,} pairs x "
+                    f"{manifest.path}:1: {self._lots.whole:,} jobs "
+                    f"({self.pairing.count():,} pairs x "
                     f"{len(self._points):,} grid points) are more than --max-jobs {max_jobs:,}; "
                     f"make the grid smaller or raise the limit"
                 ]
             )
 
     def __len__(self) -> int:
-        return self._pairs * len(self._points)
+        return len(self._lots)
 
-    @cached_property
-    def _pairs(self) -> int:
-        return self.pairing.count()
+    @property
+    def excluded(self) -> int:
+        """How many jobs the manifest leaves out."""
+        return self._lots.whole - len(self)
+
+    @property
+    def excluding_nothing(self) -> tuple[str, ...]:
+        """The entries of `exclude` that name no job."""
+        return self._lots.excluding_nothing
+
+    @property
+    def content_labels(self) -> list[str]:
+        """Each content's label in output names."""
+        return self._lots.content_labels
+
+    @property
+    def style_labels(self) -> list[str]:
+        """Each style's label in output names."""
+        return self._lots.style_labels
 
     @property
     def shard_size(self) -> int:
@@ -149,16 +167,6 @@ class Plan:
         every = [manifest.settings, *(pair.settings for pair in manifest.pairs)]
         swept = [{"format": value} for value in manifest.axes.get("format", ())]
         return {str(settings.get("format", "png")) for settings in (*every, *swept)}
-
-    @cached_property
-    def content_labels(self) -> list[str]:
-        """Each content's label in output names."""
-        return self._naming.contents()
-
-    @cached_property
-    def style_labels(self) -> list[str]:
-        """Each style's label in output names."""
-        return self._naming.styles()
 
     @property
     def style_names(self) -> dict[str, str]:
@@ -188,16 +196,7 @@ class Plan:
 
     def named_pairs(self) -> Iterator[tuple[str, PairIndex]]:
         """The same, each with its pair."""
-        labels = lru_cache(maxsize=100_000)(self._points.labels)
-        for pair in self.pairing:
-            content = self.manifest.contents[pair.content]
-            whole, style = self.content_labels[pair.content], self.style_labels[pair.style]
-            each = [whole]
-            if content.clip:
-                each = [_frame_label(whole, frame) for frame in content.frames]
-            for index in range(len(self._points)):
-                for label in each:
-                    yield self._naming.join(label, style, labels(index, pair.own)), pair
+        return self._lots.named_pairs()
 
     def jobs(self, order: Order = "plan", seed: int = 0) -> Iterator[Job]:
         """All jobs in order: contents, then their styles, then the grid, last axis fastest; or in
@@ -215,6 +214,8 @@ class Plan:
             style = self.manifest.styles[pair.style]
             names = (self.content_labels[pair.content], self.style_labels[pair.style])
             at = point(index, pair.own)
+            if self._lots.excludes(pair, at.labels):
+                continue
             own = style.weighted(at.settings.blend)
             several = self._frames if content.clip else self._alone
             yield from several(numbers, names, content, own, at)
@@ -255,7 +256,7 @@ class Plan:
         first_key, before = "", None
         lost: ImageError | None = None
         for number, frame in enumerate(content.frames):
-            name = self._naming.join(_frame_label(label, frame), style_label, at.labels)
+            name = self._naming.join(frame_label(label, frame), style_label, at.labels)
             after = before.key if before else ""
             taken = style if frame.mask else style.whole
             key, problem = self._key(frame, taken, at, after)
@@ -289,11 +290,6 @@ class Plan:
                 ),
             )
             before = Before(name, key, frame)
-
-
-def _frame_label(clip: str, frame: Picture) -> str:
-    """A frame's label: its clip's is a folder."""
-    return f"{clip}/{own_label(frame.label)}"
 
 
 def check_names(plan: Plan) -> None:

@@ -4,9 +4,10 @@ In: a run folder. Out: a page, a contact sheet, a ranking, TensorBoard's files. 
 pictures are made (but `best.py`, which measures them by the method), nor run anything.
 
 - `page.py`: the page, from `entries.py` (what there is), `axes.py`, `data.py`, `thumbnails.py`,
-  `drawings.py` and `details.py`; `web/` is its template, style and script
+  `drawings.py`, `details.py` and `grow.py` (favorites at a larger size); `web/` is its template,
+  styles and scripts; `live.py`: the page while the run goes on
 - `inputs.py`: the pictures that a run was made of, where they are now
-- `sheet.py`: contact sheets
+- `sheet.py`: contact sheets, of `sheet_cells.py` (what is on them), drawn by `sheet_draw.py`
 - `best.py`: which of a grid's jobs is the best for each pair; `pairs.py`: jobs as a manifest
 - `board.py`: TensorBoard; `table.py`: CSV and Parquet
 """

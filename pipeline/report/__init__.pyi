@@ -5,8 +5,10 @@ from .best import score_pair as score_pair
 from .board import summary_writer as summary_writer
 from .board import write_board as write_board
 from .inputs import Inputs as Inputs
+from .live import kept_fresh as kept_fresh
 from .page import build_report as build_report
 from .pairs import pairs_manifest as pairs_manifest
+from .sheet import Chosen as Chosen
 from .sheet import make_sheet as make_sheet
 from .table import has_pyarrow as has_pyarrow
 from .table import write_table as write_table

@@ -1,4 +1,4 @@
-"""The axes of a run's grid: content, style, and each swept setting.
+"""The axes of a run's grid: content, style, a data set's class and split, and each swept setting.
 
 In: entries. Out: axes, their values in order, and each entry's place on them.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from pipeline.manifest import LEVELS
 from pipeline.plan import value_text
 from pipeline.report.entries import Entry
+from pipeline.report.table import places
+
+Kind = Literal["content", "style", "place", "setting"]
 
 
 @dataclass
@@ -21,10 +24,12 @@ class Axis:
     """One axis of the grid: its values in order of appearance, and each job's among them.
 
     Attributes:
+        kind: `place` is a folder that a data set has its classes or splits in.
         pictures: of each value, with its digest, as records have them.
     """
 
     name: str
+    kind: Kind
     index: dict[str, int] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -43,18 +48,19 @@ class Axis:
 
 
 def make_axes(entries: Sequence[Entry]) -> list[Axis]:
-    """content, style and each swept setting."""
+    """content, style, class and split where there are several, and each swept setting.
+
+    A clip is one content, whatever its frames are called.
+    """
     swept = list(dict.fromkeys(name for entry in entries for name in entry.swept))
-    contents, styles = Axis("content"), Axis("style")
-    axes = {name: Axis(name) for name in swept}
-    labels = _short_names(sorted({entry.content for entry in entries}))
-    for entry in entries:
-        contents.add(
-            entry.content,
-            labels[entry.content],
-            entry.content,
-            _picture(entry, entry.content),
-        )
+    contents, styles = Axis("content", "content"), Axis("style", "style")
+    folders = [Axis("class", "place"), Axis("split", "place")]
+    axes = {name: Axis(name, "setting") for name in swept}
+    clips = clips_of(entries)
+    paths = [clips.get(entry.name, entry.content) for entry in entries]
+    labels = _short_names(sorted(set(paths)))
+    for entry, path in zip(entries, paths, strict=True):
+        contents.add(path, labels[path], path, _picture(entry, entry.content))
         first = next(iter(entry.parts), "")
         blend = {"name": entry.style, "parts": entry.parts, "regions": entry.regions}
         styles.add(
@@ -63,14 +69,42 @@ def make_axes(entries: Sequence[Entry]) -> list[Axis]:
             blend,
             _picture(entry, first),
         )
+        # A clip is a folder of its frames.
+        name = str(PurePosixPath(entry.name).parent) if entry.name in clips else entry.name
+        for folder in folders:
+            place = places(name)[folder.name]
+            folder.add(place, place or "none", place, None)
         for name, axis in axes.items():
             value = entry.swept.get(name)
             label = value_text(value) if name in entry.swept else "as set"
             axis.add(json.dumps(value, sort_keys=True), label, value, None)
-    ordered = [contents, styles, *axes.values()]
+    ordered = [
+        contents,
+        styles,
+        *(folder for folder in folders if _several(folder, entries)),
+        *axes.values(),
+    ]
     for axis in ordered:
         _in_order(axis)
     return ordered
+
+
+def _several(axis: Axis, entries: Sequence[Entry]) -> bool:
+    """Whether what is done has several of its values."""
+    return len({v for v, e in zip(axis.column, entries, strict=True) if e.image}) > 1
+
+
+def clips_of(entries: Sequence[Entry]) -> dict[str, str]:
+    """The path of the clip of each entry that is a clip's frame, by the entry's name.
+
+    A failed frame does not say so itself: it lies beside frames that do.
+    """
+    found: dict[PurePosixPath, str] = {}
+    for entry in entries:
+        if entry.clip is not None:
+            found[PurePosixPath(entry.name).parent] = entry.clip.path
+    folders = ((entry.name, PurePosixPath(entry.name).parent) for entry in entries)
+    return {name: found[folder] for name, folder in folders if folder in found}
 
 
 def _picture(entry: Entry, path: str) -> tuple[str, str] | None:

@@ -5,16 +5,19 @@ In: entries, axes, the run's summaries. Out: plain values for the template and t
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.axes import Axis
+from pipeline.report.axes import Axis, clips_of
 from pipeline.report.details import CHUNK
 from pipeline.report.entries import LOSSES, Entry
+from pipeline.report.grow import grown_settings
 from pipeline.report.inputs import Inputs
-from pipeline.report.thumbnails import input_thumbnail
+from pipeline.report.thumbnails import input_thumbnail, thumbnail_name
 from pipeline.store import BACKBONE_KEYS, RunFolder
 
 
@@ -31,28 +34,15 @@ def page_data(
     swept = {axis.name for axis in axes}
     settings = {k: v for k, v in dict(first.get("settings") or {}).items() if k not in swept}
     sizes = [entry.size for entry in entries]
-    inputs = Inputs(store)
     return {
         "run": str(store.path.resolve()),
+        "title": store.path.resolve().name,
         "chunk": CHUNK,
-        "axes": [
-            {
-                "name": axis.name,
-                "labels": axis.labels,
-                "values": axis.values,
-                "thumbs": [
-                    input_thumbnail(store, folder, inputs, *p) if p else None for p in axis.pictures
-                ]
-                if axis.name in ("content", "style")
-                else [],
-                "column": axis.column,
-            }
-            for axis in axes
-        ],
+        "axes": _axes(store, axes, folder),
         "names": [entry.name for entry in entries],
         "suffixes": [_suffix(entry) for entry in entries],
         "thumbs": [
-            entry.sha256[:20] if entry.sha256[:20] in thumbnails else 0 for entry in entries
+            name if (name := thumbnail_name(entry.sha256)) in thumbnails else 0 for entry in entries
         ],
         "errors": errors,
         "error": [errors.index(e.error) if e.error is not None else -1 for e in entries],
@@ -66,7 +56,64 @@ def page_data(
         "backbone": _backbone(store),
         "masks": {entry.content: entry.mask for entry in entries if entry.mask},
         "keeps": {entry.content: entry.keep for entry in entries if entry.keep},
+        **_grown(entries),
+        **_clips(store, entries),
     }
+
+
+def _axes(store: RunFolder, axes: Sequence[Axis], folder: Path) -> list[dict[str, Any]]:
+    """Each axis with its values, thumbnails of those that are pictures, and each job's."""
+    inputs = Inputs(store)
+
+    def thumbs(axis: Axis) -> list[str | None]:
+        if axis.kind not in ("content", "style"):
+            return []
+        return [input_thumbnail(store, folder, inputs, *p) if p else None for p in axis.pictures]
+
+    return [
+        {
+            "name": axis.name,
+            "kind": axis.kind,
+            "labels": axis.labels,
+            "values": axis.values,
+            "thumbs": thumbs(axis),
+            "column": axis.column,
+        }
+        for axis in axes
+    ]
+
+
+def _grown(entries: Sequence[Entry]) -> dict[str, Any]:
+    """What changes in each job's settings at a larger size: the distinct ones, and each job's."""
+    found: dict[str, int] = {}
+    column = []
+    for entry in entries:
+        grown = grown_settings(dict(entry.record.get("settings") or {}), entry.scales)
+        column.append(found.setdefault(json.dumps(grown), len(found)))
+    return {"grown": [json.loads(text) for text in found], "grow": column if len(found) > 1 else []}
+
+
+def _clips(store: RunFolder, entries: Sequence[Entry]) -> dict[str, Any]:
+    """The clips with their video, if it is there, and each job's clip; -1 of a picture alone."""
+    paths = clips_of(entries)
+    found: dict[str, int] = {}
+    clips: list[dict[str, Any]] = []
+    column = []
+    for entry in entries:
+        if entry.name not in paths:
+            column.append(-1)
+            continue
+        place = json.dumps([paths[entry.name], entry.style, entry.swept], default=str)
+        number = found.setdefault(place, len(found))
+        if number == len(clips):
+            clips.append({"video": "", "frames": 0})
+        if entry.clip is not None and not clips[number]["frames"]:
+            video = store.videos / f"{entry.clip.video}.mp4"
+            there = store.inside.is_file(video)
+            clips[number]["video"] = video.relative_to(store.path).as_posix() if there else ""
+            clips[number]["frames"] = entry.clip.frames
+        column.append(number)
+    return {"clips": clips, "clip": column if clips else []}
 
 
 def _suffix(entry: Entry) -> str | int:
@@ -125,10 +172,25 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def failure_reasons(entries: Iterable[Entry]) -> list[tuple[str, list[str]]]:
-    """Reasons, the most frequent first, each with the names of its jobs."""
+@dataclass(frozen=True)
+class Reason:
+    """Why jobs failed.
+
+    Attributes:
+        count: how many for this reason.
+        contents: their contents' names, each once.
+    """
+
+    text: str
+    count: int
+    contents: tuple[str, ...]
+
+
+def failure_reasons(entries: Iterable[Entry]) -> list[Reason]:
+    """Each reason once, the most frequent first."""
     reasons: dict[str, list[str]] = {}
     for entry in entries:
         if entry.error is not None:
-            reasons.setdefault(entry.error, []).append(entry.name)
-    return sorted(reasons.items(), key=lambda item: -len(item[1]))
+            reasons.setdefault(entry.error, []).append(Path(entry.content).name)
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    return [Reason(text, len(names), tuple(dict.fromkeys(names))) for text, names in ordered]

@@ -5,11 +5,11 @@ In: a run folder. Out: entries, and what could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.store import Failure, Record, RunFolder, open_failures
+from pipeline.store import ClipPlace, Failure, Record, RunFolder, open_failures
 
 LOSSES = ("total", "content", "style", "tv")
 
@@ -21,6 +21,8 @@ class Entry:
     Attributes:
         digests: of the content and style pictures, by path; none of a failure.
         image: the picture's path below the run folder; None for a failure.
+        clip: of a clip's frame that is done, where it stands.
+        scales: width, height and steps of each; none of a failure.
         losses: the last of each of `LOSSES`, or None.
         error: why it failed; None for a record.
         record: the whole record or failure, as JSON has it.
@@ -42,6 +44,8 @@ class Entry:
     size: tuple[int, int]
     finished: str
     error: str | None
+    clip: ClipPlace | None
+    scales: Sequence[tuple[int, int, int]]
     record: Mapping[str, Any]
 
 
@@ -83,6 +87,8 @@ def _from_record(record: Record) -> Entry:
         size=record.output.size,
         finished=record.finished,
         error=None,
+        clip=record.clip,
+        scales=record.scales,
         record=record.plain(),
     )
 
@@ -105,5 +111,7 @@ def _from_failure(failure: Failure) -> Entry:
         size=(0, 0),
         finished=failure.time,
         error=failure.error,
+        clip=None,
+        scales=(),
         record=failure.plain(),
     )

@@ -1,4 +1,4 @@
-"""Contact sheets: a run's pictures as labeled rows and columns in one PNG or PDF.
+"""Contact sheets: a run's pictures as labeled rows and columns in one PNG, JPEG, WebP or PDF.
 
 In: records of a run, two axes. Out: pictures, one a section: each combination of the other axes.
 """
@@ -6,50 +6,81 @@ In: records of a run, two axes. Out: pictures, one a section: each combination o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.files import write_atomic
-from pipeline.manifest import OLD_NAMES
-from pipeline.pictures import on_white, opened
-from pipeline.plan import value_text
-from pipeline.report.axes import rank
+from pipeline.manifest import OLD_NAMES, JobNames
+from pipeline.pictures import decode, on_white, opened
+from pipeline.report.inputs import Inputs
+from pipeline.report.sheet_cells import Cell, as_words, cells_of
+from pipeline.report.sheet_draw import (
+    GAP,
+    PAPER,
+    Grid,
+    Head,
+    Place,
+    color_scale,
+    difference_map,
+    draw_grid,
+    mean_difference,
+    text_line,
+)
 from pipeline.store import RunFolder
 
-_INK, _SOFT, _PAPER = (35, 33, 30), (110, 104, 98), (255, 255, 255)
-_GAP = 6
+# Suffix -> format, and the longest side that it can have.
+_FORMATS = {
+    ".png": ("PNG", 2**31 - 1),
+    ".jpg": ("JPEG", 65_500),
+    ".jpeg": ("JPEG", 65_500),
+    ".webp": ("WEBP", 16_383),
+    ".pdf": ("PDF", 2**31 - 1),
+}
+_QUALITY = 92  # of JPEG and WebP
 _MOST_PIXELS = 400_000_000
-_AMPLIFIED = 4  # differences are shown so many times as large
+_LEAST_FILLED = 0.4  # of a grid's places; with fewer, pictures stand side by side
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """One job's picture and where it belongs."""
+class Chosen:
+    """Which of a run's pictures are on a sheet, and what stands above them.
 
-    labels: Mapping[str, str]
-    order: Mapping[str, tuple[int, float, str]]
-    path: Callable[[], Path]
-    other: Callable[[], Path] | None
+    Attributes:
+        only: these jobs; all if None.
+        without: these not.
+        title: None for the run's name, empty for none.
+    """
+
+    only: JobNames | None = None
+    without: JobNames = field(default_factory=JobNames)
+    title: str | None = None
 
 
 def make_sheet(
-    run: Path, rows: str, cols: str, output: Path, tile: int = 192, other: Path | None = None
+    run: Path,
+    rows: str | None,
+    cols: str | None,
+    output: Path,
+    tile: int = 256,
+    other: Path | None = None,
+    chosen: Chosen | None = None,
 ) -> list[str]:
     """Writes the contact sheet of a run.
 
     Args:
         rows, cols: axes, such as `content`, `style`, or a swept setting (by an old name, too).
-        output: a .png or .pdf file; a PDF has a page for each section.
+            Without either: contents and styles, or pictures side by side with what tells them apart
+            where that would leave most places empty.
+        output: a .png, .jpg, .webp or .pdf file; a PDF has a page for each section.
         tile: long side of a picture in px.
-        other: another run; each cell then shows both runs' pictures of the job's name, and how
-            they differ, four times as strong.
+        other: another run; each place then shows both runs' pictures of the job's name, and a map
+            of where they differ.
 
     Pictures that are gone or damaged are left out, with a frame where they would stand.
 
@@ -60,136 +91,180 @@ def make_sheet(
         ManifestError: an unknown axis, the same one twice, no pictures, an unknown suffix.
         RunFolderError: the file cannot be written.
     """
-    if output.suffix.lower() not in (".png", ".pdf"):
-        raise ManifestError([f"{output}: a sheet is a .png or a .pdf"])
+    if output.suffix.lower() not in _FORMATS:
+        raise ManifestError([f"{output}: a sheet is a .png, .jpg, .webp or .pdf"])
+    chosen = chosen or Chosen()
     store = RunFolder(run)
-    cells = _cells(store, other)
+    cells = cells_of(store, other, chosen.only, chosen.without)
     left_out = store.left_out()
     if not cells:
-        why = f" that can be read ({left_out[0]})" if left_out else ""
-        raise ManifestError([f"{run}: no pictures there{why}; run the manifest first"])
+        raise ManifestError([f"{run}: {_why_none(chosen, left_out)}"])
+    if other and all(cell.other is None for cell in cells):
+        raise ManifestError([f"--diff {other}: has no job of {run} by name; nothing to compare"])
+    axes = _axes(cells, rows, cols)
+    sheet = _Sheet(cells, axes, tile, _compared(store, other), Inputs(store), left_out)
+    _check_size(sheet, output)
+    title = as_words(store.path.resolve().name) if chosen.title is None else chosen.title
+    _save(sheet.pages(output.suffix.lower() == ".pdf"), title, sheet, output)
+    return left_out
+
+
+def _why_none(chosen: Chosen, left_out: Sequence[str]) -> str:
+    if chosen.only is not None or chosen.without:
+        return "none of its pictures is meant by --favorites and --reject; check the names"
+    why = f" that can be read ({left_out[0]})" if left_out else ""
+    return f"no pictures there{why}; run the manifest first"
+
+
+def _axes(cells: Sequence[Cell], rows: str | None, cols: str | None) -> tuple[str, str] | None:
+    """The axes of rows and columns; None for pictures side by side.
+
+    Raises:
+        ManifestError: an unknown axis, or the same one twice.
+    """
     known = list(cells[0].labels)
+    if rows is None and cols is None:
+        places = {(cell.labels["content"], cell.labels["style"]) for cell in cells}
+        down, across = ({place[i] for place in places} for i in (0, 1))
+        is_full = len(places) >= _LEAST_FILLED * len(down) * len(across)
+        return ("content", "style") if is_full else None
+    if rows is None or cols is None:
+        given = rows or cols
+        rows = rows or ("content" if given != "content" else "style")
+        cols = cols or ("style" if given != "style" else "content")
     rows, cols = OLD_NAMES.get(rows, rows), OLD_NAMES.get(cols, cols)
     for option, axis in (("--rows", rows), ("--cols", cols)):
         if axis not in known:
             raise ManifestError([f"{option} {axis}: not an axis; there are {', '.join(known)}"])
     if rows == cols:
         raise ManifestError([f"--rows and --cols are both {rows}; choose two axes"])
-    sections: dict[tuple[str, ...], list[_Cell]] = {}
-    rest = [axis for axis in known if axis not in (rows, cols)]
-    rest = [axis for axis in rest if len({cell.labels[axis] for cell in cells}) > 1]
-    for cell in sorted(cells, key=lambda c: [c.order[axis] for axis in rest]):
-        sections.setdefault(tuple(cell.labels[axis] for axis in rest), []).append(cell)
-    _check_size(sections, rows, cols, tile * (3 if other else 1), tile, output)
-    pages = []
-    for values, some in sections.items():
-        title = ", ".join(f"{axis} {value}" for axis, value in zip(rest, values, strict=True))
-        pages.append(_section(some, rows, cols, tile, title, other is not None, left_out))
-    _save(pages, output)
-    return left_out
+    return rows, cols
 
 
-def _cells(store: RunFolder, other: Path | None) -> list[_Cell]:
-    found, beside = [], RunFolder(other) if other else None
-    for record in store.records():
-        values: dict[str, Any] = {
-            "content": Path(record.content.path).stem,
-            "style": record.style.name,
-            **record.swept,
+def _compared(store: RunFolder, other: Path | None) -> tuple[str, ...]:
+    """What the panels of a place are; none of a sheet of one run."""
+    if other is None:
+        return ()
+    ours, theirs = store.path.resolve(), other.resolve()
+    names = [path.name for path in (ours, theirs)]
+    if names[0] == names[1]:
+        names = [f"{path.parent.name}/{path.name}" for path in (ours, theirs)]
+    return (*map(as_words, names), "difference")
+
+
+class _Sheet:
+    """A sheet's sections, each a grid of places.
+
+    Args:
+        compared: what the panels of a place are; none of a sheet of one run.
+        left_out: what cannot be read is added there.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        axes: tuple[str, str] | None,
+        tile: int,
+        compared: Sequence[str],
+        inputs: Inputs,
+        left_out: list[str],
+    ) -> None:
+        self.axes, self.compared, self.inputs, self.left_out = axes, compared, inputs, left_out
+        self.tile = _tile_size(cells, tile)
+        shown = {axis for axis in cells[0].labels if len({c.labels[axis] for c in cells}) > 1}
+        self.rest = [axis for axis in cells[0].labels if axis in shown - set(axes or ())]
+        self.sections: dict[tuple[str, ...], list[Cell]] = {}
+        if axes is None:
+            self.sections[()] = list(cells)
+            return
+        for cell in sorted(cells, key=lambda c: [c.order[axis] for axis in self.rest]):
+            place = tuple(cell.labels[axis] for axis in self.rest)
+            self.sections.setdefault(place, []).append(cell)
+
+    def shape(self, some: Sequence[Cell]) -> tuple[int, int]:
+        """Rows and columns of a section."""
+        if self.axes is None:
+            columns = max(1, min(len(some), round(math.sqrt(len(some) * 1.5))))
+            return math.ceil(len(some) / columns), columns
+        rows, cols = self.axes
+        return len({c.labels[rows] for c in some}), len({c.labels[cols] for c in some})
+
+    def pages(self, apart: bool) -> list[Image.Image]:
+        """Each section as a picture.
+
+        Args:
+            apart: each has its own columns' heads; else those that are the same stand once.
+        """
+        grids = [self._grid(values, some) for values, some in self.sections.items()]
+        pages, above = [], None
+        for grid in grids:
+            texts = [head.text for head in grid.across]
+            heads = apart or texts != above
+            pages.append(draw_grid(grid, self.tile, self.left_out, heads=heads))
+            above = texts
+        width = max(page.width for page in pages)
+        return pages if apart else [_widened(page, width) for page in pages]
+
+    def _grid(self, values: Sequence[str], some: Sequence[Cell]) -> Grid:
+        if self.axes is None:
+            return self._side_by_side(some)
+        named = zip(self.rest, values, strict=True)
+        title = ", ".join(_named(axis, value) for axis, value in named)
+        rows, cols = self.axes
+        across = sorted({(c.order[cols], c.labels[cols]) for c in some})
+        down = sorted({(c.order[rows], c.labels[rows]) for c in some})
+        column = {text: index for index, (_, text) in enumerate(across)}
+        row = {text: index for index, (_, text) in enumerate(down)}
+        placed: dict[tuple[int, int], Place] = {}
+        for cell in some:
+            at = (row[cell.labels[rows]], column[cell.labels[cols]])
+            placed.setdefault(at, self._place(cell, ""))
+        heads = [
+            [self._head(axis, text, some) for _, text in values]
+            for axis, values in ((cols, across), (rows, down))
+        ]
+        names = tuple("" if axis in ("content", "style") else as_words(axis) for axis in self.axes)
+        return Grid(
+            title, heads[0], heads[1], (names[1], names[0]), self.compared, placed,
+            bool(self.compared), len(across),
+        )  # fmt: skip
+
+    def _side_by_side(self, some: Sequence[Cell]) -> Grid:
+        columns = self.shape(some)[1]
+        places = {
+            divmod(index, columns): self._place(cell, self._differing(cell))
+            for index, cell in enumerate(some)
         }
-        match = beside.record(record.name) if beside else None
-        found.append(
-            _Cell(
-                {name: _label(value) for name, value in values.items()},
-                {name: rank(name, value, str(value)) for name, value in values.items()},
-                partial(store.picture, record.output.path),
-                partial(beside.picture, match.output.path) if beside and match else None,
-            )
-        )
-    axes = dict.fromkeys(name for cell in found for name in cell.labels)
-    return [
-        _Cell(
-            {name: cell.labels.get(name, "as set") for name in axes},
-            {name: cell.order.get(name, (2, 0.0, "")) for name in axes},
-            cell.path,
-            cell.other,
-        )
-        for cell in found
-    ]
+        captions = bool(self.rest) or bool(self.compared)
+        return Grid("", (), (), ("", ""), self.compared, places, captions, columns)
 
+    def _differing(self, cell: Cell) -> str:
+        return ", ".join(_named(axis, cell.labels[axis]) for axis in self.rest)
 
-def _label(value: Any) -> str:
-    return value if isinstance(value, str) else value_text(value)
-
-
-def _check_size(
-    sections: Mapping[tuple[str, ...], Sequence[_Cell]],
-    rows: str,
-    cols: str,
-    width: int,
-    height: int,
-    output: Path,
-) -> None:
-    areas = [
-        len({c.labels[rows] for c in some}) * len({c.labels[cols] for c in some}) * width * height
-        for some in sections.values()
-    ]
-    area = max(areas) if output.suffix.lower() == ".pdf" else sum(areas)
-    if area > _MOST_PIXELS:
-        fitting = math.isqrt(_MOST_PIXELS * height * height // area)
-        raise ManifestError(
-            [f"{output}: {area:,} pixels are too many; choose --tile {fitting} or other axes"]
-        )
-
-
-def _section(
-    cells: Sequence[_Cell],
-    rows: str,
-    cols: str,
-    tile: int,
-    title: str,
-    compares: bool,
-    left_out: list[str],
-) -> Image.Image:
-    """One grid of pictures with its labels; what cannot be read is added to `left_out`."""
-    pixels = max(11, tile // 13)
-    font = ImageFont.load_default(pixels)
-    across = sorted({(c.order[cols], c.labels[cols]) for c in cells})
-    down = sorted({(c.order[rows], c.labels[rows]) for c in cells})
-    width, height = _tile_size(cells, tile)
-    wide = width * (3 if compares else 1) + _GAP
-    line = pixels * 1.5
-    top = round(line * (2.2 if title else 1.2))
-    left = round(max(font.getlength(f"{rows} {text}") for _, text in down)) + 3 * _GAP
-    left = min(left, 2 * tile)
-    size = (left + wide * len(across) + _GAP, round(top + (height + _GAP) * len(down)) + _GAP)
-    sheet = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    if title:
-        draw.text((_GAP, _GAP), title, _INK, font)
-    for index, (_, text) in enumerate(across):
-        place = (left + wide * index, top - round(line))
-        draw.text(place, _fitting(f"{cols} {text}", font, wide - _GAP), _SOFT, font)
-    for index, (_, text) in enumerate(down):
-        place = (_GAP, top + (height + _GAP) * index + height // 2)
-        draw.text(place, _fitting(f"{rows} {text}", font, left - 2 * _GAP), _SOFT, font, "lm")
-    taken = set()
-    for cell in cells:
-        column = [text for _, text in across].index(cell.labels[cols])
-        row = [text for _, text in down].index(cell.labels[rows])
-        if (row, column) in taken:
-            continue
-        taken.add((row, column))
-        place = (left + wide * column, top + (height + _GAP) * row)
+    def _head(self, axis: str, text: str, some: Sequence[Cell]) -> Head:
+        words = as_words(text) if axis in ("content", "style") else text
+        if axis not in ("content", "style"):
+            return Head(words)
+        first = next(cell for cell in some if cell.labels[axis] == text)
+        found = self.inputs.find(*first.inputs[axis])
+        if found is None:
+            return Head(words)
         try:
-            sheet.paste(_picture(cell, (width, height), compares), place)
-        except ImageError as error:
-            left_out.append(str(error))
-            draw.rectangle((*place, place[0] + width - 1, place[1] + height - 1), outline=_SOFT)
-    return sheet
+            small = decode(found).image
+        except ImageError:  # whoever made the run knows; a label is enough here
+            return Head(words)
+        small.thumbnail(self.tile, Image.Resampling.LANCZOS)
+        return Head(words, small)
+
+    def _place(self, cell: Cell, caption: str) -> Place:
+        return partial(_panels, cell, self.tile, bool(self.compared), caption)
 
 
-def _tile_size(cells: Sequence[_Cell], tile: int) -> tuple[int, int]:
+def _named(axis: str, value: str) -> str:
+    return as_words(value) if axis in ("content", "style") else f"{as_words(axis)} {value}"
+
+
+def _tile_size(cells: Sequence[Cell], tile: int) -> tuple[int, int]:
     """Width and height of the first picture that can be read, its longer side a tile's."""
     for cell in cells:
         try:
@@ -201,53 +276,101 @@ def _tile_size(cells: Sequence[_Cell], tile: int) -> tuple[int, int]:
     return tile, tile
 
 
-def _fitting(text: str, font: Any, width: float) -> str:
-    """The text, shortened in the middle until it fits."""
-    if font.getlength(text) <= width:
-        return text
-    keep = len(text)
-    while keep > 2 and font.getlength(_cut(text, keep)) > width:
-        keep -= 1
-    return _cut(text, keep)
+def _check_size(sheet: _Sheet, output: Path) -> None:
+    """Refuses what memory or the format cannot hold, with a tile that would do.
+
+    Raises:
+        ManifestError: it is too large.
+    """
+    wide, high = sheet.tile[0] * max(1, len(sheet.compared)), sheet.tile[1]
+    shapes = [sheet.shape(some) for some in sheet.sections.values()]
+    areas = [rows * columns * wide * high for rows, columns in shapes]
+    kind, longest = _FORMATS[output.suffix.lower()]
+    pages = kind == "PDF"
+    area = max(areas) if pages else sum(areas)
+    rows = max(r for r, _ in shapes) if pages else sum(r for r, _ in shapes)
+    # Labels and heads are more: of a sheet with few rows they are half of it.
+    side = 1.5 * max(rows * high, max(columns for _, columns in shapes) * wide)
+    shrink = min(math.sqrt(_MOST_PIXELS / area), longest / side)
+    if shrink < 1:
+        fitting = int(max(sheet.tile) * shrink)
+        raise ManifestError(
+            [f"{output}: {area:,} pixels are too many; choose --tile {fitting} or other axes"]
+        )
 
 
-def _cut(text: str, keep: int) -> str:
-    return text[: (keep + 1) // 2] + "…" + text[len(text) - keep // 2 :]
+def _panels(
+    cell: Cell, size: tuple[int, int], compares: bool, caption: str
+) -> tuple[list[Image.Image], str]:
+    """A place's pictures, and the words below them.
 
-
-def _picture(cell: _Cell, size: tuple[int, int], compares: bool) -> Image.Image:
-    mine = _load(cell.path(), size)
+    Raises:
+        ImageError: one cannot be read.
+    """
+    mine = _load(cell.path, size)
     if not compares:
-        return mine
-    both = Image.new("RGB", (3 * size[0], size[1]), _PAPER)
-    both.paste(mine, (0, 0))
-    if cell.other is not None:
-        theirs = _load(cell.other(), size)
-        difference = ImageChops.difference(mine, theirs).point(lambda v: min(255, v * _AMPLIFIED))
-        both.paste(theirs, (size[0], 0))
-        both.paste(difference, (2 * size[0], 0))
-    return both
+        return [mine], caption
+    if cell.other is None:
+        return [mine], _joined(caption, "not there in the other run")
+    theirs = _load(cell.other, size)
+    said = f"{mean_difference(mine, theirs):.1f} of 255 on average"
+    return [mine, theirs, difference_map(mine, theirs)], _joined(caption, said)
 
 
-def _load(path: Path, size: tuple[int, int]) -> Image.Image:
-    with opened(path) as image:
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _load(place: Callable[[], Path], size: tuple[int, int]) -> Image.Image:
+    with opened(place()) as image:
         fitted = on_white(image)
     fitted.thumbnail(size, Image.Resampling.LANCZOS)
-    framed = Image.new("RGB", size, _PAPER)
+    if fitted.size == size:
+        return fitted
+    if max(fitted.width / size[0], fitted.height / size[1]) < 1:  # smaller than a tile
+        scale = min(size[0] / fitted.width, size[1] / fitted.height)
+        sides = (max(1, round(fitted.width * scale)), max(1, round(fitted.height * scale)))
+        fitted = fitted.resize(sides, Image.Resampling.LANCZOS)
+    framed = Image.new("RGB", size, PAPER)
     framed.paste(fitted, ((size[0] - fitted.width) // 2, (size[1] - fitted.height) // 2))
     return framed
 
 
-def _save(pages: Sequence[Image.Image], output: Path) -> None:
+def _widened(page: Image.Image, width: int) -> Image.Image:
+    if page.width == width:
+        return page
+    whole = Image.new("RGB", (width, page.height), PAPER)
+    whole.paste(page)
+    return whole
+
+
+def _save(pages: Sequence[Image.Image], title: str, sheet: _Sheet, output: Path) -> None:
+    """Puts the title above and, of differences, the colors' scale below; and writes the file."""
+    kind, _ = _FORMATS[output.suffix.lower()]
+    parts = [[page] for page in pages] if kind == "PDF" else [list(pages)]
+    large = max(sheet.tile)
+    for page in parts:
+        if title:
+            page.insert(0, text_line(title, max(14, large // 9), max(page[0].width, 200)))
+        if sheet.compared:
+            font = ImageFont.load_default(max(11, large // 15))
+            page.append(color_scale(large, font, round(max(11, large // 15) * 1.45)))
+    stacked = [_stacked(page, max(12, large // 12)) for page in parts]
     buffer = BytesIO()
-    if output.suffix.lower() == ".pdf":
-        pages[0].save(buffer, "PDF", save_all=True, append_images=list(pages[1:]))
+    if kind == "PDF":
+        stacked[0].save(buffer, "PDF", save_all=True, append_images=stacked[1:])
     else:
-        width = max(page.width for page in pages)
-        whole = Image.new("RGB", (width, sum(page.height for page in pages)), _PAPER)
-        above = 0
-        for page in pages:
-            whole.paste(page, (0, above))
-            above += page.height
-        whole.save(buffer, "PNG")
+        stacked[0].save(buffer, kind, quality=_QUALITY)
     write_atomic(output, buffer.getvalue())
+
+
+def _stacked(parts: Sequence[Image.Image], margin: int) -> Image.Image:
+    """Pictures one below the other, within a margin."""
+    width = max(part.width for part in parts) + 2 * margin - GAP
+    height = sum(part.height for part in parts) + 2 * margin + GAP * (len(parts) - 1)
+    whole = Image.new("RGB", (width, height), PAPER)
+    above = margin
+    for part in parts:
+        whole.paste(part, (margin, above))
+        above += part.height + GAP
+    return whole

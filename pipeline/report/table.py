@@ -65,7 +65,7 @@ def rows(store: RunFolder) -> Iterator[dict[str, Any]]:
 def _row(record: Record) -> dict[str, Any]:
     last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
     return {
-        **_places(record.name),
+        **places(record.name),
         "status": "done",
         "content": record.content.path,
         "style": record.style.name,
@@ -91,7 +91,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _failed_row(failure: Failure) -> dict[str, Any]:
     return {
-        **_places(failure.name),
+        **places(failure.name),
         "status": "failed",
         "content": failure.content,
         "style": failure.style,
@@ -102,8 +102,9 @@ def _failed_row(failure: Failure) -> dict[str, Any]:
     }
 
 
-def _places(name: str) -> dict[str, str]:
-    """A job's name, and the folders in it that data sets have their classes and splits in."""
+def places(name: str) -> dict[str, str]:
+    """A job's name, and the folders in it that data sets have their classes and splits in: `name`,
+    `split`, `class`; empty where there is none."""
     folders = PurePosixPath(name).parent.parts
     split = folders[0] if len(folders) > 1 else ""
     return {"name": name, "split": split, "class": folders[-1] if folders else ""}

@@ -20,7 +20,17 @@ from pipeline.report.entries import Entry
 from pipeline.report.inputs import Inputs
 from pipeline.store import RunFolder
 
-THUMBNAIL_PX = 192
+THUMBNAIL_PX = 384
+_SIZED = f"-{THUMBNAIL_PX}"  # in their names: pages of older versions had smaller ones
+
+
+def thumbnail_name(digest: str) -> str:
+    """The name of a picture's thumbnail, without suffix.
+
+    Args:
+        digest: SHA-256 of the picture.
+    """
+    return digest[:20] + _SIZED
 
 
 def make_thumbnails(store: RunFolder, folder: Path, entries: Iterable[Entry]) -> set[str]:
@@ -29,11 +39,11 @@ def make_thumbnails(store: RunFolder, folder: Path, entries: Iterable[Entry]) ->
     Raises:
         RunFolderError: no space or no rights.
     """
-    wanted = {entry.sha256[:20]: entry for entry in entries if entry.image}
+    wanted = {thumbnail_name(entry.sha256): entry for entry in entries if entry.image}
     try:
         there = {path.stem for path in store.inside.files(folder, "*.webp")}
         for name in there - set(wanted):
-            if not name.startswith("in-"):
+            if not (name.startswith("in-") and name.endswith(_SIZED)):
                 store.inside.remove(folder / f"{name}.webp")
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -71,7 +81,7 @@ def input_thumbnail(
     Args:
         digest: of the record, by which it is named.
     """
-    name = "in-" + "".join(c for c in digest if c in "0123456789abcdef")[:17]
+    name = thumbnail_name("in-" + "".join(c for c in digest if c in "0123456789abcdef")[:17])
     try:
         if not store.inside.is_file(folder / f"{name}.webp"):
             found = inputs.find(path, digest)

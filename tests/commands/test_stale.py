@@ -18,6 +18,7 @@ from pipeline.commands import (
     clean_run,
     move_stale,
     run_manifest,
+    show_plan,
     show_status,
     write_report,
     write_sheet,
@@ -291,3 +292,22 @@ def test_a_failure_stands_no_more_when_its_input_is_back(folder: Path, capsys: C
     (folder / "c/b.png").write_bytes(whole[:200])  # and another one stands
     assert batch_manifest(manifest(folder), INLINE, quiet=True) == 1
     assert show_status(folder / "run", as_json=False) == 1
+
+
+def test_an_excluded_job_is_none_and_its_picture_can_be_moved_aside(
+    folder: Path, capsys: Capture
+) -> None:
+    (folder / "rejected.txt").write_text("# rejected\nx/a.png__s.png\nb.png__other\n")
+    path = manifest(folder, "exclude: rejected.txt\n")
+    assert batch_manifest(path, INLINE) == 0
+    said = capsys.readouterr()
+    assert "nothing to do: 1 of 1 jobs are done" in said.out and "1 other pictures" in said.out
+    assert "exclude: 'b.png__other' names no job" in said.out + said.err
+    assert RunFolder(folder / "run").stale() == ["images/x/a.png__s.png"]
+    show_plan(path, INLINE, as_json=False, measured=False)
+    said = capsys.readouterr()
+    assert "left out by exclude: 1 jobs" in said.out and "names no job" in said.out + said.err
+    move_stale(folder / "run")
+    assert names(folder) == ["b.png__s"]
+    assert batch_manifest(manifest(folder), INLINE, quiet=True) == 0  # no more: made again
+    assert sorted(names(folder)) == ["b.png__s", "x/a.png__s"]

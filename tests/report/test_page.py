@@ -54,3 +54,22 @@ def test_details_are_written_again_only_where_they_changed(run: Path) -> None:
     build_report(RunFolder(run))
     assert path.stat().st_mtime_ns == before
     assert [p.name for p in path.parent.iterdir()] == ["00000.js"]
+
+
+def test_a_page_says_whether_the_run_goes_on_and_when_it_is_another_one(
+    run: Path,
+) -> None:
+    def said() -> str:
+        return (run / "report/live.js").read_text()
+
+    build_report(RunFolder(run), live=True)
+    assert data_of(run)["live"] is True and '"live":true' in said()
+    stamp = data_of(run)["stamp"]
+    assert stamp in said()
+    build_report(RunFolder(run), live=True)
+    assert data_of(run)["stamp"] == stamp  # the same pictures: nothing to load anew
+    record = next(RunFolder(run).records())
+    (run / "images" / f"{record.name}.json").unlink()
+    build_report(RunFolder(run))
+    assert data_of(run)["stamp"] != stamp and '"live":false' in said()
+    assert data_of(run)["stamp"] in said()

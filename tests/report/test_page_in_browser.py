@@ -1,5 +1,7 @@
-"""The report in a browser: axes, filter, sort, compare, favorites, keys. Skipped without one."""
+"""The report in a browser: what is shown and how, keys, touch, marks, a run that goes on, and
+accessibility by axe-core. Skipped without a browser."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ def browser() -> Iterator[Any]:
     options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,900"):
         options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(str(DRIVER)))
     yield driver
     driver.quit()
@@ -53,9 +56,23 @@ class Page:
             )
         )
         build_report(RunFolder(run))
+        browser.get("about:blank")  # else another hash of the same page would not load it anew
         browser.get((run / "report.html").as_uri())
         browser.execute_script("localStorage.clear()")
         browser.refresh()
+
+    def emulate(self, width: int, height: int, phone: bool = False, **features: str) -> None:
+        """A window of this size; perhaps of a phone, and with media features."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features |= {"hover": "none", "pointer": "coarse"} if phone else {}
+        listed = [{"name": n.replace("_", "-"), "value": v} for n, v in features.items()]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": listed})
+
+    def open_at(self, view: str) -> None:
+        """Loads the page with this view in its address."""
+        self.browser.get("about:blank")
+        self.browser.get((self.run / "report.html").as_uri() + view)
 
     def ask(self, script: str) -> Any:
         """The value of a JavaScript expression."""
@@ -92,41 +109,107 @@ class Page:
 
 
 COUNT = "document.getElementById('count').textContent"
+SHOWN = "document.getElementById('shown').textContent"
+NAME = "document.getElementById('name').textContent"
+VIEWER = "document.getElementById('viewer').open"
 TILES = "document.querySelectorAll('.tile').length"
+IMAGES = "[...document.querySelectorAll('.tile img')]"
 
 
 @pytest.fixture
-def page(browser: Any, tmp_path: Path, picture: Callable[..., Path]) -> Page:
+def page(browser: Any, tmp_path: Path, picture: Callable[..., Path]) -> Iterator[Page]:
     page = Page(browser, tmp_path / "run", picture)
+    page.emulate(1300, 900, hover="hover", pointer="fine")
     page.wait(TILES, 4)  # cells are built as they come into sight
-    return page
+    yield page
+    wrong = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+    assert not [message for message in wrong if "live.js" not in message]
 
 
 def test_axes_and_filters_choose_what_is_shown(page: Page) -> None:
     page.wait(TILES, 4)  # content x style at the first weight
     page.choose("filter-style_weight", "99")
     page.wait(TILES, 1)
-    assert page.ask("document.querySelector('.tile.failed').textContent") == f"failed: {EVIL}"
-    page.choose("cols", "style_weight")
+    assert page.ask("document.querySelector('.tile.failed').textContent") == "failed"
+    page.choose("cols", "style weight")
     page.wait("document.querySelectorAll('.col').length", 4)
     page.choose("rows", "none")
     page.choose("cols", "none")
-    page.choose("filter-style_weight", "all")
-    page.choose("filter-style", "all")
     page.wait(TILES, 13)
-    assert page.ask("document.getElementById('shown').textContent") == "13 of 13 jobs shown"
+    assert page.ask(SHOWN) == "13 of 13 pictures shown"
     assert page.ask("document.querySelectorAll('script').length") <= 3  # no name became one
-    images = "[...document.querySelectorAll('.tile img')]"
-    page.wait(f"{images}.every(i => i.complete && i.naturalWidth > 0 && i.alt)")
+    page.wait(f"{IMAGES}.every(i => i.complete && i.naturalWidth > 0 && i.alt)")
+
+
+def test_pictures_side_by_side_say_what_differs(page: Page) -> None:
+    page.choose("rows", "none")
+    page.choose("cols", "none")
+    captions = "[...document.querySelectorAll('.cell small')].map(e => e.textContent)"
+    page.wait(f"{captions}.length", 13)
+    assert page.ask(captions)[0] == "a · red · style weight 10"
+    page.choose("filter-style", "red")
+    page.wait(f"{captions}[0]", "a · style weight 10")
 
 
 def test_sorting_puts_the_failed_last(page: Page) -> None:
     page.choose("rows", "none")
     page.choose("cols", "none")
-    page.choose("filter-style_weight", "all")
     page.choose("sort", "total loss")
     page.wait(TILES, 13)
     assert page.ask("[...document.querySelectorAll('.tile')].at(-1).classList.contains('failed')")
+
+
+def test_search_and_failed_only(page: Page) -> None:
+    page.choose("rows", "none")
+    page.choose("cols", "none")
+    page.browser.find_element("id", "search").send_keys("a RED weight 5")
+    page.wait(TILES, 1)
+    page.browser.find_element("id", "search").clear()
+    page.browser.find_element("id", "search").send_keys("nothing of that name")
+    page.wait(SHOWN, "0 of 13 pictures shown")
+    page.open_at("")
+    page.choose("rows", "none")
+    page.choose("cols", "none")
+    page.choose("show", "failed (1)")
+    page.wait(TILES, 1)
+
+
+def test_a_reason_stands_once_and_in_the_viewer(page: Page) -> None:
+    text = page.ask("document.body.innerText")
+    assert text.count(EVIL) == 1
+    page.choose("show", "failed (1)")
+    page.wait(TILES, 1)
+    page.browser.find_element("css selector", ".tile.failed").click()
+    page.wait("document.getElementById('why').textContent", f"failed: {EVIL}")
+
+
+def test_the_address_holds_the_view_and_the_picture(page: Page) -> None:
+    page.choose("rows", "style")
+    page.choose("cols", "style weight")
+    page.choose("sort", "time")
+    page.browser.find_element("id", "search").send_keys("b")
+    page.wait("location.hash.includes('search=b')")
+    page.wait(TILES, 7)
+    page.browser.find_elements("css selector", ".tile")[1].click()
+    page.wait("location.hash.includes('picture=')")
+    view, name = page.ask("location.hash"), page.ask(NAME)
+    page.open_at(view)
+    page.wait(VIEWER)
+    assert page.ask(NAME) == name and page.ask("location.hash") == view
+    assert page.ask("document.getElementById('rows').selectedOptions[0].textContent") == "style"
+    assert page.ask("document.getElementById('sort').value") == "seconds"
+    page.browser.find_element("id", "close").click()
+    page.wait("location.hash.includes('picture=')", False)
+    page.open_at("#rows=nonsense&only+style=gone&size=7&show=what&sort=how&picture=none")
+    page.wait(TILES, 4)  # what is not of this run is passed over
+
+
+def test_the_browsers_way_back_closes_the_viewer(page: Page) -> None:
+    page.browser.find_elements("css selector", ".tile")[0].click()
+    page.wait(VIEWER)
+    page.browser.back()
+    page.wait(VIEWER, False)
+    page.wait(TILES, 4)
 
 
 def test_keys_move_open_mark_and_compare(page: Page) -> None:
@@ -135,13 +218,24 @@ def test_keys_move_open_mark_and_compare(page: Page) -> None:
     page.ask("document.querySelector(\".tile[tabindex='0']\").focus()")
     page.press(Keys.ARROW_RIGHT)
     label = page.ask("document.activeElement.getAttribute('aria-label')")
-    assert "content a" in label and "style x" in label
+    assert label.startswith("a in the style of x") and label.endswith(", style weight 2")
+    page.press(Keys.HOME)
+    assert "a in the style of red" in page.ask("document.activeElement.ariaLabel")
+    page.browser.switch_to.active_element.send_keys(Keys.CONTROL, Keys.END)
+    assert "b in the style of x" in page.ask("document.activeElement.ariaLabel")
+    page.press(Keys.ARROW_UP, Keys.END)
+    assert page.ask("document.activeElement.ariaLabel") == label
     page.press(Keys.ENTER)
-    page.wait("document.getElementById('viewer').open")
+    page.wait(VIEWER)
     page.wait("document.querySelectorAll('#facts polyline').length", 3)
-    first = page.ask("document.getElementById('name').textContent")
+    first = page.ask(NAME)
     page.press(Keys.ARROW_RIGHT)
-    assert page.ask("document.getElementById('name').textContent") != first
+    assert page.ask(NAME) != first
+    page.press(Keys.END)
+    last = page.ask(NAME)
+    page.press(Keys.ARROW_RIGHT)  # round to the first
+    page.press(Keys.HOME)
+    assert page.ask(NAME) not in (first, last)
     page.press("f")
     page.wait(COUNT, "1")
     page.press("c", Keys.ARROW_RIGHT, "c")
@@ -159,20 +253,125 @@ def test_keys_move_open_mark_and_compare(page: Page) -> None:
     page.wait("document.getElementById('compare').open", False)
 
 
+def test_content_and_style_stand_beside_the_picture(page: Page) -> None:
+    page.browser.find_elements("css selector", ".tile")[0].click()
+    page.wait("document.querySelectorAll('#sources img').length", 2)
+    page.wait("[...document.querySelectorAll('#sources img')].every(i => i.naturalWidth > 0)")
+    page.browser.find_element("css selector", "#sources button").click()
+    page.wait("document.getElementById('compare').open")
+    page.wait("document.getElementById('left').alt", "content a")
+
+
 def test_favorites_stay_and_become_a_manifest_of_just_those_jobs(page: Page) -> None:
     for star in page.browser.find_elements("css selector", ".star")[:2]:
         page.browser.execute_script("arguments[0].click()", star)
     page.wait(COUNT, "2")
     page.reload()
     page.wait(COUNT, "2")
-    page.browser.find_element("id", "only").click()
+    page.choose("show", "favorites (2)")
     page.wait(TILES, 2)
-    text = page.ask("nst.manifest(2)")
+    assert page.ask("document.getElementById('px').value") == "128"
+    text = page.ask("nst.manifest(128)")
     (page.run.parent / "favorites.yaml").write_text(text)
     manifest = load_manifest(page.run.parent / "favorites.yaml")
     assert manifest.settings["size"] == 128 and manifest.backbone == "lite"
-    assert [pair.settings for pair in manifest.pairs] == [{"style_weight": 2.0}] * 2
+    assert [pair.settings["style_weight"] for pair in manifest.pairs] == [2.0] * 2
     assert {c.path for c in manifest.contents} == {page.pictures[0]}
+    page.browser.find_element("id", "export").click()
+    said = page.ask("document.getElementById('said').textContent")
+    assert said == (
+        "favorites.yaml: 2 pictures at 128 px into run-favorites; make them with: "
+        "nst batch favorites.yaml"
+    )
+
+
+def test_larger_favorites_keep_their_look(page: Page) -> None:
+    run = page.run.parent / "grown"
+    content, style = page.pictures[0], page.pictures[2]
+    name = add_job(run, content, style, (9, 9, 9), steps=100)
+    record = RunFolder(run).record_path(name)
+    made = json.loads(record.read_text())
+    made["scales"] = [[32, 24, 60], [64, 48, 40]]
+    record.write_text(json.dumps(made))
+    build_report(RunFolder(run))
+    page.run = run
+    page.open_at("")
+    page.wait(TILES, 1)
+    page.browser.execute_script("document.querySelector('.star').click()")
+    path = page.run.parent / "favorites.yaml"
+    for px, steps in ((128, (60, 40)), (64, 100)):
+        path.write_text(page.ask(f"nst.manifest({px})"))
+        manifest = load_manifest(path)
+        assert manifest.settings["size"] == px and manifest.pairs[0].settings["steps"] == steps
+
+
+def test_rejected_ones_are_saved_by_name_and_are_no_favorites(page: Page) -> None:
+    page.ask("document.querySelector(\".tile[tabindex='0']\").focus()")
+    page.press("f", "x")
+    page.wait("document.getElementById('uncount').textContent", "1")
+    page.wait(COUNT, "0")
+    assert page.ask("nst.names('rejected')").splitlines()[1:] == ["a__red__style_weight-2.0"]
+    page.choose("show", "not rejected (12)")
+    page.wait(SHOWN, "3 of 13 pictures shown")
+
+
+def test_pictures_grow_to_the_full_width_and_the_page_alone_scrolls(page: Page) -> None:
+    page.browser.execute_script(
+        "const z = document.getElementById('zoom'); z.value = 100; z.oninput()"
+    )
+    width = "document.querySelector('.tile')?.getBoundingClientRect().width"
+    page.wait(f"{width} > 1300 - 2 * 24 - 140 - 40")
+    inner = "[...document.querySelectorAll('main *')].filter(e => e.scrollHeight > e.clientHeight"
+    inner += " + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowY)).length"
+    assert page.ask(inner) == 0
+    page.reload()
+    page.wait(f"{width} > 1300 - 2 * 24 - 140 - 40")
+    page.browser.find_element("id", "fit").click()
+    page.wait(f"{width} < 700")
+
+
+def test_a_sampled_data_set_has_no_empty_places(page: Page) -> None:
+    inputs = [page.run.parent / f"{i}.png" for i in range(6)]
+    for i, path in enumerate(inputs):
+        shutil.copy(page.pictures[i % 4], path)
+    run = page.run.parent / "sampled"
+    for i in range(6):
+        add_job(run, inputs[i], inputs[(i * 5) % 6], (9 * i, 9, 9))
+    build_report(RunFolder(run))
+    page.run = run
+    page.open_at("")
+    page.wait(TILES, 6)
+    cells = "[...document.querySelectorAll('.cell')].every(c => c.querySelector('.tile'))"
+    assert page.ask(cells)
+    page.open_at("#rows=content&columns=style")
+    page.wait(f"{TILES} >= 4")
+    assert page.ask(cells) and "side by side, each with its style" in page.ask(SHOWN)
+
+
+def test_a_page_of_a_run_that_goes_on_shows_what_is_new(page: Page) -> None:
+    store = RunFolder(page.run)
+    build_report(store, live=True)
+    page.open_at("#sort=seconds")
+    page.wait("document.getElementById('live').textContent.startsWith('the run goes on')")
+    add_job(page.run, page.pictures[0], page.pictures[2], (1, 2, 3), style_weight=20.0)
+    build_report(store)
+    page.browser.execute_script(  # what the page asks for every few seconds
+        "const s = document.createElement('script'); s.src = 'report/live.js';"
+        "document.head.append(s)"
+    )
+    page.wait("DATA.names.length", 14)
+    assert page.ask("DATA.live") is False and page.ask("location.hash").startswith("#")
+    assert page.ask("document.getElementById('sort').value") == "seconds"
+
+
+def test_an_open_picture_is_not_taken_away_by_what_is_new(page: Page) -> None:
+    build_report(RunFolder(page.run), live=True)
+    page.open_at("")
+    page.wait(TILES, 4)
+    page.browser.find_elements("css selector", ".tile")[0].click()
+    news = json.dumps({"stamp": "other", "live": True, "time": "2026-01-01T00:00:00+00:00"})
+    page.browser.execute_script(f"window.here = true; nstLive({news})")
+    assert page.ask("window.here") is True and page.ask(VIEWER)
 
 
 def test_light_dark_and_phone(page: Page) -> None:
@@ -180,6 +379,68 @@ def test_light_dark_and_phone(page: Page) -> None:
     before = page.ask(color)
     page.browser.find_element("id", "theme").click()
     assert page.ask(color) != before
-    page.browser.set_window_size(500, 900)
+    page.emulate(390, 844, phone=True)
+    page.open_at("")
+    page.wait(TILES, 4)
     assert page.ask("document.documentElement.scrollWidth <= window.innerWidth")
-    page.browser.set_window_size(1300, 900)
+
+
+def test_on_a_phone_stars_and_compare_are_in_sight_and_by_touch(page: Page) -> None:
+    page.emulate(390, 844, phone=True)
+    page.open_at("#rows=none&columns=none")
+    page.wait(f"{TILES} > 4")
+    opacity = "getComputedStyle(document.querySelector('.star')).opacity"
+    assert float(page.ask(opacity)) > 0.5
+    least = "Math.min(...[...document.querySelectorAll('.mark')].map(m => m.offsetWidth))"
+    assert page.ask(least) >= 24  # WCAG 2.2's least target
+    two = "document.querySelectorAll('.second')"
+    page.ask(f"{two}[0].click()")
+    page.wait("!document.getElementById('marked').hidden")
+    page.ask("document.querySelectorAll('.tile')[1].click()")  # the other one: by the picture
+    page.wait("document.getElementById('compare').open")
+    page.browser.find_element("id", "done").click()
+    page.ask("document.querySelectorAll('.tile')[1].click()")
+    page.wait(VIEWER)
+    seen = "document.getElementById('star').getBoundingClientRect().bottom <= innerHeight"
+    assert page.ask(seen)
+
+
+def test_on_paper_there_are_pictures_and_labels_and_nothing_else(page: Page) -> None:
+    page.browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    page.wait("getComputedStyle(document.getElementById('view')).display", "none")
+    hidden = "['theme', 'shown', 'marked'].every(i => !document.getElementById(i).offsetHeight)"
+    assert page.ask(hidden) and not page.ask("document.querySelector('.marks').offsetHeight")
+    assert "style weight 2" in page.ask("document.getElementById('paper').innerText")
+    wide = "document.documentElement.scrollWidth <= innerWidth"
+    assert page.ask(wide) and page.ask("document.querySelector('.tile').offsetWidth > 100")
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_axe_finds_nothing(page: Page, theme: str, width: int) -> None:
+    """WCAG A and AA and best practices: the grid with marks, the viewer, two compared."""
+    axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
+    page.emulate(width, 900, phone=width < 400, prefers_color_scheme=theme)
+    page.open_at("")
+    page.wait(TILES, 4)
+    page.browser.execute_script("document.getElementById('view').open = true")
+    page.ask("document.querySelectorAll('.star')[1].click()")
+    page.ask("document.querySelectorAll('.second')[1].click()")
+
+    def violations() -> list[str]:
+        page.browser.execute_script(script)
+        run = "const done = arguments[0]; axe.run().then(r => done(r.violations))"
+        found = page.browser.execute_async_script(run)
+        return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
+
+    assert violations() == []
+    page.ask("document.getElementById('stop').click()")
+    page.ask("document.querySelectorAll('.tile')[0].click()")
+    page.wait("document.querySelectorAll('#facts polyline').length", 3)
+    assert violations() == []
+    page.browser.find_element("css selector", "#sources button").click()
+    page.wait("document.getElementById('compare').open")
+    assert violations() == []

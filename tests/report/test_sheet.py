@@ -8,9 +8,10 @@ import pytest
 from fake_run import add_job
 from PIL import Image, ImageFont
 
-from pipeline.errors import ManifestError
-from pipeline.report import make_sheet
-from pipeline.report.sheet import _fitting
+from pipeline.errors import ImageError, ManifestError
+from pipeline.manifest import JobNames
+from pipeline.report import Chosen, make_sheet
+from pipeline.report.sheet_draw import Grid, Head, _fitting, difference_map, draw_grid
 from pipeline.store import RunFolder
 
 
@@ -44,7 +45,7 @@ def test_levels_stand_from_the_least_to_the_most(run: Path, tmp_path: Path) -> N
     assert columns[2] < columns[1] < columns[0]
 
 
-def test_a_difference_of_runs_is_shown_amplified(run: Path, tmp_path: Path) -> None:
+def test_a_difference_of_runs_is_a_map_beside_both(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     contents = sorted({Path(r.content.path) for r in RunFolder(run).records()})
     styles = {Path(r.style.pictures[0].path).stem: r for r in RunFolder(run).records()}
@@ -53,7 +54,10 @@ def test_a_difference_of_runs_is_shown_amplified(run: Path, tmp_path: Path) -> N
     path = tmp_path / "d.png"
     assert make_sheet(run, "style", "style_weight", path, 64, other) == []
     colors = {tuple(p) for p in np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)}
-    assert (10, 0, 25) in colors and (40, 0, 20) in colors
+    # (0, 0, 20) and (10, 0, 25) differ by 5 on average: of 64, a third of the way to (70, 15, 110).
+    share = 5 / 64 / 0.25
+    assert (10, 0, 25) in colors
+    assert tuple(round(share * c) for c in (70, 15, 110)) in colors
 
 
 @pytest.mark.parametrize(
@@ -61,8 +65,10 @@ def test_a_difference_of_runs_is_shown_amplified(run: Path, tmp_path: Path) -> N
     [
         ({"rows": "seed"}, "not an axis; there are content, style, style_weight"),
         ({"rows": "style", "cols": "style"}, "choose two axes"),
-        ({"output": Path("x.bmp")}, ".png or a .pdf"),
+        ({"output": Path("x.bmp")}, ".png, .jpg, .webp or .pdf"),
         ({"tile": 20_000}, "choose --tile"),
+        ({"output": Path("x.webp"), "tile": 4096}, "choose --tile"),  # of 16,383 px at most
+        ({"chosen": Chosen(only=JobNames(("no such*",)))}, "is meant by --favorites and --reject"),
     ],
 )
 def test_a_wrong_sheet_says_why(run: Path, change: dict[str, Any], message: str) -> None:
@@ -130,3 +136,100 @@ def test_labels_are_shortened_in_the_middle_until_they_fit() -> None:
     assert font.getlength(text) <= 80 and text.startswith("a_") and text.endswith("e")
     assert "…" in text
     assert _fitting("abc", font, 0) == "a…c"
+
+
+def pixels(path: Path) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+@pytest.mark.parametrize("name, kind", [("s.jpg", "JPEG"), ("s.jpeg", "JPEG"), ("s.webp", "WEBP")])
+def test_a_sheet_to_post_is_a_jpeg_or_a_webp(
+    run: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    assert make_sheet(run, "content", "style", tmp_path / name, 64) == []
+    with Image.open(tmp_path / name) as image:
+        assert image.format == kind and image.width > 128
+
+
+def test_only_favorites_without_rejected_ones(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.png"
+    chosen = Chosen(JobNames(("*__red__*",)), JobNames(("b__red__style_weight-2.0",)))
+    assert make_sheet(run, "content", "style_weight", path, 64, None, chosen) == []
+    colors = {tuple(p) for p in pixels(path).reshape(-1, 3)}
+    made = {(100 * i, 100 * j, w) for i in (0, 1) for j in (0, 1) for w in (20, 100)}
+    assert colors & made == {(0, 0, 20), (0, 0, 100), (100, 0, 100)}
+
+
+def test_few_favorites_stand_side_by_side_and_no_place_is_empty(run: Path, tmp_path: Path) -> None:
+    record = next(iter(RunFolder(run).records()))
+    style = Path(record.style.pictures[0].path)
+    sampled = tmp_path / "sampled"
+    for i in range(4):
+        content, own = tmp_path / f"c{i}.png", tmp_path / f"s{i}.png"
+        for copy in (content, own):
+            copy.write_bytes(style.read_bytes())
+        add_job(sampled, content, own, (200 - i, 0, 0))
+    path = tmp_path / "s.png"
+    assert make_sheet(sampled, None, None, path, 64, None, Chosen(title="")) == []
+    sheet = pixels(path)
+    places = [np.argwhere((sheet == (200 - i, 0, 0)).all(2))[0] for i in range(4)]
+    assert [tuple(place) for place in places] == sorted(map(tuple, places))  # row by row
+    assert len({place[0] for place in places}) == 2  # 2 x 2
+    # Each has its label below it, in soft letters.
+    assert ((sheet[places[0][0] + 48 : places[2][0]] < 200).all(2)).any()
+
+
+def test_inputs_stand_as_heads_of_rows_and_columns_once(run: Path, tmp_path: Path) -> None:
+    path, plain = tmp_path / "s.png", tmp_path / "plain.png"
+    for i, name in enumerate(("a", "b", "red", "blue")):
+        Image.new("RGB", (72, 56), (250, 10 + i, 10)).save(tmp_path / f"{name}.png")
+    fresh = tmp_path / "fresh"
+    for content in ("a", "b"):
+        for style in ("red", "blue"):
+            for weight in (2.0, 10.0):
+                pair = (tmp_path / f"{content}.png", tmp_path / f"{style}.png")
+                add_job(fresh, *pair, (1, 2, int(weight)), style_weight=weight)
+    assert make_sheet(fresh, "content", "style", path, 64) == []
+    heads = [int((pixels(path) == (250, 10 + i, 10)).all(2).sum()) for i in range(4)]
+    # Two fifths of a tile: 25 px high above the first section alone, 25 px wide beside the rows of
+    # both sections.
+    assert heads == [2 * 25 * 19] * 2 + [32 * 25] * 2
+    for name in ("a", "b", "red", "blue"):
+        (tmp_path / f"{name}.png").write_text("gone")
+    assert make_sheet(fresh, "content", "style", plain, 64) == []  # labels alone
+    assert pixels(plain).shape[0] < pixels(path).shape[0]
+
+
+def test_a_title_is_the_runs_name_in_words_unless_told(run: Path, tmp_path: Path) -> None:
+    heights = []
+    for title in (None, "Summer in town", ""):
+        path = tmp_path / "s.png"
+        assert make_sheet(run, "content", "style", path, 64, None, Chosen(title=title)) == []
+        heights.append(pixels(path).shape[0])
+    assert heights[0] == heights[1] > heights[2]
+
+
+def test_two_runs_without_a_common_job_are_not_compared(run: Path, tmp_path: Path) -> None:
+    record = next(iter(RunFolder(run).records()))
+    other = tmp_path / "other"
+    add_job(other, Path(record.content.path), Path(record.content.path), (1, 2, 3))
+    with pytest.raises(ManifestError, match="nothing to compare"):
+        make_sheet(run, "content", "style", tmp_path / "s.png", 64, other)
+
+
+def test_the_difference_map_goes_from_black_to_light_yellow() -> None:
+    gray = Image.new("RGB", (2, 1), (100, 100, 100))
+    other = Image.new("RGB", (2, 1), (100, 100, 100))
+    other.putpixel((1, 0), (200, 200, 200))
+    found = difference_map(gray, other)
+    assert (found.getpixel((0, 0)), found.getpixel((1, 0))) == ((0, 0, 0), (255, 250, 180))
+
+
+def test_a_place_that_cannot_be_read_is_a_frame() -> None:
+    def lost() -> Any:
+        raise ImageError("x.png: gone")
+
+    left_out: list[str] = []
+    grid = Grid("", [Head("one")], [Head("two")], ("", ""), (), {(0, 0): lost}, False, 1)
+    sheet = draw_grid(grid, (64, 48), left_out)
+    assert left_out == ["x.png: gone"] and sheet.height > 48

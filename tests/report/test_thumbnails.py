@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.report import build_report
 from pipeline.report.entries import find_entries
 from pipeline.report.inputs import Inputs
-from pipeline.report.thumbnails import input_thumbnail, make_thumbnails
+from pipeline.report.thumbnails import input_thumbnail, make_thumbnails, thumbnail_name
 from pipeline.store import RunFolder
 
 
@@ -21,12 +21,28 @@ def test_thumbnails_are_made_once_and_go_with_their_picture(run: Path) -> None:
     thumbs = {p: p.stat().st_mtime_ns for p in (run / "report/thumbs").glob("[!i]*.webp")}
     assert len(thumbs) == 7
     with Image.open(next(iter(thumbs))) as image:
-        assert image.format == "WEBP" and max(image.size) <= 192
+        assert image.format == "WEBP" and max(image.size) == 64
     record = next(RunFolder(run).records())
     (run / "images" / f"{record.name}.json").unlink()
     build_report(RunFolder(run))
     after = {p: p.stat().st_mtime_ns for p in (run / "report/thumbs").glob("[!i]*.webp")}
     assert len(after) == 6 and after.items() <= thumbs.items()
+
+
+def test_thumbnails_are_sharp_on_dense_screens_and_those_of_older_pages_go(
+    run: Path, picture: Callable[..., Path]
+) -> None:
+    store, folder = RunFolder(run), run / "report/thumbs"
+    record = next(store.records())
+    Image.new("RGB", (1000, 500), (9, 9, 9)).save(run / record.output.path)
+    folder.mkdir(parents=True)
+    old = [folder / f"{name}.webp" for name in ("in-" + "0" * 17, record.output.sha256[:20])]
+    for path in old:
+        path.write_bytes(b"of 192 px")
+    make_thumbnails(store, folder, find_entries(store)[0])
+    assert not any(path.exists() for path in old)
+    with Image.open(folder / f"{thumbnail_name(record.output.sha256)}.webp") as image:
+        assert image.size == (384, 192)
 
 
 def _over_the_limit(path: Path) -> None:
@@ -46,7 +62,7 @@ def test_a_picture_without_a_thumbnail_costs_nothing_else(
     record = next(store.records())
     spoil(run / record.output.path)
     made = make_thumbnails(store, run / "thumbs", find_entries(store)[0])
-    assert len(made) == 6 and record.output.sha256[:20] not in made
+    assert len(made) == 6 and thumbnail_name(record.output.sha256) not in made
     assert build_report(store).jobs == 8
 
 

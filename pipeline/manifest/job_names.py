@@ -1,0 +1,111 @@
+"""Which jobs are meant: names, globs, or a list of them in a file, as the report's page writes it.
+
+In: words of a manifest or of the command line. Out: `JobNames`, which know whether a job is meant.
+Knows nothing of which jobs there are.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import ManifestError
+from pipeline.files import read_bytes
+from pipeline.manifest.paths import path_in
+
+LIST_SUFFIX = ".txt"
+_MOST_BYTES = 64 * 2**20
+_BELOW = "images/"  # of the run folder: where a job's picture lies
+_PICTURES = frozenset([".png", ".jpg", ".webp", ".tif", ".tiff", ".json"])
+
+
+@dataclass(frozen=True)
+class JobNames:
+    """Jobs by name or glob, in which `*` stands for anything, `/` too.
+
+    A job goes by its name as the page and the records have it, and by its picture's path.
+
+    >>> some = JobNames(("cats/*", "a.jpg__wave", "b.jpg__wave.png", "images/c.jpg__wave.png"))
+    >>> names = ("cats/1.jpg__wave", "a.jpg__wave", "b.jpg__wave", "c.jpg__wave", "c.jpg__red")
+    >>> [some.takes(name) for name in names]
+    [True, True, True, True, False]
+    """
+
+    entries: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def takes(self, name: str) -> bool:
+        """Whether a job of this name is meant."""
+        return self.entry_for(name) is not None
+
+    def entry_for(self, name: str) -> str | None:
+        """The first entry by which a job of this name is meant; None if it is not."""
+        found = self._exact.get(name)
+        if found is None and self._globs is not None and (match := self._globs.fullmatch(name)):
+            found = self.entries[int(str(match.lastgroup)[1:])]
+        return found
+
+    @cached_property
+    def _exact(self) -> dict[str, str]:
+        paths = {_without_suffix(_below(entry)): entry for entry in self.entries}
+        return paths | {entry: entry for entry in self.entries}
+
+    @cached_property
+    def _globs(self) -> re.Pattern[str] | None:
+        globs = [
+            f"(?P<n{number}>{fnmatch.translate(_of_names(entry))})"
+            for number, entry in enumerate(self.entries)
+            if any(sign in entry for sign in "*?[")
+        ]
+        return re.compile("|".join(globs)) if globs else None
+
+
+def _of_names(glob: str) -> str:
+    """A glob of names, where one of pictures below the run folder is given."""
+    return _without_suffix(_below(glob)) if glob.startswith(_BELOW) else glob
+
+
+def _below(entry: str) -> str:
+    return entry.removeprefix(_BELOW)
+
+
+def _without_suffix(entry: str) -> str:
+    path = PurePosixPath(entry)
+    return entry.removesuffix(path.suffix) if path.suffix.lower() in _PICTURES else entry
+
+
+def read_job_names(path: Path) -> tuple[str, ...]:
+    """The names and globs of a list: one a line; empty lines, and those after a `#`, are none.
+
+    Raises:
+        ManifestError: it is not there, cannot be read, or is no text.
+    """
+    try:
+        text = read_bytes(path, _MOST_BYTES).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ManifestError([f"{path}: no such list of names; check the path"]) from error
+    except OSError as error:
+        raise ManifestError([f"{path}: cannot be read ({error.strerror}); check it"]) from error
+    except UnicodeDecodeError as error:
+        raise ManifestError([f"{path}: is no text in UTF-8; a list has one name a line"]) from error
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+
+
+def named_jobs(entries: Iterable[str], base: Path) -> JobNames:
+    """The jobs that names, globs and lists mean; a list is a `.txt` file, relative to `base`.
+
+    Raises:
+        ManifestError: a list is not there, cannot be read, or is no text.
+    """
+    found: list[str] = []
+    for entry in entries:
+        is_list = entry.lower().endswith(LIST_SUFFIX)
+        found += read_job_names(path_in(base, entry)) if is_list else [entry]
+    return JobNames(tuple(dict.fromkeys(found)))

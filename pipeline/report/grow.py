@@ -1,0 +1,43 @@
+"""What a favorite is to be made with at a larger size, so that it keeps its look.
+
+In: the settings and scales of a job that is done. Out: settings that a larger one has otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def grown_settings(
+    settings: Mapping[str, Any], scales: Sequence[tuple[int, int, int]]
+) -> dict[str, Any]:
+    """What changes in a job's settings when its size grows, by whatever factor.
+
+    A larger picture begins as the smaller one did and has more scales after it, as the presets with
+    a list of steps do by themselves. One number of steps for all scales would be shared out among
+    more of them, so the steps of each scale are named. A picture that was made at its full size
+    alone gets that size as its first scale, and each one after it `step_falloff` times the steps.
+
+    Args:
+        scales: width and height in px and steps of each, as records have them; without any, as in
+            older records, nothing is known and nothing changes.
+
+    >>> grown_settings({"steps": 100, "scale_start": 64}, [(64, 48, 60), (128, 96, 40)])
+    {'steps': [60, 40]}
+    >>> grown_settings({"steps": 500, "scale_start": 0, "step_falloff": 0.5}, [(512, 340, 500)])
+    {'scale_start': 512, 'steps': [500, 250]}
+    >>> grown_settings({"steps": [60, 41], "scale_start": 64}, [(64, 48, 60), (128, 96, 41)])
+    {}
+    """
+    if not scales:
+        return {}
+    counts = [steps for _, _, steps in scales]
+    start = settings.get("scale_start", 0)
+    width, height, last = scales[-1]
+    if len(scales) == 1 and not 0 < start <= max(width, height):
+        after = max(1, round(last * settings.get("step_falloff", 1.0)))
+        return {"scale_start": max(width, height), "steps": [last, after]}
+    if isinstance(settings.get("steps"), int):
+        return {"steps": counts}
+    return {}

@@ -1,0 +1,74 @@
+"""Jobs by name, glob and list."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import JobNames, load_manifest, named_jobs
+
+NAMES = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), max_size=5)
+
+
+@given(NAMES, st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
+def test_a_name_means_itself_whatever_signs_it_holds(entries: list[str], name: str) -> None:
+    assert JobNames((*entries, name)).takes(name)
+    plain = tuple(e for e in entries if e != name and not any(sign in e for sign in "*?["))
+    wanted = [e for e in plain if not (e.startswith("images/") or "." in e)]
+    assert not JobNames(tuple(wanted)).takes(name)
+
+
+def test_a_glob_reaches_into_folders_and_heeds_capitals() -> None:
+    some = JobNames(("train/*__wave", "val/?.jpg__*"))
+    assert some.takes("train/cats/1.jpg__wave") and some.takes("val/1.jpg__red__seed-2")
+    assert not some.takes("train/cats/1.jpg__Wave") and not some.takes("val/12.jpg__red")
+    assert some.entry_for("train/x__wave") == "train/*__wave" and some.entry_for("x") is None
+
+
+def test_a_pictures_path_is_as_good_as_its_name() -> None:
+    some = JobNames(("images/cats/1.jpg__wave.png", "images/dogs/*.png"))
+    assert some.takes("cats/1.jpg__wave") and some.takes("dogs/2.jpg__red")
+    assert not some.takes("cats/1.jpg")
+    assert not JobNames(("cats/*.jpg",)).takes("cats/1.jpg__wave")  # of no name at all
+
+
+def test_nothing_means_nothing() -> None:
+    assert not JobNames() and not JobNames().takes("x")
+
+
+def test_a_list_has_a_name_a_line_and_remarks(tmp_path: Path) -> None:
+    text = "# rejected of /runs/town\n\n  a__wave \ncats/*\na__wave\n"
+    (tmp_path / "rejected.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    some = named_jobs(["b__wave", "rejected.txt"], tmp_path)
+    assert some.entries == ("b__wave", "a__wave", "cats/*")
+
+
+def test_a_list_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    (tmp_path / "picture.txt").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "folder.txt").mkdir()
+    for name, why in (
+        ("none.txt", "no such list of names; check the path"),
+        ("picture.txt", "is no text in UTF-8; a list has one name a line"),
+        ("folder.txt", "cannot be read"),
+    ):
+        with pytest.raises(ManifestError, match=why):
+            named_jobs([name], tmp_path)
+
+
+def test_a_manifest_leaves_out_names_globs_and_lists(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    (tmp_path / "rejected.txt").write_text("# of the page\na.png__a.png\n")
+    text = "output: run\ncontent: a.png\nstyle: a.png\nbackbone: lite\nexclude: "
+    (tmp_path / "m.yaml").write_text(text + "rejected.txt\n")
+    assert load_manifest(tmp_path / "m.yaml").exclude == JobNames(("a.png__a.png",))
+    (tmp_path / "m.yaml").write_text(text + "[rejected.txt, 'b*', a.png__a.png]\n")
+    assert load_manifest(tmp_path / "m.yaml").exclude.entries == ("a.png__a.png", "b*")
+    (tmp_path / "m.yaml").write_text(text + "[x, none.txt, 7]\n")
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "m.yaml")
+    first, second = caught.value.problems
+    assert "m.yaml:5: exclude" in first and "m.yaml:5: exclude" in second
+    assert any("none.txt: no such list of names" in problem for problem in (first, second))
