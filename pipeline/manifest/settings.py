@@ -105,6 +105,7 @@ class Settings(Written):
         idle |= {"alpha"} if self.alpha == "flatten" else set()
         idle |= {"size_step"} if self.size_step == 1 else set()
         idle |= set() if self.max_size else {"max_size"}
+        idle |= {"decoding"} if self.decoding == "whole" else set()
         idle |= {*_OF_CLIPS} | (set() if self.laplacian_weight else {"laplacian_weight"})
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 

@@ -5,7 +5,8 @@ bytes to be written; videos. Must not know jobs, settings, networks or run folde
 
 - `formats.py`: which formats are read; the one way to open a file
 - `deep_tiff.py`, `levels.py`: samples of more than 8 bits, and TIFF layouts that Pillow lacks
-- `headers.py`: what a file says without its pixels; `read.py`: its pixels
+- `headers.py`: what a file says without its pixels; `read.py`: its pixels; `reduced.py`: no more of
+  them than are needed
 - `profiles.py`, `fit.py`: sRGB; sizes
 - `masks.py`: regions of a picture
 - `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors

@@ -162,6 +162,7 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
         "alpha",
         "size_step",
         "max_size",
+        "decoding",
     )
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)
