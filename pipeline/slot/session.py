@@ -115,6 +115,7 @@ class Session:
             self.network.digest,
             self.seat.context.cache,
             self._compute_targets,
+            self.seat.process.styles,
         )
         ready = []
         for job in self.batch.jobs:
