@@ -39,9 +39,9 @@ _DEFAULT: dict[str, Any] = {
     "style_loss": "wasserstein",
     "neighbor_weight": 2.0,
 }
-# For data sets. From the content picture in the style's colors there is less to do, and few steps
-# want their full rate early, and a little less of the content. Nearest neighbors cost as much here
-# as steps that do more.
+# For data sets, whose pictures may be a camera's. From the content picture in the style's colors
+# there is less to do, and few steps want their full rate early, and a little less of the content.
+# Nearest neighbors cost as much here as steps that do more.
 _FAST = _DEFAULT | {
     "init": "content_matched",
     "steps": (20, 12, 6, 3),
@@ -49,12 +49,14 @@ _FAST = _DEFAULT | {
     "neighbor_weight": 0.0,
     "content_weight": 0.6,
 }
+_DRAFT = _FAST | {"steps": (8, 4, 2)}
+_REDUCED: dict[str, Any] = {"decoding": "reduced"}
 _GRAM_AND_NEIGHBORS = _DEFAULT | {"steps": 150, "style_loss": "gram"}
 _GRAM_ALONE: dict[str, Any] = {"average": 0.95}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
-    "fast": _FAST,
-    "draft": _FAST | {"steps": (8, 4, 2)},
+    "fast": _FAST | _REDUCED,
+    "draft": _DRAFT | _REDUCED,
     "preview": _DEFAULT | {"size": 256, "steps": (37, 25, 18)},
     "classic": _GRAM_ALONE,
     # Gatys, Ecker, Bethge, CVPR 2016, with weights, start and steps of the first author's own code,
@@ -144,10 +146,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # Presets whose values are not the first that they had, and which ones these are.
-PRESET_VERSIONS = {"default": 3, "preview": 3, "gatys2016": 2, "style-transfer-pytorch": 2}
+PRESET_VERSIONS = {
+    "default": 3, "fast": 2, "draft": 2, "preview": 3, "gatys2016": 2, "style-transfer-pytorch": 2,
+}  # fmt: skip
 _OLD: dict[str, dict[str, Any]] = {
     "default@1": _GRAM_ALONE,
     "default@2": _GRAM_AND_NEIGHBORS,
+    "fast@1": _FAST,
+    "draft@1": _DRAFT,
     "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
     "preview@2": _GRAM_AND_NEIGHBORS | {"size": 256, "steps": 80},
     "gatys2016@1": _GATYS

@@ -109,6 +109,7 @@ class Settings(Written):
         idle |= set() if self.max_size else {"max_size"}
         idle |= set() if self.neighbor_salience else {"neighbor_salience"}
         idle |= set() if self.laplacian_weight else {"laplacian_weight"}
+        idle |= {"decoding"} if self.decoding == "whole" else set()
         idle |= {*_OF_CLIPS, "mask_edge"}
         return idle | ({*_OF_NEIGHBORS} if not self.neighbor_weight else set())
 

@@ -260,6 +260,10 @@ class Written(Network):
     background: ColorName = setting(
         "white", "color under transparent pictures, a CSS name or #rrggbb"
     )
+    decoding: Literal["whole", "reduced"] = setting(
+        "whole", "of content pictures: all pixels, or of large ones no more than are needed, which "
+        "takes a seventh of the time and ends within some levels of 255"
+    )  # fmt: skip
     alpha: Literal["flatten", "keep"] = setting(
         "flatten", "transparency of the content: laid on `background`, or kept in the written "
         "picture as well (png, webp and tiff)",

@@ -189,8 +189,12 @@ class Backbone(nn.Module):
         """The shortest picture side in px that leaves 2 positions at the deepest layer."""
         return self.shape.smallest_side
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, narrow: bool = False) -> dict[str, Tensor]:
         """Features of `images` (B x 3 x H x W, RGB in [0, 1]) per layer, each B x C x h x w.
+
+        Args:
+            narrow: hand out bfloat16 features as they are, for what knows how to take them; else
+                all are float32.
 
         Raises:
             BackboneError: a side is shorter than `smallest_side`.
@@ -216,4 +220,4 @@ class Backbone(nn.Module):
                 features[layer] = handed_out
         if half:
             return half.leave(features)
-        return {layer: values.float() for layer, values in features.items()}
+        return features if narrow else {layer: v.float() for layer, v in features.items()}

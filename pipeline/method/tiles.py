@@ -136,7 +136,7 @@ def losses_and_gradient(
     images = images.detach()
     if not side or side >= max(images.shape[-2:]):
         pixels = images.requires_grad_()
-        losses = loss(pixels, backbone(pixels))
+        losses = loss(pixels, backbone(pixels, narrow=True))
         # A slope of 1 for each picture gives each its own gradient: nothing is shared.
         (gradient,) = torch.autograd.grad(losses.total, pixels, loss.one)
         return losses.detached(), gradient

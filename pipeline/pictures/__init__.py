@@ -6,7 +6,7 @@ bytes to be written; videos. Must not know jobs, settings, networks or run folde
 - `formats.py`: which formats are read; the one way to open a file
 - `deep_tiff.py`, `levels.py`: samples of more than 8 bits, and TIFF layouts that Pillow lacks
 - `identity.py`: a file's bytes and digest; `headers.py`: what it says without its pixels;
-  `read.py`: its pixels
+  `read.py`: its pixels; `reduced.py`: no more of them than are needed
 - `profiles.py`, `sizes.py`, `fit.py`: sRGB; sizes, and pictures scaled to them
 - `masks.py`: regions of a picture; `regions.py`: their names
 - `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors

@@ -26,6 +26,7 @@ from pipeline.pictures.formats import (
 from pipeline.pictures.identity import file_bytes
 from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
+from pipeline.pictures.reduced import averaged, draft
 
 _LARGE_CHUNK = 1 << 20
 
@@ -40,12 +41,19 @@ class Decoded:
             has the background's. For pictures that get their alpha back.
         alpha: 8-bit, of the same size; None for a picture that has no transparency.
         notices: what a person should know of the file.
+        own_size: the file's width and height, upright, where the picture is smaller; see `decode`.
     """
 
     image: Image.Image
     straight: Image.Image
     alpha: Image.Image | None
     notices: tuple[Notice, ...]
+    own_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px of the upright picture in the file."""
+        return self.own_size or self.image.size
 
 
 def read_image(path: Path, background: str = "white") -> Image.Image:
@@ -60,7 +68,12 @@ def read_image(path: Path, background: str = "white") -> Image.Image:
     return decoded.image
 
 
-def decode(path: Path, background: str = "white", data: bytes | None = None) -> Decoded:
+def decode(
+    path: Path,
+    background: str = "white",
+    data: bytes | None = None,
+    wanted: tuple[int, int] | None = None,
+) -> Decoded:
     """Reads a picture file as upright 8-bit sRGB.
 
     EXIF orientation is applied, an embedded ICC profile is converted to sRGB, transparency is
@@ -69,6 +82,8 @@ def decode(path: Path, background: str = "white", data: bytes | None = None) -> 
 
     Args:
         data: the file's bytes, where they have been read; else they are read here, once.
+        wanted: width and height in px of the largest picture that will be made of it: it may come
+            smaller than the file has it, but some times as large as that. None for all pixels.
 
     Raises:
         ImageError: no picture, truncated, unreadable, or more pixels than Pillow allows.
@@ -76,14 +91,17 @@ def decode(path: Path, background: str = "white", data: bytes | None = None) -> 
     data = file_bytes(path) if data is None else data
     try:
         with open_file(path, data) as file:
+            own_size = draft(file, wanted)
             try:
-                return _decoded(file, path, data, background)
+                found = _decoded(file, path, data, background)
+                return _smaller(found, own_size, wanted)
             except OSError:
                 ended = _with_end_marker(file, data)
                 if ended is None:
                     raise
         with ended:
-            found = _decoded(ended, path, data, background)
+            own_size = draft(ended, wanted)
+            found = _smaller(_decoded(ended, path, data, background), own_size, wanted)
         said = Notice("no_end_marker", f"{path}: lacks a JPEG's end marker; its pixels are whole")
         return replace(found, notices=(*found.notices, said))
     except Image.DecompressionBombError as error:
@@ -92,6 +110,19 @@ def decode(path: Path, background: str = "white", data: bytes | None = None) -> 
         raise ImageError(f"{path}: {why_unread(path)}") from error
     except DAMAGED as error:
         raise damaged(path, error) from error
+
+
+def _smaller(
+    found: Decoded, own_size: tuple[int, int] | None, wanted: tuple[int, int] | None
+) -> Decoded:
+    """See `decode`; what is laid over the picture is made smaller alike."""
+    own_size = own_size or found.image.size
+    image = averaged(found.image, wanted)
+    if image.size == own_size:
+        return found
+    straight = image if found.straight is found.image else averaged(found.straight, wanted)
+    alpha = None if found.alpha is None else averaged(found.alpha, wanted)
+    return replace(found, image=image, straight=straight, alpha=alpha, own_size=own_size)
 
 
 # What may follow a JPEG's pixels: their first bits differ, so that a pixel that is missing would

@@ -5,8 +5,10 @@ In: jobs. Out: values that cross the border of a worker process. Must not load t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import ImageError
 from pipeline.method import Scale, last_scales, schedule_scales, smallest_side
@@ -14,7 +16,38 @@ from pipeline.pictures import read_size, side_problem
 from pipeline.plan.jobs import Job
 
 Planned = tuple[str, str, str]  # of content, mask and keep
-ContentKey = tuple[Path, str, bool, "Path | None", "Path | None", bool, Planned, bool]
+
+
+class ContentKey(NamedTuple):
+    """What decides how a content picture is read; jobs that share it share the picture.
+
+    Attributes:
+        path: of its file.
+        background: color under what is transparent.
+        gray: whether its luminance alone is optimized.
+        mask, keep: files that belong to it.
+        keeps_alpha: whether the written picture has its transparency.
+        planned: what the plan found these files to be; empty where it did not look.
+        sizes: width and height in px of the canvas at each scale, the largest last; none for all
+            pixels.
+        stretch: whether it is fitted to them without regard to its aspect ratio.
+        sampled: whether its colors are asked for; see `Content.sample`.
+        reduced: whether no more of it is decoded than is needed.
+        levels: whether the style names gray levels of the mask.
+    """
+
+    path: Path
+    background: str = "white"
+    gray: bool = False
+    mask: Path | None = None
+    keep: Path | None = None
+    keeps_alpha: bool = False
+    planned: Planned = ("", "", "")
+    sizes: tuple[tuple[int, int], ...] = ()
+    stretch: bool = False
+    sampled: bool = False
+    reduced: bool = False
+    levels: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,24 +74,38 @@ class Batch:
 
     def followed_by(self, other: Batch | None) -> Batch:
         """This batch, with the other's content pictures to be read ahead."""
-        keys = dict.fromkeys(content_key(job) for job in other.jobs) if other else ()
-        return replace(self, ahead=tuple(keys))
+        keys = other.contents if other else ()
+        return replace(self, ahead=keys)
+
+    @property
+    def contents(self) -> tuple[ContentKey, ...]:
+        """Its content pictures, each once."""
+        return tuple(dict.fromkeys(content_key(job, self.scales) for job in self.jobs))
 
 
-def content_key(job: Job) -> ContentKey:
-    """What decides how a job's content picture is read; jobs that share it share the picture."""
-    settings = job.settings
-    gray = settings.color == "preserve_luminance"
-    content = job.content
-    keeps_alpha = settings.alpha == "keep"
+def content_key(job: Job, scales: Sequence[Scale]) -> ContentKey:
+    """What decides how a job's content picture is read, for these scales."""
+    settings, content = job.settings, job.content
     files = (content.path, content.mask, content.keep)
     first, second, third = (job.inputs.get(file, "") if file else "" for file in files)
-    planned = (first, second, third)
-    levels = content.mask is not None and job.style.names_levels
-    return (
-        content.path, settings.background, gray, content.mask, content.keep, keeps_alpha, planned,
-        levels,
-    )  # fmt: skip
+    return ContentKey(
+        content.path,
+        settings.background,
+        settings.color == "preserve_luminance",
+        content.mask,
+        content.keep,
+        settings.alpha == "keep",
+        (first, second, third),
+        tuple((scale.width, scale.height) for scale in scales),
+        settings.fit == "stretch",
+        settings.color in _SAMPLED or settings.init == "content_matched",
+        settings.decoding == "reduced",
+        content.mask is not None and job.style.names_levels,
+    )
+
+
+# Settings of `color` that move a style's colors to the content's.
+_SAMPLED = ("preserve_luminance", "preserve_histogram")
 
 
 def scales_of(job: Job) -> tuple[Scale, ...]:

@@ -21,6 +21,7 @@ from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import RunOptions
+from pipeline.schedule.slots import may_have_gpu
 from pipeline.slot import RunContext, work_batch
 from pipeline.version import ALGORITHM, __version__
 
@@ -36,6 +37,7 @@ class ClusterEngine:
         lazy: whether the backend takes batches one by one; else a window at a time.
         gone: why the cluster does not answer any more, or empty.
         n_jobs: batches at a time; -1 is one a core of the cluster.
+        devices: see `Engine`; workers find their own, which this machine need not have.
     """
 
     context: RunContext
@@ -45,6 +47,7 @@ class ClusterEngine:
     lazy: bool
     gone: Callable[[], str]
     n_jobs: int = -1
+    devices: tuple[str, ...] = ("cpu",)
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -144,7 +147,9 @@ def open_dask(context: RunContext, work: Work, options: RunOptions) -> Iterator[
                 return _gone("the Dask scheduler", address)
             return ""
 
-        yield ClusterEngine(context, work, "dask", backend, lazy=True, gone=gone)
+        said = client.run(may_have_gpu, on_error="return").values()
+        devices = _kinds(context, gpus or any(answer is True for answer in said))
+        yield ClusterEngine(context, work, "dask", backend, True, gone, devices=devices)
 
 
 @contextlib.contextmanager
@@ -183,9 +188,22 @@ def open_ray(context: RunContext, work: Work, options: RunOptions) -> Iterator[E
             _check_ray(work, options)
         # Ray begins a worker for each, and waits for all: each wants a GPU.
         n_jobs = max(1, int(gpus)) if gpus else -1
-        yield ClusterEngine(context, work, "ray", backend, False, gone, n_jobs)
+        devices = _kinds(context, bool(gpus))
+        yield ClusterEngine(context, work, "ray", backend, False, gone, n_jobs, devices)
     finally:
         ray.shutdown()
+
+
+def _kinds(context: RunContext, gpus: bool) -> tuple[str, ...]:
+    """What a cluster's workers run batches on.
+
+    Args:
+        gpus: whether one of them has a GPU.
+    """
+    chosen = context.devices.split(",")[0].strip()
+    if chosen != "auto":
+        return (chosen,)
+    return ("cuda", "cpu") if gpus else ("cpu",)
 
 
 def _software(work: Work) -> tuple[str, int]:

@@ -57,7 +57,14 @@ class Ended:
 
 
 class Engine(Protocol):
-    """Runs batches somewhere."""
+    """Runs batches somewhere.
+
+    Attributes:
+        devices: the kinds that batches are run on, as far as is known: they decide how large
+            batches are packed.
+    """
+
+    devices: tuple[str, ...]
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """Runs what the feed gives until it has no more; batches may be put back meanwhile."""

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.plan import Batch
+
+# Width and height of a batch's largest scale in px -> how many jobs.
+Limit = Callable[[int, int], int]
+
+
+def _most(batch: Batch, limit: Limit) -> int:
+    last = batch.scales[-1]
+    return max(1, limit(last.width, last.height))
 
 
 class Feed:
@@ -21,28 +29,43 @@ class Feed:
         self._again: deque[Batch] = deque()
         self.stopped = False
 
-    def next(self, slot: int | None = None) -> Batch | None:
+    def next(self, slot: int | None = None, limit: Limit | None = None) -> Batch | None:
         """The next batch; None if there is none now (one that is lost may come back later).
 
         Args:
             slot: that is to run it; one over which its device broke is for another slot.
+            limit: how many jobs it takes; of a larger batch the rest is for whoever comes next.
         """
         if self.stopped:
             return None
+        batch = self._taken(slot)
+        if batch is None or limit is None:
+            return batch
+        most = _most(batch, limit)
+        if len(batch.jobs) > most:
+            self._again.appendleft(replace(batch, jobs=batch.jobs[most:]))
+        return replace(batch, jobs=batch.jobs[:most])
+
+    def _taken(self, slot: int | None) -> Batch | None:
         for index, batch in enumerate(self._again):
             if slot is None or slot not in batch.spoilt:
                 del self._again[index]
                 return batch
         return next(self._batches, None)
 
-    def after(self, count: int) -> Batch | None:
-        """The batch that would be given after `count - 1` others; None if there are not so many."""
+    def after(self, count: int, limit: Limit | None = None) -> Batch | None:
+        """The batch that would be given after `count - 1` others; None if there are not so many.
+
+        Args:
+            limit: of the slot that would get it.
+        """
         while len(self._again) < count:
             batch = next(self._batches, None)
             if batch is None:
                 return None
             self._again.append(batch)
-        return self._again[count - 1]
+        batch = self._again[count - 1]
+        return replace(batch, jobs=batch.jobs[: _most(batch, limit)]) if limit else batch
 
     def put_back(self, batch: Batch) -> None:
         """To be run as it is: it was not at fault."""

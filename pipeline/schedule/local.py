@@ -30,7 +30,14 @@ from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import Patience, RunOptions
-from pipeline.slot import RunContext, in_own_process, own_environment, warm_up, work_batch
+from pipeline.slot import (
+    RunContext,
+    batch_limit,
+    in_own_process,
+    own_environment,
+    warm_up,
+    work_batch,
+)
 from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
@@ -42,7 +49,7 @@ class InlineEngine:
     """Runs batches in this process, one after another: for one short run, and for debuggers."""
 
     def __init__(self, context: RunContext, work: Work) -> None:
-        self.context, self.work = context, work
+        self.context, self.work, self.devices = context, work, context.slots[:1]
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -138,6 +145,10 @@ class _Slot:
     broke: int = 0
     retired: str = ""
 
+    def limit(self, width: int, height: int) -> int:
+        """How many jobs of this size go into one of its batches."""
+        return batch_limit(self.device, width, height)
+
     def start(self, work: Work) -> None:
         """Has the process start, so that it imports its libraries while batches are packed."""
         if self.executor is None:
@@ -183,6 +194,7 @@ class LocalEngine:
 
     def __post_init__(self) -> None:
         self.context = replace(self.context, isolated=True)
+        self.devices = self.context.slots
         self.slots = [_Slot(number, device) for number, device in enumerate(self.context.slots)]
 
     def run(self, feed: Feed) -> Iterator[Ended]:
@@ -193,8 +205,8 @@ class LocalEngine:
             while True:
                 for slot in self._free():
                     own = None if len(self._serving()) == 1 else slot.number
-                    if (batch := feed.next(own)) is not None:
-                        upcoming = feed.after(len(self.slots))
+                    if (batch := feed.next(own, slot.limit)) is not None:
+                        upcoming = feed.after(len(self.slots), slot.limit)
                         slot.submit(self.work, self.context, batch, upcoming)
                 futures = [slot.future for slot in self.slots if slot.future is not None]
                 if not futures:

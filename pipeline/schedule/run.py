@@ -71,6 +71,7 @@ def _opened(run: _Run, work: Work) -> Iterator[Engine]:
     with contextlib.ExitStack() as stack:
         try:
             engine = stack.enter_context(open_engine(run.context, work, run.options))
+            run.devices = engine.devices
         except NstError as error:
             run.counts.summary.problem = str(error)
             run.end()
@@ -104,7 +105,7 @@ class _Run:
         log: logging.Logger,
     ) -> None:
         self.plan, self.context, self.progress, self.options = plan, context, progress, options
-        self.store, self.log = context.store, log
+        self.store, self.log, self.devices = context.store, log, context.slots
         before = self.store.summaries().get(self.store.part)
         self.counts = Counts(options.share(len(plan)), context.slots, before)
         self.shards = Shards(self.store, plan.shard_size)
@@ -121,7 +122,7 @@ class _Run:
 
     def _batches(self) -> Iterator[Batch]:
         """Batches of what is open, as the plan streams by."""
-        slots, limit = max(1, len(self.context.slots)), limit_of(self.context.slots)
+        slots, limit = max(1, len(self.context.slots)), limit_of(self.devices)
         heads = self.clips.heads(self._open_jobs())
         batches = pack(heads, limit, self._refuse, slots, self.clips.numbers)
         yield from self.run_json.before(batches)

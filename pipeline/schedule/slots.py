@@ -18,6 +18,7 @@ from pipeline.slot import (
     Health,
     ask_devices,
     available_cores,
+    batch_limit,
     cards,
     install_torch,
     total_memory,
@@ -68,7 +69,7 @@ def find_slots(devices: str = "auto", *, examines: bool = True) -> Found:
     Raises:
         DeviceError: a device that is not there, or is asked for by name and cannot be used.
     """
-    there, unseen = _devices_here() if _may_have_gpu(devices) else (["cpu"], None)
+    there, unseen = _devices_here() if may_have_gpu(devices) else (["cpu"], None)
     is_auto = devices == "auto"
     if is_auto:
         slots = tuple(there[1:])
@@ -91,11 +92,11 @@ def find_slots(devices: str = "auto", *, examines: bool = True) -> Found:
 
 def examine_devices() -> tuple[list[Health], Unseen | None]:
     """What each GPU said of itself, and a card that torch does not see."""
-    there, unseen = _devices_here() if _may_have_gpu() else (["cpu"], None)
+    there, unseen = _devices_here() if may_have_gpu() else (["cpu"], None)
     return ask_devices(there[1:]), unseen
 
 
-def _may_have_gpu(devices: str = "auto") -> bool:
+def may_have_gpu(devices: str = "auto") -> bool:
     """Whether it is worth asking torch, which takes seconds to load."""
     if {word.strip() for word in devices.split(",")} == {"cpu"}:
         return False
@@ -158,20 +159,7 @@ def threads_per_slot(slots: Sequence[str]) -> int:
 
 
 def limit_of(slots: Sequence[str]) -> Callable[[int, int], int]:
-    """The smallest batch limit of these slots, for a canvas of width x height."""
+    """The largest batch limit of these slots, for a canvas of width x height: the others take a
+    part of such a batch (`Feed.next`), since their jobs are the same wherever they run."""
     devices = set(slots) or {"cpu"}
-    return lambda width, height: min(batch_limit(device, width, height) for device in devices)
-
-
-def batch_limit(device: str, width: int, height: int) -> int:
-    """How many pictures of this size to put in a batch at most.
-
-    On a CPU larger batches leave its caches: with a worker of one thread on each of two cores (32
-    MiB of third-level cache), `lite` takes 15% less time a picture at 256 px and 29% at 128 px in
-    batches of 4, VGG-19 4% and 14%, and VGG-19 at 512 px 20% more. For a GPU this is only a bound:
-    CUDA is touched by workers alone, and each takes as many at once as its memory holds.
-    """
-    pixels = width * height
-    if device.startswith("cuda"):
-        return max(1, min(64, 2**24 // pixels))
-    return max(1, min(16, 2 * 512 * 384 // pixels))
+    return lambda width, height: max(batch_limit(device, width, height) for device in devices)

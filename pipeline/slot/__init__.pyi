@@ -4,6 +4,7 @@ from .cores import available_cores as available_cores
 from .faults import breaks_device as breaks_device
 from .memory import PROCESS_BYTES as PROCESS_BYTES
 from .memory import SHARE as SHARE
+from .memory import batch_limit as batch_limit
 from .memory import budget as budget
 from .memory import step_bytes as step_bytes
 from .memory import total_memory as total_memory

@@ -5,10 +5,13 @@ In: a path. Out: the picture, what is optimized from it, its digest, its mask.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -26,19 +29,26 @@ from pipeline.pictures import (
 from pipeline.plan import Planned
 from pipeline.slot.inputs import read_as_planned, read_mask_as_planned
 
+_SAMPLE_PX = 256
+
 
 @dataclass(frozen=True)
 class Content:
-    """A content picture, read.
+    """A content picture, read. No more of it is kept than the batch asks for: a camera's picture
+    takes 50 MB, and a batch may have many.
 
     Attributes:
-        image: in its own colors, upright, sRGB.
+        image: in its own colors, upright, sRGB; at the largest of the sizes it was read for, or
+            whole without any.
         working: what is optimized from and compared with: `image`, or its luminance.
         identity: of the file, what decides how it is read.
         mask: its regions.
         keep: 8-bit gray: what is brighter keeps more of its content.
         alpha: 8-bit; None for a picture without transparency.
         notices: what is to be said of its files.
+        size: width and height in px of the picture in the file.
+        levels: by width and height, `working` at the sizes it was read for, 8-bit h x w x 3.
+        colors: what `sample` gives, if it was asked for.
     """
 
     image: Image.Image
@@ -48,6 +58,9 @@ class Content:
     keep: Image.Image | None = None
     alpha: Image.Image | None = None
     notices: tuple[Notice, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    levels: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
+    colors: Tensor | None = None
 
     @property
     def sha256(self) -> str:
@@ -57,8 +70,20 @@ class Content:
     @cached_property
     def sample(self) -> Tensor:
         """The picture at 256 px, for its colors' statistics; 3 x h x w."""
-        size = canvas_size(*self.image.size, 256, "long")
-        return to_tensor(fit_image(self.image, *size))
+        return _sample(self.image) if self.colors is None else self.colors
+
+    def level(self, width: int, height: int, stretch: bool) -> Tensor:
+        """`working` at a size, 8-bit height x width x 3."""
+        found = self.levels.get((width, height))
+        return _level(self.working, (width, height), stretch) if found is None else found
+
+
+def _sample(image: Image.Image) -> Tensor:
+    return to_tensor(fit_image(image, *canvas_size(*image.size, _SAMPLE_PX, "long")))
+
+
+def _level(image: Image.Image, size: tuple[int, int], stretch: bool) -> Tensor:
+    return torch.from_numpy(np.array(fit_image(image, *size, stretch)))
 
 
 def read_content(
@@ -69,29 +94,64 @@ def read_content(
     keep: Path | None = None,
     keeps_alpha: bool = False,
     planned: Planned = ("", "", ""),
+    sizes: Sequence[tuple[int, int]] = (),
+    stretch: bool = False,
+    sampled: bool = False,
+    reduced: bool = False,
     levels: bool = False,
 ) -> Content:
-    """Reads a content picture; the arguments are those of `content_key`.
+    """Reads a content picture and makes it as large as it is wanted, once, in whatever thread that
+    is; the arguments are those of `ContentKey`.
 
     Raises:
         ImageError: it, or a mask, cannot be read, or changed since the plan; a mask is of another
             shape, or `keep` is all black.
     """
-    decoded = read_as_planned(path, planned[0], background)
+    wanted = _wanted(sizes, sampled) if reduced and sizes else None
+    decoded = read_as_planned(path, planned[0], background, wanted)
     image = decoded.straight if keeps_alpha else decoded.image
-    working = image.convert("L").convert("RGB") if gray else image
     regions = None
     if mask:
-        regions = read_mask_as_planned(mask, planned[1], image.size, path, levels)
+        regions = read_mask_as_planned(mask, planned[1], decoded.size, path, levels)
     notices = (*decoded.notices, *(regions.notices if regions else ()))
     kept = None
     if keep:
         own = read_as_planned(keep, planned[2])
-        check_shape(own.image.size, keep, image.size, path)
-        shaped = in_shape(own.image.convert("L"), image.size)
+        check_shape(own.image.size, keep, decoded.size, path)
+        shaped = in_shape(own.image.convert("L"), decoded.size)
         kept, notices = _checked_keep(shaped, keep), notices + own.notices
     identity = planned[0] or read_identity(path)
-    return Content(image, working, identity, regions, kept, decoded.alpha, notices)
+    return _fitted(
+        Content(image, image, identity, regions, kept, decoded.alpha, notices, decoded.size),
+        gray, sizes, stretch, sampled,
+    )  # fmt: skip
+
+
+def _wanted(sizes: Sequence[tuple[int, int]], sampled: bool) -> tuple[int, int]:
+    """The width and height that all that is made of a picture stays within."""
+    least = _SAMPLE_PX if sampled else 0
+    width, height = (max(side) for side in zip(*sizes, strict=True))
+    return max(width, least), max(height, least)
+
+
+def _fitted(
+    content: Content, gray: bool, sizes: Sequence[tuple[int, int]], stretch: bool, sampled: bool
+) -> Content:
+    """A picture at its sizes instead of the whole one."""
+    image = content.image
+    working = image.convert("L").convert("RGB") if gray else image
+    if not sizes:
+        return replace(content, working=working)
+    fitted = {size: fit_image(working, *size, stretch) for size in dict.fromkeys(sizes)}
+    levels = {size: torch.from_numpy(np.array(each)) for size, each in fitted.items()}
+    largest = fitted[sizes[-1]]
+    return replace(
+        content,
+        image=fit_image(image, *sizes[-1], stretch) if gray else largest,
+        working=largest,
+        levels=levels,
+        colors=_sample(image) if sampled else None,
+    )
 
 
 def _checked_keep(keep: Image.Image, path: Path) -> Image.Image:

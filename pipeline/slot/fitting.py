@@ -15,6 +15,7 @@ from pipeline.method import Backbone, Scale
 from pipeline.plan import Batch
 from pipeline.slot.memory import (
     SMALLEST_TILE,
+    batch_limit,
     history_bytes,
     step_bytes,
     tile_side,
@@ -53,7 +54,9 @@ class Fitting:
         if known is not None:
             return known
         each = self._step_bytes(self._factor(one_step))
-        return max(1, min(count, int(self.seat.budget() / each)))
+        # A batch may have been packed for another device.
+        most = batch_limit(self.seat.device, self.last.width, self.last.height)
+        return max(1, min(count, most, int(self.seat.budget() / each)))
 
     def _factor(self, one_step: Callable[[], None]) -> float:
         """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""

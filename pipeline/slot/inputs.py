@@ -22,11 +22,14 @@ from pipeline.pictures import (
 )
 
 
-def read_as_planned(path: Path, planned: str, background: str = "white") -> Decoded:
+def read_as_planned(
+    path: Path, planned: str, background: str = "white", wanted: tuple[int, int] | None = None
+) -> Decoded:
     """Reads a picture file once, and checks that its bytes are those of the job's key.
 
     Args:
         planned: its identity in the plan; empty where there is none.
+        wanted: of `decode`.
 
     Raises:
         ImageError: it cannot be read, or was changed since.
@@ -37,7 +40,7 @@ def read_as_planned(path: Path, planned: str, background: str = "white") -> Deco
             f"{path}: changed since the plan was made; run the same command again, which makes "
             f"this picture's jobs anew"
         )
-    return decode(path, background, data)
+    return decode(path, background, data, wanted)
 
 
 def read_mask_as_planned(

@@ -69,6 +69,23 @@ def budget(device: str, slots: int) -> float:
     return SHARE * total_memory() / max(1, slots) - PROCESS_BYTES
 
 
+def batch_limit(device: str, width: int, height: int) -> int:
+    """How many pictures of this size to put in a batch at most.
+
+    On a CPU larger batches leave its caches: with a worker of one thread on each of two cores (32
+    MiB of third-level cache), `lite` takes 15% less time a picture at 256 px and 29% at 128 px in
+    batches of 4, VGG-19 4% and 14%, and VGG-19 at 512 px 20% more. For a GPU this is only a bound:
+    CUDA is touched by workers alone, and each takes as many at once as its memory holds.
+
+    Args:
+        device: such as `cuda:0`.
+    """
+    pixels = width * height
+    if device.startswith("cuda"):
+        return max(1, min(64, 2**24 // pixels))
+    return max(1, min(16, 2 * 512 * 384 // pixels))
+
+
 # Of the nearest-neighbor term, float32 values per feature and position: what a step holds for the
 # pixels that go through the network; targets and content for the whole picture; and what there is
 # beside these while the nearest vectors are sought.

@@ -189,7 +189,7 @@ def _content(prepared: Prepared) -> ContentInput:
     about = ContentInput(
         path=str(picture.path),
         sha256=prepared.content.sha256,
-        size=prepared.content.image.size,
+        size=prepared.content.size,
     )
     if picture.mask is not None:
         about.mask, about.mask_sha256 = str(picture.mask), _digest(prepared.job, picture.mask)

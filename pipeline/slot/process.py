@@ -25,6 +25,7 @@ from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
 from pipeline.plan import ContentKey
 from pipeline.slot.contents import Content, read_content
 from pipeline.slot.cores import available_cores, keep_near
+from pipeline.slot.kept import Kept
 from pipeline.slot.messages import RunContext
 from pipeline.slot.preflight import ask_devices
 from pipeline.store import load_means, normalized
@@ -140,6 +141,7 @@ class Process:
         tiles: likewise the side of tiles in px.
         factors: memory that a step was measured to take on a GPU over what was counted, by device
             and network.
+        styles: style targets that jobs share.
         not_compiled: why torch could not compile here, once it was tried; empty before.
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
         cores: that the process may use, before it keeps to those near its GPU.
@@ -150,6 +152,7 @@ class Process:
     fits: dict[tuple[str, int], int] = field(default_factory=dict)
     tiles: dict[tuple[str, int], int] = field(default_factory=dict)
     factors: dict[tuple[str, str], float] = field(default_factory=dict)
+    styles: Kept = field(default_factory=Kept)
     not_compiled: str = ""
     held: list[FileLock] = field(default_factory=list)
     cores: int = field(default_factory=available_cores)
@@ -157,7 +160,7 @@ class Process:
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
         self.ahead.begin(())
-        self.networks = Networks()
+        self.networks, self.styles = Networks(), Kept()
         self.fits, self.tiles, self.factors = {}, {}, {}
         self.not_compiled = ""
 

@@ -108,19 +108,20 @@ class Session:
         ahead = self.seat.process.ahead
         contents = {
             key: ahead.take(key) or self.pool.submit(read_content, *key)
-            for key in dict.fromkeys(content_key(job) for job in self.batch.jobs)
+            for key in self.batch.contents
         }
         styles = StyleReader(
             self.batch.scales,
             self.network.digest,
             self.seat.context.cache,
             self._compute_targets,
+            self.seat.process.styles,
         )
         ready = []
         for job in self.batch.jobs:
             try:
                 kept = load_checkpoint(self.store, job.key)
-                content = contents[content_key(job)].result()
+                content = contents[content_key(job, self.batch.scales)].result()
                 motion = read_motion(self.store, job, content, self.batch.scales[-1])
                 prepared = styles.prepare(job, content, kept)
                 moved = replace(prepared, motion=motion)

@@ -34,6 +34,7 @@ from pipeline.plan import Job
 from pipeline.slot.checkpoint import Checkpoint
 from pipeline.slot.contents import Content
 from pipeline.slot.inputs import read_as_planned, read_mask_as_planned
+from pipeline.slot.kept import Kept
 from pipeline.slot.motion import Motion
 from pipeline.slot.neighbors import compute_vectors, vectors_together
 from pipeline.slot.sizes import style_sizes
@@ -103,14 +104,14 @@ class StyleReader:
         cache: the cache folder.
         compute: style picture at each scale, settings, mask, what is compared -> targets by
             `scale.layer`.
-        known: vectors that jobs of this batch share.
+        kept: what jobs share of targets, from one batch to the next.
     """
 
     scales: Sequence[Scale]
     digest: str
     cache: Path
     compute: Compute
-    known: dict[str, tuple[StyleVectors, ...]] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
 
     def prepare(self, job: Job, content: Content, checkpoint: Checkpoint | None) -> Prepared:
         """Reads a job's style.
@@ -130,15 +131,19 @@ class StyleReader:
         ]
         found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
         places, shares = self._regions(job, content, masks)
-        each = [
-            self._together(job, [(targets[i], weight) for targets, weight in found], places)
-            for i in range(len(self.scales))
-        ]
+
+        def together() -> tuple[dict[str, Tensor], ...]:
+            return tuple(
+                self._together([(targets[i], weight) for targets, weight in found], places)
+                for i in range(len(self.scales))
+            )
+
+        each = self.kept.get(reading.name(parts, settings.style_loss, places), together)
         vectors = reading.vectors(parts, places) if settings.neighbor_weight else ()
         hashes = tuple(part.identity[:64] for part in parts)
         computed = sum(part in reading.missed for part in parts)
         return Prepared(
-            job, content, hashes, tuple(each), shares, len(parts) - computed, computed,
+            job, content, hashes, each, shares, len(parts) - computed, computed,
             (*content.notices, *said, *dict.fromkeys(reading.warnings)), checkpoint, vectors,
         )  # fmt: skip
 
@@ -177,7 +182,6 @@ class StyleReader:
 
     @staticmethod
     def _together(
-        job: Job,
         parts: Sequence[tuple[Mapping[str, Tensor], float]],
         places: Sequence[Sequence[int | None]],
     ) -> dict[str, Tensor]:
@@ -222,7 +226,7 @@ class _Reading:
         wanted = NEIGHBOR_LAYERS if compared == NEIGHBORS else settings.style_layers
         return TargetsKey(
             style=part.identity,
-            sizes=style_sizes(read_size(part.path), settings, reader.scales),
+            sizes=style_sizes(_size(part.path, part.identity), settings, reader.scales),
             backbone=reader.digest,
             pooling=settings.pooling,
             pooling_scale=settings.pooling_scale,
@@ -238,12 +242,18 @@ class _Reading:
     def targets(self, part: _Part, compared: str) -> list[dict[str, Tensor]]:
         """What is compared of a picture at each scale, from the cache or computed."""
         key = self._key(part, compared)
+        scales, noticed = self.reader.kept.get(key.digest(), lambda: self._found(part, key))
+        self.warnings += notices_of(part.path, noticed)
+        return scales
+
+    def _found(self, part: _Part, key: TargetsKey) -> tuple[list[dict[str, Tensor]], object]:
+        """The same from the cache on disk or computed, and what is to be said of its file."""
         about: dict[str, object] = {
             "style": part.path.name, "sizes": key.sizes, "layers": key.layers,
         }  # fmt: skip
 
         def compute() -> dict[str, Tensor]:
-            found, notices = self._compute(part, key.sizes, compared)
+            found, notices = self._compute(part, key.sizes, key.statistic)
             about["notices"] = [notice.below(part.path) for notice in notices]
             return found
 
@@ -251,8 +261,14 @@ class _Reading:
         if not cached.hit:
             self.missed.add(part)
         self.warnings += cached.warnings
-        self.warnings += notices_of(part.path, cached.about.get("notices"))
-        return split_scales(cached.tensors, len(key.sizes))
+        return split_scales(cached.tensors, len(key.sizes)), cached.about.get("notices")
+
+    def name(
+        self, parts: Sequence[_Part], compared: str, places: Sequence[Sequence[int | None]]
+    ) -> str:
+        """What decides a style's targets, its pictures together: jobs with the same share them."""
+        digests = [self._key(part, compared).digest() for part in parts]
+        return json.dumps([digests, [part.weight for part in parts], places])
 
     def _compute(
         self, part: _Part, sizes: Sequence[tuple[int, int]], compared: str
@@ -279,16 +295,15 @@ class _Reading:
         self, parts: Sequence[_Part], places: Sequence[Sequence[int | None]]
     ) -> tuple[StyleVectors, ...]:
         """The style's vectors at each scale; jobs of a batch that want the same ones share them."""
-        digests = [self._key(part, NEIGHBORS).digest() for part in parts]
-        name = json.dumps([digests, [part.weight for part in parts], places])
-        known = self.reader.known
-        if name not in known:
+
+        def together() -> tuple[StyleVectors, ...]:
             found = [(self.targets(part, NEIGHBORS), part.weight) for part in parts]
-            known[name] = tuple(
+            return tuple(
                 vectors_together([(scales[i], weight) for scales, weight in found], places)
                 for i in range(len(self.reader.scales))
             )
-        return known[name]
+
+        return self.reader.kept.get(self.name(parts, NEIGHBORS, places), together)
 
 
 def _region(targets: Tensor, place: int) -> Tensor:
@@ -299,6 +314,12 @@ def _region(targets: Tensor, place: int) -> Tensor:
 def _identity(job: Job, path: Path) -> str:
     """What a file was when the job was planned."""
     return job.inputs.get(path) or read_identity(path)
+
+
+@lru_cache(maxsize=1024)
+def _size(path: Path, identity: str) -> tuple[int, int]:
+    """A picture's width and height, once for each file."""
+    return read_size(path)
 
 
 _mask_as_planned = lru_cache(maxsize=64)(read_mask_as_planned)

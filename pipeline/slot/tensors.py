@@ -25,19 +25,15 @@ def scale_inputs(
 ) -> ScaleInputs:
     """The tensors of one scale; each content picture is there once."""
     stretch = ready[0].job.settings.fit == "stretch"
-    by_identity: dict[int, Tensor] = {}
-    for prepared in ready:
-        image = prepared.content.working
-        if id(image) not in by_identity:
-            by_identity[id(image)] = to_tensor(fit_image(image, scale.width, scale.height, stretch))
-    order = list(by_identity)
+    shown = {id(p.content.working): p.content for p in ready}
+    order = list(shown)
     rows = torch.tensor([order.index(id(p.content.working)) for p in ready], device=device)
-    contents = torch.stack(list(by_identity.values())).to(device)
+    levels = [each.level(scale.width, scale.height, stretch) for each in shown.values()]
+    contents = pixels_on(device, levels)
     styles = {
-        layer: torch.stack([p.targets[index][layer] for p in ready]).to(device)
+        layer: moved(torch.stack([p.targets[index][layer] for p in ready]), device)
         for layer in ready[0].targets[index]
     }
-    contents = contents.contiguous(memory_format=torch.channels_last)
     regions = None
     if ready[0].content.mask is not None:
         guides = [
@@ -46,10 +42,28 @@ def scale_inputs(
             if p.content.mask is not None
         ]
         shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
-        regions = Regions(torch.stack(guides).to(device), shares)
+        regions = Regions(moved(torch.stack(guides), device), shares)
     vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
     keep = _keep(ready, scale, device)
     return ScaleInputs(contents, rows, styles, tile, regions, vectors, before, keep)
+
+
+def pixels_on(device: str, pictures: Sequence[Tensor]) -> Tensor:
+    """8-bit pictures, each h x w x 3, on a device: float32, B x 3 x h x w in [0, 1], channels-last.
+
+    They travel as bytes, a quarter of their size, and become numbers there.
+    """
+    levels = moved(torch.stack(list(pictures)), device)
+    pixels = levels.permute(0, 3, 1, 2).float().div_(255)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def moved(values: Tensor, device: str) -> Tensor:
+    """Values on a device; to a GPU they go while this process goes on."""
+    if not device.startswith("cuda"):
+        return values.to(device)
+    # The allocator keeps what is pinned until it has been read.
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
@@ -61,7 +75,7 @@ def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None
         if p.content.keep is not None:
             stretch = p.job.settings.fit == "stretch"
             shares[index, 0] = shares_of(p.content.keep, scale.width, scale.height, stretch)
-    return shares.to(device)
+    return moved(shares, device)
 
 
 def _before(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | None:
@@ -69,10 +83,10 @@ def _before(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | No
     motions = [p.motion for p in ready if p.motion is not None]
     if not motions:
         return None
-    moved = torch.stack([motion.moved for motion in motions])
+    shown = torch.stack([motion.moved for motion in motions])
     weights = torch.stack([motion.weights for motion in motions])
-    whole = Before(moved, weights).at(scale.height, scale.width)
-    return Before(whole.moved.to(device), whole.weights.to(device))
+    whole = Before(shown, weights).at(scale.height, scale.width)
+    return Before(moved(whole.moved, device), moved(whole.weights, device))
 
 
 def begun_images(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
@@ -84,7 +98,7 @@ def begun_images(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor
     size = (scale.height, scale.width)
     if whole.shape[2:] != size:
         whole = bicubic(whole, size).clamp(0, 1)
-    return whole.to(device)
+    return moved(whole, device)
 
 
 def _vectors(index: int, ready: Sequence[Prepared], device: str) -> list[StyleVectors]:
@@ -92,8 +106,8 @@ def _vectors(index: int, ready: Sequence[Prepared], device: str) -> list[StyleVe
     if not all(p.neighbors for p in ready):
         return []
     shared = {id(p.neighbors): p.neighbors for p in ready}
-    moved = {name: neighbors[index].to(device) for name, neighbors in shared.items()}
-    return [moved[id(p.neighbors)] for p in ready]
+    there = {name: neighbors[index].to(device) for name, neighbors in shared.items()}
+    return [there[id(p.neighbors)] for p in ready]
 
 
 def init_pictures(ready: Sequence[Prepared], scale: Scale) -> dict[str, Tensor]:

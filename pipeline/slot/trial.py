@@ -49,7 +49,7 @@ def time_job(context: RunContext, job: Job) -> float:
     precision = use_precision(settings.precision, seat.device)
     network = seat.network(settings, network_type(precision))
     fitting = Fitting(seat, network, Batch(0, (job,), short))
-    content = replace(read_content(*content_key(job)), mask=None)
+    content = replace(read_content(*content_key(job, scales)), mask=None)
     layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
     pixels = [to_tensor(fit_image(content.image, s.width, s.height)) for s in short]
     moved = [image.to(seat.device) for image in pixels]

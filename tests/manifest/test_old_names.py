@@ -164,6 +164,7 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
         "max_size",
         "neighbor_salience",
         "mask_edge",
+        "decoding",
     )
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)

@@ -20,7 +20,7 @@ from pipeline.commands import Options, batch_manifest
 from pipeline.errors import EngineError
 from pipeline.plan import Batch, scales_of
 from pipeline.schedule import RunOptions
-from pipeline.schedule.cluster import ClusterEngine, open_dask, open_ray
+from pipeline.schedule.cluster import ClusterEngine, _kinds, open_dask, open_ray
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext
 from pipeline.store import RunFolder
@@ -191,7 +191,24 @@ def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
         assert isinstance(engine, ClusterEngine)
         assert (engine.backend, engine.options, engine.lazy) == ("dask", options, True)
         assert not closed
+        assert engine.devices == (("cuda", "cpu") if "GPU" in resources[1] else ("cpu",))
     assert closed == ["tcp://there:1"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "gpus", "devices"),
+    [
+        ("auto", True, ("cuda", "cpu")),
+        ("auto", False, ("cpu",)),
+        ("cpu", True, ("cpu",)),
+        ("cuda:1, cpu", False, ("cuda:1",)),
+    ],
+)
+def test_a_driver_without_a_gpu_packs_for_its_workers(
+    chosen: str, gpus: bool, devices: tuple[str, ...], world: Callable[[list[int]], World]
+) -> None:
+    context = replace(world([1]).context(), devices=chosen)
+    assert _kinds(context, gpus) == devices
 
 
 @pytest.mark.parametrize(("gpus", "options"), [(4, {"ray_remote_args": {"num_gpus": 1}}), (0, {})])
@@ -211,6 +228,7 @@ def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
     with open_ray(world([1]).context(), fake_work, given) as engine:
         assert isinstance(engine, ClusterEngine)
         assert (engine.backend, engine.options, engine.lazy) == ("ray", options, False)
+        assert engine.devices == (("cuda", "cpu") if gpus else ("cpu",))
         assert engine.n_jobs == (gpus or -1)  # not one a core: they would wait for ever
     assert told[0]["address"] == "auto" and told[0]["num_cpus"] is None
     assert told[1:] == ["down"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from worlds import World
 
+from pipeline.method import Scale
 from pipeline.plan import Batch
 from pipeline.schedule.feed import Feed
 
@@ -35,3 +36,25 @@ def test_a_batch_that_was_not_at_fault_comes_back_first_and_as_it_is() -> None:
     assert feed.next() is first
     feed.put_back(first)
     assert feed.next() is first and feed.next() is second
+
+
+def test_a_slot_takes_as_much_of_a_batch_as_it_holds(
+    world: Callable[[list[int]], World],
+) -> None:
+    jobs = tuple(world(list(range(5))).plan.jobs())
+    scales = (Scale(64, 48, 1.0, 1, 1.0),)
+    feed = Feed(iter([Batch(0, jobs, scales), Batch(1, jobs, scales)]))
+    asked = []
+
+    def two(width: int, height: int) -> int:
+        asked.append((width, height))
+        return 2
+
+    first = feed.next(0, two)
+    assert first is not None and first.jobs == jobs[:2] and asked == [(64, 48)]
+    following = feed.after(1, two)
+    assert following is not None and following.jobs == jobs[2:4]
+    larger = feed.next(1)
+    assert larger is not None and (larger.number, larger.jobs) == (0, jobs[2:])
+    nothing = feed.next(0, lambda width, height: 0)
+    assert nothing is not None and (nothing.number, nothing.jobs) == (1, jobs[:1])

@@ -21,9 +21,11 @@ from PIL import Image
 from worlds import World, until
 
 from pipeline.commands import Options, batch_manifest
+from pipeline.method import Scale
 from pipeline.plan import Batch
 from pipeline.schedule import Patience, Progress, RunOptions, local, run_plan
 from pipeline.schedule.engine import Ended
+from pipeline.schedule.feed import Feed
 from pipeline.schedule.local import LocalEngine
 from pipeline.slot import Report, RunContext, breaks_device, work_batch
 from pipeline.store import RunFolder, RunLock, SlotState
@@ -69,6 +71,30 @@ def test_each_gpus_worker_sees_its_own_alone(
         assert (found["label"], found["CUDA_VISIBLE_DEVICES"]) == (label, gpu)
         assert found["device"] == ("cpu" if label == "cpu" else "cuda:0")
         assert found["PYTORCH_CUDA_ALLOC_CONF"] == "max_split_size_mb:64"
+
+
+def test_each_slot_takes_what_its_device_holds_of_a_batch(
+    world: Callable[[list[int]], World],
+) -> None:
+    """Packed for the GPU; the CPU's slot takes a part, and the rest is for whoever comes next."""
+    here = world(list(range(40)))
+    jobs = tuple(here.plan.jobs())
+    engine = LocalEngine(replace(here.context(), slots=("cuda:0", "cpu")), slow_work)
+    here.store.begin("", {})
+    taken: dict[str, list[int]] = {"0": [], "1": []}
+    for ended in engine.run(Feed(iter([Batch(0, jobs[:20], SCALES), Batch(1, jobs[20:], SCALES)]))):
+        assert ended.report is not None and len(ended.report.outcomes) == len(ended.batch.jobs)
+        taken[ended.report.slot].append(len(ended.batch.jobs))
+    assert sum(map(sum, taken.values())) == 40
+    assert max(taken["0"]) > 6 and taken["1"] and max(taken["1"]) == 6
+
+
+SCALES = (Scale(256, 256, 1.0, 1, 1.0),)
+
+
+def slow_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    time.sleep(1.0)  # so that both slots have begun
+    return fake_work(context, slot, batch)
 
 
 def test_a_worker_settles_on_its_device_while_batches_are_packed(

@@ -9,8 +9,8 @@ import torch
 
 from pipeline.errors import DeviceError
 from pipeline.schedule import examine_devices, find_slots, share_cpu, threads_per_slot
-from pipeline.schedule.slots import batch_limit, limit_of
-from pipeline.slot import Health, RunContext, available_cores, own_environment
+from pipeline.schedule.slots import limit_of
+from pipeline.slot import Health, RunContext, available_cores, batch_limit, own_environment
 from pipeline.slot.precision import auto_precision
 from pipeline.slot.process import Process
 from pipeline.slot.seat import take_seat
@@ -193,3 +193,10 @@ def test_cores_are_counted_also_where_no_share_of_them_is_known(
 )
 def test_batches_have_a_limit(device: str, side: int, limit: int) -> None:
     assert batch_limit(device, side, side) == limit
+
+
+@pytest.mark.parametrize(
+    ("slots", "limit"), [(("cuda:0", "cpu"), 64), (("cpu", "cpu"), 6), ((), 6), (("mps",), 6)]
+)
+def test_batches_are_packed_for_the_largest_slot(slots: tuple[str, ...], limit: int) -> None:
+    assert limit_of(slots)(256, 256) == limit

@@ -65,6 +65,11 @@ def test_as_many_go_together_as_memory_allows(where: Where, steps: float, togeth
     assert where.fitting(steps=steps).together(4, never) == together
 
 
+def test_no_more_go_together_than_a_device_takes(where: Where) -> None:
+    """A batch may have been packed for another one: 100 jobs of 64 px for a GPU."""
+    assert where.fitting(steps=1e9).together(100, never) == 16
+
+
 @pytest.mark.parametrize("where", ["style_loss: sliced_wasserstein"], indirect=True)
 def test_sorted_projections_take_twice_as_much(where: Where) -> None:
     assert where.fitting(steps=4.5).together(4, never) == 2

@@ -14,31 +14,49 @@ from pipeline.method.losses.squares import apart
 from pipeline.method.losses.statistic import StyleStatistic
 
 
-def _product(flat: Tensor, turned: Tensor) -> Tensor:
-    """F F^T for F of N x C x M and F^T."""
-    if flat.device.type == "cpu":  # the batched product copies its transposed factor there
-        return torch.stack([one @ one.T for one in flat])
-    return torch.bmm(flat, turned)
+def _product(flat: Tensor) -> Tensor:
+    """F F^T for F of N x C x M, in float32."""
+    wide = flat.float()  # products of bfloat16 numbers are exact in it
+    if wide.device.type == "cpu":  # the batched product copies its transposed factor there
+        return torch.stack([one @ one.T for one in wide])
+    parts = _parts(*wide.shape[1:])
+    if parts == 1:
+        return torch.bmm(wide, wide.mT)
+    # A GPU has a block of threads for each part of the result, and a small one has few of them.
+    cut = wide.view(len(wide), wide.shape[1], parts, -1).transpose(1, 2)
+    return torch.matmul(cut, cut.mT).sum(1)
+
+
+# Parts have at least so many positions; with them there are as many tiles as 512 channels have.
+_SHORTEST, _TILE = 1024, 64
+
+
+def _parts(channels: int, positions: int) -> int:
+    """Into how many equal parts the positions of few channels are cut (split-K)."""
+    wanted = (512 // max(channels, _TILE)) ** 2
+    while wanted > 1 and (positions % wanted or positions // wanted < _SHORTEST):
+        wanted //= 2
+    return wanted
 
 
 class _GramSum(torch.autograd.Function):
     """G = F F^T for F of N x C x M, with the gradient in F as one product instead of two.
 
-    For a gradient D in G it is (D + D^T) F, since F stands on both sides.
+    For a gradient D in G it is (D + D^T) F, since F stands on both sides. Both are taken in F's own
+    precision, which its gradient has in any case.
     """
 
     @staticmethod
     def forward(context: Any, flat: Tensor) -> Tensor:
-        """N x C x C."""
-        turned = flat.mT
-        context.save_for_backward(turned)
-        return _product(flat, turned)
+        """N x C x C, float32."""
+        context.save_for_backward(flat.mT)
+        return _product(flat)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         """N x C x M, in channels-last order if the features came so."""
         (turned,) = context.saved_tensors
-        both = gradient + gradient.mT
+        both = (gradient + gradient.mT).to(turned.dtype)
         if turned.stride(2) == 1:  # or what follows would walk two layouts at once
             return torch.bmm(turned, both).mT
         return torch.bmm(both, turned.mT)
@@ -50,24 +68,26 @@ class _MomentSum(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, flat: Tensor, weights: Tensor | None) -> Tensor:
-        turned = flat.mT
-        context.save_for_backward(turned, weights)
-        means = flat.sum(2, keepdim=True) if weights is None else torch.bmm(flat, weights.mT)
-        return torch.cat((_product(flat, turned), means), 2)
+        context.save_for_backward(flat.mT, weights)
+        if weights is None:
+            means = flat.sum(2, keepdim=True, dtype=torch.float32)
+        else:
+            means = torch.bmm(flat, weights.mT)
+        return torch.cat((_product(flat), means), 2)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         turned, weights = context.saved_tensors
         second, first = gradient[..., :-1], gradient[..., -1:]
-        both = second + second.mT
-        spread = first if weights is None else first * weights
+        both = (second + second.mT).to(turned.dtype)
+        spread = (first if weights is None else first * weights).to(turned.dtype)
         if turned.stride(2) == 1:
             return torch.baddbmm(spread.mT, turned, both).mT, None
         return torch.baddbmm(spread, both, turned.mT), None
 
 
 def gram_sum(flat: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Gram matrices G = F F^T (Gatys et al. 2016, equation 3): N x C x M -> N x C x C.
+    """Gram matrices G = F F^T (Gatys et al. 2016, equation 3): N x C x M -> N x C x C, float32.
 
     Args:
         weights: of no use here; see `StyleStatistic`.
@@ -111,5 +131,6 @@ def gram(features: Tensor) -> Tensor:
 GRAM = StyleStatistic(
     sums=gram_sum,
     distance=lambda found, prepared: apart(found, prepared[0]),
+    takes_bfloat16=True,
     divisors={"paper": lambda n: 4 * n**2, "mean": lambda n: n**4},
 )

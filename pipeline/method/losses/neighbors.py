@@ -19,10 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from pipeline.layers import NEIGHBOR_LAYERS, SHRINK, shrink_of
 from pipeline.method.losses.guides import guides_at
@@ -68,7 +71,9 @@ def joined_features(features: Mapping[str, Tensor]) -> Tensor:
     own part of what the whole picture gives.
     """
     size = features["conv3_1"].shape[2:]
-    return torch.cat([_resized(features[layer], layer, size) for layer in NEIGHBOR_LAYERS], 1)
+    return torch.cat(
+        [_resized(features[layer].float(), layer, size) for layer in NEIGHBOR_LAYERS], 1
+    )
 
 
 def _resized(features: Tensor, layer: str, size: Sequence[int]) -> Tensor:
@@ -202,6 +207,32 @@ def _regions(where: Tensor, style: StyleVectors) -> list[tuple[Tensor, Tensor]] 
     return [(here, places) for here, places in pairs if len(here) and len(places)]
 
 
+class _Apart(torch.autograd.Function):
+    """sum_i (1 - cos(F_i, T_i)) of F = a x + b, for T of length 1 or 0, with the slope in x.
+
+    Of -F.T / |F| the slope in F is F (F.T) / |F|^3 - T / |F|.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any, x: Tensor, a: Tensor, b: Tensor, targets: Tensor, drawn_to: Tensor
+    ) -> Tensor:
+        own = torch.addcmul(b, x, a)
+        length = (own.square().sum(1) + TINY).sqrt()
+        along = (own * targets).sum(1)
+        context.save_for_backward(own, a, targets, length, along)
+        return (drawn_to - along / length).sum((1, 2))
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        own, a, targets, length, along = context.saved_tensors
+        each = gradient.view(-1, 1, 1) / length
+        slope = own * (each * along / length.square())[:, None]
+        slope.addcmul_(targets, each[:, None], value=-1)
+        return slope.mul_(a), None, None, None, None
+
+
 @dataclass(frozen=True)
 class Neighbors:
     """The term of a batch at one size: what its positions are drawn to.
@@ -254,6 +285,12 @@ class Neighbors:
         scales = torch.stack([style.scale for style in styles])[..., None, None]
         whole = Neighbors(styles, joined, shares, powers, means, scales, regions)
         return replace(whole, contents=whole.normalized(joined))
+
+    @cached_property
+    def moves(self) -> tuple[Tensor, Tensor]:
+        """What `normalized` multiplies by and adds."""
+        factor = 1 / self.scales
+        return factor, -self.means * factor
 
     def normalized(self, joined: Tensor) -> Tensor:
         """`joined_features` less the style's mean, over its scale."""
@@ -325,10 +362,8 @@ class Neighbors:
         if window is not None:
             rows, columns = window
             targets, drawn_to = targets[:, :, rows, columns], drawn_to[:, rows, columns]
-        own = self.normalized(joined)
-        length = (own.square().sum(1) + TINY).sqrt()
-        cosine = (own * targets).sum(1) / length
-        return (drawn_to - cosine).sum((1, 2))
+        summed: Tensor = _Apart.apply(joined, *self.moves, targets, drawn_to)
+        return summed
 
     @property
     def count(self) -> int:

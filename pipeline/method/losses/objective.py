@@ -248,7 +248,7 @@ class StyleTransferLoss:
         features: Mapping[str, Tensor],
         windows: Mapping[str, tuple[slice, slice]] | None = None,
     ) -> Statistics:
-        """The sums over the positions of `features` (per layer B x C x h x w).
+        """The sums over the positions of `features` (per layer B x C x h x w, float32 or bfloat16).
 
         Args:
             windows: per layer the rows and columns that the features are of; None for all.
@@ -261,7 +261,8 @@ class StyleTransferLoss:
                 rows, columns = windows[layer]
                 target = target[:, :, rows, columns]
                 kept = None if kept is None else kept[:, :, rows, columns]
-            own = self._normalized(features[layer], weights.content, weights.content_layers[layer])
+            shown = features[layer].float()
+            own = self._normalized(shown, weights.content, weights.content_layers[layer])
             return apart(own if kept is None else own * kept, target)
 
         def sums(layer: str) -> Tensor:
@@ -285,7 +286,9 @@ class StyleTransferLoss:
     def _normalized(self, features: Tensor, weight: Tensor, layers: Tensor) -> Tensor:
         if not self.weights.normalizes:
             return features
-        own: Tensor = NormalizeGradient.apply(features, weight * layers, self.weights.powers)
+        own: Tensor = NormalizeGradient.apply(
+            features.float(), weight * layers, self.weights.powers
+        )
         return own
 
     def value(self, images: Tensor, found: Statistics) -> Losses:

@@ -33,6 +33,7 @@ class StyleStatistic:
         prepare: what `distance` needs of targets N x C x K, computed once a scale.
         size: of the target and what was prepared of it, for `loss: relative`, what the squared
             distance is measured against, N values.
+        takes_bfloat16: whether `sums` does, and sums in float32 all the same.
         additive: whether the sums over parts of a picture add up to the whole's, as tiles need.
     """
 
@@ -42,6 +43,7 @@ class StyleStatistic:
     prepare: Callable[[Tensor], Prepared] = lambda target: (target,)
     size: Callable[[Tensor, Prepared], Tensor] = lambda target, prepared: energy(prepared[0])
     additive: bool = True
+    takes_bfloat16: bool = False
 
     def divisor(self, loss: str, target: Tensor, prepared: Prepared, channels: int) -> Tensor:
         """What the squared distance is divided by in a layer, N values.

@@ -34,7 +34,10 @@ def weighted_sums(name: str, features: Tensor, guides: Tensor | None = None) -> 
         features: B x C x h x w.
         guides: T, B x R x h x w; None for one region of all.
     """
-    flat, sums = features.flatten(2), STATISTICS[name].sums
+    statistic = STATISTICS[name]
+    if guides is not None or not statistic.takes_bfloat16:
+        features = features.float()
+    flat, sums = features.flatten(2), statistic.sums
     if guides is None:
         return sums(flat, None)
     weights = guides.flatten(2)

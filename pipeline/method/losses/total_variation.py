@@ -6,11 +6,13 @@ In: pictures. Out: B values.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from pipeline.method.losses.squares import apart
+from pipeline.method.losses.squares import apart, energy
 
 
 def tv_mean_squares(images: Tensor) -> Tensor:
@@ -24,13 +26,31 @@ def tv_mean_squares(images: Tensor) -> Tensor:
     return down / (channels * (height - 1) * width) + across / (channels * height * (width - 1))
 
 
+class _Squares(torch.autograd.Function):
+    """Sums of squared differences, down and across; the gradient goes into one tensor."""
+
+    @staticmethod
+    def forward(context: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+        steps = tuple(images.diff(dim=dim) for dim in (2, 3))
+        context.save_for_backward(*steps)
+        context.like = images
+        return energy(steps[0]), energy(steps[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        slope = torch.zeros_like(context.like)
+        for dim, gradient, step in zip((2, 3), gradients, context.saved_tensors, strict=True):
+            twice, count = (2 * gradient).view(-1, 1, 1, 1), step.shape[dim]
+            slope.narrow(dim, 1, count).addcmul_(step, twice)
+            slope.narrow(dim, 0, count).addcmul_(step, twice, value=-1)
+        return slope
+
+
 def _squares(images: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of squared differences, down and across."""
-    down, across = images.shape[2] - 1, images.shape[3] - 1
-    return (
-        apart(images.narrow(2, 1, down), images.narrow(2, 0, down)),
-        apart(images.narrow(3, 1, across), images.narrow(3, 0, across)),
-    )
+    found: tuple[Tensor, Tensor] = _Squares.apply(images)
+    return found
 
 
 def tv_sum_squares(images: Tensor) -> Tensor:

@@ -85,4 +85,5 @@ WASSERSTEIN = StyleStatistic(
     divisors={"paper": float, "mean": float},
     prepare=_prepare,
     size=_size,
+    takes_bfloat16=True,
 )
