@@ -180,7 +180,8 @@ class ManifestFile(Frozen):
     output: Annotated[Output, BeforeValidator(_path_alone)] = Field(description="the run folder")
     content: Annotated[list[str], BeforeValidator(_listed)] = Field(
         default_factory=list,
-        description="content pictures: files, folders, globs; videos; frames/%04d.png",
+        description="content pictures: files, folders, globs; videos; frames/%04d.png; data sets "
+        "such as shards/{000..099}.tar or data/*.parquet",
     )
     style: Annotated[list[str | Blend], BeforeValidator(_listed)] = Field(
         default_factory=list,

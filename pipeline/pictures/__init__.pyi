@@ -26,6 +26,14 @@ from .read import identity_of as identity_of
 from .read import on_white as on_white
 from .read import read_identity as read_identity
 from .read import read_image as read_image
+from .sets import is_set_name as is_set_name
+from .sets import member_labels as member_labels
+from .sets import member_others as member_others
+from .sets import place_in_set as place_in_set
+from .sets import seems_in_set as seems_in_set
+from .sets import set_members as set_members
+from .sets import set_passed as set_passed
+from .sets import set_problem as set_problem
 from .tensors import guides_of as guides_of
 from .tensors import shares_of as shares_of
 from .tensors import to_image as to_image

@@ -28,6 +28,7 @@ from pipeline.pictures.formats import (
 )
 from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
+from pipeline.pictures.sets import member_bytes
 
 _LARGE_CHUNK = 1 << 20
 
@@ -38,6 +39,9 @@ def file_bytes(path: Path) -> bytes:
     Raises:
         ImageError: it is gone, closed, or no file.
     """
+    member = member_bytes(path)
+    if member is not None:
+        return member
     try:
         if not path.is_file() and path.exists():  # a pipe would wait for ever
             raise ImageError(f"{path}: {why_unread(path)}")
@@ -54,6 +58,9 @@ def file_sha256(path: Path) -> str:
     Raises:
         ImageError: the file cannot be read.
     """
+    member = member_bytes(path)
+    if member is not None:
+        return hashlib.sha256(member).hexdigest()
     try:
         digest = hashlib.sha256()
         with path.open("rb") as file:
@@ -246,6 +253,9 @@ def read_identity(path: Path) -> str:
     Raises:
         ImageError: the file cannot be read.
     """
+    member = member_bytes(path)
+    if member is not None:
+        return identity_of(member)
     digest = file_sha256(path)
     try:
         with path.open("rb") as file:
