@@ -20,7 +20,7 @@ from pipeline.errors import NstError
 from pipeline.manifest import Manifest
 from pipeline.report import build_report, summary_writer, write_board, write_table
 from pipeline.schedule import Progress, duration, make_progress
-from pipeline.store import RunFolder, Summary
+from pipeline.store import RunFolder, Summary, sample_of
 from pipeline.terminal import line, say
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
@@ -51,7 +51,7 @@ def batch_manifest(
 
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
-    if with_report and manifest.form.format == "files":  # a page needs loose pictures
+    if with_report:
         _make_report(manifest, summary, progress)
     if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
         _make_table(RunFolder(manifest.output), progress)
@@ -68,14 +68,14 @@ def batch_manifest(
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
-    if summary.jobs > _REPORTED:
+    if summary.jobs > _REPORTED and manifest.form.format == "files":
         progress.warn(
             f"no report of {summary.jobs:,} jobs unasked; nst report "
             f"{shlex.quote(str(manifest.output))} makes it"
         )
     elif summary.done + summary.failed + summary.moved + summary.stale:
         try:
-            build_report(RunFolder(manifest.output))
+            build_report(sample_of(RunFolder(manifest.output)))
         except (NstError, OSError) as error:  # the run itself is whole
             progress.warn(f"no report: {error}")
 
@@ -125,9 +125,12 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
     yield (
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
-    shards = sorted((output / "shards").glob("*.tar"))
+    shards = RunFolder(output).shard_files()
+    sample = output / "sample/report.html"
     if shards:
         yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
+        if sample.exists():
+            yield f"a sample of them at a glance: {sample}"
     else:
         yield f"pictures and records: {output / 'images'}"
     if summary.videos:

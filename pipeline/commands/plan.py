@@ -21,7 +21,7 @@ from pipeline.commands.prepare import decode_clips, find_digests, keep_all, plan
 from pipeline.commands.why import why
 from pipeline.manifest import Settings, preset_values
 from pipeline.plan import Choice, Job, Plan, count_by
-from pipeline.store import RunFolder, Shards
+from pipeline.store import RunFolder, Shards, shards_of
 from pipeline.terminal import console
 
 _MOST_VALUES = 20  # of an axis, in the table
@@ -40,7 +40,7 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
         print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     if as_json:
-        shards, failures = Shards(store, planned.shard_size), store.failures()
+        shards, failures = shards_of(planned, store), store.failures()
         for job in options.run.choice.jobs(planned):
             event = _job_event(job, store, shards)
             if not (event["done"] or job.problem):
@@ -72,7 +72,7 @@ def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
 
 def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
     first: Job | None = None
-    shards = Shards(store, planned.shard_size)
+    shards = shards_of(planned, store)
     problems: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     failures = store.failures()

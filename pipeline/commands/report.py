@@ -9,19 +9,21 @@ from pathlib import Path
 
 from pipeline.commands.output import existing_run, say_left_out, stale_line
 from pipeline.report import build_report, has_pyarrow, make_sheet, write_table
-from pipeline.store import RunFolder
+from pipeline.store import RunFolder, sample_of
 from pipeline.terminal import line, say
 
 
 def write_report(run: Path) -> int:
-    """Writes a run's page and says where it is.
+    """Writes a run's page and says where it is; of one in shards the page of a sample.
 
     Raises:
         RunFolderError: no run in this folder, or it cannot be written.
     """
     store = existing_run(run)
-    built = build_report(store)
-    say(f"{built.path}: {built.jobs} jobs")
+    shown = sample_of(store)
+    built = build_report(shown)
+    of = f"a sample of {built.jobs} jobs, which are in shards" if shown is not store else ""
+    say(f"{built.path}: {of or f'{built.jobs} jobs'}")
     if stale := len(store.stale()):
         say(line(stale_line(stale, run)))
     say_left_out(built.left_out)
@@ -52,11 +54,10 @@ def table_path(store: RunFolder) -> Path:
 def write_sheet(
     run: Path, rows: str, cols: str, output: Path, tile: int, other: Path | None
 ) -> int:
-    """Writes a run's contact sheet and says where it is."""
-    existing_run(run)
-    if other:
-        existing_run(other)
-    left_out = make_sheet(run, rows, cols, output, tile, other)
+    """Writes a run's contact sheet, of one in shards of a sample, and says where it is."""
+    shown = sample_of(existing_run(run)).path
+    beside = sample_of(existing_run(other)).path if other else None
+    left_out = make_sheet(shown, rows, cols, output, tile, beside)
     say(output)
     say_left_out(left_out)
     return 0

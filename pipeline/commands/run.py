@@ -27,7 +27,7 @@ from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import ORIGINAL, Manifest, Settings
 from pipeline.method import Known, inspect_weights, shape_with
-from pipeline.pictures import check_depth, read_size
+from pipeline.pictures import check_depth, pyarrow, read_size
 from pipeline.plan import Plan
 from pipeline.schedule import (
     ENGINES,
@@ -223,6 +223,8 @@ def _check_settings_here(manifest: Manifest) -> None:
     Raises:
         MissingPackageError: with the command that installs it.
     """
+    if manifest.form.format == "parquet":
+        pyarrow()
     own = [{}, *(pair.settings for pair in manifest.pairs)]
     depths = [s["depth"] for s in (manifest.settings, *own) if "depth" in s]
     if 16 in (*depths, *manifest.axes.get("depth", ())):

@@ -99,10 +99,12 @@ class Output(Frozen):
     """The run folder, and what goes there beside pictures and records."""
 
     path: str = Field(min_length=1, description="the run folder")
-    format: Literal["files", "webdataset"] = Field(
-        "files", description="files, or webdataset: tar shards of pictures and records"
+    format: Literal["files", "webdataset", "parquet"] = Field(
+        "files",
+        description="files; or shards of pictures, records and labels: webdataset's tars, or "
+        "parquet tables",
     )
-    shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a tar shard")
+    shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a shard")
     name: Annotated[str | None, AfterValidator(_name_template)] = Field(
         None,
         min_length=1,

@@ -26,6 +26,8 @@ from .read import identity_of as identity_of
 from .read import on_white as on_white
 from .read import read_identity as read_identity
 from .read import read_image as read_image
+from .rows import pyarrow as pyarrow
+from .sets import SPLITS as SPLITS
 from .sets import is_set_name as is_set_name
 from .sets import member_labels as member_labels
 from .sets import member_others as member_others

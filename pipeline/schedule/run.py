@@ -27,7 +27,7 @@ from pipeline.schedule.run_json import RunJson
 from pipeline.schedule.slots import limit_of
 from pipeline.schedule.stopping import heard_signals, stops_at
 from pipeline.slot import Outcome, RunContext, failed, work_batch
-from pipeline.store import Failure, Shards, Summary, now
+from pipeline.store import Failure, Summary, now, shards_of
 
 _SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
@@ -107,7 +107,7 @@ class _Run:
         self.store, self.log = context.store, log
         before = self.store.summaries().get(self.store.part)
         self.counts = Counts(options.share(len(plan)), context.slots, before)
-        self.shards = Shards(self.store, plan.shard_size)
+        self.shards = shards_of(plan, self.store)
         self.underway: dict[str, Job] = {}
         self.clips = Clips(plan.manifest, self.store)
         self.feed = Feed(self._batches())
@@ -249,7 +249,7 @@ class _Run:
             self.log.debug("done: %s", outcome.name)
             if job is not None:
                 with self.ending.giving_up():
-                    self.shards.add(outcome.name, job.settings.format)
+                    self.shards.add(job)
         elif outcome.status == "failed":
             self._note_failure(outcome)
             if outcome.error_type == DiskFullError.__name__:

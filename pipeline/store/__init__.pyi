@@ -44,8 +44,11 @@ from .records import Tally as Tally
 from .records import TargetCounts as TargetCounts
 from .records import Warned as Warned
 from .run_folder import RunFolder as RunFolder
+from .sample import sample_of as sample_of
 from .shards import Shards as Shards
 from .shards import every_record as every_record
+from .shards import jobs_in as jobs_in
+from .shards import shards_of as shards_of
 from .stale import Stale as Stale
 from .stale import put_aside as put_aside
 from .targets import TargetsKey as TargetsKey
