@@ -22,7 +22,7 @@ from pipeline.commands.prepare import (
     presets_begun_with,
 )
 from pipeline.commands.redo import take_back
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, ManifestError
 from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import ORIGINAL, Manifest, Settings
@@ -48,6 +48,7 @@ from pipeline.store import (
     RunLock,
     Summary,
     cache_limit,
+    joining,
     trim_cached,
 )
 from pipeline.version import ALGORITHM, versions
@@ -61,10 +62,12 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     Raises:
         NstError: what keeps the whole run from beginning; a job's own error is in the summary.
     """
-    store = RunFolder(manifest.output, options.run.part)
     plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
     limit = cache_limit()
-    with RunLock(store) as lock:
+    with contextlib.ExitStack() as stack:
+        with _part(manifest, options) as part:
+            store = RunFolder(manifest.output, part)
+            lock = stack.enter_context(RunLock(store))
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
         manifest = keep_all(manifest, store)
@@ -86,6 +89,25 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             return run_plan(plan, context, progress, options.run)
         finally:
             trim_cached(context.cache / CACHES["style targets"], limit)
+
+
+def _part(manifest: Manifest, options: Options) -> contextlib.AbstractContextManager[str]:
+    """The name of the part of the run that this process is.
+
+    Raises:
+        ManifestError: jobs that cannot be shared out.
+        RunFolderError: a disk on which they cannot.
+    """
+    if not options.run.shares:
+        return contextlib.nullcontext(options.run.part)
+    why = ""
+    if manifest.form.format != "files":
+        why = f"format {manifest.form.format}, whose shards are each one process's"
+    elif any(content.clip for content in manifest.contents):
+        why = "clips, whose frames go on from each other"
+    if why:
+        raise ManifestError([f"--shard auto does not go with {why}; use --shard 1/n to n/n"])
+    return joining(RunFolder(manifest.output))
 
 
 def prepare_run(

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.plan import Batch
 
 
 class Feed:
-    """The batches that are to be run: what has to be tried again first, then the stream."""
+    """The batches that are to be run: what has to be tried again first, then the stream.
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
+    Args:
+        claim: what of a batch is to be run here after all, asked for when it is given.
+    """
+
+    def __init__(
+        self, batches: Iterator[Batch], claim: Callable[[Batch], Batch | None] | None = None
+    ) -> None:
+        self._batches, self._claim = batches, claim
         self._again: deque[Batch] = deque()
         self.stopped = False
 
@@ -27,13 +33,22 @@ class Feed:
         Args:
             slot: that is to run it; one over which its device broke is for another slot.
         """
-        if self.stopped:
-            return None
+        while not self.stopped and (batch := self._next(slot)) is not None:
+            claimed = batch if self._claim is None else self._claim(batch)
+            if claimed is not None:
+                return claimed
+        return None
+
+    def _next(self, slot: int | None) -> Batch | None:
         for index, batch in enumerate(self._again):
             if slot is None or slot not in batch.spoilt:
                 del self._again[index]
                 return batch
         return next(self._batches, None)
+
+    def begin_again(self, batches: Iterator[Batch]) -> None:
+        """Another stream, where the first has ended."""
+        self._batches = batches
 
     def after(self, count: int) -> Batch | None:
         """The batch that would be given after `count - 1` others; None if there are not so many."""

@@ -4,7 +4,8 @@ In: values and bytes. Out: files, written once and whole, and what they say. Mus
 pictures are made, nor who runs what.
 
 - `inside.py`: files below a folder and nothing else; `reader.py`: what a run folder says
-- `run_folder.py`: a run's folder; `lock.py`: who holds it; `live.py`: what goes on while it runs
+- `run_folder.py`: a run's folder; `lock.py`: who holds it; `queue.py`: who takes which
+  job; `live.py`: what goes on while it runs
 - `forms.py`: JSON as values of a type; `records.py` (and `made.py`), `headers.py`: these types, of
   today's and older versions
 - `stale.py`: pictures that no job makes; `failures.py`: failures that still stand

@@ -32,6 +32,8 @@ from .means import means_made_for as means_made_for
 from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
+from .queue import Queue as Queue
+from .queue import joining as joining
 from .reader import Unreadable as Unreadable
 from .records import About as About
 from .records import Failure as Failure

@@ -20,7 +20,7 @@ from pipeline.store.inside import Inside
 from pipeline.store.records import Failure, Record, Summary
 
 _LONGEST_LINE = 2**20
-_RUN = re.compile(r"run(?:-\d+-of-\d+)?\.json")
+_RUN = re.compile(r"run(?:-\d+-of-(?:\d+|auto))?\.json")
 
 
 @dataclass(frozen=True)
