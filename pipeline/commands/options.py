@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import EngineError, ManifestError
+from pipeline.errors import DeviceError, EngineError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, nearest
 from pipeline.plan import ORDERS, Choice, parse_rules
 from pipeline.schedule import ENGINES, LOG_FORMATS, Patience
@@ -159,6 +159,18 @@ def _seconds_until(text: str, moment: datetime) -> float:
             raise ManifestError([f"--until {text}: is past"])
         return (found.astimezone() - moment.astimezone()).total_seconds()
     raise ManifestError([f"--until {text}: write 07:00, or 2030-01-31 07:00"])
+
+
+def slots_meant(word: str) -> tuple[int, str]:
+    """`8xcuda` as a number and a kind of slot.
+
+    Raises:
+        DeviceError: a word of another form.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,5})x(cuda|mps|cpu)", word)
+    if found is None:
+        raise DeviceError(f"--for {word}: write a number and a kind of slot, such as 8xcuda, 4xcpu")
+    return int(found[1]), found[2]
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

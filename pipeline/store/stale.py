@@ -89,6 +89,10 @@ class Stale:
         except ImageError:
             return False
 
+    def has_picture_of(self, job: Job) -> bool:
+        """Whether a stale picture is the job's but for its name."""
+        return bool(self._by_key.get(job.key))
+
     def take(self, job: Job) -> bool:
         """Whether a stale picture is the job's but for its name, and has it now.
 
