@@ -126,6 +126,10 @@ NotifyUrl = Annotated[
         envvar="NST_NOTIFY_URL",
     ),
 ]
+LogTo = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="tensorboard, mlflow or wandb; may be repeated.", show_default=False),
+]
 Until = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="Stop in order then, such as 07:00.", show_default=False),
@@ -188,6 +192,7 @@ def batch(
     until: Until = None,
     max_time: MaxTime = None,
     notify_url: NotifyUrl = None,
+    log_to: LogTo = None,
     log_format: LogFormat = "text",
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
@@ -223,6 +228,7 @@ def batch(
             with_report=with_report,
             tensorboard=tensorboard,
             notify_url=notify_url,
+            trackers=log_to or [],
         )
     )
 

@@ -5,7 +5,8 @@ not printed. Must not know how anything is done: that is the stages' below.
 
 - `options.py`, `output.py`: what several commands take, and print, alike
 - `prepare.py`, `run.py` (and `beside.py`, `redo.py`): a manifest's jobs, and its run
-- `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`, `notify.py`), `plan.py`
+- `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`, `missing.py`,
+  `notify.py`), `plan.py`
   (and `estimate.py`, `disk.py`, `why.py`), `pair.py` (`nst run`), `again.py` (and
   `alone.py`), `show.py`: one picture, and back from it
 - `streams.py`: standard output and error that may go away

@@ -7,18 +7,20 @@ told before torch is loaded.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.commands.again import given_manifest
+from pipeline.commands.missing import missing_lines
 from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options, deciding_words
 from pipeline.commands.output import counted_notices, print_json, stale_line
-from pipeline.commands.report import table_path
+from pipeline.commands.report import write_own_table
+from pipeline.commands.status import find_parts
 from pipeline.errors import NstError
 from pipeline.manifest import Manifest
-from pipeline.report import build_report, summary_writer, write_board, write_table
+from pipeline.report import build_report, check_tracker, log_run, summary_writer, write_board
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary, sample_of
 from pipeline.terminal import line, say
@@ -36,27 +38,36 @@ def batch_manifest(
     with_report: bool = True,
     tensorboard: bool = False,
     notify_url: str | None = None,
+    trackers: Sequence[str] = (),
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code.
 
     Args:
         notify_url: is told the summary at the end, also of a run that was stopped.
+        trackers: likewise, by name.
     """
     if notify_url:
         check_address(notify_url)
     manifest_path, manifest = given_manifest(manifest_path, options)
+    for name in trackers:  # a missing package is told before the night, not after it
+        check_tracker(name)
     if tensorboard:
-        summary_writer()  # a missing package is told before the night, not after it
+        summary_writer()
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
     summary = run_manifest(manifest, options, progress)
-    if with_report:
-        _make_report(manifest, summary, progress)
-    if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
-        _make_table(RunFolder(manifest.output), progress)
+    store = RunFolder(manifest.output)
+    if not any(part.runs for part in find_parts(store)):  # else the last part does it
+        if with_report:
+            _make_report(manifest, summary, progress)
+        if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
+            _make_table(store, progress)
     if tensorboard:
-        write_board(RunFolder(manifest.output))
+        write_board(store)
+    for name in trackers:
+        if lost := log_run(name, store, summary):
+            progress.warn(lost)
     if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
         progress.warn(lost)
     if as_json:
@@ -82,7 +93,7 @@ def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> No
 
 def _make_table(store: RunFolder, progress: Progress) -> None:
     try:
-        write_table(store, table_path(store))
+        write_own_table(store)
     except (NstError, OSError) as error:  # the run itself is whole
         progress.warn(f"no table: {error}")
 
@@ -122,6 +133,7 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         f"{summary.done} done, {summary.failed} failed{before}, of {summary.jobs} jobs in "
         f"{duration(summary.seconds)} ({summary.images_per_hour:.0f} images/hour)"
     )
+    yield from missing_lines(summary)
     yield (
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )

@@ -99,10 +99,14 @@ def parse_run_options(
 
 
 def deciding_words(options: Options) -> list[str]:
-    """The words that say which jobs a run was about, and with which settings, to go on with it."""
+    """The words that say which jobs a run was about, with which settings and where, to go on with
+    it."""
     run, choice = options.run, options.run.choice
     words = ["--shard", "/".join(map(str, run.shard))] if run.shard else []
     words += ["--shard", "auto"] if run.shares else []
+    words += ["--devices", options.devices] if options.devices != "auto" else []
+    if ENGINES[run.engine].is_cluster:
+        words += ["--engine", run.engine] + (["--address", run.address] if run.address else [])
     for name, value in options.given.items():
         words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for rule in choice.only:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.commands.output import existing_run, say_left_out, stale_line
+from pipeline.files import cannot_write
 from pipeline.report import build_report, has_pyarrow, make_sheet, write_table
 from pipeline.store import RunFolder, sample_of
 from pipeline.terminal import line, say
@@ -38,17 +39,30 @@ def write_table_of(run: Path, output: Path | None) -> int:
         RunFolderError: no run in this folder, or the file cannot be written.
     """
     store = existing_run(run)
-    path = output or table_path(store)
-    said = f"{path}: {write_table(store, path)} jobs"
-    say(said)
+    path, count = (output, write_table(store, output)) if output else write_own_table(store)
+    say(f"{path}: {count} jobs")
     say_left_out(store.left_out())
     return 0
 
 
-def table_path(store: RunFolder) -> Path:
-    """Where a run's table lies: Parquet where that can be written."""
-    name = "metadata.parquet" if has_pyarrow() else "metadata.csv"
-    return store.inside.writable(store.path / name)
+def write_own_table(store: RunFolder) -> tuple[Path, int]:
+    """Writes a run's table in its folder, Parquet where that can be written; where it is, and how
+    many jobs it has. One of the other form, which would be of an earlier state, goes.
+
+    Raises:
+        RunFolderError: it cannot be written, or a shard is damaged.
+    """
+    names = ["metadata.parquet", "metadata.csv"]
+    name = names[0] if has_pyarrow() else names[1]
+    path = store.inside.writable(store.path / name)
+    count = write_table(store, path)
+    try:
+        for other in names:
+            if other != name:
+                store.inside.remove(store.path / other)
+    except OSError as error:
+        raise cannot_write(store.path, error) from error
+    return path, count
 
 
 def write_sheet(

@@ -17,7 +17,7 @@ from pipeline.commands import Options, batch_manifest, parse_run_options, show_s
 from pipeline.commands.options import deciding_words
 from pipeline.errors import EngineError, ManifestError
 from pipeline.schedule import RunOptions
-from pipeline.store import Queue, RunFolder, RunLock, joining
+from pipeline.store import Queue, RunFolder, RunLock, Summary, joining
 
 SHARED = replace(INLINE, run=RunOptions(engine="inline", shares=True))
 Write = Callable[..., Path]
@@ -115,16 +115,39 @@ def test_words_of_it() -> None:
         parse_run_options(shard="all", **words)
 
 
+def test_the_last_part_to_end_writes_the_table(manifest: Write) -> None:
+    path = manifest()
+    run = path.parent / "run"
+    with joining(RunFolder(run)) as part:
+        other = RunFolder(run, part)
+        lock = RunLock(other)
+        lock.__enter__()
+    other.write_summary(Summary(jobs=3))
+    Queue(other).wait(lambda: True)  # is idle
+    assert batch_manifest(path, SHARED, quiet=True) == 0
+    tables = [run / "metadata.parquet", run / "metadata.csv", run / "report.html"]
+    assert not any(table.exists() for table in tables)
+    lock.__exit__(None, None, None)
+    (run / "images").rename(run / "gone")
+    (run / "metadata.csv").write_text("of an earlier state")
+    assert batch_manifest(path, SHARED, quiet=True) == 0
+    assert (run / "metadata.parquet").exists() and not (run / "metadata.csv").exists()
+    assert (run / "report.html").exists()
+
+
 @pytest.mark.long
 def test_processes_share_a_run_and_a_killed_ones_jobs_are_made(manifest: Write) -> None:
-    path = manifest(12)
+    path = manifest(2)
+    sizes = "{size: [32, 40, 48, 56, 64, 72], seed: [0, 1]}"  # a batch each
+    path.write_text(path.read_text().replace("{seed: [0, 1]}", sizes))
     run = path.parent / "run"
     words = [sys.executable, "-m", "cli", "batch", str(path), "--shard", "auto", "--no-report"]
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
     both = [subprocess.Popen([*words, "--devices", "cpu", "-q"], env=environment) for _ in range(2)]
-    while not list((run / "images").glob("*.json")):
-        time.sleep(0.1)
+    claims = [run / f".nst/queue/{number}-of-auto.claims" for number in (1, 2)]
+    while not all(path.exists() and path.stat().st_size for path in claims):
+        time.sleep(0.05)
     both[0].send_signal(signal.SIGKILL)
-    assert both[1].wait(300) == 0
+    assert both[1].wait(600) == 0
     assert_whole(run, 12)
