@@ -66,7 +66,10 @@ Workers = Annotated[
 ]
 Shard = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="i/n: run the i-th of n parts of the plan.", show_default=False),
+    typer.Option(
+        help="i/n: the i-th of n parts of the plan; auto: what no other process takes.",
+        show_default=False,
+    ),
 ]
 Retries = Annotated[int, typer.Option(help="After a worker died over a job.", min=0)]
 Timeout = Annotated[float, typer.Option(help="Seconds for a batch; 0: none.", min=0)]
@@ -123,6 +126,10 @@ NotifyUrl = Annotated[
         show_default=False,
         envvar="NST_NOTIFY_URL",
     ),
+]
+LogTo = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="tensorboard, mlflow or wandb; may be repeated.", show_default=False),
 ]
 Until = Annotated[
     Optional[str],  # noqa: UP045
@@ -186,6 +193,7 @@ def batch(
     until: Until = None,
     max_time: MaxTime = None,
     notify_url: NotifyUrl = None,
+    log_to: LogTo = None,
     log_format: LogFormat = "text",
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
@@ -221,6 +229,7 @@ def batch(
             with_report=with_report,
             tensorboard=tensorboard,
             notify_url=notify_url,
+            trackers=log_to or [],
         )
     )
 
@@ -366,8 +375,14 @@ def plan(
     max_jobs: MaxJobs = 10_000_000,
     json_lines: Annotated[bool, typer.Option("--json", help="Print every job as JSON.")] = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Estimate the time from a short trial.")
+        bool, typer.Option("--measure", help="Estimate time, memory and disk from a trial.")
     ] = False,
+    others_slots: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--for", help="Other slots to tell the time on, such as 8xcuda.", show_default=False
+        ),
+    ] = None,
     settings: Set = None,
     only: Only = None,
     limit: Limit = 0,
@@ -380,7 +395,10 @@ def plan(
     given = commands.parse_settings(settings or [], whole=False)
     run = commands.RunOptions(choice=choice)
     options = commands.Options(devices, cache_dir, max_jobs, run, given=given)
-    raise typer.Exit(commands.show_plan(manifest, options, as_json=json_lines, measured=measure))
+    code = commands.show_plan(
+        manifest, options, as_json=json_lines, measured=measure, others_slots=others_slots or []
+    )
+    raise typer.Exit(code)
 
 
 @app.command(epilog="Example: nst run town.jpg wave.jpg -o out.png --set size=768 --set steps=400")

@@ -278,7 +278,7 @@ def run_batch(
     valid = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
     shown = make_progress(quiet=quiet)
     if progress is not None or on_record is not None:
-        if on_record is not None and valid.form.format == "webdataset":
+        if on_record is not None and valid.form.format != "files":
             raise ManifestError(
                 ["on_record: not of a run into tar shards; read `records` at its end"]
             )

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
 from pipeline.commands.again import given_manifest
+from pipeline.commands.missing import missing_lines
 from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options, deciding_words
 from pipeline.commands.output import counted_notices, print_json, stale_line
-from pipeline.commands.report import table_path
+from pipeline.commands.report import write_own_table
+from pipeline.commands.status import find_parts
 from pipeline.errors import NstError
 from pipeline.manifest import Manifest
 from pipeline.schedule import Progress, duration, make_progress
-from pipeline.store import RunFolder, Summary
+from pipeline.store import RunFolder, Summary, sample_of
 from pipeline.terminal import line, say
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
@@ -37,30 +39,38 @@ def batch_manifest(
     with_report: bool = True,
     tensorboard: bool = False,
     notify_url: str | None = None,
+    trackers: Sequence[str] = (),
 ) -> int:
     """Runs a manifest, makes its report and prints the summary; returns the exit code.
 
     Args:
         notify_url: is told the summary at the end, also of a run that was stopped.
+        trackers: likewise, by name.
     """
     if notify_url:
         check_address(notify_url)
     manifest_path, manifest = given_manifest(manifest_path, options)
+    for name in trackers:  # a missing package is told before the night, not after it
+        reports.check_tracker(name)
     if tensorboard:
-        reports.summary_writer()  # a missing package is told before the night, not after it
+        reports.summary_writer()
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
-    with_report = with_report and manifest.form.format == "files"  # a page needs loose pictures
     store = RunFolder(manifest.output)
-    with reports.kept_fresh(store, _REPORTED) if with_report else contextlib.nullcontext():
+    fresh = with_report and manifest.form.format == "files"  # else a page would want a sample
+    with reports.kept_fresh(store, _REPORTED) if fresh else contextlib.nullcontext():
         summary = run_manifest(manifest, options, progress)
-    if with_report:
-        _make_report(manifest, summary, progress)
-    if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
-        _make_table(RunFolder(manifest.output), progress)
+    if not any(part.runs for part in find_parts(store)):  # else the last part does it
+        if with_report:
+            _make_report(manifest, summary, progress)
+        if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
+            _make_table(store, progress)
     if tensorboard:
-        reports.write_board(RunFolder(manifest.output))
+        reports.write_board(store)
+    for name in trackers:
+        if lost := reports.log_run(name, store, summary):
+            progress.warn(lost)
     if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
         progress.warn(lost)
     if as_json:
@@ -72,21 +82,21 @@ def batch_manifest(
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
-    if summary.jobs > _REPORTED:
+    if summary.jobs > _REPORTED and manifest.form.format == "files":
         progress.warn(
             f"no report of {summary.jobs:,} jobs unasked; nst report "
             f"{shlex.quote(str(manifest.output))} makes it"
         )
     elif summary.done + summary.failed + summary.moved + summary.stale:
         try:
-            reports.build_report(RunFolder(manifest.output))
+            reports.build_report(sample_of(RunFolder(manifest.output)))
         except (NstError, OSError) as error:  # the run itself is whole
             progress.warn(f"no report: {error}")
 
 
 def _make_table(store: RunFolder, progress: Progress) -> None:
     try:
-        reports.write_table(store, table_path(store))
+        write_own_table(store)
     except (NstError, OSError) as error:  # the run itself is whole
         progress.warn(f"no table: {error}")
 
@@ -126,12 +136,16 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         f"{summary.done} done, {summary.failed} failed{before}, of {summary.jobs} jobs in "
         f"{duration(summary.seconds)} ({summary.images_per_hour:.0f} images/hour)"
     )
+    yield from missing_lines(summary)
     yield (
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
-    shards = sorted((output / "shards").glob("*.tar"))
+    shards = RunFolder(output).shard_files()
+    sample = output / "sample/report.html"
     if shards:
         yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
+        if sample.exists():
+            yield f"a sample of them at a glance: {sample}"
     else:
         yield f"pictures and records: {output / 'images'}"
     if summary.videos:

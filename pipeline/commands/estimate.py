@@ -1,16 +1,17 @@
-"""`nst plan --measure`: how long a plan would take here, and how much memory.
+"""`nst plan --measure`: how long a plan would take here or elsewhere, how much memory and disk.
 
-In: a plan. Out: two lines. Runs some steps of a few jobs in a folder that is thrown away.
+In: a plan. Out: some lines. Runs some steps of a few jobs in a folder that is thrown away.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.commands.options import Options
+from pipeline.commands.disk import disk_line
+from pipeline.commands.options import Options, slots_meant
 from pipeline.commands.prepare import pictures_to_normalize_by, plan_jobs
 from pipeline.commands.run import find_run_slots, inspect_manifest, job_bytes, make_context
 from pipeline.manifest import PEER_PRESETS, Manifest
@@ -24,12 +25,18 @@ from pipeline.terminal import say
 _SHOWN = ("draft", "fast", "default")
 
 
-def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
-    """Prints the time and the memory that what is left of a plan would take.
+def print_estimate(
+    planned: Plan, options: Options, store: RunFolder, others_slots: Sequence[str] = ()
+) -> None:
+    """Prints the time, the memory and the disk that what is left of a plan would take.
+
+    Args:
+        others_slots: other slots to estimate the time for, such as `8xcuda`.
 
     Raises:
-        DeviceError: a device that is not there.
+        DeviceError: a device that is not there, or other slots that nothing is known of.
     """
+    wanted = [slots_meant(word) for word in others_slots]
     manifest = planned.manifest
     found = find_run_slots(options)
     for why in found.left_out:
@@ -44,6 +51,10 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
     else:
         slots = ", ".join(context.slots)
         say(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+        for count, kind in wanted:
+            say(_on_others(seconds * len(context.slots), context.slots[0], count, kind))
+        if taken := disk_line(planned, options.run.choice, store):
+            say(taken)
     if others:
         say(f"the whole plan by preset, from its first job: {', '.join(others)}")
     if "cpu" in context.slots:
@@ -52,6 +63,19 @@ def print_estimate(planned: Plan, options: Options, store: RunFolder) -> None:
         tiles = ", in tiles" if job > allowed else ""
         peak = (PROCESS_BYTES + min(job, allowed)) / 2**30
         say(f"at most {peak:.1f} GiB of memory a worker{tiles}, counted in fp32")
+
+
+def _on_others(of_one: float, measured: str, count: int, kind: str) -> str:
+    """The time of so many slots like the one that was measured.
+
+    Args:
+        of_one: seconds on one slot alone.
+    """
+    here = measured.partition(":")[0]
+    if kind != here:
+        return f"{count}x{kind}: not known, since {here} was measured; run this where there is one"
+    like = "each with a core as here" if kind == "cpu" else "each as the one here"
+    return f"about {duration(of_one / count)} on {count}x{kind}, {like}"
 
 
 def _by_presets(manifest: Manifest, options: Options, context: RunContext) -> Iterator[str]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import EngineError, ManifestError
+from pipeline.errors import DeviceError, EngineError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, nearest
 from pipeline.plan import ORDERS, Choice, parse_rules
 from pipeline.schedule import ENGINES, LOG_FORMATS, Patience
@@ -79,6 +79,8 @@ def parse_run_options(
         if value is not None and not ENGINES[engine].is_cluster:
             clusters = " or ".join(name for name, kind in ENGINES.items() if kind.is_cluster)
             raise EngineError(f"{option} goes with --engine {clusters}, not with {engine}")
+    if shard == "auto" and ENGINES[engine].is_cluster:
+        raise EngineError(f"--shard auto: {engine} shares jobs out itself; leave it out")
     return RunOptions(
         engine=engine,
         address=address,
@@ -87,7 +89,8 @@ def parse_run_options(
         patience=Patience(timeout_s, stall_s),
         fail_fast=fail_fast,
         failed_only=failed_only,
-        shard=_parse_shard(shard) if shard else None,
+        shard=_parse_shard(shard) if shard and shard != "auto" else None,
+        shares=shard == "auto",
         choice=choice or Choice(),
         redo=parse_rules("--redo", redo),
         ends_at=_ends_at(until, max_time),
@@ -96,9 +99,14 @@ def parse_run_options(
 
 
 def deciding_words(options: Options) -> list[str]:
-    """The words that say which jobs a run was about, and with which settings, to go on with it."""
+    """The words that say which jobs a run was about, with which settings and where, to go on with
+    it."""
     run, choice = options.run, options.run.choice
     words = ["--shard", "/".join(map(str, run.shard))] if run.shard else []
+    words += ["--shard", "auto"] if run.shares else []
+    words += ["--devices", options.devices] if options.devices != "auto" else []
+    if ENGINES[run.engine].is_cluster:
+        words += ["--engine", run.engine] + (["--address", run.address] if run.address else [])
     for name, value in options.given.items():
         words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for rule in choice.only:
@@ -157,8 +165,20 @@ def _seconds_until(text: str, moment: datetime) -> float:
     raise ManifestError([f"--until {text}: write 07:00, or 2030-01-31 07:00"])
 
 
+def slots_meant(word: str) -> tuple[int, str]:
+    """`8xcuda` as a number and a kind of slot.
+
+    Raises:
+        DeviceError: a word of another form.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,5})x(cuda|mps|cpu)", word)
+    if found is None:
+        raise DeviceError(f"--for {word}: write a number and a kind of slot, such as 8xcuda, 4xcpu")
+    return int(found[1]), found[2]
+
+
 def _parse_shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise ManifestError([f"--shard {text}: write i/n with 1 <= i <= n, such as 2/4"])
+        raise ManifestError([f"--shard {text}: write i/n with 1 <= i <= n, such as 2/4, or auto"])
     return int(match[1]), int(match[2])

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.again import given_manifest
-from pipeline.commands.options import Options
+from pipeline.commands.options import Options, slots_meant
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import (
     decode_clips,
@@ -22,9 +22,10 @@ from pipeline.commands.prepare import (
     plan_jobs,
 )
 from pipeline.commands.why import why
+from pipeline.errors import DeviceError
 from pipeline.manifest import Settings, preset_values
-from pipeline.plan import Choice, Job, Plan, count_by
-from pipeline.store import RunFolder, Shards
+from pipeline.plan import Job, Plan, count_by
+from pipeline.store import RunFolder, Shards, Stale, shards_of
 from pipeline.terminal import console
 
 if TYPE_CHECKING:
@@ -34,8 +35,26 @@ _MOST_VALUES = 20  # of an axis, in the table
 _MOST_PROBLEMS = 10
 
 
-def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured: bool) -> int:
-    """Prints what would run; with `measured`, how long it would take."""
+def show_plan(
+    manifest_path: Path,
+    options: Options,
+    *,
+    as_json: bool,
+    measured: bool,
+    others_slots: Sequence[str] = (),
+) -> int:
+    """Prints what would run; with `measured`, how long it would take.
+
+    Args:
+        others_slots: other slots to estimate the time for, such as `8xcuda`.
+
+    Raises:
+        DeviceError: slots of no such form, or that are to be estimated without measuring.
+    """
+    if others_slots and not measured:
+        raise DeviceError("--for goes with --measure: the time on other slots is told from these")
+    for word in others_slots:
+        slots_meant(word)
     _, manifest = given_manifest(manifest_path, options)
     store = RunFolder(manifest.output)
     store.check_inside()
@@ -47,18 +66,19 @@ def show_plan(manifest_path: Path, options: Options, *, as_json: bool, measured:
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     print_warnings(notices_of_plan(planned))
     if as_json:
-        shards, failures = Shards(store, planned.shard_size), store.failures()
+        shards, failures = shards_of(planned, store), store.failures()
+        renamed = _renamed(planned, store)
         for job in options.run.choice.jobs(planned):
             event = _job_event(job, store, shards)
             if not (event["done"] or job.problem):
-                event["why"] = why(job, manifest, store, failures)
+                event["why"] = why(job, manifest, store, failures, renamed)
             print_json(event)
         return 0
-    _print_plan(planned, options.run.choice, store)
+    _print_plan(planned, options, store)
     if measured:
         from pipeline.commands.estimate import print_estimate  # loads torch, which takes seconds
 
-        print_estimate(planned, options, store)
+        print_estimate(planned, options, store, others_slots)
     return 0
 
 
@@ -77,12 +97,20 @@ def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
     }
 
 
-def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
+def _renamed(planned: Plan, store: RunFolder) -> Stale:
+    """Pictures of inputs that only have other names now, which a run takes along."""
+    found = Stale(store)
+    found.look(planned.names(), planned.formats, loose=not planned.shard_size)
+    return found
+
+
+def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
+    choice = options.run.choice
     first: Job | None = None
-    shards = Shards(store, planned.shard_size)
+    shards = shards_of(planned, store)
     problems: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    failures = store.failures()
+    failures, renamed = store.failures(), _renamed(planned, store)
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
@@ -92,7 +120,7 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
                 problems[str(job.problem)] += 1
             done = job.problem is None and shards.is_done(job)
             if not done and job.problem is None:
-                reasons[why(job, planned.manifest, store, failures)] += 1
+                reasons[why(job, planned.manifest, store, failures, renamed)] += 1
             yield job, done
 
     counts = count_by(marked())
@@ -126,7 +154,7 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
         shown.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
     _print_aside(planned, shown)
     if first:
-        _print_settings(first, shown)
+        _print_settings(first, options.given, shown)
 
 
 def _print_aside(planned: Plan, shown: Console) -> None:
@@ -137,7 +165,12 @@ def _print_aside(planned: Plan, shown: Console) -> None:
         shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
 
 
-def _print_settings(job: Job, shown: Console) -> None:
+def _print_settings(job: Job, chosen: Collection[str], shown: Console) -> None:
+    """A table of the settings.
+
+    Args:
+        chosen: names of those that the command line gave.
+    """
     swept = set(job.point)
     from rich.table import Table  # here alone: it takes a while to load
 
@@ -151,6 +184,7 @@ def _print_settings(job: Job, shown: Console) -> None:
         given = preset.get(name, Settings.model_fields[name].default)
         said = value if not isinstance(value, dict) else layer_text(value)
         source = source if _same(getattr(job.settings, name), given) else "manifest"
+        source = "--set" if name in chosen else source
         table.add_row(name, str(said), source)
     shown.print(table)
 

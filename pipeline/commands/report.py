@@ -10,20 +10,23 @@ from pathlib import Path
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
 from pipeline.commands.output import existing_run, say_left_out, stale_line
+from pipeline.files import cannot_write
 from pipeline.manifest import named_jobs
-from pipeline.store import RunFolder
+from pipeline.store import RunFolder, sample_of
 from pipeline.terminal import line, say
 
 
 def write_report(run: Path) -> int:
-    """Writes a run's page and says where it is.
+    """Writes a run's page and says where it is; of one in shards the page of a sample.
 
     Raises:
         RunFolderError: no run in this folder, or it cannot be written.
     """
     store = existing_run(run)
-    built = reports.build_report(store)
-    say(f"{built.path}: {built.jobs} jobs")
+    shown = sample_of(store)
+    built = reports.build_report(shown)
+    of = f"a sample of {built.jobs} jobs, which are in shards" if shown is not store else ""
+    say(f"{built.path}: {of or f'{built.jobs} jobs'}")
     if stale := len(store.stale()):
         say(line(stale_line(stale, run)))
     say_left_out(built.left_out)
@@ -38,17 +41,30 @@ def write_table_of(run: Path, output: Path | None) -> int:
         RunFolderError: no run in this folder, or the file cannot be written.
     """
     store = existing_run(run)
-    path = output or table_path(store)
-    said = f"{path}: {reports.write_table(store, path)} jobs"
-    say(said)
+    path, count = (output, reports.write_table(store, output)) if output else write_own_table(store)
+    say(f"{path}: {count} jobs")
     say_left_out(store.left_out())
     return 0
 
 
-def table_path(store: RunFolder) -> Path:
-    """Where a run's table lies: Parquet where that can be written."""
-    name = "metadata.parquet" if reports.has_pyarrow() else "metadata.csv"
-    return store.inside.writable(store.path / name)
+def write_own_table(store: RunFolder) -> tuple[Path, int]:
+    """Writes a run's table in its folder, Parquet where that can be written; where it is, and how
+    many jobs it has. One of the other form, which would be of an earlier state, goes.
+
+    Raises:
+        RunFolderError: it cannot be written, or a shard is damaged.
+    """
+    names = ["metadata.parquet", "metadata.csv"]
+    name = names[0] if reports.has_pyarrow() else names[1]
+    path = store.inside.writable(store.path / name)
+    count = reports.write_table(store, path)
+    try:
+        for other in names:
+            if other != name:
+                store.inside.remove(store.path / other)
+    except OSError as error:
+        raise cannot_write(store.path, error) from error
+    return path, count
 
 
 def choose_pictures(
@@ -75,11 +91,10 @@ def write_sheet(
     other: Path | None,
     chosen: reports.Chosen | None = None,
 ) -> int:
-    """Writes a run's contact sheet and says where it is."""
-    existing_run(run)
-    if other:
-        existing_run(other)
-    left_out = reports.make_sheet(run, rows, cols, output, tile, other, chosen)
+    """Writes a run's contact sheet, of one in shards of a sample, and says where it is."""
+    shown = sample_of(existing_run(run)).path
+    beside = sample_of(existing_run(other)).path if other else None
+    left_out = reports.make_sheet(shown, rows, cols, output, tile, beside, chosen)
     say(output)
     say_left_out(left_out)
     return 0

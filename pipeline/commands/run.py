@@ -23,12 +23,12 @@ from pipeline.commands.prepare import (
     presets_begun_with,
 )
 from pipeline.commands.redo import take_back
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, ManifestError
 from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import ORIGINAL, Manifest, Settings
 from pipeline.method import Known, inspect_weights, shape_with
-from pipeline.pictures import check_depth, read_size
+from pipeline.pictures import check_depth, pyarrow, read_size
 from pipeline.plan import Plan
 from pipeline.schedule import (
     ENGINES,
@@ -49,6 +49,7 @@ from pipeline.store import (
     RunLock,
     Summary,
     cache_limit,
+    joining,
     trim_cached,
 )
 from pipeline.version import ALGORITHM, versions
@@ -62,10 +63,12 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     Raises:
         NstError: what keeps the whole run from beginning; a job's own error is in the summary.
     """
-    store = RunFolder(manifest.output, options.run.part)
     plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
     limit = cache_limit()
-    with RunLock(store) as lock:
+    with contextlib.ExitStack() as stack:
+        with _part(manifest, options) as part:
+            store = RunFolder(manifest.output, part)
+            lock = stack.enter_context(RunLock(store))
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
         manifest = keep_all(manifest, store)
@@ -89,6 +92,25 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             return run_plan(plan, context, progress, options.run)
         finally:
             trim_cached(context.cache / CACHES["style targets"], limit)
+
+
+def _part(manifest: Manifest, options: Options) -> contextlib.AbstractContextManager[str]:
+    """The name of the part of the run that this process is.
+
+    Raises:
+        ManifestError: jobs that cannot be shared out.
+        RunFolderError: a disk on which they cannot.
+    """
+    if not options.run.shares:
+        return contextlib.nullcontext(options.run.part)
+    why = ""
+    if manifest.form.format != "files":
+        why = f"format {manifest.form.format}, whose shards are each one process's"
+    elif any(content.clip for content in manifest.contents):
+        why = "clips, whose frames go on from each other"
+    if why:
+        raise ManifestError([f"--shard auto does not go with {why}; use --shard 1/n to n/n"])
+    return joining(RunFolder(manifest.output))
 
 
 def prepare_run(
@@ -226,6 +248,8 @@ def _check_settings_here(manifest: Manifest) -> None:
     Raises:
         MissingPackageError: with the command that installs it.
     """
+    if manifest.form.format == "parquet":
+        pyarrow()
     own = [{}, *(pair.settings for pair in manifest.pairs)]
     depths = [s["depth"] for s in (manifest.settings, *own) if "depth" in s]
     if 16 in (*depths, *manifest.axes.get("depth", ())):

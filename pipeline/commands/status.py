@@ -133,7 +133,7 @@ def _as_json(store: RunFolder) -> dict[str, Any]:
     return {
         "runs": {part: summary.whole() for part, summary in store.summaries().items()},
         "states": {part.name: {"running": part.runs, "state": part.state} for part in parts},
-        "total": {"jobs": _jobs(store, parts), "done": sum(part.finished for part in parts)},
+        "total": {"jobs": _jobs(store, parts), "done": _done(parts)},
         "never_started": _never_started(parts),
         "failed": [failure.plain() for failure in open_failures(store).values()],
         "slots": [state.plain() for state in _slots(store, parts)],
@@ -155,13 +155,21 @@ def _status_text(store: RunFolder) -> Iterator[str]:
 
 def _total(store: RunFolder, parts: Sequence[Part]) -> Iterator[str]:
     """All shards together."""
-    done, jobs = sum(part.finished for part in parts), _jobs(store, parts)
+    done, jobs = _done(parts), _jobs(store, parts)
     failed = sum(part.summary.failed for part in parts)
     yield f"all shards: {done} of {jobs} jobs done, {failed} failed"
     if missing := _never_started(parts):
         shown = ", ".join(map(str, missing[:_NAMES_SHOWN])) + (", ..." if missing[10:] else "")
         of = _division(parts[0].name)
         yield f"{len(missing)} of {of} shards never started: {shown} (--shard {missing[0]}/{of})"
+
+
+def _done(parts: Sequence[Part]) -> int:
+    """Jobs that are done; of parts that share a queue, each has found the same ones done before."""
+    if parts and _division(parts[0].name) == "auto":
+        before = min(part.summary.already_done for part in parts)
+        return before + sum(part.summary.done for part in parts)
+    return sum(part.finished for part in parts)
 
 
 def _jobs(store: RunFolder, parts: Sequence[Part]) -> int:
@@ -173,7 +181,8 @@ def _jobs(store: RunFolder, parts: Sequence[Part]) -> int:
 
 def _never_started(parts: Sequence[Part]) -> list[int]:
     """Numbers of the shards of which there is no news at all."""
-    count = min(int((parts and _division(parts[0].name)) or 0), _MOST_SHARDS)
+    of = _division(parts[0].name) if parts else ""
+    count = min(int(of), _MOST_SHARDS) if of.isdecimal() else 0
     began = {_number(part.name) for part in parts}
     return [number for number in range(1, count + 1) if number not in began]
 

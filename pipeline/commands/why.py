@@ -9,15 +9,24 @@ from pydantic import ValidationError
 
 from pipeline.manifest import Manifest, Settings
 from pipeline.plan import Job
-from pipeline.store import Failure, Record, RunFolder
+from pipeline.store import Failure, Record, RunFolder, Stale
 
 
-def why(job: Job, manifest: Manifest, store: RunFolder, failures: dict[str, Failure]) -> str:
+def why(
+    job: Job,
+    manifest: Manifest,
+    store: RunFolder,
+    failures: dict[str, Failure],
+    renamed: Stale,
+) -> str:
     """Why a job would run: it is new, or what has changed since its picture was made.
 
     Args:
         failures: of the run, by name.
+        renamed: pictures of jobs that have other names now.
     """
+    if renamed.has_picture_of(job):
+        return "only renamed, so its picture is taken along"
     if not store.inside.is_file(store.record_path(job.name)):
         return "failed before" if job.name in failures else "new"
     record = store.record(job.name)

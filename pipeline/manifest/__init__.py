@@ -12,10 +12,10 @@ must not load torch.
 - `check.py`: settings and grid; `consistency.py`: what has to go together; `backbone.py`:
   the network's weights
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
-  `clips.py`, `styles.py`, `masks.py`: files, clips, blends and regions, masks
+  `clips.py`, `sets.py`, `styles.py`, `masks.py`: files, clips, data sets, blends and regions, masks
 - `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `job_names.py`: jobs by name, glob or list
-- `model.py`: what comes out
+- `model.py`: what comes out; `contents.py`: any number of pictures, in little memory
 - `wishes.py`: which knob gives which look
 - `editors.py`: the JSON Schema; `peers/`: other tools' commands as manifests
 

@@ -18,6 +18,7 @@ from pipeline.manifest.model import Clip, Picture
 from pipeline.manifest.paths import is_file, is_folder, is_pattern, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading
+from pipeline.manifest.sets import find_in_sets, is_of_sets
 from pipeline.pictures import check_header, check_video, is_video_name
 
 _NUMBER = re.compile(r"%(?:0(\d{1,2}))?d")
@@ -28,14 +29,16 @@ def find_contents(
 ) -> Iterator[Picture]:
     """The pictures and clips that a file, folder, glob or numbered pattern stands for, sorted.
 
-    Folders and globs are searched for pictures; only a glob that ends in a video's suffix is
-    searched for videos.
+    Folders and globs are searched for pictures; only a glob that ends in a video's or a data set's
+    suffix is searched for these.
 
     Args:
         folders: the folder or the glob's root is added.
     """
     whole = path_in(base, pattern)
-    if is_file(whole) and is_video_name(whole):
+    if is_of_sets(base, pattern):
+        yield from find_in_sets(reading, report, base, pattern)
+    elif is_file(whole) and is_video_name(whole):
         yield from _video(report, whole, whole.stem)
     elif _NUMBER.search(whole.name) and not is_file(whole):
         yield from _numbered(report, pattern, whole)

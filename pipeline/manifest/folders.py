@@ -22,7 +22,7 @@ _SYSTEMS = frozenset(
     ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
 )
 # What a run folder keeps pictures in.
-RUN_PICTURES = ("images", "frames", "animations", "shards", "report", "stale")
+RUN_PICTURES = ("images", "frames", "animations", "shards", "report", "sample", "stale")
 HIDDEN = "hidden files and folders"
 RUNS = "run folders"
 TAKEN = "links to folders that are taken already"

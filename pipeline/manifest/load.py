@@ -7,7 +7,7 @@ run folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,18 @@ from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
+from pipeline.manifest.contents import Contents
 from pipeline.manifest.document import document_of, read_document
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.given import take_given
 from pipeline.manifest.job_names import JobNames, named_jobs
 from pipeline.manifest.masks import add_masks, without_masks
-from pipeline.manifest.model import Manifest, Pair, Style
+from pipeline.manifest.model import Manifest, Pair, Picture, Style
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
+from pipeline.manifest.sets import is_whole_set, whole_sets
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
 
@@ -90,6 +92,10 @@ def _find_contents(reading: Reading) -> None:
     """The content pictures of `content`."""
     for index, pattern in reading.document.places("content", reading.file.content):
         report = reading.at("content", index)
+        if is_whole_set(reading.base, pattern):
+            for pictures in whole_sets(reading, report, reading.base, pattern):
+                reading.contents.add_set(pictures)
+            continue
         for picture in find_contents(reading, report, reading.base, pattern, reading.folders):
             reading.contents.add(picture)
 
@@ -114,7 +120,7 @@ def _manifest(
         path=document.path,
         text=document.text,
         output=reading.output,
-        contents=tuple(reading.contents.items),
+        contents=_unchanging(reading.contents.items),
         styles=tuple(reading.styles.items),
         pairing=file.pairing,
         pairs=tuple(pairs),
@@ -133,6 +139,10 @@ def _manifest(
         preprocessing=file.backbone.preprocessing,
         passed=_all_passed(reading),
     )
+
+
+def _unchanging(items: Sequence[Picture]) -> Sequence[Picture]:
+    return items if isinstance(items, Contents) else tuple(items)
 
 
 def _all_passed(reading: Reading) -> str:

@@ -170,7 +170,7 @@ class Manifest:
     path: Path
     text: str
     output: Path
-    contents: tuple[Picture, ...]
+    contents: Sequence[Picture]
     styles: tuple[Style, ...]
     pairing: Literal["product", "zip"] | Sample
     pairs: tuple[Pair, ...]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.files import real
+from pipeline.manifest.contents import Contents, SetPictures
 from pipeline.manifest.document import MOST_PROBLEMS, Document, Position, Report, report_at
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.model import Picture, Style
@@ -28,7 +29,7 @@ class Gathered:
     """
 
     def __init__(self) -> None:
-        self.items: list[Any] = []
+        self.items: Any = []
         self.index: dict[object, int] = {}
 
     def add(self, item: Picture | Style) -> int:
@@ -40,6 +41,13 @@ class Gathered:
         for key in keys:
             self.index.setdefault(key, index)
         return index
+
+    def add_set(self, pictures: SetPictures) -> None:
+        """Adds a data set's pictures, which nothing else names, unless it was added before."""
+        if pictures.path not in self.index and len(pictures):
+            self.index[pictures.path] = len(self.items)
+            self.items = self.items if isinstance(self.items, Contents) else Contents(self.items)
+            self.items.append_set(pictures)
 
     def keep(self, wanted: Callable[[Any], bool]) -> None:
         """Lets go of what is not wanted."""

@@ -113,10 +113,12 @@ class Output(Frozen):
     """The run folder, and what goes there beside pictures and records."""
 
     path: str = Field(min_length=1, description="the run folder")
-    format: Literal["files", "webdataset"] = Field(
-        "files", description="files, or webdataset: tar shards of pictures and records"
+    format: Literal["files", "webdataset", "parquet"] = Field(
+        "files",
+        description="files; or shards of pictures, records and labels: webdataset's tars, or "
+        "parquet tables",
     )
-    shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a tar shard")
+    shard_size: int = Field(1000, ge=1, le=1_000_000, description="jobs in a shard")
     name: Annotated[str | None, AfterValidator(_name_template)] = Field(
         None,
         min_length=1,
@@ -194,7 +196,8 @@ class ManifestFile(Frozen):
     output: Annotated[Output, BeforeValidator(_path_alone)] = Field(description="the run folder")
     content: Annotated[list[str], BeforeValidator(_listed)] = Field(
         default_factory=list,
-        description="content pictures: files, folders, globs; videos; frames/%04d.png",
+        description="content pictures: files, folders, globs; videos; frames/%04d.png; data sets "
+        "such as shards/{000..099}.tar or data/*.parquet",
     )
     style: Annotated[list[str | Blend], BeforeValidator(_listed)] = Field(
         default_factory=list,

@@ -11,6 +11,8 @@ bytes to be written; videos. Must not know jobs, settings, networks or run folde
 - `masks.py`: regions of a picture; `regions.py`: their names
 - `tensors.py`: pictures and masks as tensors and back; `color.py`: keeping the content's colors
 - `write.py`: encoding; `text.py`: the text that a written picture holds
+- `sets.py`: data sets that are files of many pictures, tar shards (`tars.py`,
+  `plain_tars.py`) and tables (`rows.py`); `set_member.py`: a picture of one
 - `videos.py`: videos as frames, and back; `flow.py`: motion between two pictures; `extra.py`: the
   packages for these
 

@@ -29,6 +29,16 @@ from .regions import WHITE as WHITE
 from .regions import names_levels as names_levels
 from .regions import region_name as region_name
 from .regions import styled_regions as styled_regions
+from .rows import pyarrow as pyarrow
+from .sets import SPLITS as SPLITS
+from .sets import is_set_name as is_set_name
+from .sets import member_labels as member_labels
+from .sets import member_others as member_others
+from .sets import place_in_set as place_in_set
+from .sets import seems_in_set as seems_in_set
+from .sets import set_members as set_members
+from .sets import set_passed as set_passed
+from .sets import set_problem as set_problem
 from .sizes import canvas_size as canvas_size
 from .sizes import side_problem as side_problem
 from .tensors import guides_of as guides_of

@@ -128,6 +128,11 @@ def open_file(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     Args:
         data: its bytes, where they have been read.
     """
+    if data is None:
+        # Here, since these need to know which suffixes are pictures'.
+        from pipeline.pictures.sets import member_bytes
+
+        data = member_bytes(path)
     if data is None and not path.is_file() and path.exists():  # a pipe would wait for ever
         raise UnidentifiedImageError(f"{path} is no file")
     _quiet_pillow()

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from pipeline.errors import ImageError
 from pipeline.pictures.formats import DAMAGED, MARKS, damaged, why_unread
+from pipeline.pictures.sets import member_bytes
 
 # Bits and color type of PNGs whose transparent level was misread: 16-bit gray and RGB, small gray.
 _MISREAD_PNGS = (b"\x10\0", b"\x10\2", b"\2\0", b"\4\0")
@@ -23,6 +24,9 @@ def file_bytes(path: Path) -> bytes:
     Raises:
         ImageError: it is gone, closed, or no file.
     """
+    member = member_bytes(path)
+    if member is not None:
+        return member
     try:
         if not path.is_file() and path.exists():  # a pipe would wait for ever
             raise ImageError(f"{path}: {why_unread(path)}")
@@ -39,6 +43,9 @@ def file_sha256(path: Path) -> str:
     Raises:
         ImageError: the file cannot be read.
     """
+    member = member_bytes(path)
+    if member is not None:
+        return hashlib.sha256(member).hexdigest()
     try:
         digest = hashlib.sha256()
         with path.open("rb") as file:
@@ -57,6 +64,9 @@ def read_identity(path: Path) -> str:
     Raises:
         ImageError: the file cannot be read.
     """
+    member = member_bytes(path)
+    if member is not None:
+        return identity_of(member)
     digest = file_sha256(path)
     try:
         with path.open("rb") as file:

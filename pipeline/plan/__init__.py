@@ -9,7 +9,8 @@ know devices, processes or what a network does; must not load torch.
 - `names.py`: output names; `labels.py`: what they are made of; `first_names.py`: the first ones
 - `batch.py`: a batch; `batches.py`: jobs -> batches; `chains.py`: frames of a clip, one after the
   other
-- `counts.py`: jobs by axis; `choice.py`: which of them are meant; `order.py`: in which order
+- `classes.py`: splits and classes; `counts.py`: jobs by axis; `choice.py`: which of
+  them are meant; `order.py`: in which order
 """
 
 import lazy_loader

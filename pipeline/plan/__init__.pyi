@@ -11,6 +11,9 @@ from .choice import Rule as Rule
 from .choice import check_rules as check_rules
 from .choice import match as match
 from .choice import parse_rules as parse_rules
+from .classes import classes_of as classes_of
+from .classes import split_and_class as split_and_class
+from .classes import split_and_class_of as split_and_class_of
 from .clips import with_frames as with_frames
 from .counts import count_by as count_by
 from .counts import job_values as job_values

@@ -156,9 +156,9 @@ class Plan:
 
     @property
     def shard_size(self) -> int:
-        """Jobs in a tar shard; 0 where pictures stay loose files."""
+        """Jobs in a shard; 0 where pictures stay loose files."""
         form = self.manifest.form
-        return form.shard_size if form.format == "webdataset" else 0
+        return 0 if form.format == "files" else form.shard_size
 
     @property
     def formats(self) -> set[str]:

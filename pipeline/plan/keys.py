@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.manifest import INITS, Picture, Settings, Style
-from pipeline.pictures import read_identity
+from pipeline.pictures import read_identity, seems_in_set
 from pipeline.version import MASKS, STYLE_LOSSES, UNBOUNDED_LBFGS
 
 
@@ -26,7 +26,12 @@ class Keys:
 
     def __init__(self, digest: Callable[[Settings], str], algorithm: int) -> None:
         self._digest, self._algorithm = digest, algorithm
-        self._sha256: Callable[[Path], str] = lru_cache(maxsize=1_000_000)(read_identity)
+        self._file_sha256 = lru_cache(maxsize=1_000_000)(read_identity)
+        # Those of data sets come one after the other, and there are millions of them.
+        self._member_sha256 = lru_cache(maxsize=10_000)(read_identity)
+
+    def _sha256(self, path: Path) -> str:
+        return self._member_sha256(path) if seems_in_set(path) else self._file_sha256(path)
 
     def canonical(self, settings: Settings) -> str:
         """The settings that decide pixels, as text that is the same for the same ones.

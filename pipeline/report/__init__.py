@@ -9,7 +9,7 @@ pictures are made (but `best.py`, which measures them by the method), nor run an
 - `inputs.py`: the pictures that a run was made of, where they are now
 - `sheet.py`: contact sheets, of `sheet_cells.py` (what is on them), drawn by `sheet_draw.py`
 - `best.py`: which of a grid's jobs is the best for each pair; `pairs.py`: jobs as a manifest
-- `board.py`: TensorBoard; `table.py`: CSV and Parquet
+- `board.py`: TensorBoard; `trackers.py`: this and others; `table.py`: CSV and Parquet
 """
 
 import lazy_loader

@@ -12,3 +12,5 @@ from .sheet import Chosen as Chosen
 from .sheet import make_sheet as make_sheet
 from .table import has_pyarrow as has_pyarrow
 from .table import write_table as write_table
+from .trackers import check_tracker as check_tracker
+from .trackers import log_run as log_run

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import Passed, load_manifest, walk
-from pipeline.pictures import file_sha256, is_image_name
+from pipeline.pictures import file_sha256, is_image_name, place_in_set
 from pipeline.store import RunFolder
 
 
@@ -117,7 +117,8 @@ def _pictures_in(folder: Path) -> Iterator[Path]:
 
 def _is(path: Path, digest: str) -> bool:
     try:
-        return path.is_file() and file_sha256(path) == digest.partition(":")[0]
+        there = path.is_file() or place_in_set(path) is not None
+        return there and file_sha256(path) == digest.partition(":")[0]
     except (ImageError, OSError, ValueError):
         return False
 

@@ -11,11 +11,12 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EngineError, install
 from pipeline.files import draft_of
+from pipeline.plan import split_and_class_of
 from pipeline.store import Failure, Record, RunFolder, every_record, open_failures
 
 FORMATS = (".csv", ".parquet")
@@ -51,8 +52,9 @@ def write_table(store: RunFolder, path: Path) -> int:
 def rows(store: RunFolder) -> Iterator[dict[str, Any]]:
     """A flat row for each job that is done or has failed, done ones first.
 
-    Swept settings are `settings.NAME`, the last losses `loss.NAME`. `class` and `split` are the
-    folder of the content and the one above all, below the content folder.
+    Swept settings are `settings.NAME`, the last losses `loss.NAME`, labels that a data set gave
+    `label.NAME`. `class` is the folder of the content; `split` the one above all, if it is named as
+    splits are.
     """
     failed = open_failures(store)  # though a picture of other inputs or settings may be there
     for record in every_record(store):
@@ -84,6 +86,7 @@ def _row(record: Record) -> dict[str, Any]:
         "seconds": round(sum(record.seconds.values()), 4),
         "finished": record.finished,
         "warnings": " ".join(sorted({w.code or "other" for w in record.warnings})),
+        **{f"label.{name}": _plain(value) for name, value in record.content.labels.items()},
         **{f"settings.{name}": _plain(value) for name, value in record.swept.items()},
         **{f"loss.{name}": value for name, value in last.items() if name != "step"},
     }
@@ -103,11 +106,10 @@ def _failed_row(failure: Failure) -> dict[str, Any]:
 
 
 def places(name: str) -> dict[str, str]:
-    """A job's name, and the folders in it that data sets have their classes and splits in: `name`,
-    `split`, `class`; empty where there is none."""
-    folders = PurePosixPath(name).parent.parts
-    split = folders[0] if len(folders) > 1 else ""
-    return {"name": name, "split": split, "class": folders[-1] if folders else ""}
+    """A job's name, and its split and class by the folders in it: `name`, `split`, `class`; empty
+    where there is none."""
+    split, of_class = split_and_class_of(name)
+    return {"name": name, "split": split, "class": of_class}
 
 
 def _plain(value: object) -> object:

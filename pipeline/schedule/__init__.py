@@ -5,7 +5,8 @@ Must not know how a picture is made, nor what a command prints.
 
 - `run.py`: the run in progress; `counts.py`, `run_json.py`: its summary; `ending.py`,
   `stopping.py`: its early end, signals; `log.py`: `run.log`
-- `earlier.py`: what lies there already; `feed.py`: what is to be run next; `clips.py`, `videos.py`:
+- `earlier.py`: what lies there already; `feed.py`, `shared.py`: what is to be run next, and by
+  which of several processes; `clips.py`, `videos.py`:
   frames that follow on each other, and videos of them
 - `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs
 - `local.py`, `cluster.py`: processes of this machine; Dask and Ray. A new engine is a file beside

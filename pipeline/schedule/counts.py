@@ -45,6 +45,12 @@ class Counts:
             self.summary.already_done += 1
             self._tally(job, "done")
 
+    def leave(self, job: Job) -> None:
+        """A job that was met, and that another process runs."""
+        self.summary.looked_at -= 1
+        self.summary.jobs -= 1
+        self._tally(job, "jobs", -1)
+
     def end(self, outcome: Outcome, job: Job | None) -> None:
         """A job that ended, and what it was; None for one that was not underway."""
         summary = self.summary
@@ -99,7 +105,9 @@ class Counts:
         shares = [use.busy_share for use in summary.slots.values()]
         summary.utilization = round(sum(shares) / slots, 4)
 
-    def _tally(self, job: Job | None, what: Literal["jobs", "done", "failed"]) -> None:
+    def _tally(
+        self, job: Job | None, what: Literal["jobs", "done", "failed"], number: int = 1
+    ) -> None:
         """Counts a job by its class, the folder of its content, and by its style."""
         if job is None:
             return
@@ -109,7 +117,7 @@ class Counts:
             if name not in counts and len(counts) >= _MOST_COUNTED:
                 name = "(others)"
             row = counts.setdefault(name, Tally(jobs=0, done=0, failed=0))
-            row[what] += 1
+            row[what] += number
 
 
 def _add(sums: dict[str, float], more: Mapping[str, float]) -> None:

@@ -11,7 +11,7 @@ import math
 from pipeline.errors import ImageError
 from pipeline.plan import Choice, Job, Plan
 from pipeline.slot import RunContext, time_job
-from pipeline.store import RunFolder, Shards
+from pipeline.store import RunFolder, shards_of
 
 
 def seconds_of_one(plan: Plan, context: RunContext) -> float | None:
@@ -39,7 +39,7 @@ def measure(
         None if nothing is left to do.
     """
     left = 0
-    shards = Shards(store, plan.shard_size)
+    shards = shards_of(plan, store)
     chosen: list[Job] = []
     stride = max(1, len(plan) // (trials * 4))
     for job in choice.jobs(plan):

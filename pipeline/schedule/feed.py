@@ -22,10 +22,16 @@ def _most(batch: Batch, limit: Limit) -> int:
 
 
 class Feed:
-    """The batches that are to be run: what has to be tried again first, then the stream."""
+    """The batches that are to be run: what has to be tried again first, then the stream.
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
+    Args:
+        claim: what of a batch is to be run here after all, asked for when it is given.
+    """
+
+    def __init__(
+        self, batches: Iterator[Batch], claim: Callable[[Batch], Batch | None] | None = None
+    ) -> None:
+        self._batches, self._claim = batches, claim
         self._again: deque[Batch] = deque()
         self.stopped = False
 
@@ -36,12 +42,16 @@ class Feed:
             slot: that is to run it; one over which its device broke is for another slot.
             limit: how many jobs it takes; of a larger batch the rest is for whoever comes next.
         """
-        if self.stopped:
-            return None
-        batch = self._taken(slot)
-        if batch is None or limit is None:
-            return batch
-        most = _most(batch, limit)
+        while not self.stopped and (batch := self._taken(slot)) is not None:
+            part = self._part(batch, limit)
+            claimed = part if self._claim is None else self._claim(part)
+            if claimed is not None:
+                return claimed
+        return None
+
+    def _part(self, batch: Batch, limit: Limit | None) -> Batch:
+        """As much of a batch as a slot takes; the rest stays."""
+        most = len(batch.jobs) if limit is None else _most(batch, limit)
         if len(batch.jobs) > most:
             self._again.appendleft(replace(batch, jobs=batch.jobs[most:]))
         return replace(batch, jobs=batch.jobs[:most])
@@ -52,6 +62,10 @@ class Feed:
                 del self._again[index]
                 return batch
         return next(self._batches, None)
+
+    def begin_again(self, batches: Iterator[Batch]) -> None:
+        """Another stream, where the first has ended."""
+        self._batches = batches
 
     def after(self, count: int, limit: Limit | None = None) -> Batch | None:
         """The batch that would be given after `count - 1` others; None if there are not so many.

@@ -38,6 +38,7 @@ class RunOptions:
         fail_fast: stop at the first failed job.
         failed_only: run only jobs that failed before.
         shard: (i, n): only the i-th of n parts of the plan, from 1.
+        shares: take what no other process of the run has taken yet.
         log_format: of `run.log`, `text` or `json`.
         choice: which of the plan's jobs, and in which order.
         redo: finished jobs that match are made again.
@@ -52,6 +53,7 @@ class RunOptions:
     fail_fast: bool = False
     failed_only: bool = False
     shard: tuple[int, int] | None = None
+    shares: bool = False
     log_format: str = "text"
     choice: Choice = field(default_factory=Choice)
     redo: tuple[Rule, ...] = ()
@@ -69,7 +71,7 @@ class RunOptions:
     @property
     def partial(self) -> bool:
         """Whether it is about some of the plan's jobs alone."""
-        return self.shard is not None or self.failed_only or self.choice.partial
+        return self.shard is not None or self.shares or self.failed_only or self.choice.partial
 
     def takes(self, lot: str) -> bool:
         """Whether the job of this lot is of this shard; lots are random, so shards are of about one

@@ -24,10 +24,11 @@ from pipeline.schedule.log import open_log
 from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
 from pipeline.schedule.run_json import RunJson
+from pipeline.schedule.shared import Sharing
 from pipeline.schedule.slots import limit_of
 from pipeline.schedule.stopping import heard_signals, stops_at
 from pipeline.slot import Outcome, RunContext, failed, work_batch
-from pipeline.store import Failure, Shards, Summary, now
+from pipeline.store import Failure, Summary, now, shards_of
 
 _SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
@@ -81,7 +82,7 @@ def _opened(run: _Run, work: Work) -> Iterator[Engine]:
 
 def _drive(run: _Run, engine: Engine) -> None:
     try:
-        for ended in engine.run(run.feed):
+        for ended in run.sharing.run(engine, run.feed, run.batches, run.ending):
             run.take(ended)
     except KeyboardInterrupt:
         run.counts.summary.stopped = True
@@ -108,19 +109,18 @@ class _Run:
         self.store, self.log, self.devices = context.store, log, context.slots
         before = self.store.summaries().get(self.store.part)
         self.counts = Counts(options.share(len(plan)), context.slots, before)
-        self.shards = Shards(self.store, plan.shard_size)
+        self.shards = shards_of(plan, self.store)
         self.underway: dict[str, Job] = {}
         self.clips = Clips(plan.manifest, self.store)
-        self.feed = Feed(self._batches())
+        self.sharing = Sharing(self.store, options, self._leave)
+        self.feed = Feed(self.batches(), self.sharing.claim)
         self.ending = Ending(self.store, self.counts, self.feed, log, progress)
         self.run_json = RunJson(self.store, self.counts, self.ending)
         self.earlier = Earlier(plan, self.shards, self.counts, self.ending, options, log)
         for why in context.left_out:
             self._retire(why)
 
-    # -- what is left to do --
-
-    def _batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """Batches of what is open, as the plan streams by."""
         slots, limit = max(1, len(self.context.slots)), limit_of(self.devices)
         heads = self.clips.heads(self._open_jobs())
@@ -130,17 +130,15 @@ class _Run:
     def _open_jobs(self) -> Iterator[Job]:
         """Jobs that are not done, as the plan streams by."""
         known = self.store.failures() if self.options.failed_only else None
-        mine = 0
         self.earlier.look()
         for job in self.options.choice.jobs(self.plan):
             if self.ending.asked:
                 return
-            if not self.options.takes(job.lot):
+            if not self.sharing.takes(job):
                 continue
             if known is not None and job.name not in known:
                 self.clips.pass_over(job)
                 continue
-            mine += 1
             done = job.problem is None and self.earlier.is_done(job)
             self.counts.meet(job, done=done)
             self.run_json.write_if_due()
@@ -153,14 +151,16 @@ class _Run:
                     yield job
                 else:
                     self._refuse(job, job.problem)
-        self.counts.summary.jobs = mine
-        self.progress.total = mine
+        self.progress.total = self.counts.summary.jobs = self.counts.summary.looked_at
+
+    def _leave(self, job: Job) -> None:
+        """A job that another process of this run has taken."""
+        del self.underway[job.name]
+        self.counts.leave(job)
 
     def _refuse(self, job: Job, error: NstError) -> None:
         """A job that cannot even be planned or packed has failed."""
         self._count(failed(job, error))
-
-    # -- what came back --
 
     def take(self, ended: Ended) -> None:
         """Counts a batch that ended, or has a lost one tried again."""
@@ -250,7 +250,7 @@ class _Run:
             self.log.debug("done: %s", outcome.name)
             if job is not None:
                 with self.ending.giving_up():
-                    self.shards.add(outcome.name, job.settings.format)
+                    self.shards.add(job)
         elif outcome.status == "failed":
             self._note_failure(outcome)
             if outcome.error_type == DiskFullError.__name__:
@@ -276,8 +276,6 @@ class _Run:
             self.store.add_failure(failure)
         if self.options.fail_fast:
             self.ending.stop()
-
-    # -- the end --
 
     def end(self) -> None:
         """Writes what is left: a last shard, unless the run is to go on later, and the summary."""

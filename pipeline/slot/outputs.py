@@ -21,6 +21,7 @@ from pipeline.pictures import (
     Encoding,
     encode,
     fit_image,
+    member_labels,
     read_exif,
     read_profile,
     read_size,
@@ -191,6 +192,9 @@ def _content(prepared: Prepared) -> ContentInput:
         sha256=prepared.content.sha256,
         size=prepared.content.size,
     )
+    labels = member_labels(picture.path)
+    if labels:
+        about.labels = labels
     if picture.mask is not None:
         about.mask, about.mask_sha256 = str(picture.mask), _digest(prepared.job, picture.mask)
     if picture.keep is not None:

@@ -4,12 +4,14 @@ In: values and bytes. Out: files, written once and whole, and what they say. Mus
 pictures are made, nor who runs what.
 
 - `inside.py`: files below a folder and nothing else; `reader.py`: what a run folder says
-- `run_folder.py`: a run's folder; `lock.py`: who holds it; `live.py`: what goes on while it runs
+- `run_folder.py`: a run's folder; `lock.py`: who holds it; `queue.py`: who takes which
+  job; `live.py`: what goes on while it runs
 - `forms.py`: JSON as values of a type; `records.py` (and `made.py`), `headers.py`: these types, of
   today's and older versions
 - `stale.py`: pictures that no job makes; `failures.py`: failures that still stand
 - `embedded.py`: what a picture itself says of how it was made
-- `shards.py`, `mirror.py`: finished jobs as tar shards; a dataset's other files
+- `shards.py` (and `packing.py`), `mirror.py`: finished jobs as shards; a dataset's other files;
+  `sample.py`: some of what is in shards, to be looked at
 - `videos.py`: videos of a run's clips
 - `cache.py`: the cache folder; `tensor_cache.py`: tensors in it; `targets.py`: style targets;
   `means.py`: the normalized variant

@@ -32,6 +32,8 @@ from .means import means_made_for as means_made_for
 from .means import normalized as normalized
 from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
+from .queue import Queue as Queue
+from .queue import joining as joining
 from .reader import Unreadable as Unreadable
 from .records import About as About
 from .records import Failure as Failure
@@ -44,8 +46,11 @@ from .records import Tally as Tally
 from .records import TargetCounts as TargetCounts
 from .records import Warned as Warned
 from .run_folder import RunFolder as RunFolder
+from .sample import sample_of as sample_of
 from .shards import Shards as Shards
 from .shards import every_record as every_record
+from .shards import jobs_in as jobs_in
+from .shards import shards_of as shards_of
 from .stale import Stale as Stale
 from .stale import put_aside as put_aside
 from .targets import TargetsKey as TargetsKey

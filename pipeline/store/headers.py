@@ -79,11 +79,13 @@ class ShardIndex(Read):
 
 class StaleList(Read):
     """`stale.json`: pictures, below the run folder, that no job of its plan makes, and names of
-    jobs that failed and that it has no more, or that are done as they are now."""
+    jobs that failed and that it has no more, or that are done as they are now; and of jobs in
+    shards that it has no more."""
 
     schema_version: int = Field(default=1, alias="schema")
     pictures: list[Annotated[Below, Field(pattern="^images/.")]]
     failures: list[str] = Field(default_factory=list)
+    packed: list[str] = Field(default_factory=list)
 
 
 class VideoRecord(Read):

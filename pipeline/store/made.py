@@ -30,7 +30,8 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ContentInput(Read):
-    """The content picture of a job, with the digests of its masks."""
+    """The content picture of a job, with the digests of its masks; of a data set's picture, its
+    labels there."""
 
     path: str
     sha256: str = ""
@@ -39,6 +40,7 @@ class ContentInput(Read):
     keep: str | None = None
     mask_sha256: str = ""
     keep_sha256: str = ""
+    labels: dict[str, Any] = Field(default_factory=dict)
 
 
 class StylePicture(Read):

@@ -20,7 +20,7 @@ from pipeline.store.inside import Inside
 from pipeline.store.records import Failure, Record, Summary
 
 _LONGEST_LINE = 2**20
-_RUN = re.compile(r"run(?:-\d+-of-\d+)?\.json")
+_RUN = re.compile(r"run(?:-\d+-of-(?:\d+|auto))?\.json")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class RunReader:
         """
         if self.shard_files():
             raise RunFolderError(
-                f"{self.path}: its pictures are in tar shards, which this cannot look into; run a "
+                f"{self.path}: its pictures are in shards, which this cannot look into; run a "
                 f"part of the manifest with `format: files` for that"
             )
 
@@ -78,13 +78,14 @@ class RunReader:
             raise cannot_write(self.images, error) from error
 
     def shard_files(self) -> list[Path]:
-        """Its tar shards.
+        """Its shards, tars and Parquet tables.
 
         Raises:
             RunFolderError: a link leads out of the folder.
         """
         try:
-            return list(self.inside.files(self.path / "shards", "*.tar"))
+            found = self.inside.files(self.path / "shards", "*")
+            return [path for path in found if path.suffix in (".tar", ".parquet")]
         except OSError as error:
             raise cannot_write(self.path / "shards", error) from error
 

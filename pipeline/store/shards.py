@@ -1,47 +1,78 @@
-"""Finished jobs as WebDataset tar shards: picture and record of one job under one key.
+"""Finished jobs as shards, WebDataset's tars or Parquet tables: pictures, records and labels.
 
-In: a run folder and jobs that are done in it. Out: `shards/<number>.tar`, and beside each an index
-of what is in it. A shard is written whole, then renamed, and never changed again; only then do its
-loose files go.
+In: a run folder and jobs that are done in it. Out: `shards/<split>-<number>.tar`, and beside each
+an index of what is in it. A shard is written whole, then renamed, and never changed again; only
+then do its loose files go.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.errors import RunFolderError
+from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
+from pipeline.json_text import read_json
+from pipeline.pictures import member_others
+from pipeline.plan import Job, Plan, classes_of, split_and_class
 from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
 from pipeline.store.inside import Inside
+from pipeline.store.packing import (
+    MOST_BYTES,
+    WRITERS,
+    Sample,
+    records_of_rows,
+    records_of_tar,
+)
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    from pipeline.plan import Job
+# The names of classes by number, beside the shards.
+CLASSES = "classes.json"
 
-_MOST_BYTES = 2**30  # of a picture, a record or an index
+
+@dataclass(frozen=True)
+class _Loose:
+    """A finished job as files: its picture's suffix, its class by folder, its content."""
+
+    name: str
+    suffix: str
+    folder: str
+    content: Path
 
 
 class Shards:
     """The shards of a run, and what is done but in none of them yet.
 
+    A split's jobs go into shards of their own, which its name begins. Folders are classes: a sample
+    has its folder's number in `shards/classes.json` as `cls`, unless its data set says another.
+
     Args:
         store: the run folder; a part of a run writes shards of its own.
         size: jobs in a shard; 0 keeps loose files, and then nothing here does anything.
+        form: one of `WRITERS`.
+        classes: the names of all classes, asked for when the first shard is written.
     """
 
-    def __init__(self, store: RunFolder, size: int) -> None:
+    def __init__(
+        self,
+        store: RunFolder,
+        size: int,
+        form: str = "webdataset",
+        classes: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self.store, self.size = store, size
         self.folder = store.path / "shards"
+        self._suffix, self._write = WRITERS[form if size else "webdataset"]
+        self._given = classes
+        self._classes: Sequence[str] | None = None
         self._held: dict[int, int] = {}  # name -> key of each job in a shard, both shortened
-        self._loose: list[tuple[str, str]] = []  # name and suffix of the picture
+        self._loose: dict[str, list[_Loose]] = {}  # by split
         if size:
             for path in store.shard_files():
                 self._hold(jobs_in(store.inside, path))
@@ -79,37 +110,46 @@ class Shards:
         if self._holds(job):
             self._remove(job.name, job.settings.format)  # left by a run that was killed just then
         else:
-            self.add(job.name, job.settings.format)
+            self.add(job)
         return True
 
-    def add(self, name: str, suffix: str) -> None:
+    def add(self, job: Job) -> None:
         """A job is done; full shards are written.
 
         Raises:
-            RunFolderError: no space or no rights; the loose files stay.
+            RunFolderError: no space or no rights, or its labels cannot be read; the loose files
+                stay.
         """
         if self.size:
-            self._loose.append((name, suffix))
-            if len(self._loose) >= self.size:
-                self.flush()
+            split, folder = split_and_class(job.content)
+            waiting = self._loose.setdefault(split, [])
+            waiting.append(_Loose(job.name, job.settings.format, folder, job.content.path))
+            if len(waiting) >= self.size:
+                self.flush(split)
 
-    def flush(self) -> None:
-        """Writes what waits as a shard.
+    def flush(self, split: str | None = None) -> None:
+        """Writes what waits, of one split or of all, as shards.
 
         Raises:
-            RunFolderError: no space or no rights; the loose files stay.
+            RunFolderError: as `add`.
         """
-        if not self._loose:
-            return
-        path = self._next_path()
+        for each in [split] if split is not None else sorted(self._loose):
+            waiting = self._loose.pop(each, [])
+            if waiting:
+                try:
+                    self._write_shard(each, waiting)
+                except BaseException:
+                    self._loose[each] = waiting
+                    raise
+
+    def _write_shard(self, split: str, waiting: Sequence[_Loose]) -> None:
+        path, classes = self._next_path(split), self._known_classes()
         held: dict[str, str] = {}
         draft = self.store.temporary / path.name
         try:
             self.store.inside.make_folder(path.parent)
             with self.store.inside.writable(draft).open("wb") as file:
-                with tarfile.open(fileobj=file, mode="w") as tar:
-                    for name, suffix in self._loose:
-                        self._pack(tar, name, suffix, held)
+                self._write(file, self._samples(split, waiting, held), classes)
                 file.flush()
                 os.fsync(file.fileno())
             size = draft.stat().st_size
@@ -119,32 +159,59 @@ class Shards:
         finally:
             draft.unlink(missing_ok=True)
         index = ShardIndex(bytes=size, jobs=held)
-        self.store.write(path.with_suffix(".json"), to_json(index.plain()))
-        for name, suffix in self._loose:
-            self._remove(name, suffix)
+        self.store.write(_index_of(path), to_json(index.plain()))
+        for loose in waiting:
+            self._remove(loose.name, loose.suffix)
         self._hold(held)
-        self._loose = []
 
-    def _next_path(self) -> Path:
-        prefix = f"{self.store.part}-" if self.store.part else ""
+    def _next_path(self, split: str) -> Path:
+        prefix = "".join(f"{word}-" for word in (split, self.store.part) if word)
         there = (path.stem for path in self.store.shard_files())
         taken = [stem.removeprefix(prefix) for stem in there if stem.startswith(prefix)]
         numbers = [int(name) for name in taken if name.isdigit()]
-        return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}.tar"
+        return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}{self._suffix}"
 
-    def _pack(self, tar: tarfile.TarFile, name: str, suffix: str, held: dict[str, str]) -> None:
-        picture = self.store.images / f"{name}.{suffix}"
-        record = self.store.record(name)
-        if record is None or not picture.exists():
-            gone = self.store.record_path(name) if record is None else picture
-            raise RunFolderError(f"{gone}: is gone; was it deleted while the run went on?")
-        key = sample_key(name)
-        for kind, path in ((suffix, picture), ("json", self.store.record_path(name))):
-            data = self.store.inside.read(path, _MOST_BYTES)
-            info = tarfile.TarInfo(f"{key}.{kind}")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-        held[name] = record.key
+    def _known_classes(self) -> Sequence[str]:
+        """All classes in order; those of earlier shards keep their numbers."""
+        if self._classes is None:
+            path = self.folder / CLASSES
+            try:
+                kept = [str(name) for name in read_json(self.store.inside.read(path))]
+            except (OSError, ValueError, TypeError):
+                kept = []
+            new = sorted(set(self._given()) - set(kept))
+            self._classes = (*kept, *new)
+            if new:
+                self.store.write(path, to_json(self._classes))
+        return self._classes
+
+    def _samples(
+        self, split: str, waiting: Iterable[_Loose], held: dict[str, str]
+    ) -> Iterator[Sample]:
+        inside = self.store.inside
+        for loose in waiting:
+            picture = self.store.images / f"{loose.name}.{loose.suffix}"
+            record = self.store.record(loose.name)
+            if record is None or not picture.exists():
+                gone = self.store.record_path(loose.name) if record is None else picture
+                raise RunFolderError(f"{gone}: is gone; was it deleted while the run went on?")
+            try:
+                others = member_others(loose.content)
+            except ImageError as error:
+                raise RunFolderError(
+                    f"labels of {loose.name} cannot be read any more: {error}"
+                ) from error
+            held[loose.name] = record.key
+            yield Sample(
+                name=loose.name,
+                key=sample_key(loose.name),
+                suffix=loose.suffix,
+                picture=inside.read(picture, MOST_BYTES),
+                record=inside.read(self.store.record_path(loose.name), MOST_BYTES),
+                split=split,
+                folder=loose.folder,
+                others=others,
+            )
 
     def _remove(self, name: str, suffix: str) -> None:
         self.store.inside.remove(self.store.record_path(name))
@@ -159,6 +226,17 @@ class Shards:
         if self.size:
             self.flush()
             self.store.inside.remove_empty(self.store.images)
+
+
+def shards_of(plan: Plan, store: RunFolder) -> Shards:
+    """The shards of a plan's run.
+
+    Raises:
+        RunFolderError: a shard is damaged.
+    """
+    return Shards(
+        store, plan.shard_size, plan.manifest.form.format, lambda: classes_of(plan.manifest)
+    )
 
 
 def sample_key(name: str) -> str:
@@ -181,6 +259,10 @@ def _short_name(name: str) -> int:
     return _short(hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest())
 
 
+def _index_of(shard: Path) -> Path:
+    return shard.with_suffix(".json")
+
+
 def jobs_in(inside: Inside, path: Path) -> dict[str, str]:
     """Names and keys of the jobs in a shard; from the shard itself if its index is not there.
 
@@ -188,7 +270,7 @@ def jobs_in(inside: Inside, path: Path) -> dict[str, str]:
         RunFolderError: damaged, or not inside the folder.
     """
     try:
-        index = parse(ShardIndex, inside.read(path.with_suffix(".json"), _MOST_BYTES))
+        index = parse(ShardIndex, inside.read(_index_of(path), MOST_BYTES))
         if inside.size(path) == index.bytes:
             return index.jobs
     except (OSError, ValueError):
@@ -197,7 +279,8 @@ def jobs_in(inside: Inside, path: Path) -> dict[str, str]:
 
 
 def every_record(store: RunFolder) -> Iterator[Record]:
-    """All records of a run that can be read, loose or in shards.
+    """All records of a run that can be read, loose or in shards, but those of jobs that its plan
+    has no more.
 
     Raises:
         RunFolderError: a shard is damaged.
@@ -205,8 +288,10 @@ def every_record(store: RunFolder) -> Iterator[Record]:
     shards = store.shard_files()
     if not shards:
         yield from store.records()
+        return
+    stale = set(store.stale_names().packed)
     for shard in shards:
-        yield from records_in(store.inside, shard)
+        yield from (r for r in records_in(store.inside, shard) if r.name not in stale)
 
 
 def records_in(inside: Inside, path: Path) -> Iterator[Record]:
@@ -214,14 +299,12 @@ def records_in(inside: Inside, path: Path) -> Iterator[Record]:
 
     Raises:
         RunFolderError: damaged, or not inside the folder.
+        MissingPackageError: a Parquet shard, and pyarrow is missing.
     """
+    read = records_of_tar if path.suffix == ".tar" else records_of_rows
     try:
-        with inside.open(path) as shard, tarfile.open(fileobj=shard, mode="r:") as tar:
-            for member in tar:
-                wanted = member.isreg() and member.name.endswith(".json")
-                file = tar.extractfile(member) if wanted and member.size < _MOST_BYTES else None
-                if file is not None:
-                    yield parse(Record, file.read())
+        with inside.open(path) as shard:
+            yield from (parse(Record, data) for data in read(shard))
     except (tarfile.TarError, OSError, ValueError) as error:
         why = why_not(error) if isinstance(error, ValueError) else error
         raise RunFolderError(

@@ -19,6 +19,7 @@ from pipeline.store.forms import parse, to_json
 from pipeline.store.headers import StaleList
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
+from pipeline.store.shards import jobs_in
 
 _RECORD = ".json"
 
@@ -30,6 +31,7 @@ class Stale:
         pictures: their paths below the run folder; those of records that no job has, and those that
             are ours by their own text, of jobs that are written in another format now.
         failures: names of jobs that failed and that the plan has no more.
+        packed: names of jobs in shards that the plan has no more.
         moved: how many were taken for a job.
     """
 
@@ -37,6 +39,7 @@ class Stale:
         self.store = store
         self.pictures: dict[str, None] = {}
         self.failures: list[str] = []
+        self.packed: list[str] = []
         self.moved = 0
         self._by_key: dict[str, list[str]] = {}
 
@@ -50,10 +53,13 @@ class Stale:
         """
         files = self.store.inside.walk(self.store.images) if loose else iter(())
         first, failed = next(files, None), self.store.failures()
-        if first is None and not failed:
+        shards = [] if loose else self.store.shard_files()
+        if first is None and not failed and not shards:
             return
         wanted = set(map(hash, names))  # a million names as text would take 100 MB
         self.failures = [name for name in failed if hash(name) not in wanted]
+        for shard in shards:
+            self.packed += [n for n in jobs_in(self.store.inside, shard) if hash(n) not in wanted]
         others = {".png", ".jpg", ".webp", ".tiff"} - {f".{name}" for name in formats}
         for below in itertools.chain([first] if first else [], files):
             stem, dot, suffix = below.rpartition(".")
@@ -82,6 +88,10 @@ class Stale:
             return read_text(self.store.picture(f"images/{below}")) is not None
         except ImageError:
             return False
+
+    def has_picture_of(self, job: Job) -> bool:
+        """Whether a stale picture is the job's but for its name."""
+        return bool(self._by_key.get(job.key))
 
     def take(self, job: Job) -> bool:
         """Whether a stale picture is the job's but for its name, and has it now.
@@ -126,8 +136,10 @@ class Stale:
             RunFolderError: no space or no rights.
         """
         path = self.store.stale_list
-        if self.pictures or self.failures:
-            listed = StaleList(pictures=list(self.pictures), failures=self.failures)
+        if self.pictures or self.failures or self.packed:
+            listed = StaleList(
+                pictures=list(self.pictures), failures=self.failures, packed=self.packed
+            )
             self.store.write(path, to_json(listed.plain()))
             return
         with contextlib.suppress(OSError):

@@ -103,3 +103,7 @@ def test_the_words_that_decide_the_jobs_say_how_to_go_on() -> None:
         "--failed-only",
     ]  # fmt: skip
     assert options.deciding_words(Options()) == []
+    where = RunOptions(engine="dask", address="tcp://a:1")
+    assert options.deciding_words(Options("cuda:0", run=where)) == [
+        "--devices", "cuda:0", "--engine", "dask", "--address", "tcp://a:1",
+    ]  # fmt: skip

@@ -3,12 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from batches import INLINE, records
 
 from pipeline.commands import batch_manifest, show_plan
+from pipeline.errors import DeviceError
 
 MANIFEST = """
 output: run
@@ -79,3 +82,55 @@ def test_new_ones_failed_ones_and_those_of_another_network(
     assert reasons(manifest, capsys)["another backbone"] == 1
     (run / "images" / name).write_text(json.dumps({**record, "key": "0" * 64}))
     assert reasons(manifest, capsys)["other weights, or a newer version of nst"] == 1
+
+
+def test_what_was_only_renamed_is_taken_along(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = manifest.parent / "content"
+    (folder / "a.png").rename(folder / "z.png")
+    found = reasons(manifest, capsys)
+    assert found == {"done": 2, "only renamed, so its picture is taken along": 2}
+    assert (manifest.parent / "run/images/a.png__s.png").exists()
+
+
+def test_a_setting_of_the_command_line_is_shown_as_that(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    show_plan(manifest, replace(INLINE, given={"size": 64}), as_json=False, measured=False)
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if line.split()[1:2] == ["size"]]
+    assert "--set" in row and "manifest" not in row
+
+
+@pytest.fixture
+def trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.schedule.estimate.time_job", lambda context, job: 100.0)
+
+
+def test_other_slots_and_the_disk_are_estimated(
+    manifest: Path, capsys: pytest.CaptureFixture[str], trial: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.write_text(MANIFEST.replace("steps: 2", "steps: 3"))
+    capsys.readouterr()
+    words = ["4xcpu", "8xcuda"]
+    show_plan(manifest, INLINE, as_json=False, measured=True, others_slots=words)
+    said = capsys.readouterr().out
+    assert "about 0:06:40 on cpu" in said and "about 0:01:40 on 4xcpu" in said
+    assert "8xcuda: not known, since cpu was measured" in said
+    assert "of disk" in said and "(as those that are done)" in said and "are free\n" in said
+    for path in (manifest.parent / "run/images").rglob("*.*"):
+        path.unlink()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
+    show_plan(manifest, INLINE, as_json=False, measured=True)
+    said = capsys.readouterr().out
+    assert "by some contents at that size" in said and "10 B are free: NOT ENOUGH" in said
+
+
+@pytest.mark.parametrize("word", ["8", "0xcpu", "8xtpu", "cuda"])
+def test_slots_of_no_such_form_are_told(manifest: Path, word: str) -> None:
+    with pytest.raises(DeviceError, match="such as 8xcuda"):
+        show_plan(manifest, INLINE, as_json=False, measured=True, others_slots=[word])
+    with pytest.raises(DeviceError, match="goes with --measure"):
+        show_plan(manifest, INLINE, as_json=False, measured=False, others_slots=[word])

@@ -65,16 +65,18 @@ def test_a_shard_is_whole_or_not_there(
 
     with monkeypatch.context() as patched, pytest.raises(DiskFullError, match=r"000000.tar"):
         patched.setattr(os, "fsync", fsync)
-        shards.add(job.name, "png")
+        shards.add(job)
     assert not list(store.path.rglob("*.tar")) and store.record(job.name) is not None
     shards.flush()
     assert len(list(store.path.rglob("*.tar"))) == 1
 
 
-def test_a_record_that_vanished_before_its_shard_is_told(store: RunFolder) -> None:
-    shards = Shards(store, 1)
-    with pytest.raises(RunFolderError, match=r"gone.json: is gone; was it deleted"):
-        shards.add("gone", "png")
+def test_a_record_that_vanished_before_its_shard_is_told(
+    store: RunFolder, world: Callable[..., object]
+) -> None:
+    job: Job = next(iter(world([1]).plan.jobs()))  # type: ignore[attr-defined]
+    with pytest.raises(RunFolderError, match=r"c.png__s__seed-1.json: is gone; was it deleted"):
+        Shards(store, 1).add(job)
 
 
 def test_no_rights_are_told_otherwise_than_no_space(tmp_path: Path) -> None:

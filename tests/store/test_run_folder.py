@@ -121,5 +121,5 @@ def test_a_summary_that_is_not_ours_is_left_out(folder: RunFolder) -> None:
 def test_pictures_in_shards_are_not_looked_for_as_files(folder: RunFolder) -> None:
     (folder.path / "shards").mkdir()
     (folder.path / "shards/000000.tar").touch()
-    with pytest.raises(RunFolderError, match="its pictures are in tar shards"):
+    with pytest.raises(RunFolderError, match="its pictures are in shards"):
         list(folder.records())

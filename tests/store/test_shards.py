@@ -64,7 +64,7 @@ def test_full_shards_are_written_and_the_rest_at_the_end(folder: Folder) -> None
     for job in folder.jobs:
         assert not shards.settle(job)
         folder.do(job)
-        shards.add(job.name, "png")
+        shards.add(job)
     assert folder.tars() == ["000000.tar", "000001.tar"]
     shards.flush()
     assert folder.tars() == ["000000.tar", "000001.tar", "000002.tar"]
@@ -87,7 +87,7 @@ def test_a_run_killed_between_any_two_writes_goes_on(folder: Folder) -> None:
     shards = folder.shards()
     for job in folder.jobs[:3]:
         folder.do(job)
-        shards.add(job.name, "png")
+        shards.add(job)
     tar = folder.store.path / "shards" / "000000.tar"
     # Killed before the index was written, and before the loose files were removed.
     tar.with_suffix(".json").unlink()
@@ -109,7 +109,7 @@ def test_other_settings_want_another_folder(folder: Folder) -> None:
     shards = folder.shards()
     for job in folder.jobs[:3]:
         folder.do(job)
-        shards.add(job.name, "png")
+        shards.add(job)
     changed = Plan(folder.plan.manifest, lambda s: "other weights", 1)
     with pytest.raises(RunFolderError, match="choose another `output`"):
         folder.shards().is_done(next(changed.jobs()))
@@ -119,7 +119,7 @@ def test_a_damaged_shard_is_named(folder: Folder) -> None:
     shards = folder.shards()
     for job in folder.jobs[:3]:
         folder.do(job)
-        shards.add(job.name, "png")
+        shards.add(job)
     tar = folder.store.path / "shards" / "000000.tar"
     tar.write_bytes(tar.read_bytes()[:700])
     with pytest.raises(RunFolderError, match=r"000000.tar: damaged shard"):
@@ -130,7 +130,7 @@ def test_parts_of_a_run_write_shards_of_their_own(folder: Folder) -> None:
     part = Shards(RunFolder(folder.store.path, "2-of-4"), 3)
     part.store.temporary.mkdir(parents=True)
     folder.do(folder.jobs[0])
-    part.add(folder.jobs[0].name, "png")
+    part.add(folder.jobs[0])
     part.flush()
     assert folder.tars() == ["2-of-4-000000.tar"]
     with tarfile.open(folder.store.path / "shards" / folder.tars()[0]) as tar:
@@ -144,7 +144,7 @@ def fill(folder: Folder) -> Shards:
     for job in folder.jobs[:3]:
         folder.do(job)
     for job in folder.jobs[:2]:
-        shards.add(job.name, "png")
+        shards.add(job)
     return shards
 
 
@@ -153,7 +153,7 @@ def test_what_was_deleted_before_its_shard_is_named(folder: Folder, suffix: str)
     shards, gone = fill(folder), folder.jobs[1]
     (folder.store.images / f"{gone.name}.{suffix}").unlink()
     with pytest.raises(RunFolderError, match=rf"{gone.name}.{suffix}: is gone; was it deleted"):
-        shards.add(folder.jobs[2].name, "png")
+        shards.add(folder.jobs[2])
     assert folder.tars() == [] and list(folder.store.temporary.iterdir()) == []
     assert folder.store.is_done(folder.jobs[0].name, folder.jobs[0].key, folder.jobs[0].settings)
 
@@ -169,7 +169,7 @@ def test_a_full_disk_costs_the_shard_but_no_job(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(DiskFullError, match=r"000000.tar: cannot be written"):
-            shards.add(folder.jobs[2].name, "png")
+            shards.add(folder.jobs[2])
     assert folder.tars() == [] and list(folder.store.temporary.iterdir()) == []
     shards.flush()
     assert len(folder.samples()) == 3
@@ -177,13 +177,13 @@ def test_a_full_disk_costs_the_shard_but_no_job(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"bytes": 1, "jobs": {}}'])
 def test_an_index_that_is_not_the_shards_own_is_not_believed(folder: Folder, text: str) -> None:
-    fill(folder).add(folder.jobs[2].name, "png")
+    fill(folder).add(folder.jobs[2])
     (folder.store.path / "shards/000000.json").write_text(text)
     assert all(folder.shards().is_done(job) for job in folder.jobs[:3])
 
 
 def test_a_record_in_a_shard_that_is_none_is_told(folder: Folder) -> None:
-    fill(folder).add(folder.jobs[2].name, "png")
+    fill(folder).add(folder.jobs[2])
     tar, index = (folder.store.path / f"shards/000000.{kind}" for kind in ("tar", "json"))
     index.unlink()
     tar.write_bytes(tar.read_bytes().replace(b'"key"', b'"kez"'))
@@ -195,7 +195,7 @@ def test_the_end_writes_what_waits_and_leaves_no_empty_folder(folder: Folder) ->
     shards = folder.shards()
     for job in (folder.jobs[0], folder.jobs[-1]):
         folder.do(job)
-    shards.add(folder.jobs[0].name, "png")
+    shards.add(folder.jobs[0])
     shards.end()
     assert folder.tars() == ["000000.tar"] and len(folder.samples()) == 1
     left = [path for path in folder.store.images.rglob("*") if path.is_dir()]
@@ -220,7 +220,7 @@ def test_exact_copies_of_a_picture_are_samples_of_their_own(folder: Folder, tmp_
     for job in folder.jobs:
         assert not shards.settle(job)
         folder.do(job)
-        shards.add(job.name, "png")
+        shards.add(job)
     shards.end()
     assert len({sample["__key__"] for sample in folder.samples()}) == 10
     assert all(folder.shards().settle(job) for job in folder.jobs)

@@ -1,0 +1,40 @@
+"""Splits and classes of a data set, as its folders have them.
+
+In: content pictures. Out: their splits and classes. Must not load torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pipeline.manifest import Manifest, Picture
+from pipeline.pictures import SPLITS
+
+
+def split_and_class(content: Picture) -> tuple[str, str]:
+    """A picture's split and class: its first folder, if that is named as splits are, and the last
+    one below; empty where there is none."""
+    return split_and_class_of(content.file or content.label)
+
+
+def split_and_class_of(below: str) -> tuple[str, str]:
+    """The same of a path below a content folder.
+
+    >>> split_and_class_of("train/cat/a.jpg"), split_and_class_of("pets/cat/a.jpg")
+    (('train', 'cat'), ('', 'cat'))
+    >>> split_and_class_of("val/a.jpg"), split_and_class_of("a.jpg")
+    (('val', ''), ('', ''))
+    """
+    folders = PurePosixPath(below).parts[:-1]
+    split = folders[0] if folders and folders[0].lower() in SPLITS else ""
+    rest = folders[1:] if split else folders
+    return split, rest[-1] if rest else ""
+
+
+def classes_of(manifest: Manifest) -> Iterator[str]:
+    """The class of each content that has one."""
+    for content in manifest.contents:
+        _, name = split_and_class(content)
+        if name:
+            yield name

@@ -1,0 +1,153 @@
+"""`--shard auto`: one run by several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batches import INLINE, assert_whole
+
+from pipeline.commands import Options, batch_manifest, parse_run_options, show_status
+from pipeline.commands.options import deciding_words
+from pipeline.errors import EngineError, ManifestError
+from pipeline.schedule import RunOptions
+from pipeline.store import Queue, RunFolder, RunLock, Summary, joining
+
+SHARED = replace(INLINE, run=RunOptions(engine="inline", shares=True))
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Write:
+    picture("c.png", 1)
+    picture("s.png", 2)
+
+    def write(seeds: int = 3, output: str = "run", content: str = "c.png") -> Path:
+        (tmp_path / "m.yaml").write_text(
+            f"output: {output}\ncontent: {content}\nstyle: s.png\nbackbone: lite\n"
+            f"settings: {{size: 48, steps: 2}}\ngrid: {{seed: {list(range(seeds))}}}\n"
+        )
+        return tmp_path / "m.yaml"
+
+    return write
+
+
+def test_one_process_alone_does_all(manifest: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = manifest()
+    run = path.parent / "run"
+    assert batch_manifest(path, SHARED, quiet=True, with_report=False) == 0
+    assert_whole(run, 3)
+    assert json.loads((run / "run-1-of-auto.json").read_text())["done"] == 3
+    assert show_status(run, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["total"] == {"jobs": 3, "done": 3}
+    assert batch_manifest(path, SHARED, quiet=True, with_report=False) == 0
+    show_status(run, as_json=False)
+    assert "all shards: 3 of 3 jobs done" in capsys.readouterr().out
+
+
+def test_what_another_has_taken_is_left_to_it_and_taken_over_when_it_died(
+    manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.plan import Plan
+    from pipeline.schedule import shared
+
+    path = manifest()
+    store = RunFolder(path.parent / "run")
+    with joining(store) as part:
+        other = RunFolder(store.path, part)
+        lock = RunLock(other)
+        lock.__enter__()
+    seen: list[list[str]] = []
+
+    class Watched(Queue):
+        def claim(self, jobs):  # type: ignore[no-untyped-def]
+            found = super().claim(jobs)
+            seen.append([job.name for job in found])
+            return found
+
+        def wait(self, asked, pause_s=2.0):  # type: ignore[no-untyped-def]
+            lock._lock.release()  # it dies
+            return super().wait(asked, 0.0)
+
+    from pipeline.manifest import load_manifest
+
+    names = list(Plan(load_manifest(path), lambda s: "", 1).jobs())
+    Queue(other).claim(names[:2])
+    monkeypatch.setattr(shared, "Queue", Watched)
+    assert batch_manifest(path, SHARED, quiet=True, with_report=False) == 0
+    assert_whole(store.path, 3)
+    assert sorted(map(sorted, filter(None, seen))) == sorted(
+        [["c.png__s__seed-0", "c.png__s__seed-1"], ["c.png__s__seed-2"]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [("{path: run, format: webdataset}", "format webdataset"), ("run", "clips")],
+)
+def test_what_cannot_be_shared_is_told(
+    manifest: Write, picture: Callable[..., Path], output: str, said: str
+) -> None:
+    for number in range(2):
+        picture(f"f_{number}.png", number)
+    path = manifest(1, output, "f_%d.png" if said == "clips" else "c.png")
+    with pytest.raises(ManifestError, match=f"--shard auto does not go with {said}"):
+        batch_manifest(path, SHARED, quiet=True)
+
+
+def test_words_of_it() -> None:
+    words = {
+        "engine": "local", "address": None, "workers": None, "retries": 1, "timeout_s": 0.0,
+        "stall_s": 0.0, "fail_fast": False, "failed_only": False, "log_format": "text",
+    }  # fmt: skip
+    options = parse_run_options(shard="auto", **words)
+    assert options.shares and options.partial and options.shard is None
+    assert deciding_words(Options("cpu", run=options))[:2] == ["--shard", "auto"]
+    with pytest.raises(EngineError, match="dask shares jobs out itself"):
+        parse_run_options(shard="auto", **{**words, "engine": "dask"})
+    with pytest.raises(ManifestError, match="or auto"):
+        parse_run_options(shard="all", **words)
+
+
+def test_the_last_part_to_end_writes_the_table(manifest: Write) -> None:
+    path = manifest()
+    run = path.parent / "run"
+    with joining(RunFolder(run)) as part:
+        other = RunFolder(run, part)
+        lock = RunLock(other)
+        lock.__enter__()
+    other.write_summary(Summary(jobs=3))
+    Queue(other).wait(lambda: True)  # is idle
+    assert batch_manifest(path, SHARED, quiet=True) == 0
+    tables = [run / "metadata.parquet", run / "metadata.csv", run / "report.html"]
+    assert not any(table.exists() for table in tables)
+    lock.__exit__(None, None, None)
+    (run / "images").rename(run / "gone")
+    (run / "metadata.csv").write_text("of an earlier state")
+    assert batch_manifest(path, SHARED, quiet=True) == 0
+    assert (run / "metadata.parquet").exists() and not (run / "metadata.csv").exists()
+    assert (run / "report.html").exists()
+
+
+@pytest.mark.long
+def test_processes_share_a_run_and_a_killed_ones_jobs_are_made(manifest: Write) -> None:
+    path = manifest(2)
+    sizes = "{size: [32, 40, 48, 56, 64, 72], seed: [0, 1]}"  # a batch each
+    path.write_text(path.read_text().replace("{seed: [0, 1]}", sizes))
+    run = path.parent / "run"
+    words = [sys.executable, "-m", "cli", "batch", str(path), "--shard", "auto", "--no-report"]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    both = [subprocess.Popen([*words, "--devices", "cpu", "-q"], env=environment) for _ in range(2)]
+    claims = [run / f".nst/queue/{number}-of-auto.claims" for number in (1, 2)]
+    while not all(path.exists() and path.stat().st_size for path in claims):
+        time.sleep(0.05)
+    both[0].send_signal(signal.SIGKILL)
+    assert both[1].wait(600) == 0
+    assert_whole(run, 12)

@@ -1,0 +1,150 @@
+"""Data sets as content: ranges and globs, names, what is wrong."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import Manifest, load_manifest
+from pipeline.manifest.contents import Contents, SetPictures
+from pipeline.plan import Plan
+
+
+def shard(path: Path, names: list[str], **others: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(data, "JPEG")
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            for suffix, content in {"jpg": data.getvalue(), **others}.items():
+                info = tarfile.TarInfo(f"{name}.{suffix}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def load(tmp_path: Path, picture: Callable[..., Path]) -> Callable[..., Manifest]:
+    picture("s.png")
+
+    def read(content: str, more: str = "") -> Manifest:
+        text = f"output: run\ncontent: {content}\nstyle: s.png\nbackbone: lite\n{more}"
+        (tmp_path / "m.yaml").write_text(text)
+        return load_manifest(tmp_path / "m.yaml")
+
+    return read
+
+
+def names(manifest: Manifest) -> list[str]:
+    return list(Plan(manifest, lambda settings: "", 1).names())
+
+
+def test_ranges_globs_and_files_are_read_in_order(
+    tmp_path: Path, load: Callable[..., Manifest]
+) -> None:
+    for number in (2, 0, 1):
+        shard(tmp_path / f"shards/train-{number:03}.tar", [f"k{number}a", f"k{number}b"], cls=b"5")
+    ranged = load('"shards/train-{000..001}.tar"')
+    assert [picture.file for picture in ranged.contents] == [
+        f"train/5/k{n}{letter}.jpg" for n in (0, 1) for letter in "ab"
+    ]
+    globbed = load("['shards/*.tar', 'shards/train-000.tar']")
+    assert len(globbed.contents) == 6
+    assert names(globbed)[0] == "train/5/k0a.jpg__s"
+    assert globbed.contents[0].path == tmp_path / "shards/train-000.tar/k0a.jpg"
+    assert globbed.contents[-1] == globbed.contents[5] == list(globbed.contents)[5]
+
+
+def test_keys_of_two_shards_stay_apart(tmp_path: Path, load: Callable[..., Manifest]) -> None:
+    for number in range(2):
+        shard(tmp_path / f"{number}.tar", ["000", "001"])
+    found = names(load('"{0..1}.tar"'))
+    assert len(set(found)) == 4 and found[0] == "000.jpg__s"
+
+
+def test_one_picture_of_a_shard_makes_a_pair(tmp_path: Path, load: Callable[..., Manifest]) -> None:
+    shard(tmp_path / "a.tar", ["x", "y"])
+    (tmp_path / "m2.yaml").write_text(
+        "output: run\nbackbone: lite\npairs: [[a.tar/y.jpg, s.png]]\n"
+    )
+    load('"a.tar"')
+    assert names(load_manifest(tmp_path / "m2.yaml")) == ["y.jpg__s"]
+
+
+def test_samples_without_a_picture_are_counted(
+    tmp_path: Path, load: Callable[..., Manifest]
+) -> None:
+    path = shard(tmp_path / "a.tar", ["x"])
+    with tarfile.open(path, "a") as tar:
+        tar.addfile(tarfile.TarInfo("only.txt"), io.BytesIO())
+    assert load('"a.tar"').passed == "1 samples of data sets without a picture"
+
+
+def test_a_cut_shard_is_a_warning(tmp_path: Path, load: Callable[..., Manifest]) -> None:
+    path = shard(tmp_path / "a.tar", ["x", "y"])
+    with path.open("r+b") as file:
+        file.truncate(1800)
+    manifest = load('"a.tar"')
+    assert [warning.code for warning in manifest.warnings] == ["cut_shard"]
+    assert len(manifest.contents) >= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('"a-{3..1}.tar"', "a range goes up"),
+        ('"a-{0..2}.tar"', "a-2.tar: no such file; check the range {0..2}"),
+        ('"a-{0..9}.tar"', "and 7 more"),
+        ('"{0..1}-{0..1}.tar"', "several ranges"),
+        ('"none-*.tar"', "no data set there"),
+        ('"b.tar"', "b.tar: no such file"),
+        ('"run/shards/*.tar"', "lies where the run's own pictures go"),
+        ('"empty.tar"', "no picture in it"),
+        ('"bad.tar"', "no tar shard that can be read"),
+        ('"a-0.tar/z.jpg"', "no such picture in the data set"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(
+    tmp_path: Path, load: Callable[..., Manifest], content: str, said: str
+) -> None:
+    for name in ("a-0.tar", "a-1.tar", "run/shards/000000.tar"):
+        shard(tmp_path / name, ["x"])
+    shard(tmp_path / "empty.tar", [])
+    (tmp_path / "bad.tar").write_bytes(b"bad" * 600)
+    with pytest.raises(ManifestError) as caught:
+        load(content)
+    assert said in str(caught.value) and "m.yaml:2" in str(caught.value)
+
+
+def test_a_closed_folder_is_told(
+    tmp_path: Path, load: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shut").mkdir()
+
+    def shut(*_: object) -> object:
+        raise PermissionError(13, "Permission denied", "shut")
+
+    monkeypatch.setattr("pipeline.manifest.sets.walk", shut)
+    with pytest.raises(ManifestError, match="shut: cannot be read"):
+        load('"shut/*.tar"')
+
+
+def test_any_number_of_pictures_in_little_memory() -> None:
+    pictures = SetPictures(Path("/data/train-000.tar"))
+    for number in range(1000):
+        pictures.add(f"{number:09}.jpg", f"train/{number % 10}/{number:09}.jpg")
+    contents = Contents()
+    contents.append_set(pictures)
+    contents.append_set(SetPictures(Path("/data/empty.tar")))
+    assert len(contents) == 1000
+    assert contents[999].label == "train/9/000000999"
+    assert [picture.file for picture in contents[3:5]] == [
+        "train/3/000000003.jpg",
+        "train/4/000000004.jpg",
+    ]
+    with pytest.raises(IndexError):
+        contents[1000]
