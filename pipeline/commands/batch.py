@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import Address
 from pipeline.commands.again import given_manifest
 from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options, deciding_words
 from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.commands.report import table_path
-from pipeline.errors import NstError
+from pipeline.errors import NstError, RunFolderError
 from pipeline.manifest import Manifest
 from pipeline.report import build_report, summary_writer, write_board, write_table
 from pipeline.schedule import Progress, duration, make_progress
@@ -47,6 +48,7 @@ def batch_manifest(
     manifest_path, manifest = given_manifest(manifest_path, options)
     if tensorboard:
         summary_writer()  # a missing package is told before the night, not after it
+    _check_board(manifest.output, wanted=tensorboard)
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
@@ -65,6 +67,14 @@ def batch_manifest(
         again = shlex.join(["nst", "batch", str(manifest_path), *deciding_words(options)])
         say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
     return summary.exit_code
+
+
+def _check_board(output: Path, *, wanted: bool) -> None:
+    if wanted and isinstance(output, Address):
+        raise RunFolderError(
+            f"{output}: TensorBoard's files go to local folders alone; leave --tensorboard out, "
+            f"or choose a local `output`"
+        )
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
@@ -125,14 +135,15 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
     yield (
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
-    shards = sorted((output / "shards").glob("*.tar"))
+    store = RunFolder(output)
+    shards = store.shard_files()
     if shards:
         yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
     else:
         yield f"pictures and records: {output / 'images'}"
     if summary.videos:
         yield f"videos: {len(summary.videos)} in {output / 'videos'}"
-    if (output / "report.html").exists():
+    if store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"

@@ -26,8 +26,10 @@ from pipeline.manifest import (
     parse_value,
     settings_problems,
     with_new_names,
+    without_secrets,
 )
 from pipeline.pictures import check_header
+from pipeline.remote import begin_downloads
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def parse_settings(
         elif key in values:
             problems.append(f"--set {word}: {key} is set twice")
         else:
-            values[key] = parse_value(text)
+            values[key] = without_secrets(parse_value(text))
     for position, message in settings_problems({**given, **values}):
         name = ".".join(map(str, position))
         problems.append(f"--set {name}: {message}")
@@ -99,6 +101,7 @@ def run_pair(request: PairRequest, options: Options, *, quiet: bool = False) -> 
         ManifestError: settings that do not go together.
         RunFolderError: the output cannot be written.
     """
+    begin_downloads(options.cache)
     settings = with_format(request.settings, request.output)
     given = (request.content, request.style, request.mask, request.style_mask, request.keep)
     for path in filter(None, given):

@@ -46,7 +46,7 @@ def write_table_of(run: Path, output: Path | None) -> int:
 def table_path(store: RunFolder) -> Path:
     """Where a run's table lies: Parquet where that can be written."""
     name = "metadata.parquet" if has_pyarrow() else "metadata.csv"
-    return store.inside.writable(store.path / name)
+    return store.path / name
 
 
 def write_sheet(

@@ -13,6 +13,7 @@ must not load torch.
   the network's weights
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
   `clips.py`, `styles.py`, `masks.py`: files, clips, blends and regions, masks
+- `remote.py`: pictures of remote storage
 - `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `model.py`: what comes out
 - `wishes.py`: which knob gives which look

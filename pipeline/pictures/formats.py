@@ -23,6 +23,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import ImageError, install
 from pipeline.pictures import deep_tiff
+from pipeline.remote import local_copy
 
 # Pillow's name of each format that is read -> its files' suffixes, in small letters, which folders
 # and globs are searched for. The last has no mark of its own and so is tried last.
@@ -118,10 +119,11 @@ def open_file(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     Args:
         data: its bytes, where they have been read.
     """
-    if data is None and not path.is_file() and path.exists():  # a pipe would wait for ever
+    here = local_copy(path) if data is None else path
+    if data is None and not here.is_file() and here.exists():  # a pipe would wait for ever
         raise UnidentifiedImageError(f"{path} is no file")
     _quiet_pillow()
-    source = path if data is None else NamedBytes(data, path)
+    source = here if data is None else NamedBytes(data, path)
     with Image.open(source, formats=known_formats()) as file:
         yield file
 

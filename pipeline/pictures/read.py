@@ -28,20 +28,25 @@ from pipeline.pictures.formats import (
 )
 from pipeline.pictures.levels import levels_of_floats, levels_of_integers
 from pipeline.pictures.profiles import convert_profile
+from pipeline.remote import identified, local_copy
 
 _LARGE_CHUNK = 1 << 20
 
 
-def file_bytes(path: Path) -> bytes:
+def file_bytes(path: Path, sha256: str = "") -> bytes:
     """A file's bytes.
+
+    Args:
+        sha256: of the bytes that are wanted, which of a remote file then need not be fetched again.
 
     Raises:
         ImageError: it is gone, closed, or no file.
     """
     try:
-        if not path.is_file() and path.exists():  # a pipe would wait for ever
+        here = local_copy(path, sha256)
+        if not here.is_file() and here.exists():  # a pipe would wait for ever
             raise ImageError(f"{path}: {why_unread(path)}")
-        return path.read_bytes()
+        return here.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except OSError as error:
@@ -56,7 +61,7 @@ def file_sha256(path: Path) -> str:
     """
     try:
         digest = hashlib.sha256()
-        with path.open("rb") as file:
+        with local_copy(path).open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()
@@ -246,12 +251,16 @@ def read_identity(path: Path) -> str:
     Raises:
         ImageError: the file cannot be read.
     """
-    digest = file_sha256(path)
     try:
-        with path.open("rb") as file:
-            return f"{digest}:2" if _was_misread(file) else digest
+        return identified(path, _identify)
     except OSError as error:
         raise damaged(path, error) from error
+
+
+def _identify(path: Path) -> str:
+    digest = file_sha256(path)
+    with path.open("rb") as file:
+        return f"{digest}:2" if _was_misread(file) else digest
 
 
 def identity_of(data: bytes) -> str:

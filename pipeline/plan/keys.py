@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from pipeline.address import as_path
 from pipeline.manifest import INITS, Picture, Settings, Style
 from pipeline.pictures import read_identity
 from pipeline.version import STYLE_LOSSES, UNBOUNDED_LBFGS
@@ -36,7 +37,7 @@ class Keys:
         """
         deciding = settings.deciding_pixels()
         if settings.init not in INITS:
-            deciding["init"] = self._sha256(Path(settings.init))
+            deciding["init"] = self._sha256(as_path(settings.init))
         if settings.style_loss in STYLE_LOSSES:
             deciding["style_loss_version"] = STYLE_LOSSES[settings.style_loss]
         if settings.optimizer == "lbfgs" and not settings.clamp:
@@ -59,7 +60,7 @@ class Keys:
         paths = [picture.path for picture in pictures if not picture.digest]
         paths += [path for path, _ in style.parts]
         paths += [mask for mask in (content.mask, content.keep, *style.masks) if mask]
-        paths += [] if settings.init in INITS else [Path(settings.init)]
+        paths += [] if settings.init in INITS else [as_path(settings.init)]
         return {path: self._sha256(path) for path in paths}
 
     def key(

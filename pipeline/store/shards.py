@@ -132,12 +132,14 @@ class Shards:
     def _pack(self, tar: tarfile.TarFile, name: str, suffix: str, held: dict[str, str]) -> None:
         picture = self.store.images / f"{name}.{suffix}"
         record = self.store.record(name)
-        if record is None or not picture.exists():
-            gone = self.store.record_path(name) if record is None else picture
-            raise RunFolderError(f"{gone}: is gone; was it deleted while the run went on?")
+        if record is None:
+            raise _gone(self.store.record_path(name))
         key = sample_key(name)
         for kind, path in ((suffix, picture), ("json", self.store.record_path(name))):
-            data = self.store.inside.read(path, _MOST_BYTES)
+            try:
+                data = self.store.inside.read(path, _MOST_BYTES)
+            except FileNotFoundError as error:
+                raise _gone(path) from error
             info = tarfile.TarInfo(f"{key}.{kind}")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -156,6 +158,10 @@ class Shards:
         if self.size:
             self.flush()
             self.store.inside.remove_empty(self.store.images)
+
+
+def _gone(path: Path) -> RunFolderError:
+    return RunFolderError(f"{path}: is gone; was it deleted while the run went on?")
 
 
 def sample_key(name: str) -> str:
