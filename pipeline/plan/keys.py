@@ -7,14 +7,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.address import as_path
+from pipeline.address import Address, as_path
 from pipeline.manifest import INITS, Picture, Settings, Style
 from pipeline.pictures import read_identity
+from pipeline.plan.pairing import PairIndex
+from pipeline.remote import fetched_ahead
 from pipeline.version import STYLE_LOSSES, UNBOUNDED_LBFGS
+
+Turn = tuple[PairIndex, int]
+
+
+def remote_ahead(contents: Sequence[Picture], turns: Iterable[Turn]) -> Iterable[Turn]:
+    """The turns of a plan, those of remote contents with the files that their keys need fetched
+    ahead; what cannot be read is told when its key is made."""
+    if not any(isinstance(content.path, Address) for content in contents):
+        return turns
+    begun = bytearray(len(contents))
+
+    def fetch(turn: Turn) -> None:
+        number = turn[0].content
+        if not begun[number]:
+            begun[number] = 1
+            one = contents[number]
+            for path in filter(None, (one.path, one.mask, one.keep)):
+                read_identity(path)
+
+    return fetched_ahead(turns, fetch)
 
 
 class Keys:

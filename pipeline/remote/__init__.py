@@ -7,7 +7,8 @@ fsspec and its drivers before an address is met.
 - `drivers.py`: which package opens which storage, and how
 - `steady.py`: what is tried again, and errors in words
 - `objects.py`: listing, reading, writing and deleting
-- `downloads.py`: local copies of what is read, in the cache folder
+- `downloads.py`: local copies of what is read, in the cache folder; `ahead.py`: before it is asked
+  for
 """
 
 import lazy_loader

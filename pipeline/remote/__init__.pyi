@@ -1,3 +1,4 @@
+from .ahead import fetched_ahead as fetched_ahead
 from .downloads import begin_downloads as begin_downloads
 from .downloads import clear_downloads as clear_downloads
 from .downloads import download_files as download_files

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fnmatch
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -58,9 +59,12 @@ class Bucket:
     def __init__(self, root: Address, state: Path) -> None:
         self._root, self._out = root, state / "out"
         self._begun: set[Address] = set()  # what `writable` gave
-        # Sizes of what lies in folders that are remembered, by address.
-        self._sizes: dict[Address, int] = {}
+        # Sizes of what lies in folders that are remembered, by the hash of the address: a million
+        # addresses would take a gigabyte.
+        self._sizes: dict[int, int] = {}
         self._remembered: set[Address] = set()
+        self._ahead: dict[Address, bytes] = {}
+        self._lock = threading.Lock()
 
     def check(self, folder: Address) -> None:
         """Whether a folder lies inside."""
@@ -85,14 +89,15 @@ class Bucket:
         """An object, open for reading."""
         self._check_known(path)
         if path.suffix == ".json":
-            return io.BytesIO(self.read(path, _LONGEST_IN_MEMORY))
+            known = self._ahead.pop(path, None)
+            return io.BytesIO(known or self.read(path, _LONGEST_IN_MEMORY))
         return self.place(path).open("rb")
 
     def size(self, path: Address) -> int:
         """An object's length in bytes."""
         self._check_known(path)
-        if path in self._sizes:
-            return self._sizes[path]
+        if (known := _short(path)) in self._sizes:
+            return self._sizes[known]
         self.check(path)
         with _reached(path):
             found = look(path)
@@ -102,7 +107,7 @@ class Bucket:
 
     def _check_known(self, path: Address) -> None:
         """Of a folder that was listed no storage is asked for what it lacks."""
-        lacks = path not in self._sizes
+        lacks = _short(path) not in self._sizes
         if lacks and any(folder in self._remembered for folder in path.parents):
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
 
@@ -125,12 +130,20 @@ class Bucket:
 
     def remember(self, folder: Address) -> None:
         """Lists a folder, once: from then on lengths and what is not there are known."""
-        if folder not in self._remembered:
+        with self._lock:
+            if folder in self._remembered:
+                return
             self.check(folder)
             with _reached(folder):
                 there = listing(folder)
-            self._sizes.update((folder / name, found.size) for name, found in there.items())
+            sizes = ((hash(f"{folder}/{name}"), found.size) for name, found in there.items())
+            self._sizes.update(sizes)
             self._remembered.add(folder)
+
+    def look_ahead(self, path: Address) -> None:
+        """Fetches an object that the next `open` is for, if it was listed."""
+        if _short(path) in self._sizes:
+            self._ahead[path] = self.read(path, _LONGEST_IN_MEMORY)
 
     # -- writing --
 
@@ -145,16 +158,16 @@ class Bucket:
 
     def _note(self, path: Address, size: int) -> None:
         forget_listed(path)
+        self._ahead.pop(path, None)
         if any(folder in self._remembered for folder in path.parents):
-            self._sizes[path] = size
+            self._sizes[_short(path)] = size
 
     def remove(self, path: Address) -> None:
         """Deletes an object, if it is there."""
         self.check(path)
-        if any(folder in self._remembered for folder in path.parents) and path not in self._sizes:
-            return
         delete(path)
-        self._sizes.pop(path, None)
+        self._sizes.pop(_short(path), None)
+        self._ahead.pop(path, None)
         forget_listed(path)
 
     def remove_tree(self, folder: Address) -> None:
@@ -162,8 +175,8 @@ class Bucket:
         with contextlib.suppress(OSError):
             self.check(folder)
             delete_tree(folder)
-        for path in [known for known in self._sizes if known.is_relative_to(folder)]:
-            del self._sizes[path]
+        self._remembered.clear()
+        self._sizes.clear()
 
     def replace(self, draft: Path, path: Address) -> None:
         """Sends a local file that is done, and deletes it here."""
@@ -184,7 +197,7 @@ class Bucket:
             self._move(path / below, new / below)
 
     def _move(self, path: Address, new: Address) -> None:
-        size = self._sizes.get(path, -1)
+        size = self._sizes.get(_short(path), -1)
         copy(path, new)
         self._note(new, size)
         self.remove(path)
@@ -227,3 +240,7 @@ class Bucket:
             raise cannot_write(path, error) from error
         self._note(path, size)
         return size
+
+
+def _short(path: Address) -> int:
+    return hash(str(path))

@@ -111,6 +111,11 @@ class Inside:
         if self._bucket and isinstance(folder, Address):
             self._bucket.remember(folder)
 
+    def look_ahead(self, path: Path) -> None:
+        """Fetches a remote file that the next `open` is for, if it is there; from any thread."""
+        if self._bucket and isinstance(path, Address):
+            self._bucket.look_ahead(path)
+
     # -- writing --
 
     def write(self, path: Path, data: bytes, temporary: Path | None = None) -> None:

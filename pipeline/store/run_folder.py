@@ -90,17 +90,20 @@ class RunFolder(RunReader):
 
     def is_done(self, name: str, key: str, settings: Settings) -> bool:
         """Whether the record is there, its key is `key`, and its image is there in full length."""
-        try:
-            self.inside.remember(self.images)
-            with self.inside.open(self.record_path(name)) as file:
-                size = _promised_bytes(file, key)
-            return size == self.inside.size(self.image_path(name, settings))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            if error.errno in _NOT_OURS:
-                return False
-            raise
+        self.inside.remember(self.images)
+        places = self.record_path(name), self.image_path(name, settings)
+        return _is_done(self.inside, *places, key)
+
+    def now_done(self, name: str, key: str, settings: Settings) -> bool:
+        """As `is_done`, of a job that a worker may have done since: remote storage is asked
+        again."""
+        places = self.record_path(name), self.image_path(name, settings)
+        return _is_done(Inside(self.path), *places, key)
+
+    def look_ahead(self, name: str) -> None:
+        """Has the record of a remote job fetched before `is_done` asks for it."""
+        self.inside.remember(self.images)
+        self.inside.look_ahead(self.record_path(name))
 
     def write_job(
         self,
@@ -228,6 +231,19 @@ class RunFolder(RunReader):
         """
         self.write(self.path / f"run{self.suffix}.json", to_json(summary.whole()))
         self.send_lines(at_once=False)
+
+
+def _is_done(inside: Inside, record: Path, image: Path, key: str) -> bool:
+    try:
+        with inside.open(record) as file:
+            size = _promised_bytes(file, key)
+        return size == inside.size(image)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return False
+        raise
 
 
 def _promised_bytes(file: BinaryIO, key: str) -> int | None:

@@ -149,6 +149,27 @@ def test_what_was_not_listed_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -
     assert store.is_done("dog__wave", KEY, Settings())
 
 
+def test_what_a_worker_did_since_is_seen_when_it_is_asked_for() -> None:
+    store = RunFolder(RUN)
+    assert not store.is_done("cat__wave", KEY, Settings())
+    write_job(RunFolder(RUN), "cat__wave")  # as in another process
+    assert not store.is_done("cat__wave", KEY, Settings())
+    assert store.now_done("cat__wave", KEY, Settings())
+
+
+def test_records_are_fetched_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat__wave", "dog__wave"):
+        write_job(RunFolder(RUN), name)
+    store = RunFolder(RUN)
+    for name in ("cat__wave", "dog__wave", "none__wave"):
+        store.look_ahead(name)
+    store.inside.remove(RUN / "images/dog__wave.json")
+    monkeypatch.setattr(bucket, "get", lambda *_: pytest.fail("read"))
+    assert store.is_done("cat__wave", KEY, Settings())
+    assert not store.is_done("dog__wave", KEY, Settings())
+    assert not store.is_done("none__wave", KEY, Settings())
+
+
 @pytest.mark.parametrize("failing", [1, 2])
 def test_a_write_that_fails_leaves_no_record_beside_another_picture(
     failing: int, monkeypatch: pytest.MonkeyPatch
