@@ -1,15 +1,15 @@
 """The same manifest against a local disk and against an S3 server, which is killed again and again.
 
     python benchmarks/remote.py
-    python benchmarks/remote.py --kills 10 --contents 40 --seed 1
+    python benchmarks/remote.py --kills 10 --contents 80 --seed 1
 
 A real S3 server (`moto`, on the loopback address) holds the contents, the style and the run folder.
 The run is `nst batch` as its user starts it; after a time that is drawn anew it gets `kill -9`, its
 workers with it, and the next start, of the same command, has an empty cache folder, as on another
-machine. While it runs another process looks at every object: whether a picture is whole, and
-whether a record stands beside its own picture. The last start is left alone. Printed are what was
-seen after each kill, and at the end: jobs done, half-written, twice, with other keys or losses than
-on the local disk.
+machine. After each kill every object is looked at: whether a picture is whole, and whether a record
+stands beside its own picture. The last start is left alone. Printed are what was seen after each
+kill, and at the end: jobs done, half-written, twice, with other keys or losses than on the local
+disk.
 """
 
 from __future__ import annotations
@@ -127,15 +127,17 @@ def kill_again_and_again(manifest: Path, folder: Path, arguments: argparse.Names
     for number in range(1, arguments.kills + 1):
         cache = folder / f"cache-{number}"
         process = start(manifest, cache, arguments.devices)
-        before = look(seen)
+        before = len(keys_in("runs", "run/images/"))
         wait = draw.uniform(0, arguments.longest)
         deadline = time.monotonic() + 600
         # Most of a start is loading torch: a kill is drawn from when its first picture is there.
-        while process.poll() is None and look(seen) == before and time.monotonic() < deadline:
-            time.sleep(0.2)
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(keys_in("runs", "run/images/")) != before:
+                break
+            time.sleep(0.05)
         end = time.monotonic() + wait
         while process.poll() is None and time.monotonic() < end:
-            look(seen)
+            time.sleep(0.01)
         ended = process.poll() is not None
         if not ended:
             os.killpg(process.pid, signal.SIGKILL)
@@ -161,9 +163,9 @@ def main() -> None:
     """Runs both and prints what differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--contents", type=int, default=40)
+    parser.add_argument("--contents", type=int, default=80)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--longest", type=float, default=4.0, help="seconds until a kill, at most")
+    parser.add_argument("--longest", type=float, default=1.0, help="seconds until a kill, at most")
     parser.add_argument("--devices", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

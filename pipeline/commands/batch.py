@@ -136,14 +136,15 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
     store = RunFolder(output)
-    shards = store.shard_files()
+    # Of a run that ended early the folder may be out of reach.
+    shards = [] if summary.problem else store.shard_files()
     if shards:
         yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
     else:
         yield f"pictures and records: {output / 'images'}"
     if summary.videos:
         yield f"videos: {len(summary.videos)} in {output / 'videos'}"
-    if store.inside.is_file(output / "report.html"):
+    if not summary.problem and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"

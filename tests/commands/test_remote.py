@@ -24,7 +24,7 @@ from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.library import records, stylize_pair
 from pipeline.pictures import opened
 from pipeline.remote import downloads, get, put
-from pipeline.schedule import RunOptions
+from pipeline.schedule import RunOptions, run_plan
 from pipeline.store import RunFolder
 
 HOME = Path(__file__).parents[2]
@@ -230,6 +230,38 @@ def test_pictures_of_renamed_inputs_are_taken_along_and_stale_ones_put_aside(
     move_stale(run)
     found = sorted(RunFolder(run).inside.walk(run / "stale"))
     assert found == ["images/dog.png__style.json", "images/dog.png__style.png"]
+
+
+@pytest.mark.parametrize("broken", ["pipe_file", "find", "_open"])
+def test_a_storage_that_goes_away_ends_the_run_in_order_and_it_goes_on(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    from pipeline.remote import steady
+
+    monkeypatch.setattr(steady.time, "sleep", lambda _: None)
+    at = "pipeline.commands.run.run_plan"
+
+    def break_then_run(*arguments: Any) -> Any:
+        def fail(*_: Any, **__: Any) -> None:
+            raise ConnectionError("gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, broken, fail)
+            return run_plan(*arguments)
+
+    monkeypatch.setattr(at, break_then_run)
+    try:
+        code = batch_manifest(memory, INLINE)
+    except RunFolderError as error:
+        code, said = 2, str(error)
+    else:
+        said = capsys.readouterr().out
+    assert code in (1, 2) and "not reached in 4 tries: gone" in said
+    monkeypatch.setattr(at, run_plan)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    assert len(list(records("memory://runs/one"))) == 1
 
 
 def test_memory_is_of_one_process(memory: Path) -> None:

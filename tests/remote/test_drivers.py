@@ -1,6 +1,8 @@
 """Which package opens which storage."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,16 @@ def test_a_missing_driver_is_told_with_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingPackageError, match=rf"{package}.*pip install '\.\[{extra}\]'"):
         file_system(address(word))
+
+
+def test_who_meets_no_address_loads_no_driver() -> None:
+    code = (
+        "import sys, cli, pipeline.commands.plan, pipeline.commands.status, pipeline.remote\n"
+        "from pipeline.remote import local_copy, put; from pathlib import Path\n"
+        "local_copy(Path('a'))\n"
+        "assert not {'fsspec', 's3fs', 'aiohttp', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_credentials_and_time_outs_reach_the_driver() -> None:
