@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from pipeline import commands
+from pipeline.address import as_path
 from pipeline.errors import NstError
 from pipeline.terminal import say
 from pipeline.version import nst_version
@@ -39,7 +40,8 @@ ManifestArgument = Annotated[
     ),
 ]
 PictureArgument = Annotated[
-    Path, typer.Argument(help="A picture of ours, or its record.", show_default=False)
+    Path,
+    typer.Argument(parser=as_path, help="A picture of ours, or its record.", show_default=False),
 ]
 Devices = Annotated[
     str,
@@ -54,7 +56,9 @@ CacheDir = Annotated[
 ]
 MaxJobs = Annotated[int, typer.Option(help="Refuse plans with more jobs.", min=1)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-RunArgument = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
+RunArgument = Annotated[
+    Path, typer.Argument(parser=as_path, help="The run folder.", show_default=False)
+]
 Engine = Annotated[str, typer.Option(help="local, inline, dask or ray.")]
 Address = Annotated[
     Optional[str],  # noqa: UP045
@@ -316,7 +320,9 @@ def sheet(
     ] = None,
     diff: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Another run: show both, and how they differ.", show_default=False),
+        typer.Option(
+            parser=as_path, help="Another run: show both, and how they differ.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Make a labeled contact sheet of a run."""
@@ -403,8 +409,12 @@ def plan(
 
 @app.command(epilog="Example: nst run town.jpg wave.jpg -o out.png --set size=768 --set steps=400")
 def run(
-    content: Annotated[Path, typer.Argument(help="The content picture.", show_default=False)],
-    style: Annotated[Path, typer.Argument(help="The style picture.", show_default=False)],
+    content: Annotated[
+        Path, typer.Argument(parser=as_path, help="The content picture.", show_default=False)
+    ],
+    style: Annotated[
+        Path, typer.Argument(parser=as_path, help="The style picture.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045

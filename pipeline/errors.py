@@ -6,6 +6,8 @@ command line.
 
 from __future__ import annotations
 
+from pipeline.address import clean
+
 
 def install(extra: str) -> str:
     """How the package's extras are installed, which is not in a registry.
@@ -17,7 +19,11 @@ def install(extra: str) -> str:
 
 
 class NstError(Exception):
-    """Base of all errors of this package; `str(error)` is meant for the user."""
+    """Base of all errors of this package; `str(error)` is meant for the user, and has no secrets of
+    addresses in it."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(clean(word) if isinstance(word, str) else word for word in words))
 
 
 class ManifestError(NstError):
@@ -28,8 +34,8 @@ class ManifestError(NstError):
     """
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problem.replace("\n", "\\n") for problem in problems))
+        self.problems = [clean(problem) for problem in problems]
+        super().__init__("\n".join(problem.replace("\n", "\\n") for problem in self.problems))
 
 
 class ImageError(NstError):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.address import Address, is_address
 from pipeline.errors import DiskFullError, RunFolderError
 
 _READ_WITHIN_S = 3.0  # a file of ours, by whoever looks at it
@@ -23,6 +24,8 @@ TEMPORARY_PREFIX = ".tmp-"
 WEIGHT_NOTES = "weights.json"
 # There too: videos' frames, a folder each.
 CLIPS = "clips"
+# And what was read from remote storage.
+DOWNLOADS = "downloads"
 
 
 def cache_folder(chosen: Path | None = None) -> Path:
@@ -38,7 +41,10 @@ def cache_folder(chosen: Path | None = None) -> Path:
 
 
 def real(path: Path) -> Path:
-    """Where a path leads, as far as it can be followed; loops and closed folders end it there."""
+    """Where a path leads, as far as it can be followed; loops and closed folders end it there, and
+    addresses lead nowhere else."""
+    if isinstance(path, Address):
+        return path
     try:
         return Path(os.path.realpath(path))
     except OSError:
@@ -82,6 +88,7 @@ def draft_of(path: Path) -> Iterator[Path]:
     Raises:
         RunFolderError: no rights or no space; nothing half-written stays.
     """
+    _check_local(path)
     draft = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +113,7 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
     Raises:
         RunFolderError: no rights or no space; nothing half-written stays.
     """
+    _check_local(path)
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +133,11 @@ def write_atomic(path: Path, data: bytes, temporary_folder: Path | None = None) 
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _check_local(path: Path) -> None:
+    if is_address(str(path)):
+        raise RunFolderError(f"{path}: only a run folder may be remote; name a local file")
 
 
 def put_in_place(draft: Path | str, path: Path) -> None:

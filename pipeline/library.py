@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from PIL import Image
 
+from pipeline.address import Address, as_path
 from pipeline.commands import Options, PairRequest, run_manifest, run_pair
 from pipeline.errors import ImageError, ManifestError, RunFolderError, WorkerError
 from pipeline.manifest import (
@@ -26,6 +27,7 @@ from pipeline.manifest import (
     with_new_names,
 )
 from pipeline.pictures import opened
+from pipeline.remote import begin_downloads
 from pipeline.schedule import Progress, make_progress
 from pipeline.store import Record, RunFolder, Summary, every_record
 
@@ -161,7 +163,7 @@ def _file_of(picture: Picture, path: Path, argument: str) -> Path:
         ImageError: it is no picture; names the argument.
     """
     if isinstance(picture, (str, Path)):
-        return Path(picture)
+        return as_path(picture)
     try:
         image = picture if isinstance(picture, Image.Image) else Image.fromarray(_levels(picture))
     except ImageError as error:
@@ -275,6 +277,7 @@ def run_batch(
         NstError: what keeps the run from beginning.
         Exception: what `progress` or `on_record` raise ends the run; the same call goes on.
     """
+    begin_downloads(None)
     valid = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
     shown = make_progress(quiet=quiet)
     if progress is not None or on_record is not None:
@@ -298,8 +301,9 @@ def records(run: Path | str) -> Iterator[dict[str, Any]]:
     every setting as `settings.NAME`, the last losses as `loss.NAME`, `seconds`, and the whole
     record as `record`. Of a run in tar shards `image` is where the picture would lie as a file.
     """
-    folder = Path(run)
-    if not folder.is_dir():
+    folder = as_path(run)
+    there = isinstance(folder, Address) and RunFolder(folder).header() is not None
+    if not there and not folder.is_dir():
         raise RunFolderError(f"{folder}: no such run folder; check the path")
     return (_flat(record, folder) for record in every_record(RunFolder(folder)))
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pipeline.address import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,17 +22,18 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 
 
 def printable(text: str) -> str:
-    r"""A text whose control characters are spelled out, as `\x1b`.
+    r"""A text whose control characters are spelled out, as `\x1b`, and without the secrets of
+    addresses.
 
     >>> printable("a\x1b[2Jb")
     'a\\x1b[2Jb'
     """
-    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], clean(text))
 
 
 def json_printable(text: str) -> str:
     """The same of a JSON text, which stays JSON."""
-    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", clean(text))
 
 
 def line(text: str) -> str:

@@ -61,3 +61,15 @@ def world(tmp_path: Path, picture: Callable[..., Path]) -> Callable[[list[int]],
     picture("c.png", 1)
     picture("s.png", 2)
     return lambda seeds: World(tmp_path, seeds)
+
+
+@pytest.fixture(autouse=True)
+def _no_storage_left() -> Iterator[None]:
+    """What a test put into fsspec's memory, and secrets of addresses, are gone for the next one."""
+    yield
+    if "fsspec.implementations.memory" in sys.modules:
+        memory = sys.modules["fsspec.implementations.memory"].MemoryFileSystem
+        memory.store.clear()
+        memory.pseudo_dirs[:] = [""]
+    if "pipeline.address" in sys.modules:
+        sys.modules["pipeline.address"]._KEPT.clear()

@@ -16,8 +16,10 @@ from clips import moving, write_frames, write_video
 
 import pipeline
 from cli import app
+from pipeline.address import as_path
 from pipeline.commands import show_wishes
 from pipeline.manifest import load_manifest, parse_value
+from pipeline.remote import put
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -119,6 +121,11 @@ def town(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     write_video(tmp_path / "clips/town.mp4", moving(2))
     write_frames(tmp_path / "frames", moving(2))
     (tmp_path / "rejected.txt").write_text("dog.jpg__dusk\n")
+    for name in (
+        "bucket/photos/cat.jpg", "datasets/me/photos/train/dog.jpg", "example.com/cat.jpg",
+        "paintings/styles/wave.jpg",
+    ):  # fmt: skip
+        put(as_path(f"memory://{name}"), tmp_path / "photos" / "cat.jpg")  # type: ignore[arg-type]
     return tmp_path
 
 
@@ -131,7 +138,7 @@ def is_manifest(text: str) -> bool:
     ("where", "text"), [(where, text) for where, text in blocks("yaml") if is_manifest(text)]
 )
 def test_every_manifest_in_the_documents_is_valid(where: str, text: str, town: Path) -> None:
-    given = parse_value(text)
+    given = parse_value(re.sub(r"\b(s3|gs|hf|https)://", "memory://", text))
     whole = {"output": "run", "content": ["photos/cat.jpg"], "style": ["styles/*.jpg"], **given}
     if isinstance(whole.get("backbone"), dict):
         (town / whole["backbone"]["weights"]).parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import as_path
 from pipeline.commands.alone import run_alone, with_format
 from pipeline.commands.given import parse_settings
 from pipeline.commands.init import manifest_in
@@ -33,6 +34,7 @@ from pipeline.manifest import (
     settings_problems,
 )
 from pipeline.pictures import is_image_name
+from pipeline.remote import begin_downloads
 from pipeline.report import Inputs, pairs_manifest
 from pipeline.store import Made, RunFolder, is_record, read_made, run_of
 from pipeline.version import ALGORITHM
@@ -70,6 +72,7 @@ def make_again(
         RunFolderError: the output cannot be written.
         WeightsError: the weights that it was made with are not there.
     """
+    begin_downloads(options.cache)
     made = read_made(picture)
     given = _settings_of(picture, made)
     chosen = {**given, **parse_settings(changes.settings, given)}
@@ -93,6 +96,7 @@ def given_manifest(path: Path, options: Options) -> tuple[Path, Manifest]:
         ManifestError: not valid, or none there; a picture that is none of ours.
         WeightsError: as `make_again`.
     """
+    begin_downloads(options.cache)
     is_picture = is_image_name(path) and is_file(path)
     if not is_picture and not (path.suffix == ".json" and is_record(path)):
         path = manifest_in(path)
@@ -163,24 +167,24 @@ def _manifest(
     name, preprocessing = str(made.backbone.get("name", "vgg19")), _preprocessing(made)
     backbone = {"name": name, "weights": weights and str(weights), "preprocessing": preprocessing}
     pictures, content = found.style.pictures, found.content
-    masks = tuple(Path(p.mask) if p.mask else None for p in pictures)
+    masks = tuple(as_path(p.mask) if p.mask else None for p in pictures)
     return Manifest(
         path=picture,
         text=pairs_manifest([found], output, backbone),
         output=output.absolute(),
         contents=(
             Picture(
-                path=Path(content.path),
+                path=as_path(content.path),
                 label=Path(content.path).stem,
                 file=Path(content.path).name,
-                mask=Path(content.mask) if content.mask else None,
-                keep=Path(content.keep) if content.keep else None,
+                mask=as_path(content.mask) if content.mask else None,
+                keep=as_path(content.keep) if content.keep else None,
             ),
         ),
         styles=(
             Style(
                 label=found.style.name,
-                parts=tuple((Path(p.path), p.weight) for p in pictures),
+                parts=tuple((as_path(p.path), p.weight) for p in pictures),
                 masks=masks if any(masks) else (),
                 regions=tuple(p.region for p in pictures if p.region is not None),
             ),

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import as_path, is_address
 from pipeline.commands.options import Options
-from pipeline.errors import ImageError, ManifestError
+from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.manifest import INITS, Manifest, Settings
 from pipeline.schedule import Progress, duration, make_progress
@@ -88,11 +89,13 @@ def run_alone(
 
 
 def _check_place(output: Path, manifest: Manifest) -> None:
+    if is_address(str(output)):
+        raise RunFolderError(f"{output}: only a run folder may be remote; name a local file")
     content, style = manifest.contents[0], manifest.styles[0]
     inputs = [content.path, content.mask, content.keep, *style.masks]
     inputs += [*(path for path, _ in style.parts)]
     init = str(manifest.settings.get("init", ""))
-    inputs += [Path(init)] if init and init not in INITS else []
+    inputs += [as_path(init)] if init and init not in INITS else []
     if output.resolve() in {path.resolve() for path in inputs if path is not None}:
         raise ImageError(f"{output}: is one of the pictures that this is made of; choose another")
     run = run_of(output)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
+from pipeline.address import Address
 from pipeline.commands.again import given_manifest
 from pipeline.commands.missing import missing_lines
 from pipeline.commands.notify import check_address, notify
@@ -20,7 +21,7 @@ from pipeline.commands.options import Options, deciding_words
 from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.commands.report import write_own_table
 from pipeline.commands.status import find_parts
-from pipeline.errors import NstError
+from pipeline.errors import NstError, RunFolderError
 from pipeline.manifest import Manifest
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary, sample_of
@@ -54,6 +55,7 @@ def batch_manifest(
         reports.check_tracker(name)
     if tensorboard:
         reports.summary_writer()
+    _check_board(manifest.output, wanted=tensorboard)
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
@@ -79,6 +81,14 @@ def batch_manifest(
         again = shlex.join(["nst", "batch", str(manifest_path), *deciding_words(options)])
         say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
     return summary.exit_code
+
+
+def _check_board(output: Path, *, wanted: bool) -> None:
+    if wanted and isinstance(output, Address):
+        raise RunFolderError(
+            f"{output}: TensorBoard's files go to local folders alone; leave --tensorboard out, "
+            f"or choose a local `output`"
+        )
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
@@ -140,17 +150,19 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
     yield (
         f"style targets: {summary.targets_computed} computed, {summary.targets_hits} from the cache"
     )
-    shards = RunFolder(output).shard_files()
+    store = RunFolder(output)
+    # Of a run that ended early the folder may be out of reach.
+    shards = [] if summary.problem else store.shard_files()
     sample = output / "sample/report.html"
     if shards:
         yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
-        if sample.exists():
+        if store.inside.is_file(sample):
             yield f"a sample of them at a glance: {sample}"
     else:
         yield f"pictures and records: {output / 'images'}"
     if summary.videos:
         yield f"videos: {len(summary.videos)} in {output / 'videos'}"
-    if (output / "report.html").exists():
+    if not summary.problem and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import Address
 from pipeline.errors import ManifestError, RunFolderError
 from pipeline.files import tells_case
 from pipeline.manifest import Manifest, Sample, Style, write_map
@@ -24,7 +25,7 @@ def check_case(plan: Plan, store: RunFolder) -> None:
     """
     for labels in (plan.content_labels, plan.style_labels):
         twins = _alike_but_for_case(labels)
-        if twins and not tells_case(store.state):
+        if twins and not isinstance(store.path, Address) and not tells_case(store.state):
             raise RunFolderError(
                 f"{store.path}: its disk does not tell {twins[0]} from {twins[1]}; rename one of "
                 f"the two, or choose an `output` on another disk"
@@ -46,7 +47,9 @@ def write_beside(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
     if store.part and not store.part.startswith("1-of-"):
         return
     if isinstance(manifest.pairing, Sample):
-        write_map(store.inside.writable(store.path / "pairs.csv"), _drawn(plan), store.temporary)
+        drawn = store.path / "pairs.csv"
+        write_map(store.inside.writable(drawn), _drawn(plan), store.temporary)
+        store.inside.send(drawn)
     if manifest.form.others != "none":
         _mirror(manifest, plan, store)
 
@@ -63,6 +66,13 @@ def _mirror(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
     if not manifest.folders:
         raise ManifestError([f"{manifest.path}:1: output.others: {how}: `content` names no folder"])
     # Names by a template may lack the `__` that no copied file's name has.
+    if any(isinstance(folder, Address) for folder in (*manifest.folders, store.path)):
+        raise ManifestError(
+            [
+                f"{manifest.path}:1: output.others: {how}: only from local folders to local "
+                f"ones; leave `others` out"
+            ]
+        )
     records = plan.names() if manifest.form.name is not None else ()
     mirror_others(
         manifest.folders,

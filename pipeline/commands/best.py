@@ -47,9 +47,12 @@ def rank_run(run: Path, balance: float, output: Path | None, show: int, *, as_js
         why = f" that can be ranked ({left_out[0]})" if left_out else "; run the manifest first"
         raise ManifestError([f"{run}: no pictures there{why}"])
     about = _backbone_of(store, records[0])
-    manifest = output or store.inside.writable(store.path / "best.yaml")
+    manifest = output or store.path / "best.yaml"
     text = pairs_manifest([jobs[0].record for jobs in ranked], store.path.resolve() / "best", about)
-    write_atomic(manifest, text.encode())
+    if output is None:
+        store.write(manifest, text.encode())
+    else:
+        write_atomic(manifest, text.encode())
     if as_json:
         _print_rows(ranked)
     else:

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 
 from pipeline.files import cache_folder
+from pipeline.remote import clear_downloads, download_files, keep_downloads_in
 from pipeline.store import (
     CACHES,
     cache_limit,
@@ -34,9 +35,13 @@ def show_cache(folder: Path | None) -> None:
     clips = cached_clips(root)
     files_of, size = clip_files(clips)
     say(f"frames of videos: {len(clips)} videos, {files_of} files, {size / 1e6:.1f} MB")
+    keep_downloads_in(folder)
+    copies = download_files()
+    size = sum(path.stat().st_size for path in copies)
+    say(f"copies of remote files: {len(copies)} files, {size / 1e6:.1f} MB")
     limit = cache_limit()
     shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
-    say(f"limit of style targets (NST_CACHE_LIMIT_GB): {shown}")
+    say(f"limit of style targets, and of copies (NST_CACHE_LIMIT_GB): {shown}")
     notes = weight_notes(root)
     say(f"notes on weights: {f'{notes.name}, {notes.stat().st_size} bytes' if notes else 'none'}")
 
@@ -45,6 +50,7 @@ def clear_cache(folder: Path | None) -> None:
     """Deletes what is in the cache."""
     root = cache_folder(folder)
     cleared = [clear_cached(root / below) for below in CACHES.values()]
-    cleared += [clear_clips(root), clear_notes(root)]
+    keep_downloads_in(folder)
+    cleared += [clear_clips(root), clear_notes(root), clear_downloads()]
     files, size = (sum(column) for column in zip(*cleared, strict=True))
     say(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")

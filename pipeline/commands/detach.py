@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.commands.again import given_manifest
 from pipeline.commands.options import Options
 from pipeline.files import cannot_write
@@ -38,10 +39,12 @@ def start_detached(manifest_path: Path, options: Options, words: Sequence[str]) 
         RunFolderError: the run folder cannot be written.
     """
     run = given_manifest(manifest_path, options)[1].output
-    log = run / _OUTPUT
+    store = RunFolder(run)
+    folder = store.state if isinstance(run, Address) else run
+    log = folder / _OUTPUT
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        with RunFolder(run).inside.writable(log).open("ab") as output:
+        folder.mkdir(parents=True, exist_ok=True)
+        with store.inside.writable(log).open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", *words],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,

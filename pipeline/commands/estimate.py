@@ -14,7 +14,7 @@ from pipeline.commands.disk import disk_line
 from pipeline.commands.options import Options, slots_meant
 from pipeline.commands.prepare import pictures_to_normalize_by, plan_jobs
 from pipeline.commands.run import find_run_slots, inspect_manifest, job_bytes, make_context
-from pipeline.manifest import PEER_PRESETS, Manifest
+from pipeline.manifest import PEER_PRESETS, Manifest, is_file
 from pipeline.method import load_weights
 from pipeline.plan import Plan
 from pipeline.schedule import duration, measure, seconds_of_one
@@ -95,7 +95,7 @@ def _by_presets(manifest: Manifest, options: Options, context: RunContext) -> It
 def _scratch(context: RunContext, manifest: Manifest, folder: Path) -> RunContext:
     """The same run in another folder, which leaves the run's own as it is."""
     scratch = replace(context, run=folder)
-    if context.means is None or context.means.exists():
+    if context.means is None or is_file(context.means):
         return scratch
     weights = load_weights(
         manifest.backbone, manifest.weights, manifest.preprocessing, context.cache

@@ -18,6 +18,7 @@ from pipeline.manifest import (
     parse_value,
     settings_problems,
     with_new_names,
+    without_secrets,
 )
 
 
@@ -45,7 +46,7 @@ def parse_settings(
         elif key in values:
             problems.append(f"--set {word}: {key} is set twice")
         else:
-            values[key] = parse_value(text)
+            values[key] = without_secrets(parse_value(text))
     for position, message in settings_problems({**given, **values}):
         name = ".".join(map(str, position))
         problems.append(f"--set {name}: {message}")

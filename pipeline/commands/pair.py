@@ -18,6 +18,7 @@ from pipeline.manifest import (
     Style,
 )
 from pipeline.pictures import check_header
+from pipeline.remote import begin_downloads
 from pipeline.schedule import Progress
 
 
@@ -58,6 +59,7 @@ def run_pair(
         ManifestError: settings that do not go together.
         RunFolderError: the output cannot be written.
     """
+    begin_downloads(options.cache)
     settings = with_format(request.settings, request.output)
     given = (request.content, request.style, request.mask, request.style_mask, request.keep)
     for path in filter(None, given):

@@ -232,6 +232,7 @@ def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, kee
         means = find_means(weights, pictures_to_normalize_by(manifest), cache.resolve())
         if keep:
             save_means(store.inside.writable(store.means), means, weights.digest)
+            store.inside.send(store.means)
     return normalized(weights, means).digest
 
 

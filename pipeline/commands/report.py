@@ -56,7 +56,7 @@ def write_own_table(store: RunFolder) -> tuple[Path, int]:
     """
     names = ["metadata.parquet", "metadata.csv"]
     name = names[0] if reports.has_pyarrow() else names[1]
-    path = store.inside.writable(store.path / name)
+    path = store.path / name
     count = reports.write_table(store, path)
     try:
         for other in names:

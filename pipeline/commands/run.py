@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pipeline.address import Address, kept_secrets
 from pipeline.commands.beside import check_case, write_beside
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import (
@@ -23,13 +24,14 @@ from pipeline.commands.prepare import (
     presets_begun_with,
 )
 from pipeline.commands.redo import take_back
-from pipeline.errors import ImageError, ManifestError
+from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import ORIGINAL, Manifest, Settings
 from pipeline.method import Known, inspect_weights, shape_with
 from pipeline.pictures import check_depth, pyarrow, read_size
 from pipeline.plan import Plan
+from pipeline.remote import keep_downloads_in, trim_downloads
 from pipeline.schedule import (
     ENGINES,
     Found,
@@ -65,6 +67,8 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     """
     plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
     limit = cache_limit()
+    keep_downloads_in(options.cache, limit)
+    _check_reach(manifest, options)
     with contextlib.ExitStack() as stack:
         with _part(manifest, options) as part:
             store = RunFolder(manifest.output, part)
@@ -92,6 +96,21 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             return run_plan(plan, context, progress, options.run)
         finally:
             trim_cached(context.cache / CACHES["style targets"], limit)
+            trim_downloads(limit)
+
+
+def _check_reach(manifest: Manifest, options: Options) -> None:
+    """Whether the workers can reach what the manifest names.
+
+    Raises:
+        RunFolderError: they cannot.
+    """
+    within = isinstance(manifest.output, Address) and manifest.output.scheme == "memory"
+    if within and options.run.engine != "inline":
+        raise RunFolderError(
+            f"{manifest.output}: is the memory of this process, which no worker sees; choose the "
+            f"engine inline, or another `output`"
+        )
 
 
 def _part(manifest: Manifest, options: Options) -> contextlib.AbstractContextManager[str]:
@@ -108,6 +127,8 @@ def _part(manifest: Manifest, options: Options) -> contextlib.AbstractContextMan
         why = f"format {manifest.form.format}, whose shards are each one process's"
     elif any(content.clip for content in manifest.contents):
         why = "clips, whose frames go on from each other"
+    elif isinstance(manifest.output, Address):
+        why = f"{manifest.output}, since a bucket has no locks"
     if why:
         raise ManifestError([f"--shard auto does not go with {why}; use --shard 1/n to n/n"])
     return joining(RunFolder(manifest.output))
@@ -168,6 +189,7 @@ def make_context(
         deterministic=options.deterministic,
         preprocessing=manifest.preprocessing,
         about_weights=known.about,
+        secrets=kept_secrets(),
     )
 
 

@@ -13,6 +13,7 @@ must not load torch.
   the network's weights
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
   `clips.py`, `sets.py`, `styles.py`, `masks.py`: files, clips, data sets, blends and regions, masks
+- `remote.py`: pictures of remote storage
 - `pairs.py`, `maps.py`, `map_text.py`: explicit pairs; maps of them as files, and these as text
 - `job_names.py`: jobs by name, glob or list
 - `model.py`: what comes out; `contents.py`: any number of pictures, in little memory

@@ -28,6 +28,7 @@ from .presets import PRESETS as PRESETS
 from .presets import STYLE_LAYERS as STYLE_LAYERS
 from .presets import preset_values as preset_values
 from .presets import preset_version as preset_version
+from .remote import without_secrets as without_secrets
 from .schema import Output as Output
 from .schema import Sample as Sample
 from .settings import OLD_NAMES as OLD_NAMES

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import Address
 from pipeline.layers import LAYERS_OF, no_layers
 from pipeline.manifest.paths import is_file, nearby, path_in
 from pipeline.manifest.reading import Reading
@@ -29,7 +30,10 @@ def check_weights(reading: Reading) -> Path | str | None:
         _check_preprocessing(reading, named)
         return named
     weights = path_in(reading.base, named)
-    if not is_file(weights):
+    if isinstance(weights, Address):
+        said = f"{weights}: weights are read from local disks; copy the file to one"
+        reading.document.report(("backbone", "weights"), said)
+    elif not is_file(weights):
         reading.document.report(("backbone", "weights"), _no_file(backbone.name, named, weights))
     return weights
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.errors import ImageError, MissingPackageError
 from pipeline.manifest.document import Report
 from pipeline.manifest.folders import Passed, split_pattern, walk
@@ -38,6 +39,11 @@ def find_contents(
     whole = path_in(base, pattern)
     if is_of_sets(base, pattern):
         yield from find_in_sets(reading, report, base, pattern)
+    elif isinstance(whole, Address):
+        if _NUMBER.search(whole.name) or is_video_name(whole):
+            report((), f"{whole}: clips are read from local disks; copy it to one")
+        else:
+            yield from find_pictures(reading, report, base, pattern, folders)
     elif is_file(whole) and is_video_name(whole):
         yield from _video(report, whole, whole.stem)
     elif _NUMBER.search(whole.name) and not is_file(whole):
@@ -105,6 +111,9 @@ def check_clips(reading: Reading) -> None:
     if reading.file.output.format != "files":
         message = "does not go with clips, whose frames go on from each other; use files"
         reading.document.report(("output", "format"), f"{reading.file.output.format} {message}")
+    if isinstance(reading.output, Address):
+        message = "does not go with clips, whose frames go on from each other; use a local folder"
+        reading.document.report(("output",), f"{reading.output} {message}")
     swept = [{name: value} for name, values in reading.axes.items() for value in values]
     given = [reading.settings, *swept]
     if any(v.get("depth") == 16 for v in given) and any(v.get("format") == "tiff" for v in given):

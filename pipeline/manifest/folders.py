@@ -18,7 +18,7 @@ from pipeline.files import real
 from pipeline.manifest.paths import is_folder, is_pattern
 
 # Folders that systems keep beside people's files; names that begin with a dot are hidden anyway.
-_SYSTEMS = frozenset(
+SYSTEMS = frozenset(
     ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
 )
 # What a run folder keeps pictures in.
@@ -79,7 +79,7 @@ def split_pattern(base: Path, parts: Sequence[str]) -> tuple[Path, tuple[str, ..
     return root, ()
 
 
-class _Pattern:
+class Pattern:
     """A glob's parts against the names on the way down; a state is how many parts are matched."""
 
     def __init__(self, parts: Sequence[str]) -> None:
@@ -89,6 +89,7 @@ class _Pattern:
         self._matches = [re.compile(text).match for text in translated]
 
     def begin(self) -> frozenset[int]:
+        """The states in the folder that the glob begins at."""
         return self._closed({0})
 
     def below(self, states: frozenset[int], name: str) -> frozenset[int]:
@@ -131,7 +132,7 @@ def walk(
     Raises:
         OSError: a folder cannot be read.
     """
-    matcher = _Pattern(pattern)
+    matcher = Pattern(pattern)
     own = _run_folder_of(root, output)
     seen = {identity} if (identity := _identity(root)) else set()
     folders, links = deque([("", matcher.begin())]), deque[tuple[str, frozenset[int]]]()
@@ -172,17 +173,15 @@ def _is_new(place: Path, seen: set[_Identity], own: set[_Identity], passed: Pass
     return True
 
 
-def _further(
-    matcher: _Pattern, states: frozenset[int], name: str, passed: Passed
-) -> frozenset[int]:
+def _further(matcher: Pattern, states: frozenset[int], name: str, passed: Passed) -> frozenset[int]:
     further = matcher.below(states, name)
-    if further and (name[0] == "." or name in _SYSTEMS) and not matcher.names(states, name):
+    if further and (name[0] == "." or name in SYSTEMS) and not matcher.names(states, name):
         passed.reasons[HIDDEN] += 1
         return frozenset()
     return further
 
 
-def _wanted(matcher: _Pattern, states: frozenset[int], name: str, passed: Passed) -> bool:
+def _wanted(matcher: Pattern, states: frozenset[int], name: str, passed: Passed) -> bool:
     if not matcher.takes(states, name):
         return False
     if name[0] == "." and not matcher.names(states, name):

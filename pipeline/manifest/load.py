@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import clean
 from pipeline.errors import ManifestError
 from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
@@ -28,9 +29,11 @@ from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
+from pipeline.manifest.remote import clean_document, output_problem
 from pipeline.manifest.sets import is_whole_set, whole_sets
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
+from pipeline.remote import forget_listed
 
 DEFAULT_MAX_JOBS = 10_000_000
 
@@ -48,6 +51,7 @@ def load_manifest(
         ManifestError: with one message per problem, all of them at once.
     """
     document = document_of(path) if isinstance(path, Mapping) else read_document(Path(path))
+    clean_document(document)
     map_name = document.data.get("pairs")
     if isinstance(map_name, str):
         document.data["pairs"] = []
@@ -57,6 +61,11 @@ def load_manifest(
     settings = check_settings(document)
     reading = Reading(document, file, settings, check_grid(document, settings), spelled)
     rows = map_rows(reading, map_name) if isinstance(map_name, str) else []
+    problem = output_problem(reading.output)
+    if problem:
+        document.report(("output", "path"), problem)
+        document.raise_if_any()
+    forget_listed()
     _find_contents(reading)
     _find_styles(reading)
     without_masks(reading)
@@ -118,7 +127,7 @@ def _manifest(
     base, file, document = reading.base, reading.file, reading.document
     return Manifest(
         path=document.path,
-        text=document.text,
+        text=clean(document.text),
         output=reading.output,
         contents=_unchanging(reading.contents.items),
         styles=tuple(reading.styles.items),

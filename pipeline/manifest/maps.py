@@ -19,6 +19,7 @@ from pipeline.files import cannot_write, read_bytes
 from pipeline.json_text import read_json
 from pipeline.manifest.map_text import cells, decoded
 from pipeline.manifest.paths import exists, meant, path_in
+from pipeline.remote import local_copy
 
 MAX_BYTES = 512 * 2**20
 COLUMNS = ("content", "style", "label", "mask", "keep")
@@ -41,7 +42,7 @@ def read_map(path: Path, value: Callable[[str], Any]) -> Iterator[tuple[str, dic
     if kind not in _READERS:
         raise ManifestError([f"{path}: a map of pairs is a .csv or a .json file"])
     try:
-        data = read_bytes(path, MAX_BYTES)
+        data = read_bytes(local_copy(path), MAX_BYTES)
     except FileNotFoundError as error:
         raise ManifestError([f"{path}: no such map of pairs; check the path"]) from error
     except OSError as error:

@@ -28,6 +28,7 @@ from pipeline.manifest.old_names import renamed_row
 from pipeline.manifest.paths import is_file, meant, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_init_path
+from pipeline.manifest.remote import without_secrets
 from pipeline.manifest.schema import Blend, PairEntry
 from pipeline.manifest.settings import Settings
 from pipeline.manifest.styles import several_pictures
@@ -65,6 +66,7 @@ def _map_entry(
 ) -> PairEntry | None:
     """One row, or None where it has been reported."""
     try:
+        values = without_secrets(values)
         row = renamed_row(reading.document, at, values, reading.spelled)
         return PairEntry.model_validate(row)
     except ValidationError as error:

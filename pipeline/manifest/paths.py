@@ -5,25 +5,33 @@ In: a folder and a word. Out: a path, whether a file is there. Knows nothing of 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import glob
 import unicodedata
 from pathlib import Path
 from typing import Literal
 
+from pipeline.address import Address, as_path, is_address
+from pipeline.remote import is_there
+
 
 def path_in(base: Path, word: str) -> Path:
-    """The path that a word of a manifest in `base` means; `~` is a home."""
+    """The path that a word of a manifest in `base` means; `~` is a home, and an address itself."""
+    if is_address(word):
+        return as_path(word)
     path = Path(word)
-    try:
-        return base / path.expanduser()
-    except RuntimeError:  # nobody of that name; then it is a file's, and most likely not there
-        return base / path
+    with contextlib.suppress(RuntimeError):  # nobody of that name; then it is a file's
+        path = path.expanduser()
+    return path if path.is_absolute() else base / path
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; a name that no file can have, such as one too long, has none."""
+    """Whether a file is there; a name that no file can have, such as one too long, has none, nor
+    has a storage that cannot be reached."""
     try:
+        if isinstance(path, Address):
+            return is_there(path)
         return path.is_file()
     except OSError:
         return False

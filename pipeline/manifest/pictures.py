@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.errors import ImageError
 from pipeline.files import real
 from pipeline.manifest.document import Report
@@ -15,6 +16,7 @@ from pipeline.manifest.folders import RUN_PICTURES, Passed, split_pattern, walk
 from pipeline.manifest.model import Picture
 from pipeline.manifest.paths import is_file, is_folder, is_pattern, path_in
 from pipeline.manifest.reading import Reading
+from pipeline.manifest.remote import remote_pictures
 from pipeline.pictures import check_header, is_image_name
 
 
@@ -28,6 +30,13 @@ def find_pictures(
         folders: the folder or the glob's root is added.
     """
     whole = path_in(base, pattern)
+    if isinstance(whole, Address):
+        problem = _own_pictures(reading.output, whole, pattern)
+        if problem:
+            report((), problem)
+        else:
+            yield from remote_pictures(reading, report, whole, folders)
+        return
     parts: tuple[str, ...] = ("**",)
     if is_folder(whole):
         root = whole

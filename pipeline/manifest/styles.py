@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.manifest.document import Position, Report
 from pipeline.manifest.model import Style
 from pipeline.manifest.paths import is_file, path_in
@@ -52,7 +53,7 @@ def _part_file(
     reading: Reading, report: Report, position: Position, base: Path, name: str
 ) -> Iterator[Path]:
     path = path_in(base, name)
-    if not is_file(path):
+    if not isinstance(path, Address) and not is_file(path):
         report(position, f"{name}: no such file" + reading.nearby(path))
         return
     for picture in one_file(lambda below, message: report((*position, *below), message), path):

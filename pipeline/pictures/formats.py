@@ -23,6 +23,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import ImageError, install
+from pipeline.remote import local_copy
 
 # Our own reader of TIFFs that Pillow does not read, and what they begin with.
 DEEP_TIFF = "DEEPTIFF"
@@ -133,10 +134,11 @@ def open_file(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
         from pipeline.pictures.sets import member_bytes
 
         data = member_bytes(path)
-    if data is None and not path.is_file() and path.exists():  # a pipe would wait for ever
+    here = local_copy(path) if data is None else path
+    if data is None and not here.is_file() and here.exists():  # a pipe would wait for ever
         raise UnidentifiedImageError(f"{path} is no file")
     _quiet_pillow()
-    source = path if data is None else NamedBytes(data, path)
+    source = here if data is None else NamedBytes(data, path)
     with Image.open(source, formats=known_formats()) as file:
         yield file
 

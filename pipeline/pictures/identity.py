@@ -13,13 +13,17 @@ from typing import BinaryIO
 from pipeline.errors import ImageError
 from pipeline.pictures.formats import DAMAGED, MARKS, damaged, why_unread
 from pipeline.pictures.sets import member_bytes
+from pipeline.remote import identified, local_copy
 
 # Bits and color type of PNGs whose transparent level was misread: 16-bit gray and RGB, small gray.
 _MISREAD_PNGS = (b"\x10\0", b"\x10\2", b"\2\0", b"\4\0")
 
 
-def file_bytes(path: Path) -> bytes:
+def file_bytes(path: Path, sha256: str = "") -> bytes:
     """A file's bytes.
+
+    Args:
+        sha256: of the bytes that are wanted, which of a remote file then need not be fetched again.
 
     Raises:
         ImageError: it is gone, closed, or no file.
@@ -28,9 +32,10 @@ def file_bytes(path: Path) -> bytes:
     if member is not None:
         return member
     try:
-        if not path.is_file() and path.exists():  # a pipe would wait for ever
+        here = local_copy(path, sha256)
+        if not here.is_file() and here.exists():  # a pipe would wait for ever
             raise ImageError(f"{path}: {why_unread(path)}")
-        return path.read_bytes()
+        return here.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except OSError as error:
@@ -48,7 +53,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.sha256(member).hexdigest()
     try:
         digest = hashlib.sha256()
-        with path.open("rb") as file:
+        with local_copy(path).open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()
@@ -67,12 +72,16 @@ def read_identity(path: Path) -> str:
     member = member_bytes(path)
     if member is not None:
         return identity_of(member)
-    digest = file_sha256(path)
     try:
-        with path.open("rb") as file:
-            return f"{digest}:2" if _was_misread(file) else digest
+        return identified(path, _identify)
     except OSError as error:
         raise damaged(path, error) from error
+
+
+def _identify(path: Path) -> str:
+    digest = file_sha256(path)
+    with path.open("rb") as file:
+        return f"{digest}:2" if _was_misread(file) else digest
 
 
 def identity_of(data: bytes) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import DEFAULT_MAX_JOBS, Manifest, Picture, Settings, Style
-from pipeline.plan.keys import Keys
+from pipeline.plan.keys import Keys, remote_ahead
 from pipeline.plan.lots import Lots, frame_label
 from pipeline.plan.names import Names, naming_of
 from pipeline.plan.order import Order, in_order
@@ -209,7 +209,8 @@ class Plan:
         """
         point = lru_cache(maxsize=100_000)(self._points.point)
         numbers = itertools.count()
-        for pair, index in in_order(self.pairing, len(self._points), order, seed):
+        turns = in_order(self.pairing, len(self._points), order, seed)
+        for pair, index in remote_ahead(self.manifest.contents, turns):
             content = self.manifest.contents[pair.content]
             style = self.manifest.styles[pair.style]
             names = (self.content_labels[pair.content], self.style_labels[pair.style])

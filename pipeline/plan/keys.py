@@ -7,13 +7,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from pipeline.address import Address, as_path
 from pipeline.manifest import INITS, Picture, Settings, Style
 from pipeline.pictures import read_identity, seems_in_set
+from pipeline.plan.pairing import PairIndex
+from pipeline.remote import fetched_ahead
 from pipeline.version import MASKS, STYLE_LOSSES, UNBOUNDED_LBFGS
+
+Turn = tuple[PairIndex, int]
+
+
+def remote_ahead(contents: Sequence[Picture], turns: Iterable[Turn]) -> Iterable[Turn]:
+    """The turns of a plan, those of remote contents with the files that their keys need fetched
+    ahead; what cannot be read is told when its key is made."""
+    if not any(isinstance(content.path, Address) for content in contents):
+        return turns
+    begun = bytearray(len(contents))
+
+    def fetch(turn: Turn) -> None:
+        number = turn[0].content
+        if not begun[number]:
+            begun[number] = 1
+            one = contents[number]
+            for path in filter(None, (one.path, one.mask, one.keep)):
+                read_identity(path)
+
+    return fetched_ahead(turns, fetch)
 
 
 class Keys:
@@ -41,7 +64,7 @@ class Keys:
         """
         deciding = settings.deciding_pixels()
         if settings.init not in INITS:
-            deciding["init"] = self._sha256(Path(settings.init))
+            deciding["init"] = self._sha256(as_path(settings.init))
         if settings.style_loss in STYLE_LOSSES:
             deciding["style_loss_version"] = STYLE_LOSSES[settings.style_loss]
         if settings.optimizer == "lbfgs" and not settings.clamp:
@@ -64,7 +87,7 @@ class Keys:
         paths = [picture.path for picture in pictures if not picture.digest]
         paths += [path for path, _ in style.parts]
         paths += [mask for mask in (content.mask, content.keep, *style.masks) if mask]
-        paths += [] if settings.init in INITS else [Path(settings.init)]
+        paths += [] if settings.init in INITS else [as_path(settings.init)]
         return {path: self._sha256(path) for path in paths}
 
     def key(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from pipeline.address import Address, as_path
 from pipeline.manifest import Manifest, Picture, Style
 from pipeline.plan.first_names import FirstNames
 from pipeline.plan.labels import marked, own_label, own_path, own_value_label, short_hash
@@ -103,7 +104,8 @@ class Names:
         labels = []
         for value in values:
             label = own_value_label(name, value)
-            mark = short_hash(self._from_manifest(Path(value)) if _is_path(value) else repr(value))
+            whole = self._from_manifest(as_path(value)) if _is_path(value) else repr(value)
+            mark = short_hash(whole)
             labels.append(_free((label, marked(label, mark)), taken))
             taken.add(labels[-1])
         return labels
@@ -136,7 +138,9 @@ class Names:
         return _short_enough("/".join(parts) or "unnamed")
 
     def _from_manifest(self, path: Path) -> str:
-        """A path as seen from the manifest, the same wherever both lie."""
+        """A path as seen from the manifest, the same wherever both lie; of an address itself."""
+        if isinstance(path, Address):
+            return str(path)
         try:
             return PurePosixPath(os.path.relpath(path, self._base)).as_posix()
         except ValueError:  # another drive of Windows

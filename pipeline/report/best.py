@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.address import as_path
 from pipeline.errors import ImageError
 from pipeline.manifest import Settings
 from pipeline.method import (
@@ -107,11 +107,11 @@ def score_pair(
     layers = tuple(settings.style_layers)
     parts = []
     for part in records[0].style.pictures:
-        image = decode(Path(part.path)).image
+        image = decode(as_path(part.path)).image
         pixels = to_tensor(fit_image(image, *canvas_size(*image.size, SIZE_PX, "long")))
         parts.append((style_targets(backbone, pixels, layers), part.weight))
     targets = {layer: matrix[None] for layer, matrix in blend_targets(parts).items()}
-    content = decode(Path(records[0].content.path)).image
+    content = decode(as_path(records[0].content.path)).image
     weights = job_weights([settings], torch.device("cpu"))
     found, left_out = [], []
     for record in records:

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.address import Address, as_path, is_address
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import Passed, load_manifest, walk
 from pipeline.pictures import file_sha256, is_image_name, place_in_set
+from pipeline.remote import pin
 from pipeline.store import RunFolder
 
 
@@ -39,10 +41,14 @@ class Inputs:
             digest: of the record: SHA-256, perhaps with a mark behind it.
         """
         if (path, digest) not in self._known:
-            self._known[path, digest] = next(
-                (place for place in self._places(path) if _is(place, digest)), None
-            )
+            self._known[path, digest] = self._look(path, digest)
         return self._known[path, digest]
+
+    def _look(self, path: str, digest: str) -> Path | None:
+        address = as_path(path)
+        if isinstance(address, Address):  # no storage is asked for what a record names
+            return address if pin(address, digest) else None
+        return next((place for place in self._places(path) if _is(place, digest)), None)
 
     def search(self, path: str, digest: str) -> Path | None:
         """As `find`; what is not there is looked for by its bytes, in the folders and among the
@@ -127,6 +133,8 @@ def _moved(store: RunFolder) -> tuple[Path, Path] | None:
     """The folder that the manifest lay in, and the one that it lies in now if all of it moved."""
     header = store.header()
     if header is None or not header.folder or not header.run:  # of an older version
+        return None
+    if isinstance(store.path, Address) or is_address(header.run):  # which lies beside nothing
         return None
     try:
         below = os.path.relpath(header.folder, header.run)

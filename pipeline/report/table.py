@@ -44,8 +44,11 @@ def write_table(store: RunFolder, path: Path) -> int:
                 columns.setdefault(name, set()).add(type(value))
             spool.write(json.dumps(row) + "\n")
         spool.seek(0)
-        with draft_of(path) as draft:
+        own = path.is_relative_to(store.path)
+        with draft_of(store.inside.writable(path) if own else path) as draft:
             write(draft, columns, map(json.loads, spool))
+        if own:
+            store.inside.send(path)
     return count
 
 

@@ -7,8 +7,11 @@ In: jobs, as the plan streams by. Out: whether each is done. Must not load torch
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
+from pipeline.address import Address
 from pipeline.plan import Job, Plan
+from pipeline.remote import fetched_ahead
 from pipeline.schedule.counts import Counts
 from pipeline.schedule.ending import Ending
 from pipeline.schedule.options import RunOptions
@@ -44,6 +47,13 @@ class Earlier:
         self._failed = frozenset(stale.store.failures())
         self._looked = True
         self.tell()
+
+    def ahead(self, jobs: Iterator[Job]) -> Iterable[Job]:
+        """The jobs; of a remote folder their records are fetched ahead."""
+        store = self._shards.store
+        if not isinstance(store.path, Address):
+            return jobs
+        return fetched_ahead(jobs, lambda job: store.look_ahead(job.name))
 
     def is_done(self, job: Job) -> bool:
         """Whether a job is done, perhaps under another name until now; a failure that it had while

@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+from pipeline.errors import RunFolderError
 from pipeline.store import RunFolder
 from pipeline.terminal import json_printable, printable
 
@@ -60,3 +61,5 @@ def open_log(store: RunFolder, form: str = "text") -> Iterator[logging.Logger]:
     finally:
         with contextlib.suppress(OSError):  # a full disk
             handler.close()
+        with contextlib.suppress(RunFolderError):
+            store.inside.send(store.log)

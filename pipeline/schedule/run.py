@@ -131,7 +131,7 @@ class _Run:
         """Jobs that are not done, as the plan streams by."""
         known = self.store.failures() if self.options.failed_only else None
         self.earlier.look()
-        for job in self.options.choice.jobs(self.plan):
+        for job in self.earlier.ahead(self.options.choice.jobs(self.plan)):
             if self.ending.asked:
                 return
             if not self.sharing.takes(job):
@@ -184,7 +184,7 @@ class _Run:
         """A lost batch: what it wrote before counts; the rest is tried again, or has failed."""
         batch = ended.batch
         written = {
-            job.name for job in batch.jobs if self.store.is_done(job.name, job.key, job.settings)
+            job.name for job in batch.jobs if self.store.now_done(job.name, job.key, job.settings)
         }
         rest = tuple(job for job in batch.jobs if job.name not in written)
         self._count(*(Outcome(j.name, j.key, "done") for j in batch.jobs if j.name in written))

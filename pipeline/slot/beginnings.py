@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from pipeline.address import as_path
 from pipeline.manifest import INITS
 from pipeline.method import Scale, Styles
 from pipeline.pictures import canvas_size, fit_image, read_identity, recolor_style, to_tensor
@@ -35,7 +36,7 @@ def with_beginning(prepared: Prepared, first: Scale) -> Prepared:
     job = prepared.job
     init = job.settings.init
     if init not in INITS:
-        path = Path(init)
+        path = as_path(init)
         start = read_as_planned(path, job.inputs.get(path, ""))
         warnings = (*prepared.warnings, *start.notices)
         return replace(prepared, start=start.image, warnings=warnings)

@@ -34,7 +34,7 @@ def read_as_planned(
     Raises:
         ImageError: it cannot be read, or was changed since.
     """
-    data = file_bytes(path)
+    data = file_bytes(path, planned)
     if planned and identity_of(data) != planned:
         raise ImageError(
             f"{path}: changed since the plan was made; run the same command again, which makes "

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import keep_secrets
 from pipeline.notices import Notice
 from pipeline.plan import Job
+from pipeline.remote import keep_downloads_in
 from pipeline.store import RunFolder
 
 
@@ -33,6 +35,7 @@ class RunContext:
         about_weights: what the weights are and where they are from, for records.
         left_out: devices that are there and cannot be used, each with the reason.
         isolated: whether a slot's process sees its own GPU alone; see `own_environment`.
+        secrets: of addresses; see `keep_secrets`.
     """
 
     run: Path
@@ -51,6 +54,12 @@ class RunContext:
     about_weights: str = ""
     left_out: tuple[str, ...] = ()
     isolated: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def enter(self) -> None:
+        """Has this process open addresses as the run's own does."""
+        keep_secrets(self.secrets)
+        keep_downloads_in(self.cache)
 
     @property
     def store(self) -> RunFolder:

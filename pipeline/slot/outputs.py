@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pipeline.address import as_path
 from pipeline.manifest import preset_version
 from pipeline.method import Scale
 from pipeline.notices import Notice
@@ -149,7 +150,7 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         finished=now(),
         seconds={k: round(v / about.jobs, 4) for k, v in about.seconds.items()},
         targets=TargetCounts(hits=prepared.hits, computed=prepared.computed),
-        init_sha256=_digest(job, Path(job.settings.init)),
+        init_sha256=_digest(job, as_path(job.settings.init)),
         scales=[(s.width, s.height, s.steps) for s in about.scales],
         steps=result.steps,
         losses=result.curve,

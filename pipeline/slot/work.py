@@ -14,6 +14,7 @@ def work_batch(context: RunContext, slot: int | None, batch: Batch) -> Report:
     """Runs one batch in this process; see `session.run_batch`."""
     from pipeline.slot.session import run_batch  # loads torch, which takes seconds
 
+    context.enter()
     return run_batch(context, slot, batch)
 
 

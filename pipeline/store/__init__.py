@@ -3,9 +3,10 @@
 In: values and bytes. Out: files, written once and whole, and what they say. Must not know how
 pictures are made, nor who runs what.
 
-- `inside.py`: files below a folder and nothing else; `reader.py`: what a run folder says
-- `run_folder.py`: a run's folder; `lock.py`: who holds it; `queue.py`: who takes which
-  job; `live.py`: what goes on while it runs
+- `inside.py`: files below a folder and nothing else, by `disk.py` or, of remote ones, by
+  `bucket.py`; `reader.py`: what a run folder says
+- `run_folder.py`: a run's folder; `lock.py`, `holder.py`: who holds it; `queue.py`: who takes
+  which job; `live.py`: what goes on while it runs
 - `forms.py`: JSON as values of a type; `records.py` (and `made.py`), `headers.py`: these types, of
   today's and older versions
 - `stale.py`: pictures that no job makes; `failures.py`: failures that still stand

@@ -18,8 +18,8 @@ from .headers import BACKBONE_KEYS as BACKBONE_KEYS
 from .headers import BackboneHeader as BackboneHeader
 from .headers import Owner as Owner
 from .headers import PlanHeader as PlanHeader
+from .headers import is_alive as is_alive
 from .lock import RunLock as RunLock
-from .lock import is_alive as is_alive
 from .made import ClipPlace as ClipPlace
 from .made import ContentInput as ContentInput
 from .made import Made as Made

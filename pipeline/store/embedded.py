@@ -12,6 +12,7 @@ from pipeline.errors import ImageError
 from pipeline.files import read_bytes
 from pipeline.json_text import read_json
 from pipeline.pictures import file_sha256, read_text
+from pipeline.remote import local_copy
 from pipeline.store.forms import parse, why_not
 from pipeline.store.made import Made, from_text
 from pipeline.store.records import Record
@@ -62,7 +63,7 @@ def _from_text(path: Path, text: str) -> Made:
 def _record(path: Path) -> Record | str:
     """A record; or why it is none."""
     try:
-        return parse(Record, read_bytes(path, _MOST_BYTES))
+        return parse(Record, read_bytes(local_copy(path), _MOST_BYTES))
     except OSError as error:
         return str(error.strerror)
     except ValueError as error:
@@ -80,6 +81,8 @@ def run_of(path: Path) -> RunFolder | None:
     """The run folder that a picture or a record lies in, if any."""
     place = path.absolute()
     for folder in place.parents:
-        if folder.name == "images" and (folder.parent / "plan.json").is_file():
-            return RunFolder(folder.parent)
+        if folder.name == "images":
+            run = RunFolder(folder.parent)
+            if run.inside.is_file(folder.parent / "plan.json"):
+                return run
     return None

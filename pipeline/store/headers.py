@@ -6,6 +6,8 @@ no paths. Must not load torch.
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -15,11 +17,30 @@ from pipeline.store.made import Below
 
 
 class Owner(Read):
-    """Who holds a run folder."""
+    """Who holds a run folder.
+
+    Attributes:
+        beat: of a remote one, how many signs of life there were.
+    """
 
     host: str
     pid: int = Field(gt=0)
     since: str
+    beat: int = 0
+
+
+def is_alive(owner: Owner) -> bool | None:
+    """Whether the process that holds a run folder lives; None where that cannot be seen from here,
+    on another machine or on Windows."""
+    if owner.host != socket.gethostname() or os.name == "nt":
+        return None
+    try:
+        os.kill(owner.pid, 0)
+    except PermissionError:  # somebody else's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 # Of a run's network, what its manifest says.

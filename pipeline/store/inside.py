@@ -1,24 +1,34 @@
-"""The files of one folder, and nothing else: no link leads out of it, for reading or writing.
+"""The files of one folder, and nothing else, on a disk or in remote storage: the one way to a run
+folder's files.
 
-In: paths below the folder. Out: bytes, and files written whole. A run folder may come from someone
-else: what its links or records name elsewhere is neither read, changed nor deleted. Must not load
-torch.
+In: paths below the folder, or addresses below a remote one. Out: bytes, and files written whole. A
+run folder may come from someone else: what its links or records name elsewhere is neither read,
+changed nor deleted. Of a remote one, what only this machine needs (its lock, temporary files,
+checkpoints) lies in a local folder, whose files these are, too. Must not load torch.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import shutil
-import stat
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.files import cannot_write, open_regular, put_in_place, read_bytes, real, write_atomic
+from pipeline.address import Address
+from pipeline.files import cache_folder
+from pipeline.store.bucket import Bucket
+from pipeline.store.disk import Disk
 
 _MOST_BYTES = 64 * 2**20  # of a record, a summary or another file of text
+
+
+def state_of(run: Path) -> Path:
+    """Where a run folder's lock and temporary files lie: in it, or in the cache folder where it is
+    remote."""
+    if not isinstance(run, Address):
+        return run / ".nst"
+    digest = hashlib.sha256(str(run).encode()).hexdigest()[:16]
+    return cache_folder() / "runs" / f"{run.name[:40]}-{digest}"
 
 
 class Inside:
@@ -32,44 +42,43 @@ class Inside:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._real: Path | None = None
-        self._inner: set[Path] = set()  # folders that were found to lie inside
+        state = state_of(root)
+        self._bucket = Bucket(root, state) if isinstance(root, Address) else None
+        self._disk = Disk(root if self._bucket is None else state)
+
+    def check(self, folder: Path) -> None:
+        """Whether a folder lies inside."""
+        if self._bucket and isinstance(folder, Address):
+            self._bucket.check(folder)
+        else:
+            self._disk.check(folder)
 
     def place(self, path: Path) -> Path:
-        """The path itself, if neither its folder nor itself leads out."""
-        self._check_folder(path.parent)
-        if path.is_symlink():
-            self._check(path)
-        return path
-
-    def _check_folder(self, folder: Path) -> None:
-        if folder not in self._inner:
-            self._check(folder)
-            self._inner.add(folder)
-
-    def _check(self, path: Path) -> None:
-        if self._real is None:
-            self._real = real(self._root)
-        if not real(path).is_relative_to(self._real):
-            raise OSError(errno.ELOOP, "leads out of the run folder", str(path))
+        """The path itself, if neither its folder nor itself leads out; of a remote file a local
+        copy."""
+        if self._bucket and isinstance(path, Address):
+            return self._bucket.place(path)
+        return self._disk.place(path)
 
     # -- reading --
 
     def read(self, path: Path, most: int = _MOST_BYTES) -> bytes:
         """The bytes of a regular file of at most so many."""
-        return read_bytes(self.place(path), most)
+        if self._bucket and isinstance(path, Address):
+            return self._bucket.read(path, most)
+        return self._disk.read(path, most)
 
     def open(self, path: Path) -> BinaryIO:
         """A regular file, open for reading."""
-        return open_regular(self.place(path))
+        if self._bucket and isinstance(path, Address):
+            return self._bucket.open(path)
+        return self._disk.open(path)
 
     def size(self, path: Path) -> int:
         """The length of a regular file in bytes."""
-        found = self.place(path).stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return found.st_size
+        if self._bucket and isinstance(path, Address):
+            return self._bucket.size(path)
+        return self._disk.size(path)
 
     def is_file(self, path: Path) -> bool:
         """Whether a regular file is there, inside."""
@@ -85,21 +94,27 @@ class Inside:
         Args:
             pattern: a glob such as `*.tar`, or `**/*.json` for folders within folders, too.
         """
-        self._check(folder)
-        for path in sorted(folder.glob(pattern)):
-            try:
-                self._check_folder(path.parent)  # Python before 3.13 goes into some links
-            except OSError:
-                continue
-            yield path
+        if self._bucket and isinstance(folder, Address):
+            return self._bucket.files(folder, pattern)
+        return self._disk.files(folder, pattern)
 
     def walk(self, folder: Path) -> Iterator[str]:
         """All files below a folder, as paths below it with `/`, in no order; none where there is no
         such folder. Links to folders are not gone into."""
-        self._check(folder)
-        for place, _, names in os.walk(folder):
-            below = "" if place == str(folder) else f"{Path(place).relative_to(folder).as_posix()}/"
-            yield from (f"{below}{name}" for name in names)
+        if self._bucket and isinstance(folder, Address):
+            return self._bucket.walk(folder)
+        return self._disk.walk(folder)
+
+    def remember(self, folder: Path) -> None:
+        """Has a remote folder listed, once, so that what is not there need not be asked for by
+        itself; what other processes write there later is then not seen by `size` and `open`."""
+        if self._bucket and isinstance(folder, Address):
+            self._bucket.remember(folder)
+
+    def look_ahead(self, path: Path) -> None:
+        """Fetches a remote file that the next `open` is for, if it is there; from any thread."""
+        if self._bucket and isinstance(path, Address):
+            self._bucket.look_ahead(path)
 
     # -- writing --
 
@@ -112,65 +127,67 @@ class Inside:
         Raises:
             RunFolderError: no space, no rights, or it leads out; nothing half-written stays.
         """
-        try:
-            self._check_folder(path.parent)
-            if temporary is not None:
-                self._check_folder(temporary)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        write_atomic(path, data, temporary)
+        if self._bucket and isinstance(path, Address):
+            self._bucket.write(path, data)
+        else:
+            self._disk.write(path, data, temporary)
 
     def make_folder(self, folder: Path) -> None:
-        """Makes a folder and those above it, if they are not there."""
-        self._check(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Makes a folder and those above it, if they are not there; remote ones need none."""
+        if not isinstance(folder, Address):
+            self._disk.make_folder(folder)
 
     def remove(self, path: Path) -> None:
         """Deletes a file, or a link and not what it leads to, if it is there."""
-        self._check_folder(path.parent)
-        path.unlink(missing_ok=True)
+        if self._bucket and isinstance(path, Address):
+            self._bucket.remove(path)
+        else:
+            self._disk.remove(path)
 
     def remove_tree(self, folder: Path) -> None:
         """Deletes a folder with all that is in it, as far as that can be; of a link, itself."""
-        try:
-            self._check_folder(folder.parent)
-            if folder.is_symlink():
-                folder.unlink()
-        except OSError:
-            return
-        shutil.rmtree(folder, ignore_errors=True)
+        if self._bucket and isinstance(folder, Address):
+            self._bucket.remove_tree(folder)
+        else:
+            self._disk.remove_tree(folder)
 
     def remove_empty(self, folder: Path) -> None:
         """Deletes the folders below one that have nothing in them; links stay."""
-        with contextlib.suppress(OSError):
-            self._check(folder)
-            for place, _, _ in os.walk(folder, topdown=False):  # which follows no links
-                if place != str(folder):
-                    with contextlib.suppress(OSError):  # one that is not empty
-                        Path(place).rmdir()
+        if not isinstance(folder, Address):
+            self._disk.remove_empty(folder)
 
     def replace(self, draft: Path, path: Path) -> None:
-        """Renames a file that is done; both lie inside."""
-        self._check_folder(draft.parent)
-        self._check_folder(path.parent)
-        put_in_place(draft, path)
+        """Renames a file that is done; both lie inside. To a remote place it is sent, whole."""
+        if self._bucket and isinstance(path, Address):
+            self._bucket.replace(draft, path)
+        else:
+            self._disk.replace(draft, path)
 
     def move(self, path: Path, new: Path) -> None:
         """Renames a file or a folder, if it is there, into folders that are made where needed."""
-        self._check_folder(path.parent)
-        if os.path.lexists(path):
-            self.make_folder(new.parent)
-            os.replace(path, new)
+        if self._bucket and isinstance(path, Address) and isinstance(new, Address):
+            self._bucket.move(path, new)
+        else:
+            self._disk.move(path, new)
 
     def writable(self, path: Path) -> Path:
-        """The path, for what opens it to write there by itself, such as a log or a lock.
+        """The path, for what opens it to write there by itself, such as a log or a lock; of a
+        remote file a local one with what is there so far, and `send` sends it.
 
         Raises:
             RunFolderError: it leads out, or is no regular file.
         """
-        try:
-            if self.place(path).exists() and not path.is_file():
-                raise OSError(errno.EINVAL, "not a regular file", str(path))
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        return path
+        if self._bucket and isinstance(path, Address):
+            return self._bucket.writable(path)
+        return self._disk.writable(path)
+
+    def send(self, path: Path) -> int:
+        """What was written at `writable(path)` goes where it belongs, whole; how many bytes of a
+        remote file that were.
+
+        Raises:
+            RunFolderError: it cannot be written there.
+        """
+        if self._bucket and isinstance(path, Address):
+            return self._bucket.send(path)
+        return 0

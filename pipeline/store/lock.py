@@ -11,28 +11,17 @@ import socket
 from pathlib import Path
 from types import TracebackType
 
+from pipeline.address import Address
 from pipeline.errors import RunFolderError
 from pipeline.store.forms import now, to_json
 from pipeline.store.headers import Owner
+from pipeline.store.holder import Beats, living_holder
 from pipeline.store.run_folder import RunFolder
 
 
-def is_alive(owner: Owner) -> bool | None:
-    """Whether the process that holds a run folder lives; None where that cannot be seen from here,
-    on another machine or on Windows."""
-    if owner.host != socket.gethostname() or os.name == "nt":
-        return None
-    try:
-        os.kill(owner.pid, 0)
-    except PermissionError:  # somebody else's
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
 class RunLock:
-    """Holds a run folder for this process; the system frees it when the process dies.
+    """Holds a run folder for this process; the system frees it when the process dies. Of a remote
+    one it does so for this machine alone, and others go by signs of life; see `holder.py`.
 
     A shard holds its own lock, so shards run side by side; a whole run and shards shut each other
     out.
@@ -51,13 +40,14 @@ class RunLock:
         from filelock import FileLock
 
         self._lock = FileLock(self._path)
+        self._beats: Beats | None = None
 
     @property
     def _path(self) -> Path:
         return self.folder.state / f"run{self.folder.suffix}.lock"
 
     def _owner(self, suffix: str) -> Path:
-        return self.folder.state / f"owner{suffix}.json"
+        return self.folder.path / ".nst" / f"owner{suffix}.json"
 
     def __enter__(self) -> RunLock:
         from filelock import Timeout
@@ -68,7 +58,7 @@ class RunLock:
             self.folder.inside.writable(self._path)
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise self._in_use(suffix) from error
+            raise self._in_use(self._describe_owner(suffix)) from error
         except OSError as error:
             raise RunFolderError(
                 f"{self.folder.path}: cannot be made or written ({error.strerror}); check the path "
@@ -76,14 +66,25 @@ class RunLock:
             ) from error
         try:
             self._check_others()
-            if self._owner(suffix).exists():
-                self.taken_over = self._describe_owner(suffix)
-            owner = Owner(host=socket.gethostname(), pid=os.getpid(), since=now())
-            self.folder.inside.write(self._owner(suffix), to_json(owner.plain()))
+            self._take()
         except RunFolderError:
             self._lock.release()
             raise
         return self
+
+    def _take(self) -> None:
+        """Notes in the folder who holds it."""
+        remote, path = isinstance(self.folder.path, Address), self._owner(self.folder.suffix)
+        try:
+            if remote and (holder := living_holder(self.folder)):
+                raise self._in_use(_described(holder))
+        except OSError as error:
+            raise RunFolderError(f"{self.folder.path}: {error.strerror}") from error
+        if self.folder.inside.is_file(path):
+            self.taken_over = self._describe_owner(self.folder.suffix)
+        owner = Owner(host=socket.gethostname(), pid=os.getpid(), since=now())
+        self.folder.inside.write(path, to_json(owner.plain()))
+        self._beats = Beats(self.folder, path, owner) if remote else None
 
     def _check_others(self) -> None:
         """A whole run looks for running shards, a shard for a whole run."""
@@ -95,20 +96,19 @@ class RunLock:
             try:
                 other.acquire(timeout=0)
             except Timeout as error:
-                raise self._in_use(path.stem.removeprefix("run")) from error
+                holder = self._describe_owner(path.stem.removeprefix("run"))
+                raise self._in_use(holder) from error
             other.release()
 
-    def _in_use(self, suffix: str) -> RunFolderError:
+    def _in_use(self, holder: str) -> RunFolderError:
         return RunFolderError(
-            f"{self.folder.path}: in use by {self._describe_owner(suffix)}; wait until it ends, "
+            f"{self.folder.path}: in use by {holder}; wait until it ends, "
             f"stop it, or choose another `output`"
         )
 
     def _describe_owner(self, suffix: str) -> str:
         owner = self.folder.owner(suffix.removeprefix("-"))
-        if owner is None:
-            return "another process"
-        return f"process {owner.pid} on {owner.host} since {owner.since}"
+        return "another process" if owner is None else _described(owner)
 
     def __exit__(
         self,
@@ -116,6 +116,12 @@ class RunLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._beats is not None:
+            self._beats.end()
         with contextlib.suppress(OSError):  # a folder that cannot be written any more
             self.folder.inside.remove(self._owner(self.folder.suffix))
         self._lock.release()
+
+
+def _described(owner: Owner) -> str:
+    return f"process {owner.pid} on {owner.host} since {owner.since}"

@@ -19,6 +19,7 @@ from pipeline.errors import ImageError, WeightsError
 from pipeline.files import write_atomic
 from pipeline.method import Weights, mean_activations, normalize
 from pipeline.pictures import check_header, fit_image, read_identity, read_image, to_tensor
+from pipeline.remote import local_copy
 from pipeline.store.cache import CACHES
 from pipeline.store.tensor_cache import TensorCache
 from pipeline.version import PREPROCESSING
@@ -100,7 +101,7 @@ def means_made_for(path: Path) -> str:
         WeightsError: missing or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(local_copy(path), framework="pt") as file:
             return str((file.metadata() or {}).get("weights", ""))
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from error
@@ -113,7 +114,7 @@ def load_means(path: Path) -> dict[str, Tensor]:
         WeightsError: missing or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(local_copy(path), framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from error

@@ -73,7 +73,7 @@ class RunReader:
             RunFolderError: a link leads out of it.
         """
         try:
-            self.inside.place(self.images)
+            self.inside.check(self.images)
         except OSError as error:
             raise cannot_write(self.images, error) from error
 

@@ -13,13 +13,15 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pipeline.errors import RunFolderError
 from pipeline.files import cannot_write
 from pipeline.store.forms import to_json
-from pipeline.store.inside import Inside
+from pipeline.store.inside import Inside, state_of
 from pipeline.store.live import Live
 from pipeline.store.reader import RunReader
 from pipeline.store.records import About, Failure, Output, Summary
@@ -33,6 +35,8 @@ _HEAD = re.compile(rb'\{\s*"schema": \d+,\s*"key": "([^"]*)",\s*"output": \{\s*"
 _HEAD_BYTES = 512
 # Of the disk, for the last summary; one with a thousand classes has this many.
 _RESERVED_BYTES = 2**18
+# Of a remote run's log, at most; a MiB of it takes as long again.
+_SENT_EVERY_S = 10.0
 # No file, or one that a link leads to outside.
 _NOT_OURS = (errno.EINVAL, errno.EISDIR, errno.ELOOP)
 
@@ -42,7 +46,8 @@ class RunFolder(RunReader):
 
     Layout: `manifest.yaml`, `plan.json`, `images/<name>.<format>` with `.json` beside each,
     `failures.jsonl`, `run.json`, `run.log`, and `.nst/` for the lock, temporary files and live
-    state. A run that is one shard of several has its own of all but the first two and the images:
+    state. Of a remote run `.nst/` is a local folder of the cache, but for the note of who holds
+    it. A run that is one shard of several has its own of all but the first two and the images:
     `run-1-of-4.json` and so on.
 
     All that is read, written or deleted here lies inside the folder, wherever its links lead.
@@ -59,10 +64,12 @@ class RunFolder(RunReader):
         self.animations = path / "animations"
         self.videos = path / "videos"
         self.means = path / "normalisation.safetensors"  # spelled as older versions have it
-        self.state = path / ".nst"
+        self.state = state_of(path)
         self.temporary = self.state / f"tmp{self.suffix}"
         self._reserve = self.state / f"reserve{self.suffix}"
         self.log = path / f"run{self.suffix}.log"
+        self._send_after = 0.0
+        self._failures = path / f"failures{self.suffix}.jsonl"
         self.live = Live(self.inside, self.state, self.temporary, self.suffix)
 
     # -- one job --
@@ -85,16 +92,20 @@ class RunFolder(RunReader):
 
     def is_done(self, name: str, key: str, settings: Settings) -> bool:
         """Whether the record is there, its key is `key`, and its image is there in full length."""
-        try:
-            with self.inside.open(self.record_path(name)) as file:
-                size = _promised_bytes(file, key)
-            return size == self.inside.size(self.image_path(name, settings))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            if error.errno in _NOT_OURS:
-                return False
-            raise
+        self.inside.remember(self.images)
+        places = self.record_path(name), self.image_path(name, settings)
+        return _is_done(self.inside, *places, key)
+
+    def now_done(self, name: str, key: str, settings: Settings) -> bool:
+        """As `is_done`, of a job that a worker may have done since: remote storage is asked
+        again."""
+        places = self.record_path(name), self.image_path(name, settings)
+        return _is_done(Inside(self.path), *places, key)
+
+    def look_ahead(self, name: str) -> None:
+        """Has the record of a remote job fetched before `is_done` asks for it."""
+        self.inside.remember(self.images)
+        self.inside.look_ahead(self.record_path(name))
 
     def write_job(
         self,
@@ -159,13 +170,25 @@ class RunFolder(RunReader):
             RunFolderError: no space or no rights.
         """
         line = json.dumps(failure.plain(), ensure_ascii=False) + "\n"
-        path = self.path / f"failures{self.suffix}.jsonl"
         try:
-            with self.inside.writable(path).open("ab", buffering=0) as file:
+            with self.inside.writable(self._failures).open("ab", buffering=0) as file:
                 file.write(line.encode(errors="backslashreplace"))
                 os.fsync(file.fileno())
         except OSError as error:
-            raise cannot_write(path, error) from error
+            raise cannot_write(self._failures, error) from error
+
+    def send_lines(self, *, at_once: bool = True) -> None:
+        """Sends the log and the failures of a remote run, whole, as they are now.
+
+        Args:
+            at_once: else only if the last time is a while ago, a longer one the longer they are.
+
+        Raises:
+            RunFolderError: not reached, or refused.
+        """
+        if at_once or time.monotonic() > self._send_after:
+            size = self.inside.send(self.log) + self.inside.send(self._failures)
+            self._send_after = time.monotonic() + _SENT_EVERY_S * (1 + size / 2**20)
 
     # -- the run --
 
@@ -195,14 +218,34 @@ class RunFolder(RunReader):
 
     def end(self) -> None:
         """Removes temporary files and live state."""
+        with contextlib.suppress(RunFolderError):  # what was sent some seconds ago stands
+            self.send_lines()
         self.make_room()
         self.inside.remove_tree(self.temporary)
         with contextlib.suppress(OSError):
             self.live.clear_stop()
 
     def write_summary(self, summary: Summary) -> None:
-        """Rewrites `run.json`."""
+        """Rewrites `run.json`; of a remote run the log and the failures, too.
+
+        Raises:
+            RunFolderError: no space or no rights.
+        """
         self.write(self.path / f"run{self.suffix}.json", to_json(summary.whole()))
+        self.send_lines(at_once=False)
+
+
+def _is_done(inside: Inside, record: Path, image: Path, key: str) -> bool:
+    try:
+        with inside.open(record) as file:
+            size = _promised_bytes(file, key)
+        return size == inside.size(image)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return False
+        raise
 
 
 def _promised_bytes(file: BinaryIO, key: str) -> int | None:

@@ -192,21 +192,24 @@ class Shards:
         for loose in waiting:
             picture = self.store.images / f"{loose.name}.{loose.suffix}"
             record = self.store.record(loose.name)
-            if record is None or not picture.exists():
-                gone = self.store.record_path(loose.name) if record is None else picture
-                raise RunFolderError(f"{gone}: is gone; was it deleted while the run went on?")
+            if record is None:
+                raise _gone(self.store.record_path(loose.name))
             try:
                 others = member_others(loose.content)
             except ImageError as error:
                 raise RunFolderError(
                     f"labels of {loose.name} cannot be read any more: {error}"
                 ) from error
+            try:
+                made = inside.read(picture, MOST_BYTES)
+            except FileNotFoundError as error:
+                raise _gone(picture) from error
             held[loose.name] = record.key
             yield Sample(
                 name=loose.name,
                 key=sample_key(loose.name),
                 suffix=loose.suffix,
-                picture=inside.read(picture, MOST_BYTES),
+                picture=made,
                 record=inside.read(self.store.record_path(loose.name), MOST_BYTES),
                 split=split,
                 folder=loose.folder,
@@ -237,6 +240,10 @@ def shards_of(plan: Plan, store: RunFolder) -> Shards:
     return Shards(
         store, plan.shard_size, plan.manifest.form.format, lambda: classes_of(plan.manifest)
     )
+
+
+def _gone(path: Path) -> RunFolderError:
+    return RunFolderError(f"{path}: is gone; was it deleted while the run went on?")
 
 
 def sample_key(name: str) -> str:

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
+from pipeline.address import Address
 from pipeline.errors import ImageError
 from pipeline.files import cannot_write
 from pipeline.pictures import read_text
@@ -206,14 +207,19 @@ def put_aside(store: RunFolder) -> list[str]:
             along.append(store.path / animation)
         try:
             for path in (picture, *along):
-                store.inside.move(path, _free(store.path / "stale" / path.relative_to(store.path)))
+                aside = store.path / "stale" / path.relative_to(store.path)
+                store.inside.move(path, _free(store, aside))
         except OSError as error:
             raise cannot_write(store.path / "stale", error) from error
     store.inside.remove_empty(store.images)
     return there
 
 
-def _free(path: Path) -> Path:
+def _free(store: RunFolder, path: Path) -> Path:
     """The path, or one beside it, where nothing lies yet."""
+
+    def there(place: Path) -> bool:
+        return store.inside.is_file(place) if isinstance(place, Address) else place.exists()
+
     numbered = (path.with_stem(f"{path.stem}~{number}") for number in itertools.count(2))
-    return next(place for place in itertools.chain([path], numbered) if not place.exists())
+    return next(place for place in itertools.chain([path], numbered) if not there(place))

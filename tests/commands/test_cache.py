@@ -43,3 +43,14 @@ def test_whoever_reads_weights_keeps_notes_in_the_folder_that_was_named(tmp_path
     list(run_checks(tmp_path / "b"))
     assert all((tmp_path / name / "weights.json").is_file() for name in "ab")
     assert not (tmp_path / "cache" / "weights.json").exists()
+
+
+def test_copies_of_remote_files_are_listed_and_cleared(tmp_path: Path, capsys: Capture) -> None:
+    copy = tmp_path / "downloads" / "ab" / ("ab" * 32)
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(bytes(1_500_000))
+    show_cache(tmp_path)
+    assert "copies of remote files: 1 files, 1.5 MB" in capsys.readouterr().out
+    clear_cache(tmp_path)
+    assert "deleted 1 files, 1.5 MB" in capsys.readouterr().out
+    assert not copy.exists()

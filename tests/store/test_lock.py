@@ -64,7 +64,7 @@ def test_an_owner_that_cannot_be_written_frees_the_folder(
         raise RunFolderError(f"{path}: cannot be written")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.store.inside.write_atomic", refuse)
+        patch.setattr("pipeline.store.disk.write_atomic", refuse)
         lock = RunLock(folder)
         with pytest.raises(RunFolderError, match="cannot be written"):
             lock.__enter__()

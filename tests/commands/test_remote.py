@@ -1,0 +1,385 @@
+"""Runs from and into remote storage, of a real S3 server, killed and gone on with."""
+
+import functools
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from buckets import KEY, SECRET, keys_in, s3_client, s3_server, upload
+
+from pipeline.address import as_path
+from pipeline.commands import Options, batch_manifest, make_again, show_status, stop_run
+from pipeline.commands.detach import start_detached
+from pipeline.errors import ImageError, ManifestError, RunFolderError
+from pipeline.library import records, stylize_pair
+from pipeline.pictures import opened
+from pipeline.remote import downloads, get, put
+from pipeline.schedule import RunOptions, run_plan
+from pipeline.store import RunFolder
+
+HOME = Path(__file__).parents[2]
+INLINE = Options("cpu", None, run=RunOptions(engine="inline"))
+COUNT = 3
+DATA = "memory://data"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with s3_server("data", "runs") as address:
+        yield address
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, picture: Callable[..., Path], server: str) -> Path:
+    """Contents and a style, the same on this disk and in the bucket."""
+    for number in range(COUNT):
+        picture(f"in/photos/{number}.png", number, (64, 64))
+    picture("in/style.png", 9, (64, 64))
+    upload(tmp_path / "in", "s3://data")
+    return tmp_path / "in"
+
+
+def write(path: Path, output: object, source: object, **settings: Any) -> Path:
+    manifest = {
+        "output": str(output), "content": f"{source}/photos", "style": f"{source}/style.png",
+        "backbone": "lite", "settings": {"size": 64, "steps": 3, "scale_start": 0, **settings},
+    }  # fmt: skip
+    path.write_text(json.dumps(manifest))
+    return path
+
+
+def command(*words: object, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, words)], cwd=HOME,
+        env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def store(address: str, data: bytes) -> None:
+    put(as_path(address), data)  # type: ignore[arg-type]
+
+
+def read(address: str) -> bytes:
+    return get(as_path(address), 2**24)  # type: ignore[arg-type]
+
+
+def facts(run: object) -> dict[str, tuple[str, float]]:
+    """Each job's key and last loss."""
+    return {r["name"]: (r["record"]["key"], r["loss.total"]) for r in records(str(run))}
+
+
+def test_a_killed_run_goes_on_elsewhere_and_is_the_one_of_a_disk(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = f"s3://{KEY}:{SECRET}@data"
+    manifest = write(tmp_path / "m.json.yaml", f"s3://{KEY}:{SECRET}@runs/killed", source)
+    slow = write(tmp_path / "slow.yaml", "s3://runs/killed", source)
+    process = command("batch", slow, "--engine", "inline", "--devices", "cpu", "--no-report")
+    deadline = time.monotonic() + 120
+    while not keys_in("runs", "killed/images/"):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert os.environ["NST_CACHE_DIR"].startswith(str(tmp_path))
+    os.environ["NST_CACHE_DIR"] = str(tmp_path / "another machine")  # put back by the fixture
+    assert batch_manifest(manifest, INLINE, quiet=True) == 0
+    assert batch_manifest(manifest, INLINE) == 0
+    assert f"{COUNT} of {COUNT} jobs are done in s3://runs/killed" in capsys.readouterr().out
+
+    images = keys_in("runs", "killed/images/")
+    names = [f"killed/images/{n}.png__style{suffix}" for n in range(COUNT)
+             for suffix in (".json", ".png")]  # fmt: skip
+    assert images == names
+    assert not keys_in("runs", "killed/.nst")
+    local = write(tmp_path / "local.yaml", tmp_path / "out", pictures)
+    assert batch_manifest(local, INLINE, quiet=True) == 0
+    there, here = facts("s3://runs/killed"), facts(tmp_path / "out")
+    assert {name: key for name, (key, _) in there.items()} == {n: k for n, (k, _) in here.items()}
+    for name, (_, loss) in there.items():
+        assert loss == pytest.approx(here[name][1], rel=1e-3)
+
+    found = next(records("s3://runs/killed"))
+    assert found["content"].startswith("s3://data/photos/")
+    assert found["image"].startswith("s3://runs/killed/images/")
+    client = s3_client()
+    for key in keys_in("runs"):
+        body = client.get_object(Bucket="runs", Key=key)["Body"].read()
+        assert SECRET.encode() not in body and KEY.encode() not in body, key
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.suffix != ".yaml":
+            assert SECRET.encode() not in path.read_bytes(), path
+    assert not list(HOME.glob("s3*"))
+
+
+@pytest.mark.long
+def test_workers_reach_storage_with_the_secrets_of_the_manifest(
+    pictures: Path, tmp_path: Path
+) -> None:
+    manifest = write(tmp_path / "m.yaml", f"s3://{KEY}:{SECRET}@runs/workers",
+                     f"s3://{KEY}:{SECRET}@data", steps=1)  # fmt: skip
+    plain = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    process = command("batch", manifest, "--devices", "cpu", "-q", "--no-report", **plain)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert len(keys_in("runs", "workers/images/")) == 2 * COUNT
+    assert SECRET.encode() not in said
+
+
+# -- in this process's memory --
+
+
+@pytest.fixture
+def memory(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    """A manifest of one job, from memory to memory."""
+    for name, seed in (("photos/cat.png", 1), ("style.png", 2)):
+        store(f"{DATA}/{name}", picture(name, seed, (64, 64)).read_bytes())
+    return write(tmp_path / "m.yaml", "memory://runs/one", "memory://data", steps=1)
+
+
+def test_a_run_in_tar_shards_goes_there_too(memory: Path, picture: Callable[..., Path]) -> None:
+    store(f"{DATA}/photos/dog.png", picture("dog.png", 5, (64, 64)).read_bytes())
+    data = json.loads(memory.read_text())
+    data["output"] = {"path": "memory://runs/one", "format": "webdataset", "shard_size": 1}
+    memory.write_text(json.dumps(data))
+    for _ in range(2):
+        assert batch_manifest(memory, INLINE, quiet=True) == 0
+    run = as_path("memory://runs/one")
+    assert sorted(RunFolder(run).inside.walk(run / "shards")) == [
+        "000000.json", "000000.tar", "000001.json", "000001.tar"
+    ]  # fmt: skip
+    assert not list(RunFolder(run).inside.walk(run / "images"))
+    assert len(list(records("memory://runs/one"))) == 2
+
+
+def test_every_command_knows_a_remote_run(
+    memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline import commands
+
+    run = as_path("memory://runs/one")
+    assert batch_manifest(memory, INLINE) == 0
+    assert "all at a glance: memory://runs/one/report.html" in capsys.readouterr().out
+    assert show_status(run, as_json=False) == 0
+    assert "1 of 1 jobs done; ended" in capsys.readouterr().out
+    assert commands.write_report(run) == 0
+    assert b"cat.png" in read(f"{run}/report.html")
+    assert commands.write_sheet(run, "content", "style", tmp_path / "sheet.png", 64, None) == 0
+    assert commands.write_table_of(run, None) == 0
+    assert commands.write_table_of(run, tmp_path / "jobs.csv") == 0
+    assert "memory://data/photos/cat.png" in (tmp_path / "jobs.csv").read_text()
+    capsys.readouterr()
+    picture = run / "images" / "cat.png__style.png"
+    assert commands.show_picture(picture, as_json=False) == 0
+    assert "content     memory://data/photos/cat.png" in capsys.readouterr().out
+    assert commands.rank_run(run, 3.0, None, 5, as_json=False) == 0
+    assert b"memory://data/photos/cat.png" in read(f"{run}/best.yaml")
+    commands.clean_run(run)
+    assert commands.show_plan(memory, INLINE, as_json=False, measured=False) == 0
+    assert stop_run(run) == 0
+    assert not Path("memory:").exists()
+
+
+def test_a_picture_of_a_remote_run_is_made_again_from_local_copies(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.commands import Changes
+
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    picture = as_path("memory://runs/one/images/cat.png__style.png")
+    again = tmp_path / "again.png"
+    assert make_again(picture, again, Changes(), INLINE, quiet=True) == 0
+    with opened(picture) as first, opened(again) as second:
+        assert np.array_equal(np.asarray(first), np.asarray(second))
+    record = json.loads(again.with_suffix(".json").read_text())
+    assert record["content"]["path"] == "memory://data/photos/cat.png"
+    monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "empty"))
+    with pytest.raises(ManifestError, match=r"memory://data/photos/cat.png .* is not found"):
+        make_again(picture, tmp_path / "more.png", Changes(), INLINE, quiet=True)
+
+
+def test_pictures_of_renamed_inputs_are_taken_along_and_stale_ones_put_aside(
+    memory: Path, tmp_path: Path
+) -> None:
+    from pipeline.commands import move_stale
+
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    data = json.loads(memory.read_text())
+    put(
+        as_path("memory://data/photos/dog.png"), get(as_path("memory://data/photos/cat.png"), 2**20)
+    )  # type: ignore[arg-type]
+    data["content"] = "memory://data/photos/dog.png"
+    memory.write_text(json.dumps(data))
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    run = as_path("memory://runs/one")
+    assert [r["name"] for r in records("memory://runs/one")] == ["dog.png__style"]
+    data["settings"]["size"] = 48
+    data["content"] = "memory://data/photos/cat.png"
+    memory.write_text(json.dumps(data))
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) in (0, 1)
+    move_stale(run)
+    found = sorted(RunFolder(run).inside.walk(run / "stale"))
+    assert found == ["images/dog.png__style.json", "images/dog.png__style.png"]
+
+
+@pytest.mark.parametrize("broken", ["pipe_file", "find", "_open"])
+def test_a_storage_that_goes_away_ends_the_run_in_order_and_it_goes_on(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    from pipeline.remote import steady
+
+    monkeypatch.setattr(steady.time, "sleep", lambda _: None)
+    at = "pipeline.commands.run.run_plan"
+
+    def break_then_run(*arguments: Any) -> Any:
+        def fail(*_: Any, **__: Any) -> None:
+            raise ConnectionError("gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, broken, fail)
+            return run_plan(*arguments)
+
+    monkeypatch.setattr(at, break_then_run)
+    try:
+        code = batch_manifest(memory, INLINE)
+    except RunFolderError as error:
+        code, said = 2, str(error)
+    else:
+        said = capsys.readouterr().out
+    assert code in (1, 2) and "not reached in 4 tries: gone" in said
+    monkeypatch.setattr(at, run_plan)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    assert len(list(records("memory://runs/one"))) == 1
+
+
+def test_memory_is_of_one_process(memory: Path) -> None:
+    with pytest.raises(RunFolderError, match="no worker sees; choose the engine inline"):
+        batch_manifest(memory, Options("cpu", None), quiet=True)
+
+
+def test_tensorboard_is_refused_before_the_run(memory: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with pytest.raises(RunFolderError, match="TensorBoard's files go to local folders alone"):
+        batch_manifest(memory, INLINE, quiet=True, tensorboard=True)
+
+
+def test_a_run_elsewhere_is_not_asked_to_stop_from_here(memory: Path) -> None:
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    run = as_path("memory://runs/one")
+    folder = RunFolder(run)
+    summary = folder.summaries()[""]
+    folder.write_summary(summary.model_copy(update={"ended": False}))
+    note = {"host": "elsewhere", "pid": 7, "since": "2999"}
+    folder.inside.write(run / ".nst" / "owner.json", json.dumps(note).encode())
+    with pytest.raises(RunFolderError, match="process 7 runs on elsewhere; ask it to stop there"):
+        stop_run(run)
+
+
+def test_other_files_do_not_go_along(memory: Path) -> None:
+    data = json.loads(memory.read_text())
+    data["output"] = {"path": "memory://runs/one", "others": "copy"}
+    memory.write_text(json.dumps(data))
+    with pytest.raises(ManifestError, match="only from local folders to local"):
+        batch_manifest(memory, INLINE, quiet=True)
+
+
+def test_a_detached_run_says_its_words_here(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.commands.detach.sys.executable", "/bin/true")
+    assert start_detached(memory, INLINE, ["batch"]) == 0
+    assert "nst status memory://runs/one --watch" in capsys.readouterr().out
+    assert not Path("memory:").exists()
+
+
+def test_an_output_of_one_pair_is_local(memory: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="only a run folder may be remote"):
+        stylize_to("s3://bucket/out.png", tmp_path)
+    assert not Path("s3:").exists()
+
+
+def stylize_to(output: str, folder: Path) -> None:
+    from pipeline.commands import PairRequest, run_pair
+
+    content, style = as_path("memory://data/photos/cat.png"), as_path("memory://data/style.png")
+    request = PairRequest(content, style, Path(output), {"size": 64, "steps": 1}, "lite")
+    run_pair(request, INLINE, quiet=True)
+
+
+# -- on the web --
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    asked: list[str] = []  # noqa: RUF012
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if "forbidden" in self.path:
+            self.send_error(403)
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def web(tmp_path: Path, picture: Callable[..., Path]) -> Iterator[str]:
+    picture("web/a b.png", 3, (64, 64))
+    picture("web/style.png", 4, (64, 64))
+    handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Quiet.asked.clear()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_pictures_of_the_web_are_fetched_once_and_their_signature_is_kept_nowhere(
+    web: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+    query = "?X-Amz-Signature=0123456789abcdef"
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(json.dumps({
+        "output": str(tmp_path / "out"), "content": f"{web}/a%20b.png{query}",
+        "style": f"{web}/style.png{query}", "backbone": "lite",
+        "settings": {"size": 64, "steps": 1},
+    }))  # fmt: skip
+    for _ in range(2):
+        downloads.forget_listed()
+        assert batch_manifest(manifest, INLINE, quiet=True) == 0
+    (record,) = records(tmp_path / "out")
+    assert record["name"] == "a b.png__style" and record["content"] == f"{web}/a%20b.png"
+    assert sorted(Quiet.asked) == [f"/a%20b.png{query}", f"/style.png{query}"]
+    for path in (tmp_path / "out").rglob("*"):
+        if path.is_file():
+            assert b"0123456789abcdef" not in path.read_bytes(), path
+    for path in (tmp_path / "cache").rglob("*"):
+        assert not path.is_file() or b"0123456789abcdef" not in path.read_bytes(), path
+
+
+def test_one_pair_may_lie_on_the_web(web: str) -> None:
+    pytest.importorskip("aiohttp")
+    made, record = stylize_pair(
+        f"{web}/a%20b.png?key=topsecret", f"{web}/style.png", size=64, steps=1, with_record=True
+    )
+    assert made.size == (64, 64) and record["content"]["path"] == f"{web}/a%20b.png"
+    with pytest.raises(ImageError, match=r"none.png: no such file"):
+        stylize_pair(f"{web}/none.png?key=topsecret", f"{web}/style.png")
+    with pytest.raises(ImageError, match="refused: HTTP 403; check credentials") as told:
+        stylize_pair(f"{web}/forbidden.png?key=topsecret", f"{web}/style.png")
+    assert "topsecret" not in str(told.value)
