@@ -56,7 +56,7 @@ def test_as_json_each_entry_is_an_object(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_costs_the_log_and_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    inside = SimpleNamespace(writable=lambda path: path)
+    inside = SimpleNamespace(writable=lambda path: path, send=lambda path: 0)
     store: Any = SimpleNamespace(path=Path("x"), log=Path("/dev/full"), inside=inside)
     with open_log(store) as log:
         log.error("lost")
