@@ -162,6 +162,7 @@ class Manifest:
         presets: a preset's name -> the version of it that the run began with, `name@version`.
         naming: the version of how outputs are named.
         style_names: name -> identity of the styles that the run folder knows.
+        backbone: its name; `auto` until the run's devices are known.
         passed: what lies in the folders and was passed over, in words, or empty.
     """
 
