@@ -424,7 +424,10 @@ def run(
         Optional[str],  # noqa: UP045
         typer.Option(help="The same as --set preset=NAME; nst presets lists them."),
     ] = None,
-    backbone: Annotated[str, typer.Option(help="vgg19, vgg16 or lite.")] = "vgg19",
+    backbone: Annotated[
+        str,
+        typer.Option(help="vgg19, vgg16, lite; auto: vgg19 on a GPU with its weights, else lite."),
+    ] = "auto",
     weights: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="A local weight file, caffe or torchvision.", show_default=False),
@@ -438,7 +441,8 @@ def run(
     chosen = [] if preset is None else [f"preset={preset}"]
     values = commands.parse_settings([*chosen, *(settings or [])])
     source = commands.parse_weights(weights)
-    request = commands.PairRequest(content, style, output, values, backbone, source)
+    named = "vgg19" if backbone == "auto" and source is not None else backbone
+    request = commands.PairRequest(content, style, output, values, named, source)
     options = commands.Options(devices, cache_dir, deterministic=deterministic)
     raise typer.Exit(commands.run_pair(request, options, quiet=quiet))
 

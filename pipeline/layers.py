@@ -14,6 +14,8 @@ LAYERS_OF = {
     "lite": LAYERS,
 }
 BACKBONES = tuple(LAYERS_OF)
+# In the place of one: whichever fits the device and the weights that are there.
+AUTO = "auto"
 # The layers by which the nearest-neighbor term compares positions.
 NEIGHBOR_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
 # The px of a picture's side that one of these positions spans: all layers are pooled to that.

@@ -60,7 +60,7 @@ def stylize_pair(
 def stylize_pair(
     content: Picture,
     style: Picture,
-    backbone: str = "lite",
+    backbone: str = "auto",
     weights: Path | str | None = None,
     devices: str = "auto",
     *,
@@ -79,7 +79,8 @@ def stylize_pair(
     Args:
         content: what is to be seen.
         style: how it is to look.
-        backbone: `lite`, `vgg19` or `vgg16`.
+        backbone: `lite`, `vgg19` or `vgg16`; `auto` is vgg19 on a GPU where its weights are at hand
+            or given, else lite.
         weights: a weight file, `caffe` or `torchvision`, instead of the first that is there.
         devices: `auto`, or one such as `cuda:0`.
         mask: which region of the content is which, by colors.
@@ -118,8 +119,10 @@ def stylize_pair(
             if picture is not None
         }
         request = PairRequest(
-            files["content"], files["style"], result, settings, backbone, weights,
+            files["content"], files["style"], result, settings,
+            "vgg19" if backbone == "auto" and weights is not None else backbone, weights,
             mask=files.get("mask"), style_mask=files.get("style_mask"), keep=files.get("keep"),
+            advice=('backbone="lite"', "weights="),
         )  # fmt: skip
         shown = _Reasons()
         try:
@@ -141,6 +144,11 @@ class _Reasons(Progress):
     def __init__(self) -> None:
         super().__init__()
         self.reasons: list[str] = []
+
+    def warn(self, message: str, code: str = "") -> None:
+        """See `Progress`; which backbone was chosen is in the record."""
+        if code != "chosen_backbone":
+            super().warn(message, code)
 
     def update(self, outcomes: Sequence[Any], done: int, failed: int) -> None:
         """See `Progress`."""

@@ -24,6 +24,7 @@ CODES = {
     "cache_unusable": "the cache could not be read or written",
     "excludes_nothing": "an entry of `exclude` names no job",
     "old_name": "a setting's older name is used",
+    "chosen_backbone": "no backbone was named; the one that fits the device was taken",
     "unpaired_mask": "a picture without its mask is taken whole, or a mask has no picture",
     "no_such_region": "a style names a region that a picture's mask does not have",
     "older_preset": "a run goes on with the version of a preset that it began with",

@@ -5,12 +5,14 @@ In: paths and settings. Out: the picture, its record and what else was asked for
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.commands.alone import run_alone, with_format
 from pipeline.commands.options import Options
+from pipeline.errors import WeightsError
 from pipeline.manifest import (
     Manifest,
     Output,
@@ -33,6 +35,7 @@ class PairRequest:
         weights: a weight file, `caffe` or `torchvision`, instead of the first that is there.
         mask, style_mask: the content's and the style's regions, by colors.
         keep: where the content counts more, gray.
+        advice: how `lite`, and other weights, are asked for where this was, for messages.
     """
 
     content: Path
@@ -44,6 +47,7 @@ class PairRequest:
     mask: Path | None = None
     style_mask: Path | None = None
     keep: Path | None = None
+    advice: tuple[str, str] = ("--backbone lite", "--weights ")
 
 
 def run_pair(
@@ -65,7 +69,13 @@ def run_pair(
     for path in filter(None, given):
         check_header(path)
     manifest = _manifest_of(replace(request, settings=settings))
-    code, _ = run_alone(manifest, request.output, options, quiet=quiet, shown=shown)
+    try:
+        code, _ = run_alone(manifest, request.output, options, quiet=quiet, shown=shown)
+    except WeightsError as error:  # its advice is for manifests
+        lite, weights = request.advice
+        text = str(error).replace("`backbone: lite`", f"`{lite}`")
+        text = re.sub(r"`backbone: \{name: \w+, weights: FILE\}`", f"`{weights}FILE`", text)
+        raise WeightsError(text.replace("`weights: caffe`", f"`{weights}caffe`")) from error
     return code
 
 

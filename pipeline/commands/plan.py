@@ -58,7 +58,7 @@ def show_plan(
     _, manifest = given_manifest(manifest_path, options)
     store = RunFolder(manifest.output)
     store.check_inside()
-    manifest = keep_all(manifest, store)
+    manifest = keep_all(manifest, options, store)
     manifest = decode_clips(manifest, options, lambda said: print_warnings([said]))
     print_warnings(manifest.warnings)
     if manifest.passed and as_json:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.commands.backbone import keep_backbone
 from pipeline.commands.options import Options
 from pipeline.errors import ManifestError, WeightsError
 from pipeline.files import cache_folder
@@ -124,13 +125,14 @@ def keep_names(manifest: Manifest, store: RunFolder) -> Manifest:
     return replace(manifest, naming=header.naming, style_names=header.style_names)
 
 
-def keep_all(manifest: Manifest, store: RunFolder) -> Manifest:
-    """The manifest with all that its run began with: weights, presets, names.
+def keep_all(manifest: Manifest, options: Options, store: RunFolder) -> Manifest:
+    """The manifest with all that its run began with: backbone, weights, presets, names.
 
     Raises:
         ManifestError: the run began with a version that this nst does not have.
     """
-    return keep_names(keep_presets(keep_weights(manifest, store), store), store)
+    manifest = keep_weights(keep_backbone(manifest, options, store), store)
+    return keep_names(keep_presets(manifest, store), store)
 
 
 def _presets_of(manifest: Manifest) -> set[str]:

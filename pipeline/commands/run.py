@@ -75,7 +75,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             lock = stack.enter_context(RunLock(store))
         if lock.taken_over:
             progress.warn(f"going on where {lock.taken_over} ended without notice")
-        manifest = keep_all(manifest, store)
+        manifest = keep_all(manifest, options, store)
         manifest = decode_clips(manifest, options, progress.warn)
         for warning in manifest.warnings:
             progress.warn(warning.text, warning.code)

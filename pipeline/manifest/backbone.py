@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.address import Address
-from pipeline.layers import LAYERS_OF, no_layers
+from pipeline.layers import AUTO, LAYERS, LAYERS_OF, no_layers
 from pipeline.manifest.paths import is_file, nearby, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.settings import Settings
@@ -24,6 +24,10 @@ def check_weights(reading: Reading) -> Path | str | None:
     """The backbone's weight file, if one is named, reported if it is not there; or a source."""
     backbone = reading.file.backbone
     named = backbone.weights
+    if backbone.name == AUTO and (named or backbone.preprocessing):
+        message = "auto goes without weights and preprocessing; name the backbone that they are of"
+        reading.document.report(("backbone",), message)
+        return None
     if not named:
         return None
     if named in WEIGHT_SOURCES and backbone.name != "lite":
@@ -72,7 +76,7 @@ _LAYERED = {"content_layers", "style_layers"}
 
 def layer_problems(backbone: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each of these valid settings that asks for a layer which no such network has, and which."""
-    there = LAYERS_OF[backbone]
+    there = LAYERS_OF.get(backbone, LAYERS)
     for name in sorted(_LAYERED & settings.keys()):
         asked = getattr(Settings.model_validate({name: settings[name]}), name)
         missing = [layer for layer in asked if layer not in there]

@@ -164,6 +164,7 @@ class Manifest:
         naming: the version of how outputs are named.
         style_names: name -> identity of the styles that the run folder knows.
         exclude: jobs that are left out.
+        backbone: its name; `auto` until the run's devices are known.
         passed: what lies in the folders and was passed over, in words, or empty.
     """
 

@@ -141,7 +141,10 @@ class Sample(Frozen):
 class BackboneChoice(Frozen):
     """Which network, and where its weights come from."""
 
-    name: Literal["vgg19", "vgg16", "lite"] = Field("vgg19", description="the network")
+    name: Literal["vgg19", "vgg16", "lite", "auto"] = Field(
+        "vgg19",
+        description="the network; auto: vgg19 on a GPU where its weights are at hand, else lite",
+    )
     weights: str | None = Field(
         None,
         description="a local .pth or .safetensors file; or, of vgg19, caffe (the original, of the "
@@ -218,8 +221,8 @@ class ManifestFile(Frozen):
     )
     masks: Masks | None = Field(None, description="which part of a picture takes which style")
     backbone: Annotated[BackboneChoice, BeforeValidator(_named)] = Field(
-        default_factory=lambda: BackboneChoice(name="vgg19", weights=None, preprocessing=None),
-        description="the feature network",
+        default_factory=lambda: BackboneChoice(name="auto", weights=None, preprocessing=None),
+        description="the feature network; without it auto",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of every job")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(

@@ -13,6 +13,7 @@ from .run import run_plan as run_plan
 from .slots import Found as Found
 from .slots import examine_devices as examine_devices
 from .slots import find_slots as find_slots
+from .slots import has_gpu as has_gpu
 from .slots import share_cpu as share_cpu
 from .slots import threads_per_slot as threads_per_slot
 from .tune import best_layout as best_layout

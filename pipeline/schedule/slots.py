@@ -103,6 +103,17 @@ def may_have_gpu(devices: str = "auto") -> bool:
     return sys.platform != "linux" or any(Path(name).exists() for name in _GPU_FILES)
 
 
+def has_gpu(devices: str = "auto") -> bool:
+    """Whether any of these is a GPU.
+
+    Args:
+        devices: as `find_slots` has it.
+    """
+    if devices != "auto":
+        return any(word.strip() != "cpu" for word in devices.split(","))
+    return _may_have_gpu() and len(_devices_here()[0]) > 1
+
+
 def _devices_here() -> tuple[list[str], Unseen | None]:
     """The CPU and what else torch can use; and a card that there is and torch does not see."""
     import torch
