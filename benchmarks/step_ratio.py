@@ -11,6 +11,7 @@ on the machine takes nothing away; `ratio` is the median over the rounds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -39,6 +40,10 @@ def steps(backbone: str, preset: str, size: int, precision: str) -> Iterator[flo
     )
 
     torch.set_num_threads(1)
+    with contextlib.suppress(ImportError):  # what a CPU's worker begins with, where it is there
+        from pipeline.slot import keep_freed_memory
+
+        keep_freed_memory()
     # As a slot sets it, in which checkouts may differ.
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     torch.set_float32_matmul_precision("medium" if precision == "bf16" else "highest")

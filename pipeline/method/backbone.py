@@ -28,23 +28,26 @@ Pooling = Literal["avg", "max", "l2"]
 Padding = Literal["zeros", "replicate", "reflect", "replicate_first"]
 
 
-class _Pad(torch.autograd.Function):
-    """One position beyond each edge: the edge itself again, or with `inset` 1 the one before it.
+def _with_edges(x: Tensor, inset: int) -> Tensor:
+    """One position beyond each edge: the edge itself again, or with `inset` 1 the one before it."""
+    b, c, h, w = x.shape
+    layout = torch.channels_last
+    whole = torch.empty((b, c, h + 2, w + 2), dtype=x.dtype, device=x.device,
+                        memory_format=layout)  # fmt: skip
+    whole[:, :, 1:-1, 1:-1] = x
+    whole[:, :, 0, 1:-1], whole[:, :, -1, 1:-1] = x[:, :, inset], x[:, :, -1 - inset]
+    whole[..., 0], whole[..., -1] = whole[..., 1 + inset], whole[..., -2 - inset]
+    return whole
 
-    On a GPU torch's own padding forgets channels-last, and its gradient adds up in any order.
-    """
+
+class _Pad(torch.autograd.Function):
+    """`_with_edges`. On a GPU torch's own padding forgets channels-last, and its gradient adds up
+    in any order."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, inset: int) -> Tensor:
         context.inset = inset
-        b, c, h, w = x.shape
-        layout = torch.channels_last
-        whole = torch.empty((b, c, h + 2, w + 2), dtype=x.dtype, device=x.device,
-                            memory_format=layout)  # fmt: skip
-        whole[:, :, 1:-1, 1:-1] = x
-        whole[:, :, 0, 1:-1], whole[:, :, -1, 1:-1] = x[:, :, inset], x[:, :, -1 - inset]
-        whole[..., 0], whole[..., -1] = whole[..., 1 + inset], whole[..., -2 - inset]
-        return whole
+        return _with_edges(x, inset)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -58,12 +61,36 @@ class _Pad(torch.autograd.Function):
         return own, None
 
 
+class _HalveMean(torch.autograd.Function):
+    """Means over squares of 2 x 2, of which there are only whole ones. On a CPU torch's gradient
+    of it takes twice as long as a copy."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        spread: Tensor = F.interpolate(gradient * 0.25, scale_factor=2, mode="nearest")
+        return spread
+
+
+def _halved(x: Tensor) -> Tensor:
+    """B x C x H x W -> B x C x H/2 x W/2, sides rounded down."""
+    odd = x.shape[2] % 2 or x.shape[3] % 2
+    if odd or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.avg_pool2d(x, 2)
+    halved: Tensor = _HalveMean.apply(x)
+    return halved
+
+
 def _padded(x: Tensor, inset: int, few: bool) -> Tensor:
     """B x C x H x W -> B x C x (H + 2) x (W + 2); see `_Pad`.
 
     Args:
-        few: whether there are so few channels that copies cost nothing and calls do.
+        few: whether there are so few channels that on a GPU copies cost nothing and calls do.
     """
+    few = few and x.device.type != "cpu"
     if not few and not torch.compiler.is_compiling():
         padded: Tensor = _Pad.apply(x, inset)
         return padded
@@ -140,6 +167,14 @@ class Backbone(nn.Module):
         self.chain = self.shape.chain
         self.channels = {layer: _channels_of(weights, layer) for layer in self.layers}
         self._hold("input", *weights.input)
+        kernel = weights.input[0][:, :, 0, 0]
+        # As with pixels that are only scaled and shifted, channel by channel, or exchanged.
+        self.turns = bool(((kernel != 0).sum(1) == 1).all())
+        places = kernel.abs().argmax(1)
+        self.exchanges = places.tolist() != [0, 1, 2]
+        self.register_buffer("input_from", places, persistent=False)
+        factors = kernel.gather(1, places[:, None])
+        self.register_buffer("input_factor", factors[..., None].float(), persistent=False)
         for layer in self.chain:
             self._hold(layer, *weights.convs[layer])
         self.heads = tuple(layer for layer in self.layers if layer in weights.heads)
@@ -157,6 +192,17 @@ class Backbone(nn.Module):
     def _conv(self, name: str, x: Tensor) -> Tensor:
         return F.conv2d(x, getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias"))
 
+    def _enter(self, images: Tensor) -> Tensor:
+        """The input's transform; a convolution 1 x 1 of float32 falls to a slow kernel on CPUs."""
+        if not self.turns or images.device.type != "cpu":
+            return self._conv("input", images)
+        shift = self.get_buffer("input_bias").view(-1, 1, 1)
+        if not self.exchanges:
+            return torch.addcmul(shift, images, self.get_buffer("input_factor"))
+        chosen = images.index_select(1, self.get_buffer("input_from"))
+        chosen = chosen.contiguous(memory_format=torch.channels_last)
+        return torch.addcmul(shift, chosen, self.get_buffer("input_factor"))
+
     def _conv3x3(self, name: str, x: Tensor) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
         return padded_conv(x, weight, bias, self.padding, first=name == "conv1_1")
@@ -167,7 +213,7 @@ class Backbone(nn.Module):
             wide = x.float() if x.dtype == torch.float16 else x
             pooled = (F.avg_pool2d(wide.square(), 2) + 1e-8).sqrt().to(x.dtype)
         else:
-            pooled = F.avg_pool2d(x, 2) if self.pooling == "avg" else F.max_pool2d(x, 2)
+            pooled = _halved(x) if self.pooling == "avg" else F.max_pool2d(x, 2)
         return pooled if self.pooling_scale == 1 else pooled * self.pooling_scale
 
     @property
@@ -205,7 +251,7 @@ class Backbone(nn.Module):
                 f"{self.chain[-1]}: at least {self.smallest_side} px a side are needed"
             )
         features = {}
-        x = self._conv("input", images.contiguous(memory_format=torch.channels_last))
+        x = self._enter(images.contiguous(memory_format=torch.channels_last))
         half = HalfPass() if self.dtype == torch.float16 else None
         x = half.enter(x) if half else x.to(self.dtype)
         for layer in self.chain:

@@ -1,5 +1,6 @@
 from .agreement import Agreement as Agreement
 from .agreement import compare as compare
+from .allocator import keep_freed_memory as keep_freed_memory
 from .cores import available_cores as available_cores
 from .faults import breaks_device as breaks_device
 from .memory import PROCESS_BYTES as PROCESS_BYTES

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
 from pipeline.plan import ContentKey
+from pipeline.slot.allocator import keep_freed_memory
 from pipeline.slot.contents import Content, read_content
 from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.kept import Kept
@@ -187,7 +188,9 @@ PROCESS = Process()
 
 def settle(device: str) -> None:
     """In a new worker that has a device to itself: a GPU's needs one thread beside those that read
-    and write pictures, and the cores on its side of the machine."""
+    and write pictures, and the cores on its side of the machine; a CPU's keeps its memory."""
+    if device == "cpu":
+        keep_freed_memory()
     if not device.startswith("cuda"):
         return
     torch.set_num_threads(1)

@@ -1,10 +1,13 @@
 """What a step computes in fewer passes gives what the plain formulas give."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.method import Backbone, load_weights
+from pipeline.method.backbone import _halved
 from pipeline.method.losses import gram
 from pipeline.method.losses.gram import gram_sum, moment_sum
 from pipeline.method.losses.neighbors import _Apart, joined_features
@@ -89,3 +92,29 @@ def test_features_come_narrow_where_that_is_asked_for() -> None:
         assert (wide[layer].dtype, narrow[layer].dtype) == (torch.float32, torch.bfloat16)
         assert torch.equal(wide[layer], narrow[layer].float())
     assert torch.equal(joined_features(wide), joined_features(narrow))
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 6), (8, 5)])
+def test_halving_has_average_poolings_gradient(size: tuple[int, int]) -> None:
+    images = torch.rand(2, FEW, *size).contiguous(memory_format=torch.channels_last)
+    slopes = []
+    for pool in (_halved, lambda x: torch.nn.functional.avg_pool2d(x, 2)):
+        x = images.clone().requires_grad_()
+        pooled = pool(x)
+        pooled.backward(torch.arange(pooled.numel()).float().view_as(pooled))
+        slopes.append((pooled.detach(), x.grad))
+    assert torch.equal(slopes[0][0], slopes[1][0]) and torch.equal(slopes[0][1], slopes[1][1])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), None])
+def test_the_inputs_transform_is_the_convolution(order: tuple[int, ...] | None) -> None:
+    """Scaled, or exchanged as for Caffe's weights; and any other mixture of channels."""
+    kernel = torch.eye(3)[list(order)] * 255 if order else torch.rand(3, 3)
+    weights = replace(load_weights("lite"), input=(kernel[..., None, None], torch.rand(3)))
+    network = Backbone(weights, ["conv1_1"])
+    assert network.turns == (order is not None)
+    images = torch.rand(2, 3, 5, 7).contiguous(memory_format=torch.channels_last)
+    found = network._enter(images)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    wanted = torch.einsum("oc,bchw->bohw", kernel, images) + weights.input[1].view(-1, 1, 1)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4)
