@@ -111,7 +111,7 @@ def has_gpu(devices: str = "auto") -> bool:
     """
     if devices != "auto":
         return any(word.strip() != "cpu" for word in devices.split(","))
-    return _may_have_gpu() and len(_devices_here()[0]) > 1
+    return may_have_gpu() and len(_devices_here()[0]) > 1
 
 
 def _devices_here() -> tuple[list[str], Unseen | None]:
