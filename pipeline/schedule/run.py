@@ -160,7 +160,10 @@ class _Run:
 
     def _refuse(self, job: Job, error: NstError) -> None:
         """A job that cannot even be planned or packed has failed."""
-        self._count(failed(job, error))
+        if self.sharing.gets(job):
+            self._count(failed(job, error))
+        else:
+            self._leave(job)
 
     def take(self, ended: Ended) -> None:
         """Counts a batch that ended, or has a lost one tried again."""

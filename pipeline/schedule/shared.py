@@ -39,6 +39,14 @@ class Sharing:
             return False
         return self._queue.takes(job)
 
+    def gets(self, job: Job) -> bool:
+        """Whether this process is the one to say that a job has failed before it could run.
+
+        Raises:
+            RunFolderError: as `claim`.
+        """
+        return self._queue is None or bool(self._queue.claim([job]))
+
     def claim(self, batch: Batch) -> Batch | None:
         """What of a batch is this process's; None for nothing.
 

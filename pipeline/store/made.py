@@ -147,6 +147,7 @@ class Made(Read):
         """As it stands in a picture's text: file names alone, the last losses alone."""
         wanted = set(Made.model_fields) - {"key"}
         whole = self.model_dump(mode="json", include=wanted, exclude_unset=True)
+        whole.get("content", {}).pop("labels", None)  # they may be long, and are the data set's
         whole |= {"key": key, "losses": whole.get("losses", [])[-1:]}
         return _without_folders(whole)
 

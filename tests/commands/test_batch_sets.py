@@ -15,7 +15,8 @@ from batches import INLINE
 from batches import records as record_files
 from PIL import Image
 
-from pipeline.commands import batch_manifest
+from pipeline.commands import Changes, batch_manifest, make_again
+from pipeline.pictures import read_text
 
 HEAD = "style: s.png\nbackbone: lite\nsettings: {size: 48, steps: 2}\n"
 
@@ -66,6 +67,8 @@ def test_shards_become_pictures_and_records_once(folder: Path) -> None:
     about = made["train/0/0a.jpg__s"]["content"]
     assert about["path"] == str(folder / "train-000000.tar/0a.jpg")
     assert about["labels"] == {"cls": 0}
+    text = read_text(folder / "run/images/train/0/0a.jpg__s.png")
+    assert text is not None and "labels" not in str(text)
     assert made["train/0b.jpg__s"]["content"]["labels"] == {"json": {"caption": "x"}}
     failed = json.loads((folder / "run/failures.jsonl").read_text().splitlines()[-1])
     assert failed["name"] == "val/1b.jpg__s" and "val-000000.tar/1b.jpg" in failed["error"]
@@ -81,3 +84,12 @@ def test_rows_of_a_table_become_pictures(folder: Path) -> None:
     made = records(folder / "run")
     assert sorted(made) == ["test/3/test-00000-000000__s", "test/4/test-00000-000001__s"]
     assert made["test/4/test-00000-000001__s"]["content"]["labels"] == {"label": 4}
+
+
+def test_a_picture_of_a_shard_is_made_again(folder: Path) -> None:
+    path = write(folder, "train-000000.tar")
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    made = folder / "run/images/train/0/0a.jpg__s.png"
+    changes = Changes(["seed=3"])
+    assert make_again(made, folder / "again.png", changes, INLINE, quiet=True) == 0
+    assert (folder / "again.png").exists()

@@ -16,7 +16,9 @@ from batches import INLINE, assert_whole
 from pipeline.commands import Options, batch_manifest, parse_run_options, show_status
 from pipeline.commands.options import deciding_words
 from pipeline.errors import EngineError, ManifestError
-from pipeline.schedule import RunOptions
+from pipeline.manifest import load_manifest
+from pipeline.plan import Plan
+from pipeline.schedule import RunOptions, shared
 from pipeline.store import Queue, RunFolder, RunLock, Summary, joining
 
 SHARED = replace(INLINE, run=RunOptions(engine="inline", shares=True))
@@ -54,9 +56,6 @@ def test_one_process_alone_does_all(manifest: Write, capsys: pytest.CaptureFixtu
 def test_what_another_has_taken_is_left_to_it_and_taken_over_when_it_died(
     manifest: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.plan import Plan
-    from pipeline.schedule import shared
-
     path = manifest()
     store = RunFolder(path.parent / "run")
     with joining(store) as part:
@@ -75,8 +74,6 @@ def test_what_another_has_taken_is_left_to_it_and_taken_over_when_it_died(
             lock._lock.release()  # it dies
             return super().wait(asked, 0.0)
 
-    from pipeline.manifest import load_manifest
-
     names = list(Plan(load_manifest(path), lambda s: "", 1).jobs())
     Queue(other).claim(names[:2])
     monkeypatch.setattr(shared, "Queue", Watched)
@@ -85,6 +82,29 @@ def test_what_another_has_taken_is_left_to_it_and_taken_over_when_it_died(
     assert sorted(map(sorted, filter(None, seen))) == sorted(
         [["c.png__s__seed-0", "c.png__s__seed-1"], ["c.png__s__seed-2"]]
     )
+
+
+def test_what_cannot_be_planned_fails_in_one_process_alone(
+    manifest: Write, picture: Callable[..., Path]
+) -> None:
+    path = manifest(1)
+    picture("sub/a.png", 3)
+    (path.parent / "sub/b.png").write_bytes(b"no picture")
+    (path.parent / "sub/c.png").write_bytes(b"no picture either")
+    path = manifest(1, content="sub")
+    store = RunFolder(path.parent / "run")
+    with joining(store) as part:
+        other = RunFolder(store.path, part)
+        lock = RunLock(other)
+        lock.__enter__()
+    jobs = list(Plan(load_manifest(path), lambda s: "", 1).jobs())
+    Queue(other).claim([jobs[1]])
+    Queue(other).wait(lambda: True)
+    assert batch_manifest(path, SHARED, quiet=True, with_report=False) == 1
+    lock.__exit__(None, None, None)
+    found = json.loads((store.path / "run-2-of-auto.json").read_text())
+    assert (found["done"], found["failed"]) == (1, 1)
+    assert [failure["name"] for failure in found["failures"]] == ["c.png__s__seed-0"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +158,7 @@ def test_the_last_part_to_end_writes_the_table(manifest: Write) -> None:
 @pytest.mark.long
 def test_processes_share_a_run_and_a_killed_ones_jobs_are_made(manifest: Write) -> None:
     path = manifest(2)
-    sizes = "{size: [32, 40, 48, 56, 64, 72], seed: [0, 1]}"  # a batch each
+    sizes = "{size: [48, 56, 64, 72, 80, 88], seed: [0, 1]}"  # a batch each
     path.write_text(path.read_text().replace("{seed: [0, 1]}", sizes))
     run = path.parent / "run"
     words = [sys.executable, "-m", "cli", "batch", str(path), "--shard", "auto", "--no-report"]

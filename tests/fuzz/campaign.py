@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from fuzz import folders, texts  # noqa: E402 - a script finds them only now
+from fuzz import folders, sets, texts  # noqa: E402 - a script finds them only now
 from fuzz.watch import LONGEST_S, fingerprint, watch  # noqa: E402
 
 Attempt = Callable[[], object]
@@ -52,6 +52,7 @@ SUBJECTS = {
     "cache": Subject(folders.make_cache, folders.cache_file),
     "weights": Subject(folders.make_weights, folders.weight_file),
     "picture": Subject(folders.make_pictures, folders.picture),
+    "set": Subject(sets.make_sets, sets.data_set),
     "own": Subject(folders.make_own_pictures, folders.own_picture),
 }
 
