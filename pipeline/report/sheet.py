@@ -309,12 +309,16 @@ def _panels(
     """
     mine = _load(cell.path, size)
     if not compares:
-        return [mine], caption
+        return [_framed(mine, size)], caption
     if cell.other is None:
-        return [mine], _joined(caption, "not there in the other run")
+        return [_framed(mine, size)], _joined(caption, "not there in the other run")
     theirs = _load(cell.other, size)
+    panels = [_framed(mine, size), _framed(theirs, size)]
+    if mine.size != theirs.size:
+        return panels, _joined(caption, "another shape in the other run")
     said = f"{mean_difference(mine, theirs):.1f} of 255 on average"
-    return [mine, theirs, difference_map(mine, theirs)], _joined(caption, said)
+    panels.append(_framed(difference_map(mine, theirs), size))
+    return panels, _joined(caption, said)
 
 
 def _joined(*parts: str) -> str:
@@ -322,15 +326,15 @@ def _joined(*parts: str) -> str:
 
 
 def _load(place: Callable[[], Path], size: tuple[int, int]) -> Image.Image:
+    """A picture as large as fits."""
     with opened(place()) as image:
-        fitted = on_white(image)
-    fitted.thumbnail(size, Image.Resampling.LANCZOS)
-    if fitted.size == size:
-        return fitted
-    if max(fitted.width / size[0], fitted.height / size[1]) < 1:  # smaller than a tile
-        scale = min(size[0] / fitted.width, size[1] / fitted.height)
-        sides = (max(1, round(fitted.width * scale)), max(1, round(fitted.height * scale)))
-        fitted = fitted.resize(sides, Image.Resampling.LANCZOS)
+        whole = on_white(image)
+    scale = min(size[0] / whole.width, size[1] / whole.height)
+    sides = (max(1, round(whole.width * scale)), max(1, round(whole.height * scale)))
+    return whole.resize(sides, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _framed(fitted: Image.Image, size: tuple[int, int]) -> Image.Image:
     framed = Image.new("RGB", size, PAPER)
     framed.paste(fitted, ((size[0] - fitted.width) // 2, (size[1] - fitted.height) // 2))
     return framed

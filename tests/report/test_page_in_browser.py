@@ -348,6 +348,30 @@ def test_a_sampled_data_set_has_no_empty_places(page: Page) -> None:
     assert page.ask(cells) and "side by side, each with its style" in page.ask(SHOWN)
 
 
+def test_a_clips_frames_are_one_tile_that_plays(page: Page) -> None:
+    run = page.run.parent / "film"
+    for number in (1, 2, 3):
+        frame = page.run.parent / f"{number}.png"
+        shutil.copy(page.pictures[0], frame)
+        name = add_job(run, frame, page.pictures[2], (9 * number, 9, 9))
+        path = RunFolder(run).record_path(name)
+        made = json.loads(path.read_text())
+        place = {"path": "/films/walk.mp4", "video": "walk__red", "frame": number, "frames": 3}
+        path.write_text(json.dumps(made | {"clip": place}))
+    (run / "videos").mkdir()
+    (run / "videos/walk__red.mp4").write_bytes(b"no film, but it is there")
+    build_report(RunFolder(run))
+    page.run = run
+    page.open_at("")
+    page.wait(TILES, 1)
+    assert page.ask("document.querySelector('.badge').textContent") == "▶ 3"
+    assert page.ask(SHOWN) == "1 of 1 pictures shown"
+    page.browser.find_element("css selector", ".tile").click()
+    page.wait("document.getElementById('film').src.endsWith('/videos/walk__red.mp4')")
+    assert page.ask("document.getElementById('full').hidden")
+    assert page.ask(NAME) == "Walk in the style of red"
+
+
 def test_a_page_of_a_run_that_goes_on_shows_what_is_new(page: Page) -> None:
     store = RunFolder(page.run)
     build_report(store, live=True)

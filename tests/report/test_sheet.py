@@ -217,6 +217,18 @@ def test_two_runs_without_a_common_job_are_not_compared(run: Path, tmp_path: Pat
         make_sheet(run, "content", "style", tmp_path / "s.png", 64, other)
 
 
+def test_pictures_of_another_shape_are_not_subtracted(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    record = next(iter(RunFolder(run).records()))
+    inputs = (Path(record.content.path), Path(record.style.pictures[0].path))
+    name = add_job(other, *inputs, (7, 8, 9), style_weight=record.settings["style_weight"])
+    assert name == record.name
+    Image.new("RGB", (48, 64), (7, 8, 9)).save(other / record.output.path)
+    path = tmp_path / "s.png"
+    assert make_sheet(run, "style", "style_weight", path, 64, other) == []
+    assert (7, 8, 9) in {tuple(p) for p in pixels(path).reshape(-1, 3)}
+
+
 def test_the_difference_map_goes_from_black_to_light_yellow() -> None:
     gray = Image.new("RGB", (2, 1), (100, 100, 100))
     other = Image.new("RGB", (2, 1), (100, 100, 100))

@@ -175,7 +175,13 @@
     }
     return element;
   };
-  const measure = (lines, across, fit, told) => {
+  // Room for the longest caption, up to three lines of it; some speak for all.
+  const captionHeight = (lines, side) => {
+    const jobs = lines.slice(0, 100).flatMap((line) => line.cells.flatMap((some) => some || []));
+    const longest = Math.max(0, ...jobs.slice(0, 500).map((job) => caption(job).length));
+    return longest ? 6 + 16 * Math.min(3, Math.ceil(longest * 6.6 / side)) : 0;
+  };
+  const measure = (lines, across, fit) => {
     const { page, label } = room();
     const columns = across ? across.length : Math.max(fit, Math.min(4, abreast()));
     const side = sideFor(columns);
@@ -187,7 +193,7 @@
     set("--h", `${Math.round(side / ratio)}px`);
     set("--ratio", ratio);
     set("--across", Math.max(1, ...lines.map((line) => line.cells.length)));
-    set("--caption", told.length || state.sort !== "plan" ? "22px" : "0px");
+    set("--caption", `${captionHeight(lines, side)}px`);
     $("grid").classList.toggle("narrow", side < 100);
     $("zoom").value = partAt(side);
     return side;
@@ -198,8 +204,8 @@
     const jobs = chosenJobs();
     const { lines, across, fit } = linesOf(jobs, fitting);
     const told = differing(jobs, across);
-    const px = measure(lines, across, fit, told);
     grid = { lines, across, told, blocks: [] };
+    const px = measure(lines, across, fit);
     if (watcher) watcher.disconnect();
     watcher = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) built(entry.target);
