@@ -20,6 +20,7 @@ CODES = {
     "safer_rate": "the loss became NaN or infinite; the job was made with a smaller learning rate",
     "slow_precision": "a precision was asked for that the device only emulates",
     "not_compiled": "torch could not compile the network",
+    "not_graphed": "a step could not be taken as one CUDA graph",
     "cache_damaged": "a file of the cache was damaged and is made anew",
     "cache_unusable": "the cache could not be read or written",
     "excludes_nothing": "an entry of `exclude` names no job",

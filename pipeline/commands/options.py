@@ -34,6 +34,7 @@ class Options:
         compiles: have torch compile the network.
         given: settings in the place of the manifest's own.
         deterministic: have torch take deterministic algorithms alone.
+        graphs: take a GPU's steps as CUDA graphs.
     """
 
     devices: str = "auto"
@@ -44,6 +45,7 @@ class Options:
     compiles: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
+    graphs: bool = False
 
 
 def parse_run_options(

@@ -186,6 +186,7 @@ def make_context(
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
         compiles=options.compiles,
+        graphs=options.graphs,
         deterministic=options.deterministic,
         preprocessing=manifest.preprocessing,
         about_weights=known.about,

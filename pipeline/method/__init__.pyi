@@ -4,6 +4,7 @@ from .backbone import Pooling as Pooling
 from .backbone import padded_conv as padded_conv
 from .batch_weights import job_weights as job_weights
 from .first_images import Styles as Styles
+from .graphs import StepGraphs as StepGraphs
 from .lacking import area_means as area_means
 from .lacking import bicubic as bicubic
 from .lacking import precise as precise

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
+from pipeline.method.graphs import Gradients
 from pipeline.method.lacking import bicubic
 from pipeline.method.losses.objective import Losses
 from pipeline.method.objective import ScaleInputs, batch_loss
@@ -123,6 +124,8 @@ class ScaleRun:
     Jobs that have settled leave the tensors; `rows` are the places in the batch of the others.
     """
 
+    gradients: Gradients = staticmethod(losses_and_gradient)
+
     def __init__(
         self,
         backbone: Backbone,
@@ -192,9 +195,7 @@ class ScaleRun:
     def step(self) -> Losses:
         """One step of all jobs that have not settled; the losses are those before it."""
         self._renew()
-        losses, gradient = losses_and_gradient(
-            self.backbone, self.loss, self.pixels, self.given.tile
-        )
+        losses, gradient = self.gradients(self.backbone, self.loss, self.pixels, self.given.tile)
         self.optimizer.step(self.pixels, gradient, self.rates.at(self.done))
         if self.clamps:
             self.optimizer.clamp(self.pixels)

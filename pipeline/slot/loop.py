@@ -11,7 +11,14 @@ from dataclasses import replace
 import torch
 
 from pipeline.errors import DivergedError
-from pipeline.method import Backbone, ScaleInputs, Step, optimize
+from pipeline.method import (
+    Backbone,
+    ScaleInputs,
+    Step,
+    StepGraphs,
+    losses_and_gradient,
+    optimize,
+)
 from pipeline.notices import Notice
 from pipeline.plan import Batch
 from pipeline.slot.checkpoint import stack
@@ -37,6 +44,11 @@ class Loop:
     ) -> None:
         self.seat, self.network, self.batch = seat, network, batch
         self.fitting, self.way, self.timer = fitting, way, timer
+        context = seat.context
+        # Deterministic algorithms and compiled networks have rules of their own for graphs.
+        plain = not (context.deterministic or context.compiles)
+        takes = context.graphs and plain and seat.device.startswith("cuda")
+        self.graphs = StepGraphs() if takes else None
 
     def run(self, ready: Sequence[Prepared]) -> list[Result | DivergedError]:
         """Optimizes jobs together; each ends as its own.
@@ -76,10 +88,14 @@ class Loop:
     def _drive(self, ready: Sequence[Prepared]) -> list[Result]:
         """Runs the step loop, compiled where that is wanted and torch can; else it says so."""
         results = self._drive_compiled(ready) if self._compiles else self._drive_once(ready)
+        if self.graphs is not None and self.graphs.problem:
+            text = f"steps are taken call by call, not as a CUDA graph: {self.graphs.problem}"
+            said = Notice("not_graphed", text)
+            results = [replace(result, warnings=(*result.warnings, said)) for result in results]
         problem = self.seat.process.not_compiled
         if self.seat.context.compiles and problem:
             said = Notice("not_compiled", f"not compiled, torch could not: {problem}")
-            results = [replace(result, warnings=(said,)) for result in results]
+            results = [replace(result, warnings=(*result.warnings, said)) for result in results]
         return results
 
     def _drive_compiled(self, ready: Sequence[Prepared]) -> list[Result]:
@@ -128,6 +144,7 @@ class Loop:
             stack(kept, self.seat.device) if kept else None,
             init_styles(ready),
             begun_images(ready, first, self.seat.device),
+            self.graphs or losses_and_gradient,
         ):
             curves.add(step)
             self.way.after(step, ready, curves)

@@ -30,6 +30,7 @@ class RunContext:
         threads: CPU threads a slot; 0 leaves torch's choice.
         checkpoint_every_s: seconds between checkpoints of long jobs; 0 keeps none.
         compiles: have torch compile the network.
+        graphs: take a GPU's steps as CUDA graphs.
         deterministic: have torch take deterministic algorithms alone.
         preprocessing: of its first convolution, where the manifest says it.
         about_weights: what the weights are and where they are from, for records.
@@ -54,6 +55,7 @@ class RunContext:
     about_weights: str = ""
     left_out: tuple[str, ...] = ()
     isolated: bool = False
+    graphs: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def enter(self) -> None:
