@@ -62,7 +62,7 @@ def run_pair(
         ManifestError: settings that do not go together.
         RunFolderError: the output cannot be written.
     """
-    settings = with_format(request.settings, request.output)
+    settings = with_format(request.settings, request.output, request.settings.get("format"))
     given = (request.content, request.style, request.mask, request.style_mask, request.keep)
     for path in filter(None, given):
         check_header(path)

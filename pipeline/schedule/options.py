@@ -39,6 +39,7 @@ class RunOptions:
         failed_only: run only jobs that failed before.
         shard: (i, n): only the i-th of n parts of the plan, from 1.
         log_format: of `run.log`, `text` or `json`.
+        log: where the log's entries go beside: a file, or `-` for standard error.
         choice: which of the plan's jobs, and in which order.
         redo: finished jobs that match are made again.
         ends_at: when the run is to stop in order, by `time.monotonic`; None: when all is done.
@@ -53,6 +54,7 @@ class RunOptions:
     failed_only: bool = False
     shard: tuple[int, int] | None = None
     log_format: str = "text"
+    log: str | None = None
     choice: Choice = field(default_factory=Choice)
     redo: tuple[Rule, ...] = ()
     ends_at: float | None = None
