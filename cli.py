@@ -107,6 +107,13 @@ Detach = Annotated[
     bool, typer.Option("--detach", help="Go on without this terminal; see nst status, nst stop.")
 ]
 LogFormat = Annotated[str, typer.Option(help="Of run.log: text or json.")]
+Log = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="A file, or - for standard error, that gets run.log's entries too.", envvar="NST_LOG",
+        show_default=False,
+    ),
+]  # fmt: skip
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -203,6 +210,7 @@ def batch(
     notify_url: NotifyUrl = None,
     log_to: LogTo = None,
     log_format: LogFormat = "text",
+    log: Log = None,
 ) -> None:
     """Run a manifest; run it again to go on where it stopped."""
     how = commands.parse_run_options(
@@ -220,6 +228,7 @@ def batch(
         until=until,
         max_time=max_time,
         log_format=log_format,
+        log=log,
     )
     given = commands.parse_settings(settings or [], whole=False)
     options = commands.Options(

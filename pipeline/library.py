@@ -106,7 +106,7 @@ def stylize_pair(
         raise ManifestError(problems)
     for name in OLD_NAMES.keys() & settings.keys():
         warnings.warn(old_name_warning(name), FutureWarning, stacklevel=2)
-    settings = with_new_names(settings)
+    settings = {**with_new_names(settings), "format": "png"}  # what is written between
     given = {
         "content": content, "style": style, "mask": mask, "style_mask": style_mask, "keep": keep,
     }  # fmt: skip

@@ -75,10 +75,11 @@ def make_again(
     begin_downloads(options.cache)
     made = read_made(picture)
     given = _settings_of(picture, made)
-    chosen = {**given, **parse_settings(changes.settings, given)}
+    changed = parse_settings(changes.settings, given)
+    chosen = {**given, **changed}
     suffix = _SUFFIXES[str(chosen.get("format", "png"))]
     output = output or _free_name(Path(f"{picture.stem}-again{suffix}"))
-    settings = with_format(chosen, output)
+    settings = with_format(chosen, output, changed.get("format"))
     manifest = _manifest(picture, made, settings, changes, options, output.parent)
     means = _means(run_of(picture)) if made.settings.get("normalized") else None
     code, record = run_alone(manifest, output, options, quiet=quiet, means=means)

@@ -31,16 +31,23 @@ _FORMATS = {
 }
 
 
-def with_format(settings: Mapping[str, Any], output: Path) -> dict[str, Any]:
+def with_format(
+    settings: Mapping[str, Any], output: Path, asked: str | None = None
+) -> dict[str, Any]:
     """The settings, with the format that the output's suffix stands for.
+
+    Args:
+        asked: a format that was asked for in words.
 
     Raises:
         ImageError: a suffix that is no format.
-        ManifestError: settings that do not go together.
+        ManifestError: settings that do not go together, or another format was asked for.
     """
     suffix = output.suffix.lower()
     if suffix not in _FORMATS:
         raise ImageError(f"{output}: the suffix must be one of {', '.join(_FORMATS)}")
+    if asked is not None and asked != _FORMATS[suffix]:
+        raise ManifestError([f"format {asked} and {output} do not go together; leave one out"])
     changed = {**settings, "format": _FORMATS[suffix]}
     problem = Settings.model_validate(changed).problem()
     if problem:

@@ -79,7 +79,8 @@ def batch_manifest(
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
         again = shlex.join(["nst", "batch", str(manifest_path), *deciding_words(options)])
-        say("\n".join(map(line, _summary_lines(summary, manifest.output, again))))
+        lines = _summary_lines(summary, manifest.output, again, with_report)
+        say("\n".join(map(line, lines)))
     return summary.exit_code
 
 
@@ -133,7 +134,9 @@ def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
     }
 
 
-def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str]:
+def _summary_lines(
+    summary: Summary, output: Path, command: str, with_report: bool
+) -> Iterator[str]:
     if summary.moved:
         yield f"{summary.moved} pictures of renamed or moved inputs taken along, not made again"
     if summary.stale:
@@ -162,7 +165,8 @@ def _summary_lines(summary: Summary, output: Path, command: str) -> Iterator[str
         yield f"pictures and records: {output / 'images'}"
     if summary.videos:
         yield f"videos: {len(summary.videos)} in {output / 'videos'}"
-    if not summary.problem and store.inside.is_file(output / "report.html"):
+    reported = with_report and not summary.problem
+    if reported and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
         yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"

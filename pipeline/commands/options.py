@@ -60,6 +60,7 @@ def parse_run_options(
     fail_fast: bool,
     failed_only: bool,
     log_format: str,
+    log: str | None = None,
     choice: Choice | None = None,
     redo: Sequence[str] = (),
     until: str | None = None,
@@ -97,6 +98,7 @@ def parse_run_options(
         redo=parse_rules("--redo", redo),
         ends_at=_ends_at(until, max_time),
         log_format=log_format,
+        log=log or None,
     )
 
 

@@ -64,7 +64,7 @@ def run_pair(
         RunFolderError: the output cannot be written.
     """
     begin_downloads(options.cache)
-    settings = with_format(request.settings, request.output)
+    settings = with_format(request.settings, request.output, request.settings.get("format"))
     given = (request.content, request.style, request.mask, request.style_mask, request.keep)
     for path in filter(None, given):
         check_header(path)

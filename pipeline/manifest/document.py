@@ -63,7 +63,10 @@ def document_of(data: Mapping[str, Any]) -> Document:
 
 
 def _written(value: Any) -> Any:
-    """A value as it is written in YAML: paths as text, tuples as lists."""
+    """A value as it is written in YAML: paths as text, tuples as lists, numpy's numbers and arrays
+    as Python's."""
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, Mapping):
         return {_written(key): _written(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 from pipeline.errors import RunFolderError
@@ -44,22 +46,60 @@ LOG_FORMATS: dict[str, type[logging.Formatter]] = {"text": _Plain, "json": _Json
 
 
 @contextlib.contextmanager
-def open_log(store: RunFolder, form: str = "text") -> Iterator[logging.Logger]:
-    """The run's log file, with times and levels; later runs of the folder are added to it.
+def open_log(
+    store: RunFolder, form: str = "text", also: str | None = None
+) -> Iterator[logging.Logger]:
+    """The run's log file, with times and levels; later runs of the folder are added to it. A log of
+    the other form is put aside first, so that a file is of one form.
 
     Args:
         form: one of `LOG_FORMATS`.
+        also: where the same entries go beside: a file, to which they are added, or `-` for standard
+            error.
+
+    Raises:
+        RunFolderError: the file beside cannot be written.
     """
     log = logging.Logger(f"nst {store.path}")
+    _put_other_form_aside(store, form)
     path = store.inside.writable(store.log)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(LOG_FORMATS[form]())
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk
-    log.addHandler(handler)
+    handlers: list[logging.Handler] = []
+    if also is not None:
+        handlers.append(_beside(also))
+    handlers.append(logging.FileHandler(path, encoding="utf-8", errors="backslashreplace"))
+    for handler in handlers:
+        handler.setFormatter(LOG_FORMATS[form]())
+        handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk
+        log.addHandler(handler)
     try:
         yield log
     finally:
-        with contextlib.suppress(OSError):  # a full disk
-            handler.close()
+        for handler in handlers:
+            with contextlib.suppress(OSError):  # a full disk
+                handler.close()
         with contextlib.suppress(RunFolderError):
             store.inside.send(store.log)
+
+
+def _beside(also: str) -> logging.Handler:
+    if also == "-":
+        return logging.StreamHandler(sys.stderr)
+    try:
+        return logging.FileHandler(also, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise RunFolderError(
+            f"--log {also}: cannot be written ({error.strerror}); name another file, or - for "
+            f"standard error (it may come from NST_LOG)"
+        ) from error
+
+
+def _put_other_form_aside(store: RunFolder, form: str) -> None:
+    """Moves a log of the other form to `run.1.log`, or the next number that is free."""
+    if not store.inside.is_file(store.log) or not store.inside.size(store.log):
+        return
+    with store.inside.open(store.log) as file:
+        found = "json" if file.read(1) == b"{" else "text"
+    if found == form:
+        return
+    names = (store.log.with_name(f"{store.log.stem}.{n}.log") for n in itertools.count(1))
+    store.inside.move(store.log, next(path for path in names if not store.inside.is_file(path)))

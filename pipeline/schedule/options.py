@@ -40,6 +40,7 @@ class RunOptions:
         shard: (i, n): only the i-th of n parts of the plan, from 1.
         shares: take what no other process of the run has taken yet.
         log_format: of `run.log`, `text` or `json`.
+        log: where the log's entries go beside: a file, or `-` for standard error.
         choice: which of the plan's jobs, and in which order.
         redo: finished jobs that match are made again.
         ends_at: when the run is to stop in order, by `time.monotonic`; None: when all is done.
@@ -55,6 +56,7 @@ class RunOptions:
     shard: tuple[int, int] | None = None
     shares: bool = False
     log_format: str = "text"
+    log: str | None = None
     choice: Choice = field(default_factory=Choice)
     redo: tuple[Rule, ...] = ()
     ends_at: float | None = None

@@ -48,7 +48,7 @@ def run_plan(
     Raises:
         EngineError: the engine cannot be started.
     """
-    with open_log(context.store, options.log_format) as log:
+    with open_log(context.store, options.log_format, options.log) as log:
         run = _Run(plan, context, progress, options, log)
         log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
         run.run_json.write()  # what is to be done, from the first second

@@ -226,6 +226,20 @@ def test_what_is_to_be_otherwise_is_checked_with_the_rest(made: Path) -> None:
         make_again(made, None, Changes(["size=64x48"]), INLINE)
 
 
+def test_a_format_that_the_suffix_is_not_is_told(made: Path, tmp_path: Path) -> None:
+    changes = Changes(settings=["format=jpg"])
+    with pytest.raises(ManifestError, match=r"format jpg and .*x\.png do not go together"):
+        make_again(made, tmp_path / "x.png", changes, INLINE, quiet=True)
+    assert make_again(made, None, changes, INLINE, quiet=True) == 0
+    with Image.open("out-again.jpg") as image:
+        assert image.format == "JPEG"
+    pair = PairRequest(
+        tmp_path / "in/c.png", tmp_path / "in/s.png", tmp_path / "y.webp", {"format": "png"}, "lite"
+    )
+    with pytest.raises(ManifestError, match=r"format png and .*y\.webp do not go together"):
+        run_pair(pair, INLINE, quiet=True)
+
+
 def test_a_job_that_is_another_one_now_is_said(made: Path, capsys: Capture) -> None:
     rewritten(made, key="0" * 64)
     text = read_text(made)

@@ -20,9 +20,11 @@ WORDS: dict[str, Any] = {
 
 def test_words_become_options() -> None:
     given = WORDS | {"engine": "ray", "address": "auto", "stall_s": 9.0, "fail_fast": True}
-    assert parse_run_options(**given | {"log_format": "json"}) == RunOptions(
-        engine="ray", address="auto", patience=Patience(0, 9.0), fail_fast=True, log_format="json"
-    )
+    assert parse_run_options(**given | {"log_format": "json", "log": "-"}) == RunOptions(
+        engine="ray", address="auto", patience=Patience(0, 9.0), fail_fast=True, log_format="json",
+        log="-",
+    )  # fmt: skip
+    assert parse_run_options(**given | {"log": ""}).log is None  # NST_LOG= is none
 
 
 @pytest.mark.parametrize(

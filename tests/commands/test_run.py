@@ -145,6 +145,9 @@ def test_what_was_done_is_said_in_words(manifest: Write, capsys: Capture) -> Non
         "2 done, 0 failed, of 2 jobs in" in said and f"pictures and records: {run}/images" in said
     )
     assert f"all at a glance: {run}/report.html" in said
+    (run / "images").rename(run / "gone")
+    assert batch_manifest(path, INLINE, with_report=False) == 0
+    assert "all at a glance" not in capsys.readouterr().out  # it is of the run before
     assert batch_manifest(path, INLINE) == 0
     assert f"nothing to do: 2 of 2 jobs are done in {run}" in capsys.readouterr().out
     text = path.read_text().replace("output: run", "output: {path: run2, format: webdataset}")

@@ -350,3 +350,19 @@ def test_what_is_wrong_with_one_entry_hides_nothing_of_the_others(
         "9: pairs[3].settings.sise: unknown key",
         "9: pairs[3].settings.steps: 0: must be at least 1",
     ]
+
+
+def test_numpys_numbers_in_a_dict_are_numbers(folder: Path, picture: Callable[..., Path]) -> None:
+    np = pytest.importorskip("numpy")
+    picture("a.png"), picture("s.png")
+    manifest = load_manifest(
+        {
+            "output": str(folder / "run"), "content": [folder / "a.png"],
+            "style": np.array([str(folder / "s.png")]),
+            "settings": {"size": np.int64(64), "carry": np.bool_(True)},
+            "grid": {"style_weight": np.geomspace(1, 100, 3), "seed": list(np.arange(2))},
+        }
+    )  # fmt: skip
+    assert manifest.settings == {"size": 64, "carry": True}
+    assert manifest.axes["style_weight"] == pytest.approx((1, 10, 100))
+    assert manifest.axes["seed"] == (0, 1)

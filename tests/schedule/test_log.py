@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import RunFolderError
 from pipeline.schedule.log import open_log
 from pipeline.store import RunFolder, now
 
@@ -56,8 +57,44 @@ def test_as_json_each_entry_is_an_object(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_costs_the_log_and_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    inside = SimpleNamespace(writable=lambda path: path, send=lambda path: 0)
+    inside = SimpleNamespace(
+        writable=lambda path: path, send=lambda path: 0, is_file=lambda path: False
+    )
     store: Any = SimpleNamespace(path=Path("x"), log=Path("/dev/full"), inside=inside)
     with open_log(store) as log:
         log.error("lost")
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_is_of_one_form(tmp_path: Path) -> None:
+    store = RunFolder(tmp_path)
+    for number, form in enumerate(("text", "json", "json", "text")):
+        with open_log(store, form) as log:
+            log.info("run %d", number)
+    assert store.log.read_text().endswith(" INFO run 3\n")
+    assert store.log.read_text().count("\n") == 1
+    first, second = ((tmp_path / f"run.{n}.log").read_text() for n in (1, 2))
+    assert first.endswith(" INFO run 0\n")
+    assert [json.loads(line)["message"] for line in second.splitlines()] == ["run 1", "run 2"]
+
+
+def test_entries_go_beside_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, beside = RunFolder(tmp_path / "run"), tmp_path / "all.log"
+    store.path.mkdir()
+    for form in ("text", "json"):
+        with open_log(store, form, str(beside)) as log:
+            log.info("a run")
+    first, second = beside.read_text().splitlines()
+    assert first.endswith(" INFO a run") and json.loads(second)["message"] == "a run"
+    with open_log(store, "json", "-") as log:
+        log.warning("seen")
+    assert json.loads(capsys.readouterr().err)["message"] == "seen"
+    assert json.loads(store.log.read_text().splitlines()[-1])["message"] == "seen"
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunFolderError, match=r"--log .*none/x: cannot be written \(No such file"),
+        open_log(RunFolder(tmp_path), "text", str(tmp_path / "none/x")),
+    ):
+        pass
