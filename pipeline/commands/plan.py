@@ -141,6 +141,14 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     shown.print(table)
     left = total - done - problems.total()
     shown.print(f"{total}{chosen} jobs, {done} done, {left} to run")
+    _print_reasons(reasons, problems, shown)
+    _print_aside(planned, shown)
+    if first:
+        _print_settings(first, options.given, shown)
+
+
+def _print_reasons(reasons: Counter[str], problems: Counter[str], shown: Console) -> None:
+    """Why jobs are to run, and why others cannot be made."""
     if set(reasons) - {"new"}:
         told = ", ".join(
             f"{count} {reason}" for reason, count in reasons.most_common(_MOST_PROBLEMS)
@@ -152,9 +160,6 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     if len(problems) > _MOST_PROBLEMS:
         rest = problems.total() - sum(n for _, n in problems.most_common(_MOST_PROBLEMS))
         shown.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
-    _print_aside(planned, shown)
-    if first:
-        _print_settings(first, options.given, shown)
 
 
 def _print_aside(planned: Plan, shown: Console) -> None:
