@@ -1,7 +1,7 @@
 """The same manifest against a local disk and against an S3 server, which is killed again and again.
 
     python benchmarks/remote.py
-    python benchmarks/remote.py --kills 10 --contents 80 --seed 1
+    python benchmarks/remote.py --kills 10 --contents 130 --seed 1
 
 A real S3 server (`moto`, on the loopback address) holds the contents, the style and the run folder.
 The run is `nst batch` as its user starts it; after a time that is drawn anew it gets `kill -9`, its
@@ -163,7 +163,7 @@ def main() -> None:
     """Runs both and prints what differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--contents", type=int, default=80)
+    parser.add_argument("--contents", type=int, default=130)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--longest", type=float, default=1.0, help="seconds until a kill, at most")
     parser.add_argument("--devices", default="cpu")

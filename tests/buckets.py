@@ -32,6 +32,7 @@ def s3_server(*buckets: str) -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
+    _forget_server()
     before = {name: os.environ.get(name) for name in (*_VARIABLES, "AWS_ENDPOINT_URL")}
     os.environ.update(_VARIABLES, AWS_ENDPOINT_URL=address)
     try:
@@ -43,6 +44,14 @@ def s3_server(*buckets: str) -> Iterator[str]:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
         server.stop()
+        _forget_server()
+
+
+def _forget_server() -> None:
+    """Drivers keep their connections, to the server that the variables named when they began."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
 
 
 def s3_client() -> Any:

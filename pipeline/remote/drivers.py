@@ -5,6 +5,7 @@ In: an address. Out: a file system of fsspec, and the address as that wants it.
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import Any
 
@@ -29,8 +30,12 @@ def file_system(address: Address) -> Any:
 
     Raises:
         MissingPackageError: the driver is not installed.
+        OSError: credentials in an address of a storage that takes none.
     """
     scheme = address.scheme
+    if scheme == "gs" and secret_of(address)[0]:
+        why = "gs:// takes no credentials in an address; set GOOGLE_APPLICATION_CREDENTIALS"
+        raise OSError(errno.EINVAL, why, str(address))
     if scheme in _PACKAGES:
         package, extra = _PACKAGES[scheme]
         try:

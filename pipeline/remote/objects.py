@@ -21,6 +21,7 @@ from pipeline.address import Address
 from pipeline.remote.drivers import file_system, spelled
 from pipeline.remote.steady import steadily
 
+WEB = ("http", "https")
 _BLOCK = 8 * 2**20
 # What tells one version of an object from the next, in drivers' words.
 _VERSIONS = ("ETag", "etag", "md5Hash", "blob_id", "Content-MD5", "Digest")
@@ -86,7 +87,23 @@ def _found(about: Mapping[str, Any]) -> Found:
 
 
 def get(address: Address, most: int) -> bytes:
-    """A file's bytes; one of more than `most` is an `OSError`."""
+    """A file's bytes, in one request where the storage gives parts of files; one of more than
+    `most` is an `OSError`."""
+
+    def once() -> bytes | None:
+        system = file_system(address)
+        try:
+            data: bytes = system.cat_file(spelled(address), start=0, end=most + 1)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return None  # nothing has no part
+        return data
+
+    if address.scheme not in WEB and (found := steadily(address, once)) is not None:
+        if len(found) > most:
+            raise OSError(errno.EFBIG, f"larger than {most / 2**20:,.0f} MiB", str(address))
+        return found
     buffer = io.BytesIO()
     download(address, buffer, most)
     return buffer.getvalue()
@@ -100,7 +117,7 @@ def download(address: Address, file: BinaryIO, most: int) -> None:
         file.truncate()
         system = file_system(address)
         # The web's servers need not give parts of a file: there it is one stream.
-        block = 0 if address.scheme in ("http", "https") else _BLOCK
+        block = 0 if address.scheme in WEB else _BLOCK
         read = 0
         with system.open(spelled(address), "rb", block_size=block) as remote:
             while data := remote.read(_BLOCK if block else 2**20):

@@ -82,6 +82,9 @@ class Bucket:
     def read(self, path: Address, most: int) -> bytes:
         """An object's bytes."""
         self.check(path)
+        known = self._ahead.pop(path, None)
+        if known is not None:
+            return known
         with _reached(path):
             return get(path, most)
 
@@ -89,8 +92,7 @@ class Bucket:
         """An object, open for reading."""
         self._check_known(path)
         if path.suffix == ".json":
-            known = self._ahead.pop(path, None)
-            return io.BytesIO(known or self.read(path, _LONGEST_IN_MEMORY))
+            return io.BytesIO(self.read(path, _LONGEST_IN_MEMORY))
         return self.place(path).open("rb")
 
     def size(self, path: Address) -> int:
@@ -141,9 +143,9 @@ class Bucket:
             self._remembered.add(folder)
 
     def look_ahead(self, path: Address) -> None:
-        """Fetches an object that the next `open` is for, if it was listed."""
-        if _short(path) in self._sizes:
-            self._ahead[path] = self.read(path, _LONGEST_IN_MEMORY)
+        """Fetches an object that the next `open` or `read` is for."""
+        self._check_known(path)
+        self._ahead[path] = self.read(path, _LONGEST_IN_MEMORY)
 
     # -- writing --
 

@@ -112,7 +112,11 @@ class Inside:
             self._bucket.remember(folder)
 
     def look_ahead(self, path: Path) -> None:
-        """Fetches a remote file that the next `open` is for, if it is there; from any thread."""
+        """Fetches a remote file that the next `open` or `read` is for; from any thread.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
         if self._bucket and isinstance(path, Address):
             self._bucket.look_ahead(path)
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
+from pipeline.remote import fetched_ahead
 from pipeline.store.forms import parse, why_not
 from pipeline.store.headers import Owner, PlanHeader, StaleList
 from pipeline.store.inside import Inside
@@ -97,7 +99,10 @@ class RunReader:
         """
         self.check_loose()
         self.check_inside()
-        for path in self._files(self.images, "**/*.json"):
+        paths = self._files(self.images, "**/*.json")
+        if isinstance(self.path, Address):
+            paths = fetched_ahead(paths, self.inside.look_ahead)
+        for path in paths:
             yield self._read_record(path)
 
     def records(self) -> Iterator[Record]:

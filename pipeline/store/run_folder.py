@@ -103,7 +103,11 @@ class RunFolder(RunReader):
         return _is_done(Inside(self.path), *places, key)
 
     def look_ahead(self, name: str) -> None:
-        """Has the record of a remote job fetched before `is_done` asks for it."""
+        """Has the record of a remote job fetched before `is_done` asks for it.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
         self.inside.remember(self.images)
         self.inside.look_ahead(self.record_path(name))
 

@@ -47,6 +47,12 @@ def test_credentials_and_time_outs_reach_the_driver() -> None:
     assert file_system(address("s3://other/a.jpg")).key is None
 
 
+def test_a_storage_that_takes_no_credentials_says_so() -> None:
+    with pytest.raises(OSError, match="takes no credentials in an address; set GOOGLE") as told:
+        file_system(address("gs://KEY:topsecret@bucket/a.jpg"))
+    assert "topsecret" not in str(told.value)
+
+
 def test_the_web_is_given_the_whole_address() -> None:
     web = address("https://me:word@host/a%20b.jpg?sign=1")
     assert spelled(web) == "https://me:word@host/a%20b.jpg?sign=1"

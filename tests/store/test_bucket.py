@@ -161,8 +161,10 @@ def test_records_are_fetched_before_they_are_asked_for(monkeypatch: pytest.Monke
     for name in ("cat__wave", "dog__wave"):
         write_job(RunFolder(RUN), name)
     store = RunFolder(RUN)
-    for name in ("cat__wave", "dog__wave", "none__wave"):
+    for name in ("cat__wave", "dog__wave"):
         store.look_ahead(name)
+    with pytest.raises(FileNotFoundError):
+        store.look_ahead("none__wave")
     store.inside.remove(RUN / "images/dog__wave.json")
     monkeypatch.setattr(bucket, "get", lambda *_: pytest.fail("read"))
     assert store.is_done("cat__wave", KEY, Settings())
@@ -207,7 +209,7 @@ def test_a_header_that_is_not_reached_is_no_new_run(
     broken: Callable[[str, Exception], None],
 ) -> None:
     put(RUN / "plan.json", b"{}")
-    broken("_open", PermissionError("Access Denied"))
+    broken("cat_file", PermissionError("Access Denied"))
     with pytest.raises(RunFolderError, match="Access Denied; check credentials"):
         RunFolder(RUN).header()
 
