@@ -38,7 +38,6 @@ class Watched:
     """What was seen of the processes: seconds since the start, MB of driver and largest worker."""
 
     memory: list[tuple[float, float, float]] = field(default_factory=list)
-    made: Counter[str] = field(default_factory=Counter)
 
 
 def make(folder: Path, pictures: int, form: str) -> None:
@@ -66,11 +65,12 @@ def drive(folder: Path, devices: str, until: int, how: int, watched: Watched) ->
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     process, sent = subprocess.Popen(words, env=environment), False
     began = watched.memory[-1][0] if watched.memory else 0.0
-    start = time.monotonic()
+    start, seen = time.monotonic(), set[psutil.Process]()
     while process.poll() is None:
         time.sleep(_EVERY_S)
         with contextlib.suppress(psutil.Error):
             driver = psutil.Process(process.pid)
+            seen.update(driver.children(recursive=True))
             workers = [c.memory_info().rss for c in driver.children(recursive=True)]
             now = began + time.monotonic() - start
             sizes = (driver.memory_info().rss / 1e6, max(workers, default=0) / 1e6)
@@ -79,10 +79,7 @@ def drive(folder: Path, devices: str, until: int, how: int, watched: Watched) ->
         if summary and not sent and summary.done + summary.already_done >= until:
             process.send_signal(how)
             sent = True
-    for worker in psutil.process_iter(["cmdline"]):  # those of a killed driver end by themselves
-        if str(folder) in " ".join(worker.info["cmdline"] or []):
-            with contextlib.suppress(psutil.Error):
-                worker.wait(60)
+    psutil.wait_procs(seen, timeout=60)  # workers of a killed driver end by themselves
 
 
 def measure(folder: Path, pictures: int, devices: str) -> dict[str, float | str]:

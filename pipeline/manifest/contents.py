@@ -26,13 +26,21 @@ class SetPictures:
         self._text += f"{name}\0{file}".encode(errors="surrogatepass")
         self._ends.append(len(self._text))
 
+    def index(self) -> dict[str, int]:
+        """The number of each picture by its name in the data set."""
+        return {self._at(number)[0]: number for number in range(len(self))}
+
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> Picture:
+    def _at(self, index: int) -> tuple[str, str]:
         begin = self._ends[index - 1] if index else 0
         text = self._text[begin : self._ends[index]].decode(errors="surrogatepass")
         name, _, file = text.partition("\0")
+        return name, file
+
+    def __getitem__(self, index: int) -> Picture:
+        name, file = self._at(index)
         label = file.removesuffix(PurePosixPath(file).suffix)
         return Picture(Path(f"{self.path}/{name}"), label, file)
 

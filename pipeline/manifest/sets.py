@@ -50,11 +50,14 @@ def find_in_sets(reading: Reading, report: Report, base: Path, pattern: str) -> 
     """
     place = place_in_set(path_in(base, pattern))
     if place is not None:
-        whole = path_in(base, pattern)
-        named = [member for member in _members(reading, report, place[0]) if member.path == whole]
-        if not named:
+        # Maps name one after the other: each data set is looked through once.
+        key = ("set", place[0])
+        (found,) = reading.once(key, report, lambda to: [_indexed(reading, to, place[0])])
+        pictures, index = found
+        if place[1] in index:
+            yield pictures[index[place[1]]]
+        else:
             report((), f"{pattern}: no such picture in the data set; check the name")
-        yield from named
         return
     for path in _files(reading, report, base, pattern):
         yield from _members(reading, report, path)
@@ -110,6 +113,11 @@ def _of_range(report: Report, base: Path, pattern: str, found: re.Match[str]) ->
         report((), f"{missing[0]}: no such file{more}; check the range {found[0]}")
         return []
     return [path_in(base, word) for word in words]
+
+
+def _indexed(reading: Reading, report: Report, path: Path) -> tuple[SetPictures, dict[str, int]]:
+    pictures = _members(reading, report, path)
+    return pictures, pictures.index()
 
 
 def _members(reading: Reading, report: Report, path: Path) -> SetPictures:

@@ -22,6 +22,7 @@ _PICTURES = ("image", "img", "picture", "jpg", "png")
 _LABELS = ("label", "labels", "cls", "class", "class_name")
 _MOST_GROUP = 128 * 2**20  # bytes of a group of rows that is kept; a larger one is streamed
 _STREAMED_ROWS = 16
+_OPEN_BYTES = 2**20  # of an open table without its rows, about
 
 
 def pyarrow() -> Any:
@@ -50,7 +51,7 @@ class RowSet:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.problem, self.passed, self.weight = path, "", 0, _MOST_GROUP
+        self.path, self.problem, self.passed = path, "", 0
         self._pa = pyarrow()
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[int, Any]] = {}
@@ -62,6 +63,11 @@ class RowSet:
         names = [name for name in self._table.schema.names if name != self.column]
         self._label = next((name for name in _LABELS if name in names), "")
         self._others = [name for name in names if not self._is_binary(name)]
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it takes."""
+        return _OPEN_BYTES + sum(int(part.nbytes) for _, part in self._kept.values())
 
     def _type(self, name: str) -> Any:
         return self._table.schema.field(name).type

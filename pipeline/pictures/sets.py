@@ -25,15 +25,17 @@ class PictureSet(Protocol):
 
     Attributes:
         path: the file.
-        weight: about how many bytes of memory it takes.
         problem: why not all of it could be looked through, or empty.
         passed: entries that hold no picture.
     """
 
     path: Path
-    weight: int
     problem: str
     passed: int
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it takes."""
 
     def members(self) -> Iterator[Member]:
         """Its pictures, in order."""

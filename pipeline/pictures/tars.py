@@ -41,7 +41,11 @@ class TarSet:
         self._look_through()
         self._pictures = {key: _picture_of(found) for key, found in self._samples.items()}
         self.passed = sum(extension is None for extension in self._pictures.values())
-        self.weight = _ENTRY_BYTES * len(self._places)
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it takes."""
+        return _ENTRY_BYTES * len(self._places)
 
     def _look_through(self) -> None:
         try:

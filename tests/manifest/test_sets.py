@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ManifestError
-from pipeline.manifest import Manifest, load_manifest
+from pipeline.manifest import Manifest, load_manifest, sets
 from pipeline.manifest.contents import Contents, SetPictures
 from pipeline.plan import Plan
 
@@ -148,3 +148,17 @@ def test_any_number_of_pictures_in_little_memory() -> None:
     ]
     with pytest.raises(IndexError):
         contents[1000]
+
+
+def test_a_map_names_pictures_of_a_shard_which_is_looked_through_once(
+    tmp_path: Path, load: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard(tmp_path / "a.tar", ["x", "y", "z"])
+    load('"a.tar"')
+    looked = []
+    found = sets.set_members
+    monkeypatch.setattr(sets, "set_members", lambda path: looked.append(path) or found(path))
+    (tmp_path / "pairs.csv").write_text("content,style\na.tar/z.jpg,s.png\na.tar/x.jpg,s.png\n")
+    (tmp_path / "m2.yaml").write_text("output: run\nbackbone: lite\npairs: pairs.csv\n")
+    assert names(load_manifest(tmp_path / "m2.yaml")) == ["z.jpg__s", "x.jpg__s"]
+    assert looked == [tmp_path / "a.tar"]
