@@ -17,7 +17,7 @@ def grown_settings(
     A larger picture begins as the smaller one did and has more scales after it, as the presets with
     a list of steps do by themselves. One number of steps for all scales would be shared out among
     more of them, so the steps of each scale are named. A picture that was made at its full size
-    alone gets that size as its first scale, and each one after it `step_falloff` times the steps.
+    alone gets that size as its first scale; those after it have `step_falloff` times its steps.
 
     Args:
         scales: width and height in px and steps of each, as records have them; without any, as in
@@ -32,12 +32,12 @@ def grown_settings(
     """
     if not scales:
         return {}
-    counts = [steps for _, _, steps in scales]
-    start = settings.get("scale_start", 0)
+    grown: dict[str, Any] = {}
     width, height, last = scales[-1]
-    if len(scales) == 1 and not 0 < start <= max(width, height):
-        after = max(1, round(last * settings.get("step_falloff", 1.0)))
-        return {"scale_start": max(width, height), "steps": [last, after]}
+    alone = len(scales) == 1
+    if alone and not 0 < settings.get("scale_start", 0) <= max(width, height):
+        grown["scale_start"] = max(width, height)
     if isinstance(settings.get("steps"), int):
-        return {"steps": counts}
-    return {}
+        after = [max(1, round(last * settings.get("step_falloff", 1.0)))] if alone else []
+        grown["steps"] = [*(steps for _, _, steps in scales), *after]
+    return grown

@@ -50,6 +50,10 @@ def test_a_picture_made_at_one_size_goes_on_from_that_size() -> None:
     settings = Settings(size=512, scale_start=0, steps=500, step_falloff=0.5).model_dump()
     grown = grown_settings(settings, scales_at(512, settings))
     assert grown == {"scale_start": 512, "steps": [500, 250]}
+    begun = settings | {"scale_start": 512}  # its only scale is the first one already
+    assert grown_settings(begun, scales_at(512, begun)) == {"steps": [500, 250]}
+    listed = settings | {"steps": (500, 40)}  # says itself what follows
+    assert grown_settings(listed, scales_at(512, listed)) == {"scale_start": 512}
 
 
 def test_of_an_older_record_nothing_is_known() -> None:
