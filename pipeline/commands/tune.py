@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.files import cache_folder
-from pipeline.schedule import best_layout, keep_workers, measure_layouts
+from pipeline.schedule import Layout, best_layout, keep_workers, measure_layouts
 from pipeline.slot import available_cores
 from pipeline.terminal import say
 
@@ -24,3 +24,8 @@ def tune_cpu(folder: Path | None) -> None:
     best = best_layout(layouts)
     keep_workers(cache, cores, best.workers)
     say(f"later runs on the CPU take {best.workers} workers (kept in {cache})")
+    say(f"the same by name: --devices {','.join(['cpu'] * best.workers)}, {_threads(best)}")
+
+
+def _threads(layout: Layout) -> str:
+    return f"{layout.threads} thread{'s' if layout.threads > 1 else ''} each"

@@ -16,5 +16,6 @@ from .slots import find_slots as find_slots
 from .slots import has_gpu as has_gpu
 from .slots import share_cpu as share_cpu
 from .slots import threads_per_slot as threads_per_slot
+from .tune import Layout as Layout
 from .tune import best_layout as best_layout
 from .tune import measure_layouts as measure_layouts

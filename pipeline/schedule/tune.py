@@ -21,7 +21,14 @@ from pipeline.method import (
     schedule_scales,
     style_targets,
 )
-from pipeline.slot import network_type, use_precision
+from pipeline.slot import (
+    PROCESS_BYTES,
+    SHARE,
+    keep_freed_memory,
+    network_type,
+    total_memory,
+    use_precision,
+)
 
 # A layout of fewer workers is taken where it makes as many steps but for this share.
 _AS_GOOD = 0.03
@@ -43,6 +50,7 @@ class Layout:
 def _steps_per_second(threads: int, side: int, start: float, seconds: float) -> float:
     """In a worker: optimizer steps of one picture with `lite`, from a moment on."""
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as a run's workers do
     settings = Settings(size=side, steps=1_000_000, scale_start=0)
     dtype = network_type(use_precision("auto", "cpu"))
     network = Backbone(load_weights("lite"), settings.layers, dtype=dtype)
@@ -67,7 +75,8 @@ def _ready() -> None:
 
 
 def measure_layouts(cores: int, side: int = 256, seconds: float = 3.0) -> Iterator[Layout]:
-    """Steps a second with 1, 2, 4, ... workers that share all cores; each takes some seconds.
+    """Steps a second with 1, 2, 4, ... workers that share all cores, as many as memory holds; each
+    takes some seconds.
 
     Args:
         cores: that may be used.
@@ -75,7 +84,8 @@ def measure_layouts(cores: int, side: int = 256, seconds: float = 3.0) -> Iterat
         seconds: of measuring.
     """
     workers = 1
-    while workers <= cores:
+    most = max(1, min(cores, int(SHARE * total_memory() / PROCESS_BYTES)))
+    while workers <= most:
         threads = cores // workers
         with ProcessPoolExecutor(max_workers=workers) as pool:
             for future in [pool.submit(_ready) for _ in range(workers)]:

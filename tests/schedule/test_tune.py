@@ -53,6 +53,7 @@ def test_a_process_of_its_own_makes_the_steps() -> None:
         (2, [(1, 2), (2, 1)]),
         (6, [(1, 6), (2, 3), (4, 1), (6, 1)]),
         (8, [(1, 8), (2, 4), (4, 2), (8, 1)]),
+        (64, [(1, 64), (2, 32), (4, 16), (8, 8), (16, 4), (32, 2), (64, 1)]),
     ],
 )
 def test_every_layout_uses_the_cores_there_are(
@@ -64,6 +65,7 @@ def test_every_layout_uses_the_cores_there_are(
         starts.add(start)
         return 10.0
 
+    monkeypatch.setattr(tune, "total_memory", lambda: 10**12)
     monkeypatch.setattr(tune, "ProcessPoolExecutor", ThreadPoolExecutor)
     monkeypatch.setattr(tune, "_ready", lambda: None)
     monkeypatch.setattr(tune, "_steps_per_second", steps)
@@ -71,6 +73,17 @@ def test_every_layout_uses_the_cores_there_are(
     assert [(layout.workers, layout.threads) for layout in found] == layouts
     assert [layout.steps for layout in found] == [10.0 * workers for workers, _ in layouts]
     assert len(starts) == len(layouts)  # the workers of a layout begin together
+
+
+@pytest.mark.parametrize(("memory", "workers"), [(8e9, [1, 2, 4]), (1e8, [1])])
+def test_no_more_workers_are_measured_than_memory_holds(
+    memory: float, workers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "total_memory", lambda: int(memory))
+    monkeypatch.setattr(tune, "ProcessPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(tune, "_ready", lambda: None)
+    monkeypatch.setattr(tune, "_steps_per_second", lambda *given: 1.0)
+    assert [layout.workers for layout in measure_layouts(32)] == workers
 
 
 def test_steps_are_counted_with_as_many_threads_as_asked_for(threads: None) -> None:
