@@ -111,16 +111,20 @@ def _print_plan(planned: Plan, choice: Choice, store: RunFolder) -> None:
             f"{count} {reason}" for reason, count in reasons.most_common(_MOST_PROBLEMS)
         )
         shown.print(f"to run: {told}", highlight=False, soft_wrap=True)
+    _print_problems(problems, shown)
+    if planned.manifest.passed:
+        shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
+    if first:
+        _print_settings(first, shown)
+
+
+def _print_problems(problems: Counter[str], shown: Console) -> None:
     for problem, count in problems.most_common(_MOST_PROBLEMS):
         said = f"{count} cannot be made: {problem}"
         shown.print(said, highlight=False, soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         rest = problems.total() - sum(n for _, n in problems.most_common(_MOST_PROBLEMS))
         shown.print(f"{rest} cannot be made for {len(problems) - _MOST_PROBLEMS} other reasons")
-    if planned.manifest.passed:
-        shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
-    if first:
-        _print_settings(first, shown)
 
 
 def _print_settings(job: Job, shown: Console) -> None:
