@@ -276,7 +276,7 @@ def test_layers_that_the_network_lacks_are_found_before_anything_runs(
     path = manifest(text)
     with pytest.raises(WeightsError, match=r"no conv5_4 \(nearest: conv5_1\)"):
         run_manifest(load_manifest(path), INLINE, Said())
-    assert not list(path.parent.rglob("*.json"))
+    assert not list((path.parent / "run").rglob("*.json"))
 
 
 def test_a_run_goes_on_with_the_weights_that_it_began_with(
