@@ -72,7 +72,7 @@ def look(page: Path) -> dict[str, float]:
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         driver.get(page.as_uri())
-        time.sleep(1.0)
+        time.sleep(3.0)
         paint = driver.execute_script(
             "return performance.getEntriesByName('first-contentful-paint')[0].startTime"
         )
