@@ -5,7 +5,6 @@ In: something to do. Out: what it gives; or an `OSError` in words that have no s
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import time
 from collections.abc import Callable
@@ -71,7 +70,9 @@ def _final(address: Address, error: Exception) -> OSError | None:
 
 
 def _of_the_web(error: BaseException | None) -> TypeGuard[Exception]:
-    return type(error).__module__.startswith("aiohttp") or isinstance(error, asyncio.TimeoutError)
+    # asyncio's own in Python 3.10; it is not loaded for its name.
+    own = type(error).__module__.startswith("aiohttp")
+    return own or type(error).__name__ == "TimeoutError"
 
 
 def _words(error: Exception) -> str:

@@ -52,8 +52,9 @@ class Feed:
     def _part(self, batch: Batch, limit: Limit | None) -> Batch:
         """As much of a batch as a slot takes; the rest stays."""
         most = len(batch.jobs) if limit is None else _most(batch, limit)
-        if len(batch.jobs) > most:
-            self._again.appendleft(replace(batch, jobs=batch.jobs[most:]))
+        if len(batch.jobs) <= most:
+            return batch
+        self._again.appendleft(replace(batch, jobs=batch.jobs[most:]))
         return replace(batch, jobs=batch.jobs[:most])
 
     def _taken(self, slot: int | None) -> Batch | None:

@@ -93,7 +93,7 @@ def test_only_the_white_region_is_stylized(manifest: Path) -> None:
     half = np.zeros((56, 72), np.uint8)
     half[:, :24] = 255
     Image.fromarray(half).save(folder / "content/a_mask.png")
-    Image.fromarray(half.T.copy()).save(folder / "content/deep/b_mask.png")
+    Image.fromarray(half[:, ::-1].copy()).save(folder / "content/deep/b_mask.png")
     run = write(
         manifest,
         f"{HEAD}masks: {{content: '{{stem}}_mask.png'}}\n"

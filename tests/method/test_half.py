@@ -59,7 +59,7 @@ def test_gradients_below_float16s_smallest_number_come_through() -> None:
     scales = [1e3, 1e-13, 0.0]  # each picture by its own; float16 ends at 6e-8
     wanted, found = gradients(precise, images, scales), gradients(half, images, scales)
     assert wanted[1].any() and not wanted[1].half().any()
-    assert apart(found[0], wanted[0]) < 0.02 and apart(found[1], wanted[1]) < 0.02
+    assert apart(found[0], wanted[0]) < 0.04 and apart(found[1], wanted[1]) < 0.04
     assert not found[2].any()
 
 
