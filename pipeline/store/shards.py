@@ -17,7 +17,6 @@ from pathlib import Path
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
 from pipeline.json_text import read_json
-from pipeline.pictures import member_others
 from pipeline.plan import Job, Plan, classes_of, split_and_class
 from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
@@ -188,6 +187,8 @@ class Shards:
     def _samples(
         self, split: str, waiting: Iterable[_Loose], held: dict[str, str]
     ) -> Iterator[Sample]:
+        from pipeline.pictures import member_others  # here alone: `nst status` needs no pictures
+
         inside = self.store.inside
         for loose in waiting:
             picture = self.store.images / f"{loose.name}.{loose.suffix}"
