@@ -13,11 +13,11 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
 from pipeline.json_text import read_json
-from pipeline.plan import Job, Plan, classes_of, split_and_class
 from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
 from pipeline.store.inside import Inside
@@ -30,6 +30,9 @@ from pipeline.store.packing import (
 )
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.plan import Job, Plan
 
 # The names of classes by number, beside the shards.
 CLASSES = "classes.json"
@@ -120,6 +123,8 @@ class Shards:
                 stay.
         """
         if self.size:
+            from pipeline.plan import split_and_class  # here alone: `nst status` plans nothing
+
             split, folder = split_and_class(job.content)
             waiting = self._loose.setdefault(split, [])
             waiting.append(_Loose(job.name, job.settings.format, folder, job.content.path))
@@ -238,6 +243,8 @@ def shards_of(plan: Plan, store: RunFolder) -> Shards:
     Raises:
         RunFolderError: a shard is damaged.
     """
+    from pipeline.plan import classes_of
+
     return Shards(
         store, plan.shard_size, plan.manifest.form.format, lambda: classes_of(plan.manifest)
     )
