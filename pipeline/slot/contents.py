@@ -34,8 +34,8 @@ _SAMPLE_PX = 256
 
 @dataclass(frozen=True)
 class Content:
-    """A content picture, read. No more of it is kept than the batch asks for: a camera's picture
-    takes 50 MB, and a batch may have many.
+    """A content picture, read. No more of its pixels are kept than the batch asks for: a camera's
+    picture takes 50 MB, and a batch may have many.
 
     Attributes:
         image: in its own colors, upright, sRGB; at the largest of the sizes it was read for, or
@@ -44,7 +44,7 @@ class Content:
         identity: of the file, what decides how it is read.
         mask: its regions.
         keep: 8-bit gray: what is brighter keeps more of its content.
-        alpha: 8-bit; None for a picture without transparency.
+        alpha: 8-bit; None for a picture without transparency, and where nobody asks for it.
         notices: what is to be said of its files.
         size: width and height in px of the picture in the file.
         levels: by width and height, `working` at the sizes it was read for, 8-bit h x w x 3.
@@ -112,17 +112,20 @@ def read_content(
     image = decoded.straight if keeps_alpha else decoded.image
     regions = None
     if mask:
-        regions = read_mask_as_planned(mask, planned[1], decoded.size, path, levels)
+        regions = read_mask_as_planned(
+            mask, planned[1], decoded.size, path, levels, decoded.image.size
+        )
     notices = (*decoded.notices, *(regions.notices if regions else ()))
     kept = None
     if keep:
         own = read_as_planned(keep, planned[2])
         check_shape(own.image.size, keep, decoded.size, path)
-        shaped = in_shape(own.image.convert("L"), decoded.size)
+        shaped = in_shape(own.image.convert("L"), decoded.image.size)
         kept, notices = _checked_keep(shaped, keep), notices + own.notices
     identity = planned[0] or read_identity(path)
+    alpha = decoded.alpha if keeps_alpha else None
     return _fitted(
-        Content(image, image, identity, regions, kept, decoded.alpha, notices, decoded.size),
+        Content(image, image, identity, regions, kept, alpha, notices, decoded.size),
         gray, sizes, stretch, sampled,
     )  # fmt: skip
 

@@ -44,7 +44,12 @@ def read_as_planned(
 
 
 def read_mask_as_planned(
-    path: Path, planned: str, picture: tuple[int, int], its: Path, levels: bool = False
+    path: Path,
+    planned: str,
+    picture: tuple[int, int],
+    its: Path,
+    levels: bool = False,
+    decoded_as: tuple[int, int] | None = None,
 ) -> Mask:
     """The same of a mask, in the shape of its picture.
 
@@ -52,11 +57,12 @@ def read_mask_as_planned(
         picture: its picture's width and height in px.
         its: its picture's file, for messages.
         levels: as `mask_of` has it.
+        decoded_as: what the picture was decoded to, where that is less.
 
     Raises:
         ImageError: it cannot be read, has too many colors or another shape, or was changed since.
     """
     decoded = read_as_planned(path, planned)
     check_shape(decoded.image.size, path, picture, its)
-    shaped = replace(decoded, image=in_shape(decoded.image, picture))
+    shaped = replace(decoded, image=in_shape(decoded.image, decoded_as or picture))
     return mask_of(shaped, path, levels)

@@ -47,6 +47,16 @@ def test_each_level_is_the_whole_picture_fitted(tmp_path: Path, gray: bool) -> N
     assert read.size == whole.size
 
 
+def test_a_mask_is_no_larger_than_what_was_decoded(tmp_path: Path) -> None:
+    path, mask = photo(tmp_path / "c.jpg", (4000, 3000), quality=90), tmp_path / "m.png"
+    levels = np.arange(683 * 512).reshape(512, 683) * 4 // (683 * 512)
+    Image.fromarray(levels.astype(np.uint8)).save(mask)  # its ratio is off by rounding
+    read = read_content(path, "white", False, mask, mask, sizes=SIZES, reduced=True)
+    assert read.mask is not None and len(read.mask.names) == 4 and read.keep is not None
+    largest = max(read.keep.width, *(region.width for region in read.mask.regions.values()))
+    assert largest <= 683 and read.size == (4000, 3000)
+
+
 def test_a_stretched_level_is_not_cropped(tmp_path: Path) -> None:
     path = photo(tmp_path / "c.png", (200, 100))
     read = content(path, sizes=((50, 50),), stretch=True)
