@@ -17,6 +17,7 @@ from pipeline.report.details import CHUNK
 from pipeline.report.entries import LOSSES, Entry
 from pipeline.report.grow import grown_settings
 from pipeline.report.inputs import Inputs
+from pipeline.report.pairs import common_settings
 from pipeline.report.thumbnails import input_thumbnail, thumbnail_name
 from pipeline.store import BACKBONE_KEYS, RunFolder
 
@@ -30,9 +31,8 @@ def page_data(
 ) -> dict[str, Any]:
     """What the page works on, a list a column."""
     errors = list(dict.fromkeys(entry.error for entry in entries if entry.error is not None))
-    first = next((entry.record for entry in entries if entry.image), {})
-    swept = {axis.name for axis in axes}
-    settings = {k: v for k, v in dict(first.get("settings") or {}).items() if k not in swept}
+    made = (dict(entry.record.get("settings") or {}) for entry in entries if entry.image)
+    settings = common_settings(made, {axis.name for axis in axes})
     sizes = [entry.size for entry in entries]
     return {
         "run": str(store.path.resolve()),

@@ -5,13 +5,35 @@ In: how they were made. Out: YAML. Must not load torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipeline.store import BACKBONE_KEYS, Made
+
+
+def common_settings(jobs: Iterable[Mapping[str, Any]], swept: Collection[str]) -> dict[str, Any]:
+    """What all jobs' settings have in common, but for swept ones.
+
+    What differs beside them is what a swept preset or level stands for, and follows from it.
+
+    >>> common_settings([{"seed": 0, "steps": 20}, {"seed": 1, "steps": 20}], {"seed"})
+    {'steps': 20}
+    >>> common_settings(
+    ...     [{"strength": "subtle", "content_weight": 2.0, "size": 64},
+    ...      {"strength": "strong", "content_weight": 0.5, "size": 64}], {"strength"})
+    {'size': 64}
+    """
+    found: dict[str, Any] | None = None
+    for settings in jobs:
+        if found is None:
+            found = {k: v for k, v in settings.items() if k not in swept}
+        elif gone := [k for k, v in found.items() if k not in settings or settings[k] != v]:
+            for name in gone:
+                del found[name]
+    return found or {}
 
 
 def pairs_manifest(records: Sequence[Made], output: Path, backbone: Mapping[str, Any]) -> str:
@@ -25,7 +47,7 @@ def pairs_manifest(records: Sequence[Made], output: Path, backbone: Mapping[str,
     whole = {
         "output": str(output),
         "backbone": {k: v for k, v in backbone.items() if k in BACKBONE_KEYS and v},
-        "settings": {k: v for k, v in records[0].settings.items() if k not in swept},
+        "settings": common_settings((record.settings for record in records), swept),
         "pairs": [_pair_of(record) for record in records],
     }
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.manifest import Settings, load_manifest
 from pipeline.method import Backbone, load_weights
+from pipeline.plan import Job, Plan
 from pipeline.report import by_pair, found_inputs, pairs_manifest, score_pair
 from pipeline.store import Record, RunFolder
 
@@ -43,6 +44,40 @@ def test_the_winners_manifest_makes_just_those_jobs(run: Path, tmp_path: Path) -
     assert len(manifest.pairs) == len(records) == 3
     assert all(pair.settings == {"style_weight": 10.0} for pair in manifest.pairs)
     assert yaml.safe_load(text)["settings"]["size"] == 64
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        "{strength: [subtle, strong], stroke: [fine, large]}",
+        "{preset: [draft, fast], stroke: [fine, large]}",
+    ],
+)
+def test_what_a_swept_level_or_preset_stands_for_is_each_jobs_own(
+    grid: str, run: Path, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("c.png", 1), picture("s.png", 2)
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        f"output: grid\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+        f"settings: {{size: 64}}\ngrid: {grid}\n"
+    )
+
+    def planned(path: Path) -> list[Job]:
+        return list(Plan(load_manifest(path), lambda settings: "", 1).jobs())
+
+    like = next(RunFolder(run).records()).plain()
+    like["content"]["path"] = str(tmp_path / "c.png")
+    like["style"]["pictures"][0]["path"] = str(tmp_path / "s.png")
+    records = [
+        Record.model_validate(
+            like | {"settings": job.settings.model_dump(mode="json"), "swept": dict(job.point)}
+        )
+        for job in planned(path)
+    ]
+    (tmp_path / "again.yaml").write_text(pairs_manifest(records, tmp_path / "o", {"name": "lite"}))
+    again = planned(tmp_path / "again.yaml")
+    assert [job.key for job in again] == [job.key for job in planned(path)]
 
 
 def of_pictures(run: Path, *pictures: dict[str, object], **swept: object) -> Record:
