@@ -409,6 +409,16 @@ def test_light_dark_and_phone(page: Page) -> None:
     assert page.ask("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.parametrize(("width", "phone"), [(1440, False), (290, True)])
+def test_nothing_slides_sideways(page: Page, width: int, phone: bool) -> None:
+    page.emulate(width, 300, phone)
+    page.open_at("#rows=content&columns=style")
+    page.wait(f"{TILES} > 3")
+    root = "document.documentElement"
+    assert page.ask(f"{root}.scrollHeight > {root}.clientHeight")
+    assert page.ask(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
 def test_on_a_phone_stars_and_compare_are_in_sight_and_by_touch(page: Page) -> None:
     page.emulate(390, 844, phone=True)
     page.open_at("#rows=none&columns=none")

@@ -45,7 +45,7 @@
     const { free } = room();
     if (state.size !== null) return Math.max(LEAST_PX, Math.min(state.size, free - 8));
     const whole = Math.floor(free / Math.max(1, columns)) - 8;
-    return Math.max(narrow() ? 88 : 112, Math.min(whole, 420, free - 8));
+    return Math.max(narrow() ? 80 : 112, Math.min(whole, 420, free - 8));
   };
   const abreast = () => Math.round(room().free / (narrow() ? 170 : 270));
   const fitting = (longest) => {
