@@ -29,7 +29,7 @@ from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
-from pipeline.manifest.remote import clean_document, output_problem
+from pipeline.manifest.remote import check_schemes, clean_document, output_problem
 from pipeline.manifest.sets import is_whole_set, whole_sets
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
@@ -51,6 +51,8 @@ def load_manifest(
         ManifestError: with one message per problem, all of them at once.
     """
     document = document_of(path) if isinstance(path, Mapping) else read_document(Path(path))
+    check_schemes(document)
+    document.raise_if_any()
     clean_document(document)
     map_name = document.data.get("pairs")
     if isinstance(map_name, str):

@@ -7,12 +7,13 @@ listing; what cannot be found is reported. No picture is fetched for it, but one
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from pipeline.address import Address, as_path, is_address, secret_of
+from pipeline.address import SCHEMES, Address, as_path, is_address, secret_of
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest.document import Document, Report
 from pipeline.manifest.folders import (
@@ -74,6 +75,44 @@ def clean_document(document: Document) -> None:
         document.data = without_secrets(document.data)
     except ManifestError as error:
         raise ManifestError([document.at(1, problem) for problem in error.problems]) from error
+
+
+# A drive of Windows has one letter.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def scheme_problem(word: str) -> str:
+    """What is wrong with a word that is spelled as an address and is none; empty for any other.
+
+    >>> scheme_problem("ftp://host/a.jpg")
+    'ftp:// is no storage that is read; known are s3://, gs://, hf://, https://, http://, memory://'
+    >>> scheme_problem("s3://"), scheme_problem("s3://bucket/a.jpg"), scheme_problem("C:/a.jpg")
+    ('s3:// names no bucket or host', '', '')
+    """
+    found = _SCHEME.match(word)
+    if found is None:
+        return ""
+    if not is_address(word):
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        return f"{found[1]}:// is no storage that is read; known are {known}"
+    return "" if word[found.end() :].strip("/") else f"{found[0]} names no bucket or host"
+
+
+def check_schemes(document: Document) -> None:
+    """Reports what is spelled as an address and is none: it would be a local path."""
+
+    def look_at(given: Any, position: tuple[str | int, ...]) -> None:
+        if isinstance(given, Mapping):
+            for key, inner in given.items():
+                look_at(key, (*position, key))
+                look_at(inner, (*position, key))
+        elif isinstance(given, list):
+            for number, inner in enumerate(given):
+                look_at(inner, (*position, number))
+        elif isinstance(given, str) and (problem := scheme_problem(given)):
+            document.report(position, problem)
+
+    look_at(document.data, ())
 
 
 def output_problem(output: Path) -> str:

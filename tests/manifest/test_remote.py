@@ -158,6 +158,28 @@ def test_what_is_wrong_is_told(
     assert words in problems(manifest, **keys)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("output: ftp://x/y\ncontent: c.png\nstyle: s.png\n", 1, "ftp:// is no storage"),
+        ("output: s4://b/x\ncontent: c.png\nstyle: s.png\n", 1, "known are s3://, gs://"),
+        ("output: s3://\ncontent: c.png\nstyle: s.png\n", 1, "s3:// names no bucket or host"),
+        ("output: r\ncontent: [c.png, ftp://h/a.jpg]\nstyle: s.png\n", 2, "ftp:// is no storage"),
+        ("output: r\ncontent: c.png\nstyle: {blend: {sftp://h/a.jpg: 1}}\n", 3, "sftp:// is no"),
+    ],
+)
+def test_what_only_looks_like_an_address_is_no_local_path(
+    text: str, line: int, said: str, tmp_path: Path
+) -> None:
+    for name in ("c.png", "s.png"):
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    (tmp_path / "m.yaml").write_text(text + "backbone: lite\n")
+    with pytest.raises(ManifestError) as raised:
+        load_manifest(tmp_path / "m.yaml")
+    (problem,) = raised.value.problems
+    assert f"m.yaml:{line}: " in problem and said in problem
+
+
 def test_a_storage_that_refuses_is_told_once_with_its_line(
     manifest: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
