@@ -142,6 +142,10 @@ def _summary_lines(
     if summary.stale:
         yield stale_line(summary.stale, output)
     if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):
+        if not summary.jobs:
+            yield f"nothing to do: no job is left into {output}; `exclude`, --only and the like "
+            yield "leave out all of them"
+            return
         yield f"nothing to do: {summary.jobs} of {summary.jobs} jobs are done in {output}"
         return
     before = f", {summary.already_done} done before" if summary.already_done else ""

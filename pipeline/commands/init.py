@@ -98,7 +98,7 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         raise ManifestError([f"{folder}: {problem}" for problem in told]) from error
     finally:
         draft.unlink(missing_ok=True)
-    print_warnings(manifest.warnings)
+    print_warnings(said.replace(str(draft), str(path)) for said in map(str, manifest.warnings))
     n, m = len(manifest.contents), len(manifest.styles)
     say(f"{path}: {n} content pictures x {m} styles = {n * m} pictures")
     say(f"content: {', '.join(contents[:5])}{' ...' if contents[5:] else ''}")
@@ -183,12 +183,16 @@ def _masks(names: Iterable[str]) -> str:
         stem, dot, suffix = name.rpartition(".")
         stems.setdefault(stem, []).append(dot + suffix)
     keys = []
-    for key, ending in (("content", "_mask"), ("keep", "_keep")):
-        found = {stem: stems[stem][0] for stem in stems if stem.endswith(ending)}
-        beside = {stem: suffix for stem, suffix in found.items() if stem[: -len(ending)] in stems}
-        if len(set(beside.values())) == 1:
-            suffix = next(iter(beside.values()))
-            keys.append(f'{key}: "{{stem}}{ending}{suffix}"')
+    for key, word in (("content", "mask"), ("keep", "keep")):
+        for ending in (f"_{word}", f".{word}", f"-{word}"):
+            found = {stem: stems[stem][0] for stem in stems if stem.endswith(ending)}
+            beside = {
+                stem: suffix for stem, suffix in found.items() if stem[: -len(ending)] in stems
+            }
+            if len(set(beside.values())) == 1:
+                suffix = next(iter(beside.values()))
+                keys.append(f'{key}: "{{stem}}{ending}{suffix}"')
+                break
     return f"masks: {{{', '.join(keys)}, missing: whole}}\n" if keys else ""
 
 

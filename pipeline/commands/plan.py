@@ -131,6 +131,8 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     title = f"{total}{chosen} jobs into {store.path}"
     from rich.table import Table  # here alone: it takes a while to load
 
+    if first:  # it is long: what is asked for stands below it
+        _print_settings(first, options.given, shown)
     table = Table("axis", "value", "jobs", "done", title=title)
     for axis, rows in counts.items():
         for number, (value, (each, finished)) in enumerate(rows.items()):
@@ -143,8 +145,6 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     shown.print(f"{total}{chosen} jobs, {done} done, {left} to run")
     _print_reasons(reasons, problems, shown)
     _print_aside(planned, shown)
-    if first:
-        _print_settings(first, options.given, shown)
 
 
 def _print_reasons(reasons: Counter[str], problems: Counter[str], shown: Console) -> None:

@@ -317,3 +317,16 @@ def test_favorites_with_regions_and_swept_blends_are_made_again(manifest: Path) 
     digest = both[0]["backbone"]["weights_sha256"]
     keys = {job.key for job in Plan(load_manifest(again), lambda s: digest, 3).jobs()}
     assert keys == {record["key"] for record in both}
+
+
+def test_a_run_whose_jobs_are_all_excluded_says_so(
+    tmp_path: Path, picture: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture("c.png", 1), picture("s.png", 2)
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        "output: run\ncontent: c.png\nstyle: s.png\nbackbone: lite\nexclude: '*'\n"
+        "settings: {preset: classic, size: 48, steps: 1, scale_start: 0}\n"
+    )
+    assert batch_manifest(path, INLINE, quiet=False, with_report=False) == 0
+    assert "no job is left" in "".join(capsys.readouterr())

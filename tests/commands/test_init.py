@@ -46,6 +46,19 @@ def test_pictures_beside_a_folder_of_styles_are_contents(tmp_path: Path, picture
     assert sorted(p.path.name for p in manifest.contents) == ["x 'y\".png", "z.PNG"]
 
 
+@pytest.mark.parametrize("ending", ["_mask", ".mask", "-mask"])
+def test_masks_are_told_by_their_ending(
+    ending: str, folder: Path, picture: Picture, capsys: Capture
+) -> None:
+    picture(f"photos/a{ending}.png")
+    assert init_manifest(folder, [], [], "out") == 0
+    manifest = load_manifest(folder / "manifest.yaml")
+    masks = [one.mask and one.mask.name for one in manifest.contents]
+    assert masks.count(f"a{ending}.png") == 1 and len(masks) == 2
+    said = "".join(capsys.readouterr())
+    assert ".manifest.yaml." not in said and str(folder / "manifest.yaml") in said
+
+
 def test_masks_beside_pictures_are_named_as_such(folder: Path, picture: Picture) -> None:
     for name in ("photos/a_mask.png", "photos/a_keep.png"):
         picture(name)
