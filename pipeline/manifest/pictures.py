@@ -17,7 +17,7 @@ from pipeline.manifest.model import Picture
 from pipeline.manifest.paths import is_file, is_folder, is_pattern, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.remote import remote_pictures
-from pipeline.pictures import check_header, is_image_name
+from pipeline.pictures import check_header, is_image_name, is_set_name
 
 
 def find_pictures(
@@ -62,7 +62,10 @@ def find_pictures(
     reading.passed[root, parts] = passed
     if not found:
         over = f" (passed over: {passed.text()})" if passed.text() else ""
-        report((), f"{pattern}: no picture there{over}; check the pattern")
+        sets = [suffix for suffix in passed.suffixes if is_set_name(Path(f"a{suffix}"))]
+        named = f"{pattern.rstrip('/')}/*{sets[0]}" if sets and is_folder(whole) else ""
+        what = f"data sets are named as files: {named}" if named else "check the pattern"
+        report((), f"{pattern}: no picture there{over}; {what}")
     elif folders is not None:
         folders.append(root)
     yield from found

@@ -83,7 +83,8 @@ def _files(reading: Reading, report: Report, base: Path, pattern: str) -> list[P
         if not found:
             report((), f"{pattern}: no data set there; check the pattern")
     else:
-        report((), f"{pattern}: no such file" + reading.nearby(whole))
+        choice = f"; {_CHOICE_SAID}" if _CHOICE.search(pattern) else reading.nearby(whole)
+        report((), f"{pattern}: no such file" + choice)
         return []
     own = [reading.output / name for name in RUN_PICTURES]
     if any(real(path).is_relative_to(place) for path in found for place in own):
@@ -93,8 +94,15 @@ def _files(reading: Reading, report: Report, base: Path, pattern: str) -> list[P
     return found
 
 
+_CHOICE = re.compile(r"\{[^{}]*,[^{}]*\}")
+_CHOICE_SAID = "braces with commas are not read; write a pattern for each of them"
+
+
 def _of_range(report: Report, base: Path, pattern: str, found: re.Match[str]) -> list[Path]:
     """The files of a range such as `{000000..000009}`, all of which have to be there."""
+    if _CHOICE.search(pattern):
+        report((), f"{pattern}: {_CHOICE_SAID}")
+        return []
     first, last = int(found[1]), int(found[2])
     if not 0 <= last - first < _MOST_SHARDS:
         report((), f"{pattern}: a range goes up, over at most {_MOST_SHARDS:,} numbers")

@@ -1,6 +1,7 @@
 """Data sets as content: ranges and globs, names, what is wrong."""
 
 import io
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,22 @@ def test_what_is_wrong_is_told_with_its_line(
     with pytest.raises(ManifestError) as caught:
         load(content)
     assert said in str(caught.value) and "m.yaml:2" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("'shards/{train,val}-{000..001}.tar'", "braces with commas are not read"),
+        ("'shards/{train,val}.tar'", "braces with commas are not read"),
+        ("shards", "data sets are named as files: shards/*.tar"),
+    ],
+)
+def test_how_sets_are_named_is_told(
+    content: str, said: str, tmp_path: Path, load: Callable[..., Manifest]
+) -> None:
+    shard(tmp_path / "shards/train-000.tar", ["a"])
+    with pytest.raises(ManifestError, match=re.escape(said)):
+        load(content)
 
 
 def test_a_closed_folder_is_told(
