@@ -50,7 +50,7 @@ def print_estimate(
         say("nothing to do")
     else:
         slots = ", ".join(context.slots)
-        say(f"about {duration(seconds)} on {slots}, from a short trial of up to 3 jobs")
+        say(f"about {duration(seconds)} on {slots} once they have started, by up to 3 short trials")
         for count, kind in wanted:
             say(_on_others(seconds * len(context.slots), context.slots[0], count, kind))
         if taken := disk_line(planned, options.run.choice, store):
