@@ -147,7 +147,7 @@ def test_a_peers_preset_is_not_compared(manifest: Path, capsys: pytest.CaptureFi
     (manifest.parent / "content/a.png").unlink()
     assert seconds_of_one(Plan(found, lambda settings: "", 1), cast(Any, None)) is None
     said = capsys.readouterr().out
-    assert "from a short trial" in said and "by preset" not in said
+    assert "once they have started" in said and "by preset" not in said
 
 
 def test_many_reasons_are_counted(

@@ -54,7 +54,7 @@ def test_plan_counts_and_lists(manifest: Path) -> None:
 
 
 def test_plan_estimates_from_a_trial_and_leaves_nothing(manifest: Path) -> None:
-    assert "from a short trial" in call("plan", manifest, "--measure", "--devices", "cpu")
+    assert "once they have started" in call("plan", manifest, "--measure", "--devices", "cpu")
     assert not (manifest.parent / "run").exists()
 
 
