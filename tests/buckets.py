@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from pipeline.address import as_path
 from pipeline.remote import put
@@ -32,6 +33,8 @@ def s3_server(*buckets: str) -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
+    # All servers of a process have one memory.
+    urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
     _forget_server()
     before = {name: os.environ.get(name) for name in (*_VARIABLES, "AWS_ENDPOINT_URL")}
     os.environ.update(_VARIABLES, AWS_ENDPOINT_URL=address)
