@@ -31,9 +31,15 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 class ContentInput(Read):
     """The content picture of a job, with the digests of its masks; of a data set's picture, its
-    labels there."""
+    labels there.
+
+    Attributes:
+        file: its path below the folder it was found in, which has its split and class; None in
+            older records.
+    """
 
     path: str
+    file: str | None = None
     sha256: str = ""
     size: tuple[int, int] = (0, 0)
     mask: str | None = None

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from pipeline.errors import EngineError, ManifestError
 from pipeline.manifest import load_manifest
 from pipeline.plan import Plan, parse_rules
 from pipeline.schedule import RunOptions, shared
-from pipeline.store import Queue, RunFolder, RunLock, Summary, joining
+from pipeline.store import Owner, Queue, RunFolder, RunLock, Summary, joining
 from pipeline.store.queue import _short
 
 SHARED = replace(INLINE, run=RunOptions(engine="inline", shares=True))
@@ -224,3 +225,19 @@ def test_processes_share_a_run_and_a_killed_ones_jobs_are_made(manifest: Write) 
     both[0].send_signal(signal.SIGKILL)
     assert both[1].wait(600) == 0
     assert_whole(run, 12)
+
+
+@pytest.mark.parametrize(("host", "made"), [("elsewhere", True), (socket.gethostname(), False)])
+def test_a_part_that_may_have_died_elsewhere_keeps_no_report_back(
+    manifest: Write, host: str, made: bool
+) -> None:
+    """Whether it lives cannot be seen; if it does, it writes the report once more."""
+    path = manifest()
+    run = path.parent / "run"
+    other = RunFolder(run, "1-of-2")
+    other.write_summary(Summary(jobs=2))
+    owner = Owner(host=host, pid=os.getpid(), since="2026")
+    other.write(run / ".nst/owner-1-of-2.json", json.dumps(owner.plain()).encode())
+    second = replace(INLINE, run=RunOptions(engine="inline", shard=(2, 2)))
+    assert batch_manifest(path, second, quiet=True) == 0
+    assert (run / "report.html").exists() == (run / "metadata.parquet").exists() == made
