@@ -75,6 +75,33 @@ def test_one_picture_of_a_shard_makes_a_pair(tmp_path: Path, load: Callable[...,
     assert names(load_manifest(tmp_path / "m2.yaml")) == ["y.jpg__s"]
 
 
+@pytest.mark.parametrize(
+    ("content", "more"),
+    [
+        ("a.tar", "pairs: [[a.tar/x.jpg, s.png]]\n"),
+        ("[a.tar, a.tar/x.jpg]", ""),
+        ("[a.tar/x.jpg, a.tar]", ""),
+        ("[a.tar/x.jpg, a.tar, a.tar]", "pairs: [[a.tar, s.png]]\n"),
+        ("a.tar", "pairs: [{content: a.tar/x.jpg, style: s.png, label: x}]\n"),
+    ],
+)
+def test_a_picture_that_is_named_twice_is_made_once(
+    tmp_path: Path, load: Callable[..., Manifest], content: str, more: str
+) -> None:
+    shard(tmp_path / "a.tar", ["x", "y", "z"])
+    assert sorted(names(load(content, more))) == ["x.jpg__s", "y.jpg__s", "z.jpg__s"]
+
+
+def test_a_picture_of_a_set_under_another_label_or_with_keep_is_another(
+    tmp_path: Path, load: Callable[..., Manifest], picture: Callable[..., Path]
+) -> None:
+    picture("k.png")
+    shard(tmp_path / "a.tar", ["x", "y"])
+    for more in ("label: other", "keep: k.png"):
+        pair = f"pairs: [{{content: a.tar/x.jpg, style: s.png, {more}}}]\n"
+        assert len(load("a.tar", pair).contents) == 3
+
+
 def test_samples_without_a_picture_are_counted(
     tmp_path: Path, load: Callable[..., Manifest]
 ) -> None:
