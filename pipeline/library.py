@@ -131,10 +131,8 @@ def stylize_pair(
         except ImageError as error:
             raise ImageError(_by_argument(str(error), files, folder)) from error
         if code or not result.exists():
-            reasons = "; ".join(shown.reasons) or "no reason was given"
-            raise WorkerError(
-                _by_argument(f"the picture could not be made: {reasons}", files, folder)
-            )
+            said = _by_argument("; ".join(shown.reasons) or "no reason was given", files, folder)
+            raise WorkerError(f"the picture could not be made: {said}")
         with opened(result) as file:
             made = file.convert("RGBA" if file.mode == "RGBA" else "RGB")
         record = json.loads(result.with_suffix(".json").read_text())

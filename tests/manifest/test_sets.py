@@ -102,6 +102,30 @@ def test_a_picture_of_a_set_under_another_label_or_with_keep_is_another(
         assert len(load("a.tar", pair).contents) == 3
 
 
+@pytest.mark.parametrize("member", ["a", "cat/a"])
+@pytest.mark.parametrize("key", ["content", "keep"])
+def test_masks_of_a_data_sets_pictures_lie_beside_it(
+    tmp_path: Path,
+    load: Callable[..., Manifest],
+    picture: Callable[..., Path],
+    member: str,
+    key: str,
+) -> None:
+    """As the data set were a folder; one that leads into it is refused with the way out."""
+    shard(tmp_path / "sets/a.tar", [member])
+    mask = picture("masks/a.png")
+    with pytest.raises(ManifestError, match="is not looked for within a data set") as caught:
+        load("sets/a.tar", f"masks: {{{key}: '{{stem}}_mask.png'}}\n")
+    way = str(caught.value).split("such as ")[1].splitlines()[0]
+    assert way == ("../../masks/{stem}.png" if "/" in member else "../masks/{stem}.png")
+    (tmp_path / "sets").rename(tmp_path / "here")
+    (tmp_path / "here/a.tar").rename(tmp_path / "a.tar")
+    (found,) = load("a.tar", f"masks: {{{key}: '{way}'}}\n").contents
+    assert (found.mask or found.keep) == mask
+    whole = load("a.tar", f"masks: {{{key}: '{{stem}}.png', missing: whole}}\n")
+    assert not whole.contents[0].mask and [w.code for w in whole.warnings] == ["unpaired_mask"]
+
+
 def test_samples_without_a_picture_are_counted(
     tmp_path: Path, load: Callable[..., Manifest]
 ) -> None:
