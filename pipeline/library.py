@@ -6,6 +6,7 @@ from nst import records, run_batch, stylize_pair
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,10 +129,10 @@ def stylize_pair(
         try:
             code = run_pair(request, Options(devices, None), quiet=True, shown=shown)
         except ImageError as error:
-            raise ImageError(_by_argument(str(error), folder)) from error
+            raise ImageError(_by_argument(str(error), files, folder)) from error
         if code or not result.exists():
-            reasons = "; ".join(shown.reasons) or "no reason was given"
-            raise WorkerError(_by_argument(f"the picture could not be made: {reasons}", folder))
+            said = _by_argument("; ".join(shown.reasons) or "no reason was given", files, folder)
+            raise WorkerError(f"the picture could not be made: {said}")
         with opened(result) as file:
             made = file.convert("RGBA" if file.mode == "RGBA" else "RGB")
         record = json.loads(result.with_suffix(".json").read_text())
@@ -156,11 +157,18 @@ class _Reasons(Progress):
         self.reasons += [outcome.error for outcome in outcomes if outcome.error]
 
 
-def _by_argument(message: str, folder: Path) -> str:
-    """A message with the arguments' names where it names files that were made of them."""
-    for argument in ("style_mask", "content", "style", "mask", "keep"):
-        message = message.replace(str(folder / f"{argument}.png"), argument)
-        message = message.replace(f"{argument}.png", argument)
+def _by_argument(message: str, files: Mapping[str, Path], folder: Path) -> str:
+    """A message with the arguments' names where it names files that were made of them.
+
+    Args:
+        files: of each argument; those in `folder` were made here, others are the caller's own.
+    """
+    made = {argument: path for argument, path in files.items() if path.parent == folder}
+    for path in made.values():
+        message = message.replace(str(path), path.name)
+    for argument, path in made.items():
+        alone = rf"(?<![\w/\\.~-]){re.escape(path.name)}(?![\w/\\-])"
+        message = re.sub(alone, argument, message)
     return message
 
 

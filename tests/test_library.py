@@ -1,5 +1,6 @@
 """`nst` from Python: one pair of pictures, a manifest, and its records."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,18 @@ def test_a_mask_of_another_shape_is_refused_by_its_argument(
         match=rf"could not be made: {which}: is 56 x 72 px, but its picture {its} is 72 x 56 px",
     ):
         stylize_pair(content, content, devices="cpu", **masks, **QUICK)
+
+
+@pytest.mark.parametrize("argument", ["content", "style", "mask"])
+def test_a_file_of_the_callers_is_named_as_it_is(
+    tmp_path: Path, picture: Callable[..., Path], argument: str
+) -> None:
+    """Also where it is called as an argument is, beside others that are no files."""
+    image = Image.open(picture("a.png", 1))
+    other = tmp_path / f"nowhere/{argument}.png"
+    given = {"content": image, "style": image, "mask": np.ones((56, 72), bool)} | {argument: other}
+    with pytest.raises((ImageError, ManifestError, WorkerError), match=re.escape(str(other))):
+        stylize_pair(**given, devices="cpu", **QUICK)  # type: ignore[call-overload]
 
 
 def test_a_picture_that_is_none_is_named_by_its_argument(picture: Callable[..., Path]) -> None:

@@ -63,7 +63,8 @@ def batch_manifest(
     fresh = with_report and manifest.form.format == "files"  # else a page would want a sample
     with reports.kept_fresh(store, _REPORTED) if fresh else contextlib.nullcontext():
         summary = run_manifest(manifest, options, progress)
-    if not any(part.runs for part in find_parts(store)):  # else the last part does it
+    # Else the last part does it; one that only may run, on another machine, may have died as well.
+    if not any(part.runs and part.lives for part in find_parts(store)):
         if with_report:
             _make_report(manifest, summary, progress)
         if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:

@@ -7,15 +7,19 @@ until the new ones are there.
 
 from __future__ import annotations
 
+import itertools
+
 from pipeline.errors import ManifestError
-from pipeline.files import cannot_write
 from pipeline.plan import Plan, check_rules, job_values, match
 from pipeline.schedule import RunOptions
-from pipeline.store import RunFolder
+from pipeline.store import Queue, RunFolder, open_again
+
+_AT_ONCE = 1_000  # under the queue's lock, for which other processes wait
 
 
 def take_back(plan: Plan, options: RunOptions, store: RunFolder) -> int:
-    """Removes the records of finished jobs that match; how many.
+    """Removes the records of finished jobs that match; how many. Of a run whose jobs are shared
+    out, those alone that no process of it has taken: what it has made since it began stays.
 
     Raises:
         ManifestError: a rule that matches nothing of the plan, or tar shards, which never change.
@@ -28,14 +32,14 @@ def take_back(plan: Plan, options: RunOptions, store: RunFolder) -> int:
             ["--redo: pictures in tar shards are never changed; choose another `output`"]
         )
     check_rules(options.redo, plan)
-    found = 0
-    for job in options.choice.jobs(plan):
-        mine = options.takes(job.lot) and match(options.redo, job_values(job))
-        if mine and store.is_done(job.name, job.key, job.settings):
-            path = store.record_path(job.name)
-            try:
-                store.inside.remove(path)
-            except OSError as error:
-                raise cannot_write(path, error) from error
-            found += 1
+    wanted = (
+        job
+        for job in options.choice.jobs(plan)
+        if options.takes(job.lot) and match(options.redo, job_values(job))
+    )
+    if not options.shares:
+        return sum(open_again(store, job) for job in wanted)
+    queue, found = Queue(store), 0
+    while some := list(itertools.islice(wanted, _AT_ONCE)):
+        found += queue.take_back(some)
     return found

@@ -87,7 +87,8 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         presets = presets_begun_with(store)
         store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
         write_beside(manifest, plan, store)
-        if options.run.redo and not take_back(plan, options.run, store):
+        first = not options.run.shares or store.part.startswith("1-")  # else another took them
+        if options.run.redo and not take_back(plan, options.run, store) and first:
             progress.warn("--redo chose none of the jobs that are done")
         if options.given:
             said = ", ".join(f"{name}={value}" for name, value in options.given.items())

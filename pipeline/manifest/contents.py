@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import overload
 
@@ -29,6 +29,14 @@ class SetPictures:
     def index(self) -> dict[str, int]:
         """The number of each picture by its name in the data set."""
         return {self._at(number)[0]: number for number in range(len(self))}
+
+    def without(self, known: Container[object]) -> SetPictures:
+        """Those whose paths are not known."""
+        rest = SetPictures(self.path)
+        for picture, name in ((self[number], self._at(number)[0]) for number in range(len(self))):
+            if picture.path not in known:
+                rest.add(name, picture.file)
+        return rest
 
     def __len__(self) -> int:
         return len(self._ends)

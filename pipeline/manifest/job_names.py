@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -29,6 +29,9 @@ class JobNames:
 
     A job goes by its name as the page and the records have it, and by its picture's path.
 
+    Attributes:
+        plain: entries that are no globs, whatever signs they hold.
+
     >>> some = JobNames(("cats/*", "a.jpg__wave", "b.jpg__wave.png", "images/c.jpg__wave.png"))
     >>> names = ("cats/1.jpg__wave", "a.jpg__wave", "b.jpg__wave", "c.jpg__wave", "c.jpg__red")
     >>> [some.takes(name) for name in names]
@@ -36,20 +39,47 @@ class JobNames:
     """
 
     entries: tuple[str, ...] = ()
+    plain: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.entries)
 
     def takes(self, name: str) -> bool:
         """Whether a job of this name is meant."""
-        return self.entry_for(name) is not None
+        globs = self._globs
+        return name in self._exact or (globs is not None and globs.fullmatch(name) is not None)
 
-    def entry_for(self, name: str) -> str | None:
-        """The first entry by which a job of this name is meant; None if it is not."""
-        found = self._exact.get(name)
-        if found is None and self._globs is not None and (match := self._globs.fullmatch(name)):
-            found = self.entries[int(str(match.lastgroup)[1:])]
-        return found
+    def among(self, names: Iterable[str]) -> JobNames:
+        """The same jobs of those that there are, where an entry that is a job's own name means
+        that one alone: `photo[1].jpg__wave` is not `photo1.jpg__wave`, too.
+
+        Args:
+            names: of all jobs; asked for only if an entry may be a name and a glob.
+        """
+        both = {key: entry for key, entry in self._exact.items() if _is_glob(entry)}
+        found = frozenset(both[name] for name in names if name in both) if both else frozenset()
+        return replace(self, plain=found) if found else self
+
+    def naming_nothing(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The entries that mean none of all jobs, each by itself.
+
+        >>> JobNames(("train/*", "train/cat/*", "val/*")).naming_nothing(["train/cat/a__wave"])
+        ('val/*',)
+        """
+        left = {entry: JobNames((entry,), self.plain) for entry in self.entries}
+        exact: dict[str, list[str]] = {}
+        for entry, alone in left.items():
+            for key in alone._exact:
+                exact.setdefault(key, []).append(entry)
+        globs = {entry: alone._globs for entry, alone in left.items() if alone._globs is not None}
+        for name in names:
+            found = [entry for entry, glob in globs.items() if glob.fullmatch(name)]
+            for entry in (*exact.get(name, ()), *found):
+                left.pop(entry, None)
+                globs.pop(entry, None)
+            if not left:
+                break
+        return tuple(left)
 
     @cached_property
     def _exact(self) -> dict[str, str]:
@@ -59,11 +89,15 @@ class JobNames:
     @cached_property
     def _globs(self) -> re.Pattern[str] | None:
         globs = [
-            f"(?P<n{number}>{fnmatch.translate(_of_names(entry))})"
-            for number, entry in enumerate(self.entries)
-            if any(sign in entry for sign in "*?[")
+            fnmatch.translate(_of_names(entry))
+            for entry in self.entries
+            if _is_glob(entry) and entry not in self.plain
         ]
         return re.compile("|".join(globs)) if globs else None
+
+
+def _is_glob(entry: str) -> bool:
+    return any(sign in entry for sign in "*?[")
 
 
 def _of_names(glob: str) -> str:

@@ -5,6 +5,7 @@ In: patterns with {stem}, {name}, {suffix}. Out: pictures and styles with their 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -15,16 +16,19 @@ from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.paths import is_file, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.notices import Notice
-from pipeline.pictures import WHITE
+from pipeline.pictures import WHITE, place_in_set
 
 _FIELD = re.compile(r"\{(?:stem|name|suffix)\}")
 _ORDINARY = re.compile(r"(?:\.[a-z0-9]{2,5})?", re.I)  # no more than a suffix
 
 
 def mask_of(path: Path, pattern: str) -> Path:
-    """Where a picture's mask lies."""
+    """Where a picture's mask lies; of a data set's picture as if the data set were a folder."""
     named = pattern.replace("{stem}", path.stem).replace("{name}", path.name)
-    return path_in(path.parent, named.replace("{suffix}", path.suffix))
+    mask = path_in(path.parent, named.replace("{suffix}", path.suffix))
+    if ".." in mask.parts and place_in_set(path) is not None:
+        return Path(os.path.normpath(mask))  # the way there leads through a file
+    return mask
 
 
 @cache
@@ -129,6 +133,7 @@ class _Missing:
         self.masks: list[Path] = []
         self.pictures: dict[Path, None] = {}
         self.own: list[Path] = []
+        self.in_sets: list[Path] = []
 
     def giver(self, pattern: str) -> Callable[[Path], Path | None]:
         """What gives a picture its mask by a pattern, or None."""
@@ -142,6 +147,8 @@ class _Missing:
             else:
                 self.masks.append(mask)
                 self.pictures[path] = None
+                if place_in_set(mask) is not None:
+                    self.in_sets.append(mask)
             return None
 
         return give
@@ -152,7 +159,14 @@ class _Missing:
         if self.own:
             message = f"{self.own[0]}: would be its own mask; check the pattern"
             document.report(("masks",), message)
-        if self.masks and not self.allowed:
+        if self.in_sets and not self.allowed:
+            document.report(
+                ("masks",),
+                f"{self.in_sets[0]}: a mask is a file, and is not looked for within a data set; "
+                f"lead out of it by .., once for the data set and for each folder in it, such as "
+                f"{'../' * _depth(self.in_sets[0])}masks/{{stem}}.png",
+            )
+        elif self.masks and not self.allowed:
             more = f" and {len(self.masks) - 3} more" if len(self.masks) > 3 else ""
             names = ", ".join(map(str, self.masks[:3]))
             document.report(
@@ -161,6 +175,12 @@ class _Missing:
             )
         elif self.masks:
             _tell(reading, list(self.pictures), "pictures have no mask and are taken whole")
+
+
+def _depth(path: Path) -> int:
+    """How many folders of its data set a path lies in, and the data set itself."""
+    place = place_in_set(path)
+    return 0 if place is None else len(PurePath(place[1]).parts)
 
 
 def _check_regions(reading: Reading, paired: tuple[int, int], pairs: Sequence[Pair]) -> None:

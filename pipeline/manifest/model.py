@@ -40,6 +40,12 @@ class Picture:
     keep: Path | None = None
 
     @property
+    def below(self) -> str:
+        """Its path below its content folder, which has its split and class; or what a map calls
+        it."""
+        return self.file or self.label
+
+    @property
     def frames(self) -> tuple[Picture, ...]:
         """The frames of a clip; a picture alone is its own."""
         return (self,) if self.clip is None else self.clip.frames

@@ -31,11 +31,15 @@ class Gathered:
     def __init__(self) -> None:
         self.items: Any = []
         self.index: dict[object, int] = {}
+        self._sets: dict[Path, SetPictures] = {}  # whose pictures are not in the index one by one
+        self._numbers: dict[Path, dict[str, int]] = {}  # of those, when a picture is asked for
 
     def add(self, item: Picture | Style) -> int:
         """Adds what is new; its index."""
         keys = _identities(item)
-        index = next((self.index[key] for key in keys if key in self.index), len(self.items))
+        index = next((self.index[key] for key in keys if key in self.index), None)
+        if index is None:
+            index = self._in_sets(item)
         if index == len(self.items):
             self.items.append(item)
         for key in keys:
@@ -43,15 +47,30 @@ class Gathered:
         return index
 
     def add_set(self, pictures: SetPictures) -> None:
-        """Adds a data set's pictures, which nothing else names, unless it was added before."""
-        if pictures.path not in self.index and len(pictures):
+        """Adds a data set's pictures, unless it was added before; of them none is to have been
+        added by itself, see `SetPictures.without`."""
+        if pictures.path not in self._sets and len(pictures):
             self.index[pictures.path] = len(self.items)
+            self._sets[pictures.path] = pictures
             self.items = self.items if isinstance(self.items, Contents) else Contents(self.items)
             self.items.append_set(pictures)
+
+    def _in_sets(self, item: Picture | Style) -> int:
+        """The index of a picture that a data set which was added holds; that of a new item else."""
+        if isinstance(item, Style) or item.mask or item.keep or not self._sets:
+            return len(self.items)
+        for place in filter(self._sets.__contains__, item.path.parents):
+            pictures = self._sets[place]
+            numbers = self._numbers[place] = self._numbers.get(place) or pictures.index()
+            number = numbers.get(item.path.relative_to(place).as_posix())
+            if number is not None and set(_identities(item)) & set(_identities(pictures[number])):
+                return self.index[place] + number
+        return len(self.items)
 
     def keep(self, wanted: Callable[[Any], bool]) -> None:
         """Lets go of what is not wanted."""
         items, self.items, self.index = self.items, [], {}
+        self._sets, self._numbers = {}, {}
         for item in filter(wanted, items):
             self.add(item)
 
@@ -60,10 +79,11 @@ def _identities(item: Picture | Style) -> list[object]:
     """What an item is known by, the closest first."""
     if isinstance(item, Style):
         return [(item.parts, item.regions)]
+    masks = item.mask, item.keep
     if not item.file:
-        return [(item.path, item.label, item.mask)]
-    plain = [] if item.mask else [item.path]
-    return [*plain, *((item.path, label, item.mask) for label in (item.file, item.label))]
+        return [(item.path, item.label, *masks)]
+    plain = [] if any(masks) else [item.path]
+    return [*plain, *((item.path, label, *masks) for label in (item.file, item.label))]
 
 
 @dataclass

@@ -40,7 +40,9 @@ def is_of_sets(base: Path, pattern: str) -> bool:
 def whole_sets(reading: Reading, report: Report, base: Path, pattern: str) -> Iterator[SetPictures]:
     """The data sets that a file, a glob or a range of numbers stands for."""
     for path in _files(reading, report, base, pattern):
-        yield _members(reading, report, path)
+        found = _members(reading, report, path)
+        named = ("set", path) in reading.known  # some of its pictures were, by themselves
+        yield found.without(reading.contents.index) if named else found
 
 
 def find_in_sets(reading: Reading, report: Report, base: Path, pattern: str) -> Iterator[Picture]:

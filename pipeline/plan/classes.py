@@ -15,7 +15,7 @@ from pipeline.pictures import SPLITS
 def split_and_class(content: Picture) -> tuple[str, str]:
     """A picture's split and class: its first folder, if that is named as splits are, and the last
     one below; empty where there is none."""
-    return split_and_class_of(content.file or content.label)
+    return split_and_class_of(content.below)
 
 
 def split_and_class_of(below: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
-from pipeline.manifest import Manifest, Picture
+from pipeline.manifest import JobNames, Manifest, Picture
 from pipeline.plan.labels import own_label
 from pipeline.plan.names import Naming
 from pipeline.plan.pairing import PairIndex, Pairing
@@ -24,26 +24,25 @@ class Lots:
     ) -> None:
         self._manifest, self._pairing = manifest, pairing
         self._naming, self._points = naming, points
-        self._excluded = manifest.exclude
 
     def __len__(self) -> int:
         """Jobs that are not left out."""
-        return self._kept[0] if self._excluded else self.whole
+        return self._kept if self._excluded else self.whole
 
     @cached_property
     def whole(self) -> int:
         """Jobs, with those that are left out."""
         return self._pairing.count() * len(self._points)
 
-    @property
+    @cached_property
     def excluding_nothing(self) -> tuple[str, ...]:
         """The entries of the manifest's `exclude` that name no job."""
-        return self._kept[1]
+        return self._excluded.naming_nothing(self._every_name()) if self._excluded else ()
 
     def named_pairs(self) -> Iterator[tuple[str, PairIndex]]:
         """The names of all jobs in order, each with its pair."""
         for pair, names in self._all():
-            if self._entry_for(names) is None:
+            if not self._leaves_out(names):
                 yield from ((name, pair) for name in names)
 
     def excludes(self, pair: PairIndex, labels: Sequence[str]) -> bool:
@@ -52,7 +51,7 @@ class Lots:
         Args:
             labels: of the point, in output names.
         """
-        return bool(self._excluded) and self._entry_for(self._names(pair, labels)) is not None
+        return bool(self._excluded) and self._leaves_out(self._names(pair, labels))
 
     @cached_property
     def content_labels(self) -> list[str]:
@@ -65,13 +64,16 @@ class Lots:
         return self._naming.styles()
 
     @cached_property
-    def _kept(self) -> tuple[int, tuple[str, ...]]:
-        kept, used = 0, set()
-        for _, names in self._all():
-            entry = self._entry_for(names)
-            kept += 0 if entry else len(names)
-            used.add(entry)
-        return kept, tuple(entry for entry in self._excluded.entries if entry not in used)
+    def _kept(self) -> int:
+        return sum(1 for _ in self.named_pairs())
+
+    @cached_property
+    def _excluded(self) -> JobNames:
+        return self._manifest.exclude.among(self._every_name())
+
+    def _every_name(self) -> Iterator[str]:
+        """Also of jobs that are left out."""
+        return (name for _, names in self._all() for name in names)
 
     def _all(self) -> Iterator[tuple[PairIndex, list[str]]]:
         labels = lru_cache(maxsize=100_000)(self._points.labels)
@@ -87,12 +89,9 @@ class Lots:
         frames = (frame_label(whole, frame) for frame in content.frames)
         return [self._naming.join(frame, style, labels) for frame in frames]
 
-    def _entry_for(self, names: Sequence[str]) -> str | None:
-        """The entry of `exclude` that leaves a lot out."""
-        if not self._excluded:
-            return None
-        entries = map(self._excluded.entry_for, names)
-        return next((entry for entry in entries if entry is not None), None)
+    def _leaves_out(self, names: Sequence[str]) -> bool:
+        """Whether an entry of `exclude` leaves a lot out."""
+        return bool(self._excluded) and any(map(self._excluded.takes, names))
 
 
 def frame_label(clip: str, frame: Picture) -> str:

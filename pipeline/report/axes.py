@@ -72,7 +72,7 @@ def make_axes(entries: Sequence[Entry]) -> list[Axis]:
         # A clip is a folder of its frames.
         name = str(PurePosixPath(entry.name).parent) if entry.name in clips else entry.name
         for folder in folders:
-            place = places(name)[folder.name]
+            place = places(name, entry.file)[folder.name]
             folder.add(place, place or "none", place, None)
         for name, axis in axes.items():
             value = entry.swept.get(name)

@@ -19,6 +19,7 @@ class Entry:
     """A job as the page shows it: a record, or a failure without one.
 
     Attributes:
+        file: the content's, as records have it.
         digests: of the content and style pictures, by path; none of a failure.
         image: the picture's path below the run folder; None for a failure.
         clip: of a clip's frame that is done, where it stands.
@@ -30,6 +31,7 @@ class Entry:
 
     name: str
     content: str
+    file: str | None
     style: str
     parts: Mapping[str, float]
     digests: Mapping[str, str]
@@ -70,6 +72,7 @@ def _from_record(record: Record) -> Entry:
     return Entry(
         name=record.name,
         content=record.content.path,
+        file=record.content.file,
         style=record.style.name,
         parts={picture.path: picture.weight for picture in pictures},
         digests={
@@ -97,6 +100,7 @@ def _from_failure(failure: Failure) -> Entry:
     return Entry(
         name=failure.name,
         content=failure.content,
+        file=failure.file,
         style=failure.style,
         parts=failure.style_parts,
         digests={},

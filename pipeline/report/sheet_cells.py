@@ -40,6 +40,8 @@ def cells_of(
 ) -> list[Cell]:
     """The pictures of a run that are meant, each with a value on every axis."""
     beside = RunFolder(other) if other else None
+    without = without.among(record.name for record in store.records())
+    only = None if only is None else only.among(record.name for record in store.records())
     found = [
         _cell(store, record, beside)
         for record in store.records()

@@ -70,7 +70,7 @@ def rows(store: RunFolder) -> Iterator[dict[str, Any]]:
 def _row(record: Record) -> dict[str, Any]:
     last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
     return {
-        **places(record.name),
+        **places(record.name, record.content.file),
         "status": "done",
         "content": record.content.path,
         "style": record.style.name,
@@ -97,7 +97,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _failed_row(failure: Failure) -> dict[str, Any]:
     return {
-        **places(failure.name),
+        **places(failure.name, failure.file),
         "status": "failed",
         "content": failure.content,
         "style": failure.style,
@@ -108,10 +108,15 @@ def _failed_row(failure: Failure) -> dict[str, Any]:
     }
 
 
-def places(name: str) -> dict[str, str]:
-    """A job's name, and its split and class by the folders in it: `name`, `split`, `class`; empty
-    where there is none."""
-    split, of_class = split_and_class_of(name)
+def places(name: str, file: str | None) -> dict[str, str]:
+    """A job's name, and its split and class by its content's folders: `name`, `split`, `class`;
+    empty where there is none.
+
+    Args:
+        file: of the content, as its record has it; where that has none, the job's name stands for
+            it.
+    """
+    split, of_class = split_and_class_of(name if file is None else file)
     return {"name": name, "split": split, "class": of_class}
 
 

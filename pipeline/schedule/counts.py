@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pipeline.notices import Notice
-from pipeline.plan import Job
+from pipeline.plan import Job, split_and_class
 from pipeline.slot import Outcome, Report
 from pipeline.store import Failure, PastRun, SlotUse, Summary, Tally, now
 
@@ -108,11 +108,12 @@ class Counts:
     def _tally(
         self, job: Job | None, what: Literal["jobs", "done", "failed"], number: int = 1
     ) -> None:
-        """Counts a job by its class, the folder of its content, and by its style."""
+        """Counts a job by its content's class, if it has one, and by its style."""
         if job is None:
             return
-        folder = job.content.label.rpartition("/")[0] or "."
-        pairs = ((self.summary.classes, folder), (self.summary.styles, job.style.label))
+        _, of_class = split_and_class(job.content)
+        pairs = [(self.summary.styles, job.style.label)]
+        pairs += [(self.summary.classes, of_class)] if of_class else []
         for counts, name in pairs:
             if name not in counts and len(counts) >= _MOST_COUNTED:
                 name = "(others)"

@@ -35,9 +35,14 @@ class Sharing:
         """Whether a job of the plan may be this process's; on a later pass only if it is open."""
         if self._queue is None:
             return self._options.takes(job.lot)
-        if self._passes and self._store.is_done(job.name, job.key, job.settings):
+        if self._passes and self._has_ended(job):
             return False
         return self._queue.takes(job)
+
+    def _has_ended(self, job: Job) -> bool:
+        """On a later pass: all that this process had claimed is done or has failed by then."""
+        mine = self._queue is not None and self._queue.owns(job)
+        return mine or self._store.is_done(job.name, job.key, job.settings)
 
     def gets(self, job: Job) -> bool:
         """Whether this process is the one to say that a job has failed before it could run.

@@ -116,6 +116,7 @@ def about_job(job: Job) -> dict[str, Any]:
     """What a failure says of its job: content, style, its pictures with weights, swept values."""
     return {
         "content": str(job.content.path),
+        **({"file": job.content.below} if job.place is None else {}),
         "style": job.style.label,
         "style_parts": {str(path): weight for path, weight in job.style.parts},
         "swept": dict(job.point),

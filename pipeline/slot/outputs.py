@@ -193,6 +193,8 @@ def _content(prepared: Prepared) -> ContentInput:
         sha256=prepared.content.sha256,
         size=prepared.content.size,
     )
+    if prepared.job.place is None:
+        about.file = picture.below
     labels = member_labels(picture.path)
     if labels:
         about.labels = labels

@@ -34,6 +34,7 @@ from .means import save_means as save_means
 from .mirror import mirror_others as mirror_others
 from .queue import Queue as Queue
 from .queue import joining as joining
+from .queue import open_again as open_again
 from .reader import Unreadable as Unreadable
 from .records import About as About
 from .records import Failure as Failure

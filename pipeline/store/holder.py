@@ -23,20 +23,37 @@ BEAT_S = 10.0
 DEAD_AFTER_S = 3 * BEAT_S
 
 
-def living_holder(folder: RunFolder) -> Owner | None:
-    """Who holds a remote run folder, or a part of it that shuts this one out, and lives. Whether a
-    process of another machine does is watched for half a minute.
+def shut_out(part: str, other: str) -> bool:
+    """Whether two parts of a run may have the same jobs, so that only one may run.
+
+    >>> shut_out("1-of-2", "2-of-2"), shut_out("1-of-2", "1-of-3"), shut_out("1-of-2", "")
+    (False, True, True)
+    >>> shut_out("1-of-2", "1-of-auto"), shut_out("1-of-auto", "2-of-auto")
+    (True, False)
+    """
+    # The lock of a part itself is asked for before.
+    return part != other and part.partition("-of-")[2] != other.partition("-of-")[2]
+
+
+def shard_words(part: str) -> str:
+    """What `--shard` was given for a part: `1/2`, `auto`."""
+    return "auto" if part.endswith("-of-auto") else part.replace("-of-", "/")
+
+
+def living_holder(folder: RunFolder) -> tuple[Owner, str] | None:
+    """Who holds a remote run folder, or a part of it that shuts this one out, and lives; and which
+    part. Whether a process of another machine does is watched for half a minute.
 
     Raises:
         OSError: the storage cannot be reached.
     """
-    mine = f"owner{folder.suffix}.json"
     for path in folder.inside.files(folder.path / ".nst", "owner*.json"):
-        if folder.part and path.name not in (mine, "owner.json"):
+        part = path.stem.removeprefix("owner").removeprefix("-")
+        if part != folder.part and not shut_out(folder.part, part):
             continue  # another shard's, beside which this one runs
         owner = _read(folder, path)
         if owner is not None and _lives(folder, path, owner):
-            return owner
+            return owner, part
     return None
 
 

@@ -15,16 +15,19 @@ from pipeline.address import Address
 from pipeline.errors import RunFolderError
 from pipeline.store.forms import now, to_json
 from pipeline.store.headers import Owner
-from pipeline.store.holder import Beats, living_holder
+from pipeline.store.holder import Beats, living_holder, shard_words, shut_out
 from pipeline.store.run_folder import RunFolder
+
+# For a lock that another process may hold for a moment, as it looks itself.
+_LOOK_S = 0.5
 
 
 class RunLock:
     """Holds a run folder for this process; the system frees it when the process dies. Of a remote
     one it does so for this machine alone, and others go by signs of life; see `holder.py`.
 
-    A shard holds its own lock, so shards run side by side; a whole run and shards shut each other
-    out.
+    A shard holds its own lock, so shards of one division run side by side; those of another, such
+    as 1/2 beside 1/3 or auto, and a whole run shut each other out, since they share jobs.
 
     Attributes:
         taken_over: who held the folder before and died without letting go, or None.
@@ -76,8 +79,8 @@ class RunLock:
         """Notes in the folder who holds it."""
         remote, path = isinstance(self.folder.path, Address), self._owner(self.folder.suffix)
         try:
-            if remote and (holder := living_holder(self.folder)):
-                raise self._in_use(_described(holder))
+            if remote and (held := living_holder(self.folder)):
+                raise self._in_use(_described(*held))
         except OSError as error:
             raise RunFolderError(f"{self.folder.path}: {error.strerror}") from error
         if self.folder.inside.is_file(path):
@@ -87,17 +90,17 @@ class RunLock:
         self._beats = Beats(self.folder, path, owner) if remote else None
 
     def _check_others(self) -> None:
-        """A whole run looks for running shards, a shard for a whole run."""
+        """Looks for a run, or shards, that have jobs of this one."""
         from filelock import FileLock, Timeout
 
-        pattern = "run.lock" if self.folder.part else "run-*.lock"
-        for path in self.folder.inside.files(self.folder.state, pattern):
+        for path in self.folder.inside.files(self.folder.state, "run*.lock"):
+            if not shut_out(self.folder.part, path.stem.removeprefix("run").removeprefix("-")):
+                continue
             other = FileLock(self.folder.inside.writable(path))
             try:
-                other.acquire(timeout=0)
+                other.acquire(timeout=_LOOK_S)
             except Timeout as error:
-                holder = self._describe_owner(path.stem.removeprefix("run"))
-                raise self._in_use(holder) from error
+                raise self._in_use(self._describe_owner(path.stem.removeprefix("run"))) from error
             other.release()
 
     def _in_use(self, holder: str) -> RunFolderError:
@@ -107,8 +110,8 @@ class RunLock:
         )
 
     def _describe_owner(self, suffix: str) -> str:
-        owner = self.folder.owner(suffix.removeprefix("-"))
-        return "another process" if owner is None else _described(owner)
+        part = suffix.removeprefix("-")
+        return _described(self.folder.owner(part), part)
 
     def __exit__(
         self,
@@ -123,5 +126,8 @@ class RunLock:
         self._lock.release()
 
 
-def _described(owner: Owner) -> str:
-    return f"process {owner.pid} on {owner.host} since {owner.since}"
+def _described(owner: Owner | None, part: str) -> str:
+    who = "another process"
+    if owner is not None:
+        who = f"process {owner.pid} on {owner.host} since {owner.since}"
+    return f"{who} with --shard {shard_words(part)}" if part else who

@@ -31,9 +31,15 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 class ContentInput(Read):
     """The content picture of a job, with the digests of its masks; of a data set's picture, its
-    labels there."""
+    labels there.
+
+    Attributes:
+        file: its path below its content folder, which has its split and class; None in older
+            records, and of a clip's frame.
+    """
 
     path: str
+    file: str | None = None
     sha256: str = ""
     size: tuple[int, int] = (0, 0)
     mask: str | None = None
@@ -147,7 +153,8 @@ class Made(Read):
         """As it stands in a picture's text: file names alone, the last losses alone."""
         wanted = set(Made.model_fields) - {"key"}
         whole = self.model_dump(mode="json", include=wanted, exclude_unset=True)
-        whole.get("content", {}).pop("labels", None)  # they may be long, and are the data set's
+        for name in ("labels", "file"):  # they may be long, and are the data set's
+            whole.get("content", {}).pop(name, None)
         whole |= {"key": key, "losses": whole.get("losses", [])[-1:]}
         return _without_folders(whole)
 

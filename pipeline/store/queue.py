@@ -26,6 +26,23 @@ _WAIT_S = 60.0  # for the lock, which is held for moments
 _PART = re.compile(r"(\d+-of-auto)\.claims")
 
 
+def open_again(store: RunFolder, job: Job) -> bool:
+    """Removes the record of a job that is done, so that it is made again; its picture stays until
+    then. Whether it was done.
+
+    Raises:
+        RunFolderError: the record cannot be removed.
+    """
+    if not store.is_done(job.name, job.key, job.settings):
+        return False
+    path = store.record_path(job.name)
+    try:
+        store.inside.remove(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return True
+
+
 def _folder(store: RunFolder) -> Path:
     return store.state / "queue"
 
@@ -157,6 +174,22 @@ class Queue:
             raise _held_too_long(self.folder) from error
         except OSError as error:
             raise cannot_write(self.folder, error) from error
+
+    def take_back(self, jobs: Sequence[Job]) -> int:
+        """Removes the records of those of some jobs that are done and that no part of this run has
+        claimed: what was claimed is made anew already. How many.
+
+        Raises:
+            RunFolderError: a record cannot be removed, or another process holds the lock.
+        """
+        with self._locked():
+            self._read()
+            claimed = set().union(self._own, *self._claims.values())  # also a dead part's
+            return sum(_short(job) not in claimed and open_again(self.store, job) for job in jobs)
+
+    def owns(self, job: Job) -> bool:
+        """Whether this part has claimed a job."""
+        return _short(job) in self._own
 
     def _is_free(self, job: Job) -> bool:
         claim = _short(job)

@@ -103,7 +103,8 @@ class Failure(Read):
 
     Attributes:
         type: the error's class.
-        content, style, style_parts, swept: what the job was to be made of.
+        content, style, style_parts, swept: what the job was to be made of; `file` as a record's
+            `content.file`.
     """
 
     schema_version: int = Field(default=1, alias="schema")
@@ -113,6 +114,7 @@ class Failure(Read):
     type: str = ""
     error: str = ""
     content: str = "?"
+    file: str | None = None
     style: str = "?"
     style_parts: dict[str, float] = Field(default_factory=dict)
     swept: dict[str, Any] = Field(default_factory=dict)
@@ -199,7 +201,7 @@ class Summary(PastRun):
         problem: what ended the run early, or empty.
         targets_hits, targets_computed: style targets from the cache, and computed.
         next: names of some jobs that would be run next.
-        classes, styles: jobs seen so far, done and failed, by the content's folder and by style.
+        classes, styles: jobs seen so far, done and failed, by the content's class and by style.
         warnings: how many notices of each code the jobs of this run gave.
         retired: slots that get no batch any more, and devices that cannot be used, each with the
             reason.

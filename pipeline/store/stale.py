@@ -171,6 +171,8 @@ def _as_job(record: Record, job: Job) -> Record:
     found.settings = job.settings.model_dump(mode="json")
     content = job.content
     found.content.path = str(content.path)
+    if job.place is None:
+        found.content.file = content.below
     if content.mask is not None:
         found.content.mask = str(content.mask)
     if content.keep is not None:

@@ -279,7 +279,6 @@ def test_a_dataset_as_shards_with_its_labels_is_resumed(manifest: Path) -> None:
     assert {row["swept"]["seed"] for row in (r["record"] for r in flat_records(run))} == {0, 1}
     summary = json.loads((run / "run.json").read_text())
     assert summary["classes"] == {
-        ".": {"jobs": 4, "done": 4, "failed": 0},
         "deep": {"jobs": 4, "done": 4, "failed": 0},
     }
     assert summary["styles"]["s"] == {"jobs": 4, "done": 4, "failed": 0}

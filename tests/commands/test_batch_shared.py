@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,13 +14,19 @@ from pathlib import Path
 import pytest
 from batches import INLINE, assert_whole
 
-from pipeline.commands import Options, batch_manifest, parse_run_options, show_status
+from pipeline.commands import (
+    Options,
+    batch_manifest,
+    parse_run_options,
+    show_status,
+)
 from pipeline.commands.options import deciding_words
 from pipeline.errors import EngineError, ManifestError
 from pipeline.manifest import load_manifest
-from pipeline.plan import Plan
+from pipeline.plan import Plan, parse_rules
 from pipeline.schedule import RunOptions, shared
-from pipeline.store import Queue, RunFolder, RunLock, Summary, joining
+from pipeline.store import Owner, Queue, RunFolder, RunLock, Summary, joining
+from pipeline.store.queue import _short
 
 SHARED = replace(INLINE, run=RunOptions(engine="inline", shares=True))
 Write = Callable[..., Path]
@@ -107,6 +114,53 @@ def test_what_cannot_be_planned_fails_in_one_process_alone(
     assert [failure["name"] for failure in found["failures"]] == ["c.png__s__seed-0"]
 
 
+def test_a_part_that_joins_a_redo_leaves_what_another_has_made_anew(manifest: Write) -> None:
+    path = manifest()
+    assert batch_manifest(path, INLINE, quiet=True, with_report=False) == 0
+    run = path.parent / "run"
+    with joining(RunFolder(run)) as part:
+        other = RunFolder(run, part)
+        lock = RunLock(other)
+        lock.__enter__()
+    jobs = list(Plan(load_manifest(path), lambda s: "", 1).jobs())
+    before = {file: file.stat().st_mtime_ns for file in (run / "images").glob("*.json")}
+    with other.inside.writable(run / ".nst/queue/1-of-auto.claims").open("ab") as claims:
+        claims.write(_short(jobs[0]))  # which it has made by now
+    Queue(other).wait(lambda: True)
+    redo = replace(SHARED.run, redo=parse_rules("--redo", ["style=s"]))
+    assert batch_manifest(path, replace(SHARED, run=redo), quiet=True, with_report=False) == 0
+    lock.__exit__(None, None, None)
+    assert_whole(run, 3)
+    anew = run / "images" / f"{jobs[0].name}.json"
+    assert [file for file in before if file.stat().st_mtime_ns == before[file]] == [anew]
+
+
+def test_failures_are_counted_once_when_another_part_died(
+    manifest: Write, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves is looked for in another pass, in which failed jobs stand as they are."""
+    picture("sub/a.png", 3)
+    whole = picture("sub/b.png", 4).read_bytes()
+    path = manifest(1, content="sub")
+    (path.parent / "sub/b.png").write_bytes(whole[: len(whole) // 2])
+    (path.parent / "sub/c.png").write_bytes(b"no picture")
+    run = path.parent / "run"
+
+    class Watched(Queue):
+        def wait(self, asked, pause_s=2.0):  # type: ignore[no-untyped-def]
+            (run / ".nst/queue/9-of-auto.claims").touch()  # as a killed part leaves it
+            return super().wait(asked, 0.0)
+
+    monkeypatch.setattr(shared, "Queue", Watched)
+    assert batch_manifest(path, SHARED, quiet=True, with_report=False) == 1
+    found = json.loads((run / "run-1-of-auto.json").read_text())
+    assert (found["jobs"], found["done"], found["failed"]) == (3, 1, 2)
+    lines = (run / "failures-1-of-auto.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["name"] for line in lines) == [
+        "b.png__s__seed-0", "c.png__s__seed-0"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [("{path: run, format: webdataset}", "format webdataset"), ("run", "clips")],
@@ -171,3 +225,19 @@ def test_processes_share_a_run_and_a_killed_ones_jobs_are_made(manifest: Write) 
     both[0].send_signal(signal.SIGKILL)
     assert both[1].wait(600) == 0
     assert_whole(run, 12)
+
+
+@pytest.mark.parametrize(("host", "made"), [("elsewhere", True), (socket.gethostname(), False)])
+def test_a_part_that_may_have_died_elsewhere_keeps_no_report_back(
+    manifest: Write, host: str, made: bool
+) -> None:
+    """Whether it lives cannot be seen; if it does, it writes the report once more."""
+    path = manifest()
+    run = path.parent / "run"
+    other = RunFolder(run, "1-of-2")
+    other.write_summary(Summary(jobs=2))
+    owner = Owner(host=host, pid=os.getpid(), since="2026")
+    other.write(run / ".nst/owner-1-of-2.json", json.dumps(owner.plain()).encode())
+    second = replace(INLINE, run=RunOptions(engine="inline", shard=(2, 2)))
+    assert batch_manifest(path, second, quiet=True) == 0
+    assert (run / "report.html").exists() == (run / "metadata.parquet").exists() == made

@@ -25,7 +25,23 @@ def test_a_glob_reaches_into_folders_and_heeds_capitals() -> None:
     some = JobNames(("train/*__wave", "val/?.jpg__*"))
     assert some.takes("train/cats/1.jpg__wave") and some.takes("val/1.jpg__red__seed-2")
     assert not some.takes("train/cats/1.jpg__Wave") and not some.takes("val/12.jpg__red")
-    assert some.entry_for("train/x__wave") == "train/*__wave" and some.entry_for("x") is None
+    assert not some.takes("x")
+
+
+def test_an_entry_that_is_a_jobs_name_is_no_glob() -> None:
+    names = ("photo[1].jpg__wave", "photo1.jpg__wave", "b[2].jpg__wave", "b2.jpg__wave")
+    some = JobNames(("photo[1].jpg__wave", "images/b[2].jpg__wave.png")).among(names)
+    assert [some.takes(name) for name in names] == [True, False, True, False]
+    assert some.naming_nothing(names) == ()
+    still = JobNames(("photo[1].jpg__wave",)).among(names[1:])  # where there is no such name
+    assert still.takes("photo1.jpg__wave")
+
+
+def test_each_entry_that_means_a_job_does_beside_others_that_do() -> None:
+    names = ["train/cat/a__wave", "train/dog/b__wave"]
+    entries = ("train/*", "train/cat/*", "train/cat/a__wave", "images/train/cat/a__wave.png", "x")
+    assert JobNames(entries).naming_nothing(names) == ("x",)
+    assert JobNames(()).naming_nothing(names) == ()
 
 
 def test_a_pictures_path_is_as_good_as_its_name() -> None:

@@ -50,6 +50,12 @@ def test_keeps_are_not_contents_and_decide_the_key(folder: Path) -> None:
     assert [a.key == b.key for a, b in zip(with_them, changed, strict=True)] == [False, True]
 
 
+def test_a_pair_keeps_its_own_beside_the_same_picture_without(folder: Path) -> None:
+    pair = "pairs: [{content: in/a.png, style: s.png, keep: in/b_keep.png}]\n"
+    found = [job.content.keep for job in jobs(folder, pair) if job.content.label == "a"]
+    assert found == [None, folder / "in/b_keep.png"]
+
+
 def test_a_run_keeps_and_says_so(folder: Path) -> None:
     (folder / "m.yaml").write_text(HEAD + SMALL + "masks: {keep: '{stem}_keep.png'}\n")
     assert run_manifest(load_manifest(folder / "m.yaml"), INLINE, Said()).done == 2

@@ -76,6 +76,57 @@ def test_one_picture_of_a_shard_makes_a_pair(tmp_path: Path, load: Callable[...,
     assert names(load_manifest(tmp_path / "m2.yaml")) == ["y.jpg__s"]
 
 
+@pytest.mark.parametrize(
+    ("content", "more"),
+    [
+        ("a.tar", "pairs: [[a.tar/x.jpg, s.png]]\n"),
+        ("[a.tar, a.tar/x.jpg]", ""),
+        ("[a.tar/x.jpg, a.tar]", ""),
+        ("[a.tar/x.jpg, a.tar, a.tar]", "pairs: [[a.tar, s.png]]\n"),
+        ("a.tar", "pairs: [{content: a.tar/x.jpg, style: s.png, label: x}]\n"),
+    ],
+)
+def test_a_picture_that_is_named_twice_is_made_once(
+    tmp_path: Path, load: Callable[..., Manifest], content: str, more: str
+) -> None:
+    shard(tmp_path / "a.tar", ["x", "y", "z"])
+    assert sorted(names(load(content, more))) == ["x.jpg__s", "y.jpg__s", "z.jpg__s"]
+
+
+def test_a_picture_of_a_set_under_another_label_or_with_keep_is_another(
+    tmp_path: Path, load: Callable[..., Manifest], picture: Callable[..., Path]
+) -> None:
+    picture("k.png")
+    shard(tmp_path / "a.tar", ["x", "y"])
+    for more in ("label: other", "keep: k.png"):
+        pair = f"pairs: [{{content: a.tar/x.jpg, style: s.png, {more}}}]\n"
+        assert len(load("a.tar", pair).contents) == 3
+
+
+@pytest.mark.parametrize("member", ["a", "cat/a"])
+@pytest.mark.parametrize("key", ["content", "keep"])
+def test_masks_of_a_data_sets_pictures_lie_beside_it(
+    tmp_path: Path,
+    load: Callable[..., Manifest],
+    picture: Callable[..., Path],
+    member: str,
+    key: str,
+) -> None:
+    """As the data set were a folder; one that leads into it is refused with the way out."""
+    shard(tmp_path / "sets/a.tar", [member])
+    mask = picture("masks/a.png")
+    with pytest.raises(ManifestError, match="is not looked for within a data set") as caught:
+        load("sets/a.tar", f"masks: {{{key}: '{{stem}}_mask.png'}}\n")
+    way = str(caught.value).split("such as ")[1].splitlines()[0]
+    assert way == ("../../masks/{stem}.png" if "/" in member else "../masks/{stem}.png")
+    (tmp_path / "sets").rename(tmp_path / "here")
+    (tmp_path / "here/a.tar").rename(tmp_path / "a.tar")
+    (found,) = load("a.tar", f"masks: {{{key}: '{way}'}}\n").contents
+    assert (found.mask or found.keep) == mask
+    whole = load("a.tar", f"masks: {{{key}: '{{stem}}.png', missing: whole}}\n")
+    assert not whole.contents[0].mask and [w.code for w in whole.warnings] == ["unpaired_mask"]
+
+
 def test_samples_without_a_picture_are_counted(
     tmp_path: Path, load: Callable[..., Manifest]
 ) -> None:

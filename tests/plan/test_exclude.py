@@ -56,6 +56,19 @@ def test_entries_that_name_no_job_are_known() -> None:
     assert plan().excluding_nothing == () and plan().excluded == 0
 
 
+def test_entries_that_overlap_each_name_jobs() -> None:
+    some = plan("c0.png__*", "c0.png__s0*", "c0.png__s1__seed-0", "c?.png__s9*")
+    assert some.excluding_nothing == ("c?.png__s9*",) and some.excluded == 6
+
+
+def test_a_name_with_brackets_leaves_out_that_job_alone() -> None:
+    names = ("c[1].png", "c1.png")
+    contents = tuple(Picture(Path(name), name[:-4], file=name) for name in names)
+    some = plan("c[1].png__s0__seed-0", contents=contents, paired=(2, 3))
+    assert some.excluded == 1 and "c[1].png__s0__seed-0" not in list(some.names())
+    assert len(some) == len(list(some.jobs())) == 11
+
+
 def test_a_clip_is_left_out_whole() -> None:
     whole = list(plan(clip=True).names())
     frame = next(name for name in whole if "walk" in name and "s1" in name)

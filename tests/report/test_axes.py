@@ -30,7 +30,7 @@ def test_numbers_go_by_size_and_words_by_name() -> None:
 def test_classes_and_splits_are_axes_where_there_are_several(run: Path) -> None:
     first, second, *_ = find_entries(RunFolder(run))[0]
     names = ("train/cats/a__red", "val/dogs/b__red", "train/dogs/c__red")
-    some = [replace(first, name=name, content=f"/{name}.png") for name in names]
+    some = [replace(first, name=name, content=f"/{name}.png", file=None) for name in names]
     axes = {axis.name: axis for axis in make_axes(some)}
     assert axes["class"].labels == ["cats", "dogs"] and axes["class"].column == [0, 1, 1]
     assert axes["split"].labels == ["train", "val"] and axes["split"].column == [0, 1, 0]

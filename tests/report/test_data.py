@@ -65,7 +65,8 @@ def frame(name: str, video: str, number: int, **more: object) -> Entry:
     """A clip's frame as a record has it."""
     place = ClipPlace(path="/films/walk.mp4", video=video, frame=number, frames=3)
     plain: dict[str, Any] = {
-        "name": name, "content": f"/cache/{number}.png", "style": "red", "parts": {"red.png": 1.0},
+        "name": name, "content": f"/cache/{number}.png", "file": None, "style": "red",
+        "parts": {"red.png": 1.0},
         "digests": {}, "regions": {}, "mask": "", "keep": "", "swept": {}, "image": "x.png",
         "sha256": "0" * 64, "losses": (None,) * 4, "seconds": 1.0, "size": (64, 48),
         "finished": "", "error": None, "clip": place, "scales": (), "record": {},

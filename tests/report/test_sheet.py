@@ -11,6 +11,7 @@ from PIL import Image, ImageFont
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import JobNames
 from pipeline.report import Chosen, make_sheet
+from pipeline.report.sheet_cells import cells_of
 from pipeline.report.sheet_draw import Grid, Head, _fitting, difference_map, draw_grid
 from pipeline.store import RunFolder
 
@@ -158,6 +159,15 @@ def test_only_favorites_without_rejected_ones(run: Path, tmp_path: Path) -> None
     colors = {tuple(p) for p in pixels(path).reshape(-1, 3)}
     made = {(100 * i, 100 * j, w) for i in (0, 1) for j in (0, 1) for w in (20, 100)}
     assert colors & made == {(0, 0, 20), (0, 0, 100), (100, 0, 100)}
+
+
+def test_a_favorite_whose_name_looks_like_a_glob_is_that_one_alone(tmp_path: Path) -> None:
+    store = RunFolder(tmp_path / "run")
+    for stem in ("photo1", "photo[1]", "x"):
+        add_job(store.path, Path(f"{stem}.png"), Path("red.png"), (1, 2, 3))
+    odd = JobNames(("photo[1]__red",))
+    assert len(cells_of(store, None, odd, JobNames())) == 1
+    assert len(cells_of(store, None, None, odd)) == 2
 
 
 def test_few_favorites_stand_side_by_side_and_no_place_is_empty(run: Path, tmp_path: Path) -> None:

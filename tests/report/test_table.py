@@ -15,6 +15,9 @@ from PIL import Image
 from pipeline.commands import batch_manifest, write_table_of
 from pipeline.errors import EngineError, RunFolderError
 from pipeline.report import write_table
+from pipeline.report.axes import make_axes
+from pipeline.report.entries import find_entries
+from pipeline.report.table import places
 from pipeline.store import RunFolder
 
 MANIFEST = """
@@ -44,6 +47,40 @@ def draw(folder: Path) -> None:
         Image.new("RGB", (72, 56), (color, 40, 200 - color)).save(path)
     (folder / "content/train/cats/broken.png").write_bytes(b"x")
     Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(folder / "s.png")
+
+
+@pytest.mark.parametrize("form", ["files", "parquet"])
+def test_classes_are_the_contents_however_outputs_are_named(tmp_path: Path, form: str) -> None:
+    """In the table, in shards, in the summary, and among the page's axes."""
+    draw(tmp_path)
+    (tmp_path / "content/val/dogs").mkdir(parents=True)
+    (tmp_path / "content/train/dogs/1.png").rename(tmp_path / "content/val/dogs/1.png")
+    text = MANIFEST.replace("{path: run", '{path: run, name: "{style}/{folder}/{stem}/{grid}"')
+    (tmp_path / "m.yaml").write_text(text.replace("FORMAT", form))
+    run = tmp_path / "run"
+    assert batch_manifest(tmp_path / "m.yaml", INLINE, quiet=True) == 1
+    rows = pq.read_table(run / "metadata.parquet").to_pylist()
+    stems = {"1": ("val", "dogs"), "ü": ("train", "cats"), "broken": ("train", "cats")}
+    assert len(rows) == 6
+    for row in rows:
+        assert (row["split"], row["class"]) == stems[Path(row["content"]).stem]
+    summary = json.loads((run / "run.json").read_text())
+    assert {name: row["jobs"] for name, row in summary["classes"].items()} == {"cats": 4, "dogs": 2}
+    if form == "parquet":
+        for shard in (run / "shards").glob("*.parquet"):
+            for row in pq.read_table(shard).to_pylist():
+                of_shard = row["split"], row["class"]
+                assert of_shard == stems[Path(json.loads(row["record"])["content"]["path"]).stem]
+        return
+    axes = {axis.name: axis for axis in make_axes(find_entries(RunFolder(run))[0])}
+    assert axes["class"].labels == ["cats", "dogs"] and axes["split"].labels == ["train", "val"]
+
+
+def test_older_records_have_their_class_by_the_jobs_name() -> None:
+    assert places("train/cats/a__s", None) == {
+        "name": "train/cats/a__s", "split": "train", "class": "cats"
+    }  # fmt: skip
+    assert places("s/train/a", "a.png") == {"name": "s/train/a", "split": "", "class": ""}
 
 
 def by_name(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import socket
 
 import pytest
@@ -33,6 +34,17 @@ def test_it_is_held_and_given_back() -> None:
         with pytest.raises(RunFolderError, match="in use by process"):
             RunLock(RunFolder(RUN)).__enter__()
     assert look(OWNER) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("held", ["owner-1-of-3.json", "owner.json"])
+def test_a_shard_of_another_division_holds_it(held: str) -> None:
+    holds("elsewhere", 7, OWNER.parent / held)
+    with RunLock(RunFolder(RUN, "1-of-2")):  # it has died, as is seen after a while
+        pass
+    this = {"host": socket.gethostname(), "pid": os.getpid(), "since": "now"}
+    put(OWNER.parent / held, json.dumps(this).encode())  # type: ignore[arg-type]
+    with pytest.raises(RunFolderError, match="in use by process"):
+        RunLock(RunFolder(RUN, "1-of-2")).__enter__()
 
 
 def test_a_dead_process_of_this_machine_is_gone_on_for_at_once() -> None:

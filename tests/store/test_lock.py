@@ -40,6 +40,25 @@ def test_shards_run_side_by_side_but_not_beside_a_whole_run(folder: RunFolder) -
             assert lock.taken_over is None
 
 
+@pytest.mark.parametrize(
+    ("held", "words", "asked"),
+    [
+        ("1-of-auto", "auto", "1-of-2"),
+        ("1-of-2", "1/2", "1-of-auto"),
+        ("2-of-3", "2/3", "1-of-2"),
+        ("1-of-2", "1/2", ""),
+    ],
+)
+def test_shards_that_have_the_same_jobs_shut_each_other_out(
+    folder: RunFolder, held: str, words: str, asked: str
+) -> None:
+    with RunLock(RunFolder(folder.path, held)):
+        with pytest.raises(RunFolderError, match=f"since .* with --shard {words}; wait until"):
+            RunLock(RunFolder(folder.path, asked)).__enter__()
+    with RunLock(RunFolder(folder.path, asked)) as lock:  # once the other has ended
+        assert lock.taken_over is None
+
+
 def test_whom_a_run_goes_on_for_is_told(folder: RunFolder) -> None:
     folder.state.mkdir(parents=True)
     owner = folder.state / "owner.json"

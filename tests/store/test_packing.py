@@ -19,6 +19,7 @@ from pipeline.plan import Job, Plan
 from pipeline.report import build_report, make_sheet
 from pipeline.report.table import rows
 from pipeline.store import RunFolder, every_record, sample_of, shards_of
+from pipeline.store.shards import _index_of
 from pipeline.store.stale import Stale
 
 
@@ -165,6 +166,33 @@ def test_a_sample_of_shards_is_looked_at(tree: Path, form: str) -> None:
     make_sheet(sample.path, "content", "style", tree / "sheet.png", 48, None)
     assert read_size(sample.path / "images" / f"{min(made)}.png") == (40, 30)
     assert sample_of(sample) is sample
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_a_damaged_record_in_a_shard_is_told_with_its_job(tree: Path, form: str) -> None:
+    folder = Folder(tree, form)
+    folder.run()
+    shard = tree / f"run/shards/val-000000.{'tar' if form == 'webdataset' else 'parquet'}"
+    if form == "webdataset":
+        shard.write_bytes(shard.read_bytes().replace(b'"output"', b'"outpat"'))  # as long
+    else:
+        table = pq.read_table(shard)
+        records = [text.replace('"output"', '"outpat"') for text in table["record"].to_pylist()]
+        at = table.column_names.index("record")
+        pq.write_table(table.set_column(at, table.field(at), [records]), shard)
+    index = _index_of(shard)  # by which the shard is whole
+    known = json.loads(index.read_text())
+    index.write_text(json.dumps(known | {"bytes": shard.stat().st_size}))
+    with pytest.raises(RunFolderError, match=rf"{shard}: damaged record of val/.*delete the shard"):
+        sample_of(folder.store)
+
+
+def test_a_sample_that_cannot_be_written_is_told(tree: Path) -> None:
+    folder = Folder(tree, "webdataset")
+    folder.run()
+    (tree / "run/sample").write_text("in the way")
+    with pytest.raises(RunFolderError, match=r"sample.*cannot be written"):
+        sample_of(folder.store)
 
 
 def test_tables_leave_out_jobs_that_the_plan_has_no_more(tree: Path) -> None:

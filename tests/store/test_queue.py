@@ -8,6 +8,7 @@ from filelock import FileLock
 from worlds import World
 
 from pipeline.errors import RunFolderError
+from pipeline.plan import Job
 from pipeline.store import Queue, RunFolder, RunLock, joining
 from pipeline.store import queue as queue_module
 
@@ -32,6 +33,10 @@ class Process:
 @pytest.fixture
 def here(world: Callable[[list[int]], World]) -> World:
     return world([1, 2, 3, 4])
+
+
+def _names(jobs: list[Job]) -> list[str]:
+    return [job.name for job in jobs]
 
 
 def test_no_job_is_claimed_twice(here: World) -> None:
@@ -72,6 +77,37 @@ def test_one_that_ended_with_all_its_jobs_leaves_nothing(here: World) -> None:
     first.die()
     assert not second.wait()
     assert second.queue.claim(jobs[:2]) == ()  # they failed, say: not tried again
+
+
+def test_what_any_part_has_claimed_is_not_taken_back(here: World) -> None:
+    here.run()
+    first, second = Process(here.store.path), Process(here.store.path)
+    jobs = list(here.plan.jobs())
+    records = [(path, path.read_bytes()) for path in map(here.store.record_path, _names(jobs))]
+    assert first.queue.take_back(jobs) == 4
+    first.queue.claim(jobs[:3])
+    for path, data in records:  # as the first part makes them anew
+        path.write_bytes(data)
+    assert second.queue.take_back(jobs) == 1
+    first.die()
+    assert Process(here.store.path).queue.take_back(jobs) == 0  # nor a dead part's
+    assert [here.store.is_done(job.name, job.key, job.settings) for job in jobs] == [
+        True, True, True, False
+    ]  # fmt: skip
+
+
+def test_a_record_that_cannot_be_taken_back_is_told(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.run()
+    only = Process(here.store.path)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(only.store.inside, "remove", refuse)
+    with pytest.raises(RunFolderError, match=r"seed-1\.json: cannot be written"):
+        only.queue.take_back(list(here.plan.jobs()))
 
 
 def test_who_waits_ends_when_it_is_asked_to(here: World) -> None:
