@@ -1,6 +1,7 @@
 """Runs from and into remote storage, of a real S3 server, killed and gone on with."""
 
 import functools
+import hashlib
 import http.server
 import json
 import os
@@ -18,12 +19,13 @@ import pytest
 from buckets import KEY, SECRET, keys_in, s3_client, s3_server, upload
 
 from pipeline.address import as_path
-from pipeline.commands import Options, batch_manifest, make_again, show_status, stop_run
+from pipeline.commands import Changes, Options, batch_manifest, make_again, show_status, stop_run
 from pipeline.commands.detach import start_detached
 from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.library import records, stylize_pair
 from pipeline.pictures import opened
 from pipeline.remote import downloads, get, put
+from pipeline.report import build_report
 from pipeline.schedule import RunOptions, run_plan
 from pipeline.store import RunFolder
 
@@ -31,6 +33,7 @@ HOME = Path(__file__).parents[2]
 INLINE = Options("cpu", None, run=RunOptions(engine="inline"))
 COUNT = 3
 DATA = "memory://data"
+THUMBS = as_path("memory://runs/one/report/thumbs")
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +198,6 @@ def test_every_command_knows_a_remote_run(
 def test_a_picture_of_a_remote_run_is_made_again_from_local_copies(
     memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.commands import Changes
-
     assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
     picture = as_path("memory://runs/one/images/cat.png__style.png")
     again = tmp_path / "again.png"
@@ -208,6 +209,46 @@ def test_a_picture_of_a_remote_run_is_made_again_from_local_copies(
     monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "empty"))
     with pytest.raises(ManifestError, match=r"memory://data/photos/cat.png .* is not found"):
         make_again(picture, tmp_path / "more.png", Changes(), INLINE, quiet=True)
+
+
+def test_a_page_of_a_run_that_goes_on_leaves_its_inputs_what_they_are_now(
+    memory: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    new = picture("new.png", 77, (64, 64)).read_bytes()
+    store(f"{DATA}/photos/cat.png", new)
+
+    def page_then_run(*arguments: Any) -> Any:
+        build_report(RunFolder(as_path("memory://runs/one")), live=True)
+        return run_plan(*arguments)
+
+    monkeypatch.setattr("pipeline.commands.run.run_plan", page_then_run)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    assert len(list(RunFolder(as_path("memory://runs/one")).inside.walk(THUMBS))) == 3
+    record = json.loads(read("memory://runs/one/images/cat.png__style.json"))
+    assert record["content"]["sha256"] == hashlib.sha256(new).hexdigest()
+
+
+def test_of_remote_contents_a_picture_made_again_fetches_its_own_alone(
+    memory: Path, tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        data = picture(f"{number}.png", number, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    manifest = write(tmp_path / "m.yaml", tmp_path / "out", DATA, steps=1)
+    assert batch_manifest(manifest, INLINE, quiet=True, with_report=False) == 0
+    downloads.clear_downloads()
+    fetched: list[str] = []
+    plain = downloads.download
+
+    def counted(address: Any, *rest: Any) -> None:
+        fetched.append(str(address))
+        plain(address, *rest)
+
+    monkeypatch.setattr(downloads, "download", counted)
+    made = tmp_path / "out/images/cat.png__style.png"
+    assert make_again(made, tmp_path / "again.png", Changes(), INLINE, quiet=True) == 0
+    assert sorted(fetched) == [f"{DATA}/photos/cat.png", f"{DATA}/style.png"]
 
 
 def test_pictures_of_renamed_inputs_are_taken_along_and_stale_ones_put_aside(
