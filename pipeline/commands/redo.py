@@ -8,7 +8,6 @@ until the new ones are there.
 from __future__ import annotations
 
 from pipeline.errors import ManifestError
-from pipeline.files import cannot_write
 from pipeline.plan import Plan, check_rules, job_values, match
 from pipeline.schedule import RunOptions
 from pipeline.store import RunFolder
@@ -32,10 +31,6 @@ def take_back(plan: Plan, options: RunOptions, store: RunFolder) -> int:
     for job in options.choice.jobs(plan):
         mine = options.takes(job.lot) and match(options.redo, job_values(job))
         if mine and store.is_done(job.name, job.key, job.settings):
-            path = store.record_path(job.name)
-            try:
-                store.inside.remove(path)
-            except OSError as error:
-                raise cannot_write(path, error) from error
+            store.inside.drop(store.record_path(job.name))
             found += 1
     return found

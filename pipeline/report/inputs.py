@@ -19,6 +19,8 @@ from pipeline.pictures import file_sha256, is_image_name, place_in_set
 from pipeline.remote import copy_of, is_there, pin
 from pipeline.store import RunFolder
 
+_UNREAD = (ImageError, MissingPackageError)  # a package for tables, or for a storage
+
 
 class Inputs:
     """Finds a run's inputs; each is looked for once.
@@ -98,9 +100,7 @@ class Inputs:
     def _of_bytes(self, sha256: str) -> Path | None:
         """The first that has these bytes; no more are read than it takes."""
         while sha256 not in self._digests and (place := next(self._unread, None)) is not None:
-            with contextlib.suppress(
-                ImageError, MissingPackageError
-            ):  # what cannot be read is none
+            with contextlib.suppress(*_UNREAD):  # one that cannot be read is none
                 self._digests.setdefault(file_sha256(place), place)
         return self._digests.get(sha256)
 
@@ -142,7 +142,7 @@ def _is(path: Path, digest: str) -> bool:
         else:
             there = path.is_file() or place_in_set(path) is not None
         return there and file_sha256(path) == digest.partition(":")[0]
-    except (ImageError, MissingPackageError, OSError, ValueError):
+    except (*_UNREAD, OSError, ValueError):
         return False
 
 

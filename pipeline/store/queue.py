@@ -209,7 +209,7 @@ class Queue:
                 self._read()
             if new := self._void - self._taken_over:
                 self._taken_over |= new
-                self.store.inside.remove(own)
+                self.store.inside.drop(own)
                 return True
             if not self._busy:
                 return False

@@ -19,7 +19,16 @@ import pytest
 from buckets import KEY, SECRET, keys_in, s3_client, s3_server, upload
 
 from pipeline.address import as_path
-from pipeline.commands import Changes, Options, batch_manifest, make_again, show_status, stop_run
+from pipeline.commands import (
+    Changes,
+    Options,
+    batch_manifest,
+    make_again,
+    show_status,
+    stop_run,
+    write_report,
+    write_sheet,
+)
 from pipeline.commands.detach import start_detached
 from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.library import records, stylize_pair
@@ -27,7 +36,7 @@ from pipeline.pictures import opened
 from pipeline.remote import downloads, get, put
 from pipeline.report import build_report
 from pipeline.schedule import RunOptions, run_plan
-from pipeline.store import RunFolder
+from pipeline.store import RunFolder, sample_of
 
 HOME = Path(__file__).parents[2]
 INLINE = Options("cpu", None, run=RunOptions(engine="inline"))
@@ -152,19 +161,69 @@ def memory(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     return write(tmp_path / "m.yaml", "memory://runs/one", "memory://data", steps=1)
 
 
-def test_a_run_in_tar_shards_goes_there_too(memory: Path, picture: Callable[..., Path]) -> None:
-    store(f"{DATA}/photos/dog.png", picture("dog.png", 5, (64, 64)).read_bytes())
-    data = json.loads(memory.read_text())
-    data["output"] = {"path": "memory://runs/one", "format": "webdataset", "shard_size": 1}
-    memory.write_text(json.dumps(data))
+@pytest.mark.parametrize(("form", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
+def test_a_run_in_shards_goes_there_too(
+    memory: Path, picture: Callable[..., Path], tmp_path: Path, form: str, suffix: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for number in range(2):
+        data = picture("more.png", number + 5, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    shards(memory, form, 2)
     for _ in range(2):
-        assert batch_manifest(memory, INLINE, quiet=True) == 0
+        assert batch_manifest(memory, INLINE) == 0
+    assert "no report" not in (said := capsys.readouterr()).out + said.err
     run = as_path("memory://runs/one")
-    assert sorted(RunFolder(run).inside.walk(run / "shards")) == [
-        "000000.json", "000000.tar", "000001.json", "000001.tar"
+    inside = RunFolder(run).inside
+    assert sorted(inside.walk(run / "shards")) == [
+        "000000.json", f"000000.{suffix}", "000001.json", f"000001.{suffix}"
     ]  # fmt: skip
-    assert not list(RunFolder(run).inside.walk(run / "images"))
-    assert len(list(records("memory://runs/one"))) == 2
+    assert not list(inside.walk(run / "images"))
+    assert len(list(records("memory://runs/one"))) == 3
+    names = [f"{name}.png__style" for name in ("0", "1", "cat")]
+    assert sorted(inside.walk(run / "sample/images")) == [
+        f"{name}.{kind}" for name in names for kind in ("json", "png")
+    ]
+    sample = RunFolder(run / "sample")
+    for record in sample.records():
+        made = inside.read(run / "sample" / record.output.path)
+        assert hashlib.sha256(made).hexdigest() == record.output.sha256
+    assert write_report(run) == 0
+    assert b"cat.png" in read(f"{run}/sample/report.html")
+    sheet = tmp_path / "sheet.png"
+    assert write_sheet(run, "content", "style", sheet, 64, None) == 0 and sheet.is_file()
+
+
+def shards(manifest: Path, form: str, size: int) -> None:
+    """Has a manifest write shards."""
+    data = json.loads(manifest.read_text())
+    data["output"] = {"path": "memory://runs/one", "format": form, "shard_size": size}
+    manifest.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_of_a_sample_that_breaks_off_nothing_stays(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    shards(memory, form, 1)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    run = RunFolder(as_path("memory://runs/one"))
+    plain = RunFolder.write
+
+    def breaks(self: RunFolder, path: Path, data: bytes) -> None:
+        if path.suffix == ".json" and path.parent.name == "images":
+            raise RunFolderError("no space")
+        plain(self, path, data)
+
+    with monkeypatch.context() as patch, pytest.raises(RunFolderError, match="no space"):
+        patch.setattr(RunFolder, "write", breaks)
+        sample_of(run)
+    assert not list(run.inside.walk(run.path / "sample"))
+    (shard,) = run.shard_files()
+    store(str(shard), read(str(shard))[:200])
+    with pytest.raises(RunFolderError, match=r"000000\.\w+: damaged shard"):
+        sample_of(RunFolder(run.path))
+    assert not list(run.inside.walk(run.path / "sample"))
 
 
 def test_every_command_knows_a_remote_run(
