@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path, PurePath
 
 from pipeline.manifest.model import Pair, Picture, Style
-from pipeline.manifest.paths import is_file, path_in
+from pipeline.manifest.paths import has_file, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.notices import Notice
 from pipeline.pictures import WHITE
@@ -129,6 +129,7 @@ class _Missing:
         self.masks: list[Path] = []
         self.pictures: dict[Path, None] = {}
         self.own: list[Path] = []
+        self.unknown = ""
 
     def giver(self, pattern: str) -> Callable[[Path], Path | None]:
         """What gives a picture its mask by a pattern, or None."""
@@ -137,14 +138,22 @@ class _Missing:
             mask = mask_of(path, pattern)
             if mask == path:
                 self.own.append(path)
-            elif is_file(mask):
-                return mask
-            else:
-                self.masks.append(mask)
-                self.pictures[path] = None
+            elif not self.unknown:  # a storage that is not reached is not waited for again
+                return self._found(mask, path)
             return None
 
         return give
+
+    def _found(self, mask: Path, path: Path) -> Path | None:
+        try:
+            if has_file(mask):
+                return mask
+        except OSError as error:
+            self.unknown = f"{mask}: {error.strerror}"
+            return None
+        self.masks.append(mask)
+        self.pictures[path] = None
+        return None
 
     def report(self, reading: Reading) -> None:
         """Reports what is missing, or tells of it."""
@@ -152,6 +161,8 @@ class _Missing:
         if self.own:
             message = f"{self.own[0]}: would be its own mask; check the pattern"
             document.report(("masks",), message)
+        if self.unknown:
+            document.report(("masks",), self.unknown)
         if self.masks and not self.allowed:
             more = f" and {len(self.masks) - 3} more" if len(self.masks) > 3 else ""
             names = ", ".join(map(str, self.masks[:3]))

@@ -120,6 +120,11 @@ class Inside:
         if self._bucket and isinstance(path, Address):
             self._bucket.look_ahead(path)
 
+    def forget_ahead(self, path: Path) -> None:
+        """Lets go of what was fetched for a read that did not come."""
+        if self._bucket and isinstance(path, Address):
+            self._bucket.forget_ahead(path)
+
     # -- writing --
 
     def write(self, path: Path, data: bytes, temporary: Path | None = None) -> None:

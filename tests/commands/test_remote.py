@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pipeline.commands import (
     Options,
     batch_manifest,
     make_again,
+    show_plan,
     show_status,
     stop_run,
     write_report,
@@ -371,10 +373,60 @@ def test_memory_is_of_one_process(memory: Path) -> None:
         batch_manifest(memory, Options("cpu", None), quiet=True)
 
 
-def test_tensorboard_is_refused_before_the_run(memory: Path) -> None:
-    pytest.importorskip("tensorboard")
-    with pytest.raises(RunFolderError, match="TensorBoard's files go to local folders alone"):
-        batch_manifest(memory, INLINE, quiet=True, tensorboard=True)
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [("--tensorboard", {"tensorboard": True}),
+     ("--log-to tensorboard", {"trackers": ["tensorboard"]})],
+)  # fmt: skip
+def test_tensorboard_is_refused_before_the_run(
+    memory: Path, option: str, given: dict[str, Any]
+) -> None:
+    with pytest.raises(RunFolderError, match=f"to local folders alone; leave {option} out"):
+        batch_manifest(memory, INLINE, quiet=True, **given)
+    assert not RunFolder(as_path("memory://runs/one")).inside.is_file(
+        as_path("memory://runs/one/plan.json")
+    )
+
+
+def test_of_a_remote_runs_disk_no_free_space_is_told(
+    memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = write(tmp_path / "local.yaml", tmp_path / "out", DATA, steps=1)
+    for manifest, told in ((memory, False), (local, True)):
+        assert show_plan(manifest, INLINE, as_json=False, measured=True) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "of disk" in said and ("are free" in said) == told
+
+
+def test_of_a_shard_its_own_records_are_fetched_alone(
+    memory: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        data = picture(f"{number}.png", number + 20, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    fetched: list[str] = []
+    folders: list[RunFolder] = []
+    plain = RunFolder.look_ahead
+
+    def counted(self: RunFolder, name: str) -> None:
+        fetched.append(name)
+        folders.append(self)
+        plain(self, name)
+
+    monkeypatch.setattr(RunFolder, "look_ahead", counted)
+    shares = []
+    for number in (1, 2):
+        fetched.clear()
+        part = replace(INLINE, run=replace(INLINE.run, shard=(number, 2)))
+        assert batch_manifest(memory, part, quiet=True, with_report=False) == 0
+        shares.append(set(fetched))
+    assert not shares[0] & shares[1] and len(shares[0] | shares[1]) == 6
+    fetched.clear()
+    failed = replace(INLINE, run=replace(INLINE.run, failed_only=True))
+    assert batch_manifest(memory, failed, quiet=True, with_report=False) == 0
+    assert fetched == []
+    assert not any(folder.inside._bucket._ahead for folder in folders)  # type: ignore[union-attr]
 
 
 def test_a_run_elsewhere_is_not_asked_to_stop_from_here(memory: Path) -> None:
