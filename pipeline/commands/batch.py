@@ -51,11 +51,11 @@ def batch_manifest(
     if notify_url:
         check_address(notify_url)
     manifest_path, manifest = given_manifest(manifest_path, options)
+    _check_board(manifest.output, tensorboard=tensorboard, trackers=trackers)
     for name in trackers:  # a missing package is told before the night, not after it
         reports.check_tracker(name)
     if tensorboard:
         reports.summary_writer()
-    _check_board(manifest.output, wanted=tensorboard)
     from pipeline.commands.run import run_manifest
 
     progress = make_progress(quiet=quiet, as_json=as_json)
@@ -85,12 +85,14 @@ def batch_manifest(
     return summary.exit_code
 
 
-def _check_board(output: Path, *, wanted: bool) -> None:
-    if wanted and isinstance(output, Address):
-        raise RunFolderError(
-            f"{output}: TensorBoard's files go to local folders alone; leave --tensorboard out, "
-            f"or choose a local `output`"
-        )
+def _check_board(output: Path, *, tensorboard: bool, trackers: Sequence[str]) -> None:
+    given = {"--tensorboard": tensorboard, "--log-to tensorboard": "tensorboard" in trackers}
+    for option in (option for option, is_given in given.items() if is_given):
+        if isinstance(output, Address):
+            raise RunFolderError(
+                f"{output}: TensorBoard's files go to local folders alone; leave {option} out, "
+                f"or choose a local `output`"
+            )
 
 
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.errors import ImageError
 from pipeline.pictures import Encoding, decode, encode, fit_image, to_tensor
 from pipeline.plan import Choice, Job, Plan, scales_of
@@ -24,7 +25,8 @@ _RECORD_BYTES = 8_000  # of a record and of what a picture's text says, about
 
 
 def disk_line(plan: Plan, choice: Choice, store: RunFolder) -> str:
-    """What is left of a plan would take so much, and so much is free; empty if nothing is left."""
+    """What is left of a plan would take so much, and so much is free, which of remote storage
+    nobody knows; empty if nothing is left."""
     shards = shards_of(plan, store)
     left, open_jobs = 0, list[Job]()
     stride = max(1, len(plan) // (4 * _TRIALS))
@@ -40,8 +42,10 @@ def disk_line(plan: Plan, choice: Choice, store: RunFolder) -> str:
         each, by = _bytes_tried(open_jobs), "by some contents at that size; strokes may take more"
     if each is None:
         return ""
-    free = shutil.disk_usage(_there(store.path)).free
     said = f"about {size_text(left * each)} of disk, {size_text(each)} a picture ({by})"
+    if isinstance(store.path, Address):
+        return said
+    free = shutil.disk_usage(_there(store.path)).free
     short = ": NOT ENOUGH" if left * each > free else ""
     return f"{said}; {size_text(free)} are free{short}"
 

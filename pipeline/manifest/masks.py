@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path, PurePath
 
 from pipeline.manifest.model import Pair, Picture, Style
-from pipeline.manifest.paths import is_file, path_in
+from pipeline.manifest.paths import has_file, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.notices import Notice
 from pipeline.pictures import WHITE, place_in_set
@@ -134,6 +134,7 @@ class _Missing:
         self.pictures: dict[Path, None] = {}
         self.own: list[Path] = []
         self.in_sets: list[Path] = []
+        self.unknown = ""
 
     def giver(self, pattern: str) -> Callable[[Path], Path | None]:
         """What gives a picture its mask by a pattern, or None."""
@@ -142,16 +143,24 @@ class _Missing:
             mask = mask_of(path, pattern)
             if mask == path:
                 self.own.append(path)
-            elif is_file(mask):
-                return mask
-            else:
-                self.masks.append(mask)
-                self.pictures[path] = None
-                if place_in_set(mask) is not None:
-                    self.in_sets.append(mask)
+            elif not self.unknown:  # a storage that is not reached is not waited for again
+                return self._found(mask, path)
             return None
 
         return give
+
+    def _found(self, mask: Path, path: Path) -> Path | None:
+        try:
+            if has_file(mask):
+                return mask
+        except OSError as error:
+            self.unknown = f"{mask}: {error.strerror}"
+            return None
+        self.masks.append(mask)
+        self.pictures[path] = None
+        if place_in_set(mask) is not None:
+            self.in_sets.append(mask)
+        return None
 
     def report(self, reading: Reading) -> None:
         """Reports what is missing, or tells of it."""
@@ -159,6 +168,8 @@ class _Missing:
         if self.own:
             message = f"{self.own[0]}: would be its own mask; check the pattern"
             document.report(("masks",), message)
+        if self.unknown:
+            document.report(("masks",), self.unknown)
         if self.in_sets and not self.allowed:
             document.report(
                 ("masks",),

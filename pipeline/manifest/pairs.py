@@ -25,7 +25,7 @@ from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
 from pipeline.manifest.old_names import renamed_row
-from pipeline.manifest.paths import is_file, meant, path_in
+from pipeline.manifest.paths import has_file, meant, path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_init_path
 from pipeline.manifest.remote import without_secrets
@@ -151,8 +151,11 @@ def _contents_of(reading: Reading, row: Row) -> list[Picture]:
 
 def _named_mask(reading: Reading, row: Row, name: str, written: str) -> Path:
     mask = path_in(row.base, meant(row.base, written))
-    if not is_file(mask):
-        row.report((name,), f"{written}: no such file" + reading.nearby(mask))
+    try:
+        if not has_file(mask):
+            row.report((name,), f"{written}: no such file" + reading.nearby(mask))
+    except OSError as error:
+        row.report((name,), f"{written}: {error.strerror}")
     return mask
 
 

@@ -37,6 +37,15 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def has_file(path: Path) -> bool:
+    """As `is_file`, for what goes on where there is none.
+
+    Raises:
+        OSError: a storage that is not reached, or refuses: nothing is known of it.
+    """
+    return is_there(path) if isinstance(path, Address) else is_file(path)
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder is there, as `is_file`."""
     try:

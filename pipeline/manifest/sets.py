@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.errors import ImageError, MissingPackageError
 from pipeline.files import real
 from pipeline.manifest.contents import SetPictures
@@ -67,6 +68,9 @@ def find_in_sets(reading: Reading, report: Report, base: Path, pattern: str) -> 
 
 def _files(reading: Reading, report: Report, base: Path, pattern: str) -> list[Path]:
     """The data sets' files, sorted; none where it was reported."""
+    if isinstance(path_in(base, pattern), Address):
+        report((), f"{pattern}: data sets are read from local disks; copy it to one")
+        return []
     numbered = _RANGE.search(pattern)
     if numbered and not is_file(path_in(base, pattern)):
         return _of_range(report, base, pattern, numbered)

@@ -1,6 +1,7 @@
 from .ahead import fetched_ahead as fetched_ahead
 from .downloads import begin_downloads as begin_downloads
 from .downloads import clear_downloads as clear_downloads
+from .downloads import copy_of as copy_of
 from .downloads import download_files as download_files
 from .downloads import downloads_folder as downloads_folder
 from .downloads import forget_listed as forget_listed

@@ -171,10 +171,21 @@ def pin(address: Address, sha256: str) -> bool:
     Args:
         sha256: 64 hex digits, or more, of which the first count.
     """
-    there = len(sha256) >= 64 and _is_used(_place(sha256[:64]))
+    there = copy_of(sha256) is not None
     if there:
         _KEPT.pins[address] = sha256[:64]
     return there
+
+
+def copy_of(sha256: str) -> Path | None:
+    """The local copy of bytes with this digest, if there is one. No storage is asked.
+
+    Args:
+        sha256: as `pin`.
+    """
+    if len(sha256) >= 64 and _is_used(kept := _place(sha256[:64])):
+        return kept
+    return None
 
 
 def _place(sha256: str) -> Path:

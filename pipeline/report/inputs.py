@@ -13,11 +13,13 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.address import Address, as_path, is_address
-from pipeline.errors import ImageError, ManifestError
+from pipeline.errors import ImageError, ManifestError, MissingPackageError
 from pipeline.manifest import Passed, load_manifest, walk
 from pipeline.pictures import file_sha256, is_image_name, place_in_set
-from pipeline.remote import pin
+from pipeline.remote import copy_of, is_there, pin
 from pipeline.store import RunFolder
+
+_UNREAD = (ImageError, MissingPackageError)  # a package for tables, or for a storage
 
 
 class Inputs:
@@ -33,9 +35,11 @@ class Inputs:
         self._moved = _moved(store) if store else None
         self._store, self._folders = store, folders
         self._known: dict[tuple[str, str], Path | None] = {}
+        self._digests: dict[str, Path] = {}
 
     def find(self, path: str, digest: str) -> Path | None:
-        """The file with these bytes; None if it is gone or another one now.
+        """The file with these bytes, of a remote one the local copy; None if it is gone or another
+        one now.
 
         Args:
             digest: of the record: SHA-256, perhaps with a mark behind it.
@@ -45,19 +49,25 @@ class Inputs:
         return self._known[path, digest]
 
     def _look(self, path: str, digest: str) -> Path | None:
-        address = as_path(path)
-        if isinstance(address, Address):  # no storage is asked for what a record names
-            return address if pin(address, digest) else None
+        if is_address(path):  # no storage is asked for what a record names
+            return copy_of(digest)
         return next((place for place in self._places(path) if _is(place, digest)), None)
 
     def search(self, path: str, digest: str) -> Path | None:
         """As `find`; what is not there is looked for by its bytes, in the folders and among the
-        pictures that the run's manifest finds now, those of the same name first."""
-        found = self.find(path, digest)
+        pictures that the run's manifest finds now, those of the same name first.
+
+        A remote file stays one: for the rest of the command its address stands for these bytes.
+        """
+        address = as_path(path)
+        if isinstance(address, Address):
+            found: Path | None = address if pin(address, digest) else None
+        else:
+            found = self.find(path, digest)
         if found is None and digest:
             named = self._by_name.get(Path(path).name, [])
             found = next((place for place in named if _is(place, digest)), None)
-            found = found or self._by_digest.get(digest[:64])
+            found = found or self._of_bytes(digest[:64])
         return found
 
     def _places(self, path: str) -> list[Path]:
@@ -83,12 +93,16 @@ class Inputs:
         return named
 
     @cached_property
-    def _by_digest(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
-        for place in self._candidates:
-            with contextlib.suppress(ImageError):  # one that cannot be read is none
-                found.setdefault(file_sha256(place), place)
-        return found
+    def _unread(self) -> Iterator[Path]:
+        """Those whose digest is not known yet; remote ones, which are fetched for it, last."""
+        return iter(sorted(self._candidates, key=lambda place: isinstance(place, Address)))
+
+    def _of_bytes(self, sha256: str) -> Path | None:
+        """The first that has these bytes; no more are read than it takes."""
+        while sha256 not in self._digests and (place := next(self._unread, None)) is not None:
+            with contextlib.suppress(*_UNREAD):  # one that cannot be read is none
+                self._digests.setdefault(file_sha256(place), place)
+        return self._digests.get(sha256)
 
     def _of_manifest(self) -> Iterable[Path]:
         """The pictures and masks that the run's manifest finds now; none if it is gone or wrong."""
@@ -123,9 +137,12 @@ def _pictures_in(folder: Path) -> Iterator[Path]:
 
 def _is(path: Path, digest: str) -> bool:
     try:
-        there = path.is_file() or place_in_set(path) is not None
+        if isinstance(path, Address):
+            there = is_there(path)
+        else:
+            there = path.is_file() or place_in_set(path) is not None
         return there and file_sha256(path) == digest.partition(":")[0]
-    except (ImageError, OSError, ValueError):
+    except (*_UNREAD, OSError, ValueError):
         return False
 
 

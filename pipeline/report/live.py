@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from pipeline.address import Address
 from pipeline.errors import NstError
 from pipeline.report.page import build_report
 from pipeline.store import RunFolder
@@ -24,7 +25,8 @@ def kept_fresh(store: RunFolder, most_jobs: int, first_s: float = FIRST_S) -> It
     """Makes the run's page anew while the block runs, whenever something is new.
 
     Whoever ends the block makes the last page; where it ends by an error, it is made here. A page
-    that cannot be made (no space, no rights) is left to the last one, which says so.
+    that cannot be made (no space, no rights) is left to the last one, which says so; a remote one
+    is tried again, since a storage that is not reached may be back.
 
     Args:
         most_jobs: runs with more have no page unasked.
@@ -53,12 +55,20 @@ class _Pages:
         self.made = False
 
     def keep_fresh(self, wait_s: float) -> None:
-        """Until the end, or until a page cannot be made."""
+        """Until the end, or until a page cannot be made on a disk."""
         while not self._ended.wait(wait_s):
             began = time.monotonic()
-            if self._is_wanted() and not self.make(live=True):
-                return
+            if not self._made_if_wanted():
+                if not isinstance(self._store.path, Address):
+                    return
+                self._seen = -1
             wait_s = max(_EVERY_S, (time.monotonic() - began) / _SHARE)
+
+    def _made_if_wanted(self) -> bool:
+        try:
+            return not self._is_wanted() or self.make(live=True)
+        except (NstError, OSError):  # a storage that is not reached says nothing of the run
+            return False
 
     def _is_wanted(self) -> bool:
         """Whether the run is small enough and has something new."""

@@ -7,7 +7,7 @@ In: jobs, as the plan streams by. Out: whether each is done. Must not load torch
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 
 from pipeline.address import Address
 from pipeline.plan import Job, Plan
@@ -33,7 +33,7 @@ class Earlier:
         self._plan, self._shards = plan, shards
         self._summary, self._ending, self._log = counts.summary, ending, log
         self._stale = Stale(shards.store)
-        self._looked, self._partial = False, options.partial
+        self._looked, self._options = False, options
         self._failed: frozenset[str] = frozenset()
 
     def look(self) -> None:
@@ -41,19 +41,29 @@ class Earlier:
         plan, stale = self._plan, self._stale
         before = stale.store.stale_names()
         stale.look(plan.names(), plan.formats, loose=not plan.shard_size)
-        if self._partial:  # what jobs left aside now would take along is not known
+        if self._options.partial:  # what jobs left aside now would take along is not known
             stale.pictures = dict.fromkeys(before.pictures)
             stale.failures = list(dict.fromkeys([*before.failures, *stale.failures]))
         self._failed = frozenset(stale.store.failures())
         self._looked = True
         self.tell()
 
-    def ahead(self, jobs: Iterator[Job]) -> Iterable[Job]:
-        """The jobs; of a remote folder their records are fetched ahead."""
+    def ahead(self, jobs: Iterator[Job], only: Container[str] | None = None) -> Iterator[Job]:
+        """The jobs; of a remote folder the records of this shard's are fetched ahead, each of which
+        is kept until the next job is asked for.
+
+        Args:
+            only: names of the jobs that are wanted; None for all.
+        """
         store = self._shards.store
-        if not isinstance(store.path, Address):
-            return jobs
-        return fetched_ahead(jobs, lambda job: store.look_ahead(job.name))
+
+        def fetch(job: Job) -> None:
+            if self._options.takes(job.lot) and (only is None or job.name in only):
+                store.look_ahead(job.name)
+
+        for job in fetched_ahead(jobs, fetch) if isinstance(store.path, Address) else jobs:
+            yield job
+            store.inside.forget_ahead(store.record_path(job.name))
 
     def is_done(self, job: Job) -> bool:
         """Whether a job is done, perhaps under another name until now; a failure that it had while

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 
 from pipeline.errors import RunFolderError
+from pipeline.files import cannot_write
 from pipeline.store import RunFolder
 from pipeline.terminal import json_printable, printable
 
@@ -58,10 +59,13 @@ def open_log(
             error.
 
     Raises:
-        RunFolderError: the file beside cannot be written.
+        RunFolderError: the file beside cannot be written, or the log not be put aside.
     """
     log = logging.Logger(f"nst {store.path}")
-    _put_other_form_aside(store, form)
+    try:
+        _put_other_form_aside(store, form)
+    except OSError as error:
+        raise cannot_write(store.log, error) from error
     path = store.inside.writable(store.log)
     handlers: list[logging.Handler] = []
     if also is not None:

@@ -131,7 +131,7 @@ class _Run:
         """Jobs that are not done, as the plan streams by."""
         known = self.store.failures() if self.options.failed_only else None
         self.earlier.look()
-        for job in self.earlier.ahead(self.options.choice.jobs(self.plan)):
+        for job in self.earlier.ahead(self.options.choice.jobs(self.plan), known):
             if self.ending.asked:
                 return
             if not self.sharing.takes(job):

@@ -75,7 +75,7 @@ def write_animation(store: RunFolder, job: Job, pixels: Tensor, size: tuple[int,
     store.write(last, encode(pixels, Encoding("jpg", 92)))
     path = store.animations / f"{job.name}.{settings.animation}"
     store.write(path, animate(_frames_in(store, folder), size, settings.animation))
-    store.inside.remove(last)
+    store.inside.drop(last)
     if not settings.save_every:
         store.inside.remove_tree(folder)
     return path.relative_to(store.path).as_posix()

@@ -116,7 +116,7 @@ def write_result(
     if settings.animation != "none":
         how_made.animation = write_animation(store, job, pixels, size)
     store.write_job(job.name, job.key, settings, data, size, how_made)
-    store.inside.remove(store.checkpoint_path(job.key))
+    store.inside.drop(store.checkpoint_path(job.key))
 
 
 def _alpha(prepared: Prepared, size: tuple[int, int]) -> Image.Image | None:

@@ -147,6 +147,10 @@ class Bucket:
         self._check_known(path)
         self._ahead[path] = self.read(path, _LONGEST_IN_MEMORY)
 
+    def forget_ahead(self, path: Address) -> None:
+        """Lets go of what was fetched for a read that did not come."""
+        self._ahead.pop(path, None)
+
     # -- writing --
 
     def write(self, path: Address, data: bytes) -> None:

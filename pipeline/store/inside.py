@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.address import Address
-from pipeline.files import cache_folder
+from pipeline.files import cache_folder, cannot_write
 from pipeline.store.bucket import Bucket
 from pipeline.store.disk import Disk
 
@@ -120,6 +120,11 @@ class Inside:
         if self._bucket and isinstance(path, Address):
             self._bucket.look_ahead(path)
 
+    def forget_ahead(self, path: Path) -> None:
+        """Lets go of what was fetched for a read that did not come."""
+        if self._bucket and isinstance(path, Address):
+            self._bucket.forget_ahead(path)
+
     # -- writing --
 
     def write(self, path: Path, data: bytes, temporary: Path | None = None) -> None:
@@ -147,6 +152,17 @@ class Inside:
             self._bucket.remove(path)
         else:
             self._disk.remove(path)
+
+    def drop(self, path: Path) -> None:
+        """As `remove`.
+
+        Raises:
+            RunFolderError: no rights, a storage that is not reached, or it leads out.
+        """
+        try:
+            self.remove(path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def remove_tree(self, folder: Path) -> None:
         """Deletes a folder with all that is in it, as far as that can be; of a link, itself."""

@@ -117,6 +117,9 @@ def _features(classes: Sequence[str]) -> dict[str, str]:
     return {"huggingface": json.dumps({"info": {"features": features}})}
 
 
+# A record, as JSON, and its picture.
+Packed = tuple[bytes, bytes]
+
 # The suffix of a shard by the manifest's `format`, and how one is written.
 WRITERS: dict[str, tuple[str, Callable[[BinaryIO, Iterable[Sample], Sequence[str]], None]]] = {
     "webdataset": (".tar", _write_tar),
@@ -138,6 +141,63 @@ def records_of_tar(file: BinaryIO) -> Iterator[bytes]:
             opened = tar.extractfile(member) if wanted else None
             if opened is not None:
                 yield opened.read()
+
+
+def samples_of_tar(file: BinaryIO, places: Sequence[tuple[str, int]]) -> Iterator[Packed]:
+    """Records, as JSON, and pictures of a tar shard.
+
+    Args:
+        places: of each the key in the shard, and its row.
+
+    Raises:
+        tarfile.TarError, OSError, ValueError: it is damaged.
+    """
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        for key, _ in places:
+            record = _member(tar, f"{key}.json")
+            suffix = parse(Record, record).output.path.rpartition(".")[2]
+            yield record, _member(tar, f"{key}.{suffix}")
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes:
+    try:
+        member = tar.getmember(name)
+    except KeyError as error:
+        raise ValueError(f"no {name} in it") from error
+    opened = tar.extractfile(member) if member.isreg() and member.size < MOST_BYTES else None
+    if opened is None:
+        raise ValueError(f"no file {name} in it")
+    return opened.read()
+
+
+def samples_of_rows(file: BinaryIO, places: Sequence[tuple[str, int]]) -> Iterator[Packed]:
+    """As `samples_of_tar`, of a Parquet shard.
+
+    Raises:
+        OSError, ValueError: it is damaged.
+    """
+    pyarrow()
+    import pyarrow.parquet as pq
+
+    table, begin = pq.ParquetFile(file), 0
+    if not {"image", "record"} <= set(table.schema_arrow.names):
+        raise ValueError("no columns `image` and `record`")
+    rows = sorted(row for _, row in places)
+    for number in range(table.num_row_groups):
+        end = begin + table.metadata.row_group(number).num_rows
+        wanted = [row - begin for row in rows if begin <= row < end]
+        if wanted:
+            group = table.read_row_group(number, ["image", "record"], use_threads=False)
+            for one in group.take(wanted).to_pylist():
+                yield str(one["record"]).encode(), _picture(one["image"])
+        begin = end
+
+
+def _picture(cell: object) -> bytes:
+    data = cell.get("bytes") if isinstance(cell, dict) else None
+    if not isinstance(data, bytes):
+        raise ValueError("a row without a picture")
+    return data
 
 
 def records_of_rows(file: BinaryIO) -> Iterator[bytes]:

@@ -35,11 +35,7 @@ def open_again(store: RunFolder, job: Job) -> bool:
     """
     if not store.is_done(job.name, job.key, job.settings):
         return False
-    path = store.record_path(job.name)
-    try:
-        store.inside.remove(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    store.inside.drop(store.record_path(job.name))
     return True
 
 
@@ -242,7 +238,7 @@ class Queue:
                 self._read()
             if new := self._void - self._taken_over:
                 self._taken_over |= new
-                self.store.inside.remove(own)
+                self.store.inside.drop(own)
                 return True
             if not self._busy:
                 return False

@@ -139,10 +139,7 @@ class RunFolder(RunReader):
             path=path.relative_to(self.path).as_posix(),
         )
         first = {"schema": RECORD_SCHEMA, "key": key, "output": output.plain()}
-        try:
-            self.inside.remove(self.record_path(name))
-        except OSError as error:
-            raise cannot_write(self.record_path(name), error) from error
+        self.inside.drop(self.record_path(name))
         self.write(path, image)
         self.write(self.record_path(name), to_json(first | about.plain()))
 

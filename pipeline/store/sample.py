@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
 
-from pipeline.errors import ImageError, RunFolderError
+from pipeline.errors import NstError
 from pipeline.files import cannot_write
-from pipeline.json_text import read_json
-from pipeline.pictures import file_bytes, member_others
-from pipeline.store.forms import parse
-from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
-from pipeline.store.shards import jobs_in, sample_key
+from pipeline.store.shards import jobs_in, sample_key, samples_in
 
 SAMPLE = "sample"
 _PICTURES = 200
@@ -48,29 +43,17 @@ def sample_of(store: RunFolder, count: int = _PICTURES) -> RunFolder:
         for kept in ("plan.json", "manifest.yaml"):
             if store.inside.is_file(store.path / kept):
                 folder.write(folder.path / kept, store.inside.read(store.path / kept))
-        for _, shard, name, row in sorted(drawn, key=lambda each: (each[1], each[3])):
-            for path, data in _files(shard, name, row):
-                folder.write(folder.path / path, data)
+        places = sorted((shard, row, sample_key(name)) for _, shard, name, row in drawn)
+        for shard, some in itertools.groupby(places, lambda each: each[0]):
+            picks = [(key, row) for _, row, key in some]
+            for record, plain, picture in samples_in(store.inside, shard, picks):
+                folder.write(folder.path / record.output.path, picture)
+                folder.write(folder.path / f"images/{record.name}.json", plain)
         folder.inside.remove_tree(folder.temporary)
-    except ImageError as error:
-        raise RunFolderError(str(error)) from error
+    except NstError:
+        store.inside.remove_tree(folder.path)  # a part of a sample looks like a whole one
+        raise
     except OSError as error:
+        store.inside.remove_tree(folder.path)
         raise cannot_write(folder.path, error) from error
     return folder
-
-
-def _files(shard: Path, name: str, row: int) -> Iterator[tuple[str, bytes]]:
-    """A job's picture and record, by their paths below a run folder."""
-    if shard.suffix == ".tar":
-        record = file_bytes(shard / f"{sample_key(name)}.json")
-    else:
-        columns = read_json(member_others(shard / str(row))["source.json"])
-        record = str(columns["record"]).encode()
-    try:
-        found = parse(Record, record)
-    except ValueError as error:
-        raise RunFolderError(f"{shard}: damaged record of {name}; delete the shard") from error
-    suffix = found.output.path.rpartition(".")[2]
-    inside = f"{sample_key(name)}.{suffix}" if shard.suffix == ".tar" else str(row)
-    yield found.output.path, file_bytes(shard / inside)
-    yield f"images/{found.name}.json", record

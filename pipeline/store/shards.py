@@ -7,13 +7,14 @@ then do its loose files go.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
@@ -27,6 +28,8 @@ from pipeline.store.packing import (
     Sample,
     records_of_rows,
     records_of_tar,
+    samples_of_rows,
+    samples_of_tar,
 )
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
@@ -141,12 +144,16 @@ class Shards:
             waiting = self._loose.pop(each, [])
             if waiting:
                 try:
-                    self._write_shard(each, waiting)
+                    path, index = self._write_shard(each, waiting)
                 except BaseException:
                     self._loose[each] = waiting
                     raise
+                self._hold(index.jobs)  # whatever comes now: they are in no other shard, too
+                self.store.write(_index_of(path), to_json(index.plain()))
+                for loose in waiting:
+                    self._remove(loose.name, loose.suffix)
 
-    def _write_shard(self, split: str, waiting: Sequence[_Loose]) -> None:
+    def _write_shard(self, split: str, waiting: Sequence[_Loose]) -> tuple[Path, ShardIndex]:
         path, classes = self._next_path(split), self._known_classes()
         held: dict[str, str] = {}
         draft = self.store.temporary / path.name
@@ -162,11 +169,7 @@ class Shards:
             raise cannot_write(path, error) from error
         finally:
             draft.unlink(missing_ok=True)
-        index = ShardIndex(bytes=size, jobs=held)
-        self.store.write(_index_of(path), to_json(index.plain()))
-        for loose in waiting:
-            self._remove(loose.name, loose.suffix)
-        self._hold(held)
+        return path, ShardIndex(bytes=size, jobs=held)
 
     def _next_path(self, split: str) -> Path:
         prefix = "".join(f"{word}-" for word in (split, self.store.part) if word)
@@ -223,8 +226,8 @@ class Shards:
             )
 
     def _remove(self, name: str, suffix: str) -> None:
-        self.store.inside.remove(self.store.record_path(name))
-        self.store.inside.remove(self.store.images / f"{name}.{suffix}")
+        self.store.inside.drop(self.store.record_path(name))
+        self.store.inside.drop(self.store.images / f"{name}.{suffix}")
 
     def end(self) -> None:
         """Writes what waits, and removes the folders that are empty now; no worker runs any more.
@@ -317,9 +320,32 @@ def records_in(inside: Inside, path: Path) -> Iterator[Record]:
         MissingPackageError: a Parquet shard, and pyarrow is missing.
     """
     read = records_of_tar if path.suffix == ".tar" else records_of_rows
+    with _reading(inside, path) as shard:
+        yield from (parse(Record, data) for data in read(shard))
+
+
+def samples_in(
+    inside: Inside, path: Path, places: Sequence[tuple[str, int]]
+) -> Iterator[tuple[Record, bytes, bytes]]:
+    """Some samples of a shard: record, the same as JSON, picture.
+
+    Args:
+        places: of each `sample_key` and its number in the shard, in this order.
+
+    Raises:
+        RunFolderError, MissingPackageError: as `records_in`.
+    """
+    read = samples_of_tar if path.suffix == ".tar" else samples_of_rows
+    with _reading(inside, path) as shard:
+        for record, picture in read(shard, places):
+            yield parse(Record, record), record, picture
+
+
+@contextlib.contextmanager
+def _reading(inside: Inside, path: Path) -> Iterator[BinaryIO]:
     try:
         with inside.open(path) as shard:
-            yield from (parse(Record, data) for data in read(shard))
+            yield shard
     except (tarfile.TarError, OSError, ValueError) as error:
         why = why_not(error) if isinstance(error, ValueError) else error
         raise RunFolderError(

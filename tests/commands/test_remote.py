@@ -1,6 +1,7 @@
 """Runs from and into remote storage, of a real S3 server, killed and gone on with."""
 
 import functools
+import hashlib
 import http.server
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,31 @@ import pytest
 from buckets import KEY, SECRET, keys_in, s3_client, s3_server, upload
 
 from pipeline.address import as_path
-from pipeline.commands import Options, batch_manifest, make_again, show_status, stop_run
+from pipeline.commands import (
+    Changes,
+    Options,
+    batch_manifest,
+    make_again,
+    show_plan,
+    show_status,
+    stop_run,
+    write_report,
+    write_sheet,
+)
 from pipeline.commands.detach import start_detached
 from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.library import records, stylize_pair
 from pipeline.pictures import opened
 from pipeline.remote import downloads, get, put
+from pipeline.report import build_report
 from pipeline.schedule import RunOptions, run_plan
-from pipeline.store import RunFolder
+from pipeline.store import RunFolder, sample_of
 
 HOME = Path(__file__).parents[2]
 INLINE = Options("cpu", None, run=RunOptions(engine="inline"))
 COUNT = 3
 DATA = "memory://data"
+THUMBS = as_path("memory://runs/one/report/thumbs")
 
 
 @pytest.fixture(scope="module")
@@ -149,19 +163,69 @@ def memory(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     return write(tmp_path / "m.yaml", "memory://runs/one", "memory://data", steps=1)
 
 
-def test_a_run_in_tar_shards_goes_there_too(memory: Path, picture: Callable[..., Path]) -> None:
-    store(f"{DATA}/photos/dog.png", picture("dog.png", 5, (64, 64)).read_bytes())
-    data = json.loads(memory.read_text())
-    data["output"] = {"path": "memory://runs/one", "format": "webdataset", "shard_size": 1}
-    memory.write_text(json.dumps(data))
+@pytest.mark.parametrize(("form", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
+def test_a_run_in_shards_goes_there_too(
+    memory: Path, picture: Callable[..., Path], tmp_path: Path, form: str, suffix: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for number in range(2):
+        data = picture("more.png", number + 5, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    shards(memory, form, 2)
     for _ in range(2):
-        assert batch_manifest(memory, INLINE, quiet=True) == 0
+        assert batch_manifest(memory, INLINE) == 0
+    assert "no report" not in (said := capsys.readouterr()).out + said.err
     run = as_path("memory://runs/one")
-    assert sorted(RunFolder(run).inside.walk(run / "shards")) == [
-        "000000.json", "000000.tar", "000001.json", "000001.tar"
+    inside = RunFolder(run).inside
+    assert sorted(inside.walk(run / "shards")) == [
+        "000000.json", f"000000.{suffix}", "000001.json", f"000001.{suffix}"
     ]  # fmt: skip
-    assert not list(RunFolder(run).inside.walk(run / "images"))
-    assert len(list(records("memory://runs/one"))) == 2
+    assert not list(inside.walk(run / "images"))
+    assert len(list(records("memory://runs/one"))) == 3
+    names = [f"{name}.png__style" for name in ("0", "1", "cat")]
+    assert sorted(inside.walk(run / "sample/images")) == [
+        f"{name}.{kind}" for name in names for kind in ("json", "png")
+    ]
+    sample = RunFolder(run / "sample")
+    for record in sample.records():
+        made = inside.read(run / "sample" / record.output.path)
+        assert hashlib.sha256(made).hexdigest() == record.output.sha256
+    assert write_report(run) == 0
+    assert b"cat.png" in read(f"{run}/sample/report.html")
+    sheet = tmp_path / "sheet.png"
+    assert write_sheet(run, "content", "style", sheet, 64, None) == 0 and sheet.is_file()
+
+
+def shards(manifest: Path, form: str, size: int) -> None:
+    """Has a manifest write shards."""
+    data = json.loads(manifest.read_text())
+    data["output"] = {"path": "memory://runs/one", "format": form, "shard_size": size}
+    manifest.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_of_a_sample_that_breaks_off_nothing_stays(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    shards(memory, form, 1)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    run = RunFolder(as_path("memory://runs/one"))
+    plain = RunFolder.write
+
+    def breaks(self: RunFolder, path: Path, data: bytes) -> None:
+        if path.suffix == ".json" and path.parent.name == "images":
+            raise RunFolderError("no space")
+        plain(self, path, data)
+
+    with monkeypatch.context() as patch, pytest.raises(RunFolderError, match="no space"):
+        patch.setattr(RunFolder, "write", breaks)
+        sample_of(run)
+    assert not list(run.inside.walk(run.path / "sample"))
+    (shard,) = run.shard_files()
+    store(str(shard), read(str(shard))[:200])
+    with pytest.raises(RunFolderError, match=r"000000\.\w+: damaged shard"):
+        sample_of(RunFolder(run.path))
+    assert not list(run.inside.walk(run.path / "sample"))
 
 
 def test_every_command_knows_a_remote_run(
@@ -195,8 +259,6 @@ def test_every_command_knows_a_remote_run(
 def test_a_picture_of_a_remote_run_is_made_again_from_local_copies(
     memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.commands import Changes
-
     assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
     picture = as_path("memory://runs/one/images/cat.png__style.png")
     again = tmp_path / "again.png"
@@ -208,6 +270,46 @@ def test_a_picture_of_a_remote_run_is_made_again_from_local_copies(
     monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "empty"))
     with pytest.raises(ManifestError, match=r"memory://data/photos/cat.png .* is not found"):
         make_again(picture, tmp_path / "more.png", Changes(), INLINE, quiet=True)
+
+
+def test_a_page_of_a_run_that_goes_on_leaves_its_inputs_what_they_are_now(
+    memory: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    new = picture("new.png", 77, (64, 64)).read_bytes()
+    store(f"{DATA}/photos/cat.png", new)
+
+    def page_then_run(*arguments: Any) -> Any:
+        build_report(RunFolder(as_path("memory://runs/one")), live=True)
+        return run_plan(*arguments)
+
+    monkeypatch.setattr("pipeline.commands.run.run_plan", page_then_run)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    assert len(list(RunFolder(as_path("memory://runs/one")).inside.walk(THUMBS))) == 3
+    record = json.loads(read("memory://runs/one/images/cat.png__style.json"))
+    assert record["content"]["sha256"] == hashlib.sha256(new).hexdigest()
+
+
+def test_of_remote_contents_a_picture_made_again_fetches_its_own_alone(
+    memory: Path, tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        data = picture(f"{number}.png", number, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    manifest = write(tmp_path / "m.yaml", tmp_path / "out", DATA, steps=1)
+    assert batch_manifest(manifest, INLINE, quiet=True, with_report=False) == 0
+    downloads.clear_downloads()
+    fetched: list[str] = []
+    plain = downloads.download
+
+    def counted(address: Any, *rest: Any) -> None:
+        fetched.append(str(address))
+        plain(address, *rest)
+
+    monkeypatch.setattr(downloads, "download", counted)
+    made = tmp_path / "out/images/cat.png__style.png"
+    assert make_again(made, tmp_path / "again.png", Changes(), INLINE, quiet=True) == 0
+    assert sorted(fetched) == [f"{DATA}/photos/cat.png", f"{DATA}/style.png"]
 
 
 def test_pictures_of_renamed_inputs_are_taken_along_and_stale_ones_put_aside(
@@ -271,10 +373,60 @@ def test_memory_is_of_one_process(memory: Path) -> None:
         batch_manifest(memory, Options("cpu", None), quiet=True)
 
 
-def test_tensorboard_is_refused_before_the_run(memory: Path) -> None:
-    pytest.importorskip("tensorboard")
-    with pytest.raises(RunFolderError, match="TensorBoard's files go to local folders alone"):
-        batch_manifest(memory, INLINE, quiet=True, tensorboard=True)
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [("--tensorboard", {"tensorboard": True}),
+     ("--log-to tensorboard", {"trackers": ["tensorboard"]})],
+)  # fmt: skip
+def test_tensorboard_is_refused_before_the_run(
+    memory: Path, option: str, given: dict[str, Any]
+) -> None:
+    with pytest.raises(RunFolderError, match=f"to local folders alone; leave {option} out"):
+        batch_manifest(memory, INLINE, quiet=True, **given)
+    assert not RunFolder(as_path("memory://runs/one")).inside.is_file(
+        as_path("memory://runs/one/plan.json")
+    )
+
+
+def test_of_a_remote_runs_disk_no_free_space_is_told(
+    memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = write(tmp_path / "local.yaml", tmp_path / "out", DATA, steps=1)
+    for manifest, told in ((memory, False), (local, True)):
+        assert show_plan(manifest, INLINE, as_json=False, measured=True) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "of disk" in said and ("are free" in said) == told
+
+
+def test_of_a_shard_its_own_records_are_fetched_alone(
+    memory: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        data = picture(f"{number}.png", number + 20, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    fetched: list[str] = []
+    folders: list[RunFolder] = []
+    plain = RunFolder.look_ahead
+
+    def counted(self: RunFolder, name: str) -> None:
+        fetched.append(name)
+        folders.append(self)
+        plain(self, name)
+
+    monkeypatch.setattr(RunFolder, "look_ahead", counted)
+    shares = []
+    for number in (1, 2):
+        fetched.clear()
+        part = replace(INLINE, run=replace(INLINE.run, shard=(number, 2)))
+        assert batch_manifest(memory, part, quiet=True, with_report=False) == 0
+        shares.append(set(fetched))
+    assert not shares[0] & shares[1] and len(shares[0] | shares[1]) == 6
+    fetched.clear()
+    failed = replace(INLINE, run=replace(INLINE.run, failed_only=True))
+    assert batch_manifest(memory, failed, quiet=True, with_report=False) == 0
+    assert fetched == []
+    assert not any(folder.inside._bucket._ahead for folder in folders)  # type: ignore[union-attr]
 
 
 def test_a_run_elsewhere_is_not_asked_to_stop_from_here(memory: Path) -> None:

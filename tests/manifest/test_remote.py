@@ -144,6 +144,8 @@ def test_styles_blends_masks_maps_and_first_pictures(
      ({"content": "https://host/*.png"}, "a glob cannot be looked for on the web"),
      ({"content": f"{CONTENT}/%04d.png"}, "clips are read from local disks"),
      ({"content": f"{CONTENT}/film.mp4"}, "clips are read from local disks"),
+     *(({"content": f"memory://sets/{name}"}, "data sets are read from local disks; copy it to one")
+       for name in ("a-000000.tar", "*.tar", "{000..003}.tar", "a.parquet", "a.arrow")),
      ({"content": CONTENT, "style": "memory://data/styles/film.mp4"}, "videos are read from local"),
      ({"content": CONTENT, "output": "https://host/run"}, "is only read"),
      ({"content": CONTENT, "output": "hf://datasets/me/run"}, "is only read"),
@@ -192,6 +194,34 @@ def test_a_storage_that_refuses_is_told_once_with_its_line(
     monkeypatch.setattr(steady.time, "sleep", lambda _: pytest.fail("tried again"))
     said = problems(manifest, content=CONTENT)
     assert f"content[0]: {CONTENT}: refused: Access Denied; check credentials and rights" in said
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize("missing", [{}, {"missing": "whole"}])
+def test_a_mask_whose_storage_is_not_reached_is_no_missing_one(
+    manifest: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch, missing: dict[str, str]
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    asked: list[str] = []
+    plain = MemoryFileSystem.info
+
+    def breaks(self: Any, path: str, **rest: Any) -> Any:
+        if "masks" in path:
+            asked.append(path)
+            raise ConnectionError("reset by peer")
+        return plain(self, path, **rest)
+
+    monkeypatch.setattr(MemoryFileSystem, "info", breaks)
+    monkeypatch.setattr(steady.time, "sleep", lambda _: None)
+    masks = {"content": "memory://masks/{stem}.png", **missing}
+    said = problems(manifest, content=CONTENT, masks=masks)
+    assert "memory://masks/a.png: not reached in 4 tries: reset by peer" in said
+    assert "no such mask" not in said and len(asked) == 4  # of the first picture's alone
+    pairs = [{"content": f"{CONTENT}/a.png", "style": "memory://data/styles/wave.png",
+              "mask": "memory://masks/b.png"}]  # fmt: skip
+    said = problems(manifest, content=[], style=[], pairs=pairs)
+    assert "memory://masks/b.png: not reached in 4 tries" in said
 
 
 @pytest.mark.usefixtures("pictures")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.address import as_path
 from pipeline.errors import RunFolderError
 from pipeline.report import kept_fresh
 from pipeline.report import live as live_module
@@ -88,3 +89,44 @@ def test_a_page_that_cannot_be_made_costs_the_run_nothing(
         begun.write_summary(Summary(jobs=8, done=2))
         assert not pages.made.wait(0.2)
     assert pages.lives == [True]
+
+
+def test_a_storage_that_goes_away_and_comes_back_has_its_page(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = RunFolder(as_path("memory://bucket/run"))
+    store.begin("", {"jobs": 8, "backbone": {"name": "lite"}})
+    store.write_summary(Summary(jobs=8, done=1))
+    asked = threading.Event()
+    plain = RunFolder.header
+
+    def gone(_: RunFolder) -> None:
+        asked.set()
+        raise RunFolderError("not reached")
+
+    with kept_fresh(store, 100, 0):
+        pages.wait()
+        monkeypatch.setattr(RunFolder, "header", gone)
+        assert asked.wait(20)
+        store.write_summary(Summary(jobs=8, done=2))
+        monkeypatch.setattr(RunFolder, "header", plain)
+        pages.wait()
+        pages.error = RunFolderError("not reached")  # while the page is made
+        store.write_summary(Summary(jobs=8, done=3))
+        pages.wait()
+        pages.error = None
+        pages.wait()  # the same again, though nothing is new
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_disk_that_says_nothing_of_the_run_has_no_more_pages(
+    begun: RunFolder, pages: Pages, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def gone(_: RunFolder) -> None:
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(RunFolder, "header", gone)
+    with kept_fresh(begun, 100, 0):
+        assert not pages.made.wait(0.2)
+    assert "Traceback" not in capfd.readouterr().err

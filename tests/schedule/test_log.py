@@ -1,6 +1,7 @@
 """`run.log`."""
 
 import datetime
+import errno
 import json
 import re
 import time
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.address import as_path
 from pipeline.errors import RunFolderError
 from pipeline.schedule.log import open_log
 from pipeline.store import RunFolder, now
+from pipeline.store.inside import Inside
 
 
 def test_later_runs_add_lines_with_time_and_level(tmp_path: Path) -> None:
@@ -76,6 +79,22 @@ def test_a_file_is_of_one_form(tmp_path: Path) -> None:
     first, second = ((tmp_path / f"run.{n}.log").read_text() for n in (1, 2))
     assert first.endswith(" INFO run 0\n")
     assert [json.loads(line)["message"] for line in second.splitlines()] == ["run 1", "run 2"]
+
+
+@pytest.mark.parametrize("where", ["disk", "memory://bucket/run"])
+def test_a_log_that_cannot_be_put_aside_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    store = RunFolder(tmp_path if where == "disk" else as_path(where))
+    store.inside.write(store.log, b"{}\n")
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "not reached in 4 tries: reset")
+
+    monkeypatch.setattr(Inside, "move", fails)
+    with pytest.raises(RunFolderError, match=r"run.log: cannot be written \(not reached in 4"):
+        with open_log(store):
+            pass
 
 
 def test_entries_go_beside_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from fake_run import bare_record
 
+from pipeline.address import as_path
 from pipeline.errors import DiskFullError, RunFolderError
-from pipeline.files import write_atomic
+from pipeline.files import cannot_write, write_atomic
 from pipeline.manifest import Settings, write_map
 from pipeline.plan import Job
 from pipeline.store import Failure, RunFolder, Shards, mirror_others
+from pipeline.store.inside import Inside
 
 SETTINGS = Settings()
 
@@ -51,6 +53,47 @@ def test_a_map_is_whole_or_not_there(store: RunFolder, full: None) -> None:
     with pytest.raises(DiskFullError):
         write_map(store.path / "pairs.csv", [], store.temporary)
     assert not (store.path / "pairs.csv").exists()
+
+
+@pytest.mark.parametrize("where", ["disk", "memory://bucket/run"])
+@pytest.mark.parametrize("broken", ["remove", "write"])
+def test_what_fails_behind_a_shard_is_told_and_leaves_one_shard(
+    store: RunFolder, world: Callable[..., object], monkeypatch: pytest.MonkeyPatch,
+    where: str, broken: str,
+) -> None:  # fmt: skip
+    if where != "disk":
+        store = RunFolder(as_path(where))
+        store.begin("", {})
+    job: Job = next(iter(world([1]).plan.jobs()))  # type: ignore[attr-defined]
+    store.write_job(job.name, job.key, job.settings, b"x", (1, 1), bare_record(job.name))
+    shards = Shards(store, 1)
+
+    def fails(self: Inside, path: Path, *_: object) -> None:
+        error = OSError(errno.EIO, "not reached in 4 tries: reset")
+        raise error if broken == "remove" else cannot_write(path, error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inside, broken, fails)
+        with pytest.raises(RunFolderError, match=r"json: cannot be written \(not reached in 4"):
+            shards.add(job)
+    shards.end()
+    assert [path.name for path in store.shard_files()] == ["000000.tar"]
+    again = Shards(store, 1)
+    assert again.settle(job) and store.record(job.name) is None
+
+
+@pytest.mark.parametrize("where", ["disk", "memory://bucket/run"])
+def test_a_file_that_cannot_be_deleted_is_told(
+    store: RunFolder, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    folder = store if where == "disk" else RunFolder(as_path(where))
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "reset")
+
+    monkeypatch.setattr(Inside, "remove", fails)
+    with pytest.raises(RunFolderError, match=r"a.json: cannot be written \(reset\)"):
+        folder.inside.drop(folder.record_path("a"))
 
 
 def test_a_shard_is_whole_or_not_there(
