@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,6 @@ def s3_server(*buckets: str) -> Iterator[str]:
     # All servers of a process have one memory.
     urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
     _forget_server()
-    # moto's buckets are this process's: those of an earlier server would still be there.
-    urllib.request.urlopen(f"{address}/moto-api/reset", data=b"").close()
     before = {name: os.environ.get(name) for name in (*_VARIABLES, "AWS_ENDPOINT_URL")}
     os.environ.update(_VARIABLES, AWS_ENDPOINT_URL=address)
     try:
