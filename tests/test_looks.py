@@ -63,6 +63,7 @@ def test_blind_sheets_hide_which_is_which_and_keep_the_key(
             }
 
 
+@pytest.mark.long
 def test_pictures_are_made_once_by_one_manifest(
     tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def put_sbatch(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Slurm and bash")
 def test_the_tasks_of_the_script_make_the_whole_run(
     manifest: Path, capsys: pytest.CaptureFixture[str]

@@ -105,7 +105,9 @@ def test_a_keep_of_one_gray_changes_nothing_and_black_counts_nothing(
     assert float(half) == pytest.approx(2 * share * float(plain.content[0]), rel=1e-4)
 
 
-@pytest.mark.parametrize("height, width", [(211, 294), (205, 301)])
+@pytest.mark.parametrize(
+    "height, width", [(211, 294), pytest.param(205, 301, marks=pytest.mark.long)]
+)
 def test_tiles_add_up_to_the_whole(lite: Backbone, height: int, width: int) -> None:
     images, contents = noise(0, 2, 3, height, width), noise(1, 2, 3, height, width)
     keep = noise(3, 2, 1, height, width) * 2

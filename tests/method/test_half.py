@@ -87,7 +87,7 @@ def test_the_way_in_and_out_is_the_identity_with_its_gradient() -> None:
     assert torch.allclose(found, torch.full_like(x, 3e-20), rtol=1e-3, atol=0.0)
 
 
-@pytest.mark.parametrize("tile", [0, 32])
+@pytest.mark.parametrize("tile", [0, pytest.param(32, marks=pytest.mark.long)])
 @pytest.mark.parametrize("loss", ["relative", "paper", "mean"])
 def test_the_whole_objectives_gradient_is_float32s(
     loss: Literal["relative", "paper", "mean"], tile: int

@@ -167,7 +167,7 @@ LONG = pytest.mark.long
     "height, width",
     [(211, 294), pytest.param(208, 296, marks=LONG), pytest.param(205, 301, marks=LONG)],
 )
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=LONG), True])
 def test_tiles_add_up_to_the_whole(lite: Backbone, height: int, width: int, masked: bool) -> None:
     images, contents = noise(0, 2, 3, height, width), noise(1, 2, 3, height, width)
     vectors = [neighbor_targets(lite, noise(seed, 3, 90, 120)) for seed in (2, 3)]

@@ -146,7 +146,7 @@ def test_when_all_have_settled_the_scale_ends_and_the_count_goes_on() -> None:
     assert bool((steps[-1].steps <= len(steps)).all())
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)])
 def test_settled_jobs_and_carried_memory_survive_a_checkpoint(optimizer: str) -> None:
     rate = 0.05 if optimizer == "adam" else 1.0
     world = World(

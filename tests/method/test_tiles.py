@@ -31,7 +31,7 @@ def random_pictures(count: int, height: int, width: int, seed: int = 0) -> Tenso
     [
         (Kinds("relative"), "avg", "replicate"),
         pytest.param(Kinds("paper"), "max", "zeros", marks=pytest.mark.long),
-        (Kinds("relative", "wasserstein"), "avg", "reflect"),
+        pytest.param(Kinds("relative", "wasserstein"), "avg", "reflect", marks=pytest.mark.long),
         pytest.param(
             Kinds("mean", "mean_std", "sum_squares"),
             "l2",

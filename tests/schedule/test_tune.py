@@ -41,6 +41,7 @@ def test_what_was_measured_is_kept_for_this_machine_alone(tmp_path: Path) -> Non
     assert len(share_cpu(("cpu",), 100, 1e6, 1)) == 1
 
 
+@pytest.mark.long
 def test_a_process_of_its_own_makes_the_steps() -> None:
     (layout,) = measure_layouts(1, side=48, seconds=0.2)
     assert (layout.workers, layout.threads) == (1, 1) and layout.steps > 0
