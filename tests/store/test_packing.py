@@ -183,7 +183,7 @@ def test_a_damaged_record_in_a_shard_is_told_with_its_job(tree: Path, form: str)
     index = _index_of(shard)  # by which the shard is whole
     known = json.loads(index.read_text())
     index.write_text(json.dumps(known | {"bytes": shard.stat().st_size}))
-    with pytest.raises(RunFolderError, match=rf"{shard}: damaged record of val/.*delete the shard"):
+    with pytest.raises(RunFolderError, match=rf"{shard}: damaged shard .*output.*delete it"):
         sample_of(folder.store)
 
 
