@@ -80,6 +80,20 @@ def _size(value: object) -> object:
     return int(number)
 
 
+# As `size_step`: by the size.
+AUTO = "auto"
+
+
+def _size_step(value: object) -> object:
+    """`16`, or `auto`; range checked."""
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value % 1 == 0
+    if not whole or not 1 <= value <= 256:  # type: ignore[operator]
+        raise ValueError("must be auto or a whole number between 1 and 256 px")
+    return int(value)  # type: ignore[call-overload]
+
+
 def _steps(value: object) -> object:
     """`300`, or a list of each scale's own."""
     if isinstance(value, (list, tuple)):
@@ -124,6 +138,7 @@ def _color_name(value: str) -> str:
 
 
 Size = Annotated[int | str, BeforeValidator(_size)]
+SizeStep = Annotated[int | Literal["auto"], BeforeValidator(_size_step)]
 Steps = Annotated[int | tuple[int, ...], BeforeValidator(_steps)]
 Shares = Annotated[tuple[float, ...] | None, BeforeValidator(_shares)]
 ColorName = Annotated[str, AfterValidator(_color_name)]
