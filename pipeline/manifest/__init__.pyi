@@ -34,6 +34,7 @@ from .schema import Sample as Sample
 from .settings import OLD_NAMES as OLD_NAMES
 from .settings import Settings as Settings
 from .settings import as_given as as_given
+from .settings import side_step as side_step
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
 from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING

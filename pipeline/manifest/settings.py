@@ -50,6 +50,17 @@ def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
     return {OLD_NAMES.get(name, name): value for name, value in values.items()}
 
 
+def side_step(size_step: object, size: object) -> int:
+    """What sides are multiples of, px, with these settings.
+
+    >>> side_step("auto", 512), side_step("auto", "original"), side_step(8, 512)
+    (16, 1, 8)
+    """
+    if isinstance(size_step, int):
+        return size_step
+    return _STEP_PX if isinstance(size, int) and size >= _STEP_FROM_PX else 1
+
+
 class Settings(Written):
     """Every parameter of one job, resolved."""
 
@@ -102,15 +113,8 @@ class Settings(Written):
 
     @property
     def side_step(self) -> int:
-        """What sides are multiples of, px: `size_step` as a number.
-
-        >>> Settings(size_step="auto").side_step, Settings(size_step="auto", size=64).side_step
-        (16, 1)
-        """
-        if self.size_step != "auto":
-            return self.size_step
-        free = isinstance(self.size, int) and self.size >= _STEP_FROM_PX
-        return _STEP_PX if free else 1
+        """What sides are multiples of, px: `size_step` as a number."""
+        return side_step(self.size_step, self.size)
 
     def of_clips(self) -> Settings:
         """The same for a clip's frames, whose shape is the clip's unless it was told otherwise."""
