@@ -2,7 +2,6 @@ from .backbone import source_meant as source_meant
 from .check import settings_problems as settings_problems
 from .document import parse_value as parse_value
 from .editors import json_schema as json_schema
-from .explain import nearest as nearest
 from .fields import ORIGINAL as ORIGINAL
 from .folders import Passed as Passed
 from .folders import walk as walk
@@ -17,6 +16,13 @@ from .model import Clip as Clip
 from .model import Manifest as Manifest
 from .model import Picture as Picture
 from .model import Style as Style
+from .nearest import nearest as nearest
+from .networks import WANTED_PREPROCESSING as WANTED_PREPROCESSING
+from .networks import WEIGHT_SOURCES as WEIGHT_SOURCES
+from .networks import Network as Network
+from .networks import Plain as Plain
+from .networks import backbone_text as backbone_text
+from .networks import network_of as network_of
 from .old_names import old_name_warning as old_name_warning
 from .paths import is_file as is_file
 from .paths import is_folder as is_folder
@@ -36,6 +42,4 @@ from .settings import Settings as Settings
 from .settings import as_given as as_given
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
-from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
-from .table import WEIGHT_SOURCES as WEIGHT_SOURCES
 from .wishes import WISHES as WISHES

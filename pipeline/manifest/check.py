@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.manifest.document import Document, Position
-from pipeline.manifest.explain import explain, nearest, shown
+from pipeline.manifest.explain import explain, shown
 from pipeline.manifest.fields import ORIGINAL
 from pipeline.manifest.levels import swept_twice
+from pipeline.manifest.nearest import nearest
 from pipeline.manifest.presets import PRESETS, preset_values
 from pipeline.manifest.settings import Settings, both_names
 
@@ -78,6 +79,8 @@ def _check_axis(
     seen: dict[str, int] = {}
     for index, value in enumerate(values):
         problems = settings_problems({**settings, name: value})
+        if name == "backbone" and value is None:
+            problems = [((name,), "name a network")]
         for position, message in problems:
             document.report(("grid", name, index, *position[1:]), message)
         if problems:
