@@ -93,7 +93,8 @@ def _by_presets(manifest: Manifest, options: Options, context: RunContext) -> It
     """What all jobs would take with each of the product's own presets, where none is swept."""
     own = [manifest.settings, *(pair.settings for pair in manifest.pairs)]
     named = {str(settings.get("preset")).partition("@")[0] for settings in own}
-    if "preset" in manifest.axes or named & {*PEER_PRESETS}:
+    some_have_own = any("backbone" in settings for settings in own)  # then no one job is like all
+    if "preset" in manifest.axes or named & {*PEER_PRESETS} or some_have_own:
         return
     for preset in _SHOWN:
         other = replace(manifest, settings={**manifest.settings, "preset": preset}, presets={})

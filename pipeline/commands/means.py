@@ -23,7 +23,7 @@ def means_file(store: RunFolder, digest: str, *, several: bool) -> Path:
     Raises:
         WeightsError: damaged.
     """
-    own = store.means_of(digest)
+    own = store.means.with_stem(f"{store.means.stem}-{digest[:16]}")
     if store.inside.is_file(own):
         return own
     if several and _made_for(store) != digest:

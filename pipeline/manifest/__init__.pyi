@@ -1,6 +1,9 @@
+from .backbone import check_network as check_network
 from .backbone import source_meant as source_meant
 from .check import settings_problems as settings_problems
+from .document import Position as Position
 from .document import parse_value as parse_value
+from .document import position_text as position_text
 from .editors import json_schema as json_schema
 from .fields import ORIGINAL as ORIGINAL
 from .folders import Passed as Passed
@@ -16,11 +19,12 @@ from .model import Clip as Clip
 from .model import Manifest as Manifest
 from .model import Picture as Picture
 from .model import Style as Style
-from .nearest import nearest as nearest
+from .close_names import nearest as nearest
 from .networks import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .networks import WEIGHT_SOURCES as WEIGHT_SOURCES
 from .networks import Network as Network
 from .networks import Plain as Plain
+from .networks import as_plain as as_plain
 from .networks import backbone_text as backbone_text
 from .networks import network_of as network_of
 from .old_names import old_name_warning as old_name_warning

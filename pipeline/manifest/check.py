@@ -15,7 +15,7 @@ from pipeline.manifest.document import Document, Position
 from pipeline.manifest.explain import explain, shown
 from pipeline.manifest.fields import ORIGINAL
 from pipeline.manifest.levels import swept_twice
-from pipeline.manifest.nearest import nearest
+from pipeline.manifest.close_names import nearest
 from pipeline.manifest.presets import PRESETS, preset_values
 from pipeline.manifest.settings import Settings, both_names
 

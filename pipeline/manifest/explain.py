@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from pipeline.manifest.document import Position
-from pipeline.manifest.nearest import nearest
+from pipeline.manifest.close_names import nearest
 from pipeline.manifest.schema import (
     BackboneChoice,
     Blend,

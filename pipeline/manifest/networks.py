@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pipeline.address import as_path
 from pipeline.layers import AUTO, BACKBONES
-from pipeline.manifest.nearest import nearest
+from pipeline.manifest.close_names import nearest
 
 # As settings have it: a name, or a mapping of it and what else is said; None for the manifest's.
 Plain = str | dict[str, str] | None
@@ -78,6 +78,16 @@ def backbone_text(value: Plain) -> str:
     ('lite', '{"name": "vgg19", "weights": "caffe"}')
     """
     return value or "" if isinstance(value, (str, type(None))) else json.dumps(value)
+
+
+def as_plain(network: Network) -> Plain:
+    """A network in the plain form; the other way round than `network_of`.
+
+    >>> as_plain(Network("vgg19", Path("own.pth"))), as_plain(Network("lite"))
+    ({'name': 'vgg19', 'weights': 'own.pth'}, 'lite')
+    """
+    said = {key: str(value) for key, value in network._asdict().items() if value is not None}
+    return said if len(said) > 1 else network.name
 
 
 def network_of(value: str | Mapping[str, Any]) -> Network:

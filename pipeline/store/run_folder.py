@@ -86,14 +86,6 @@ class RunFolder(RunReader):
         """
         return self.picture(self.image_path(name, settings).relative_to(self.path).as_posix())
 
-    def means_of(self, digest: str) -> Path:
-        """Where mean activations of one of several networks lie.
-
-        Args:
-            digest: of its weights.
-        """
-        return self.means.with_stem(f"{self.means.stem}-{digest[:16]}")
-
     def checkpoint_path(self, key: str) -> Path:
         """Where the checkpoint of the job with this key lies."""
         return self.state / "checkpoints" / f"{key}.safetensors"
