@@ -1,6 +1,7 @@
 from .backbone import check_network as check_network
 from .backbone import source_meant as source_meant
 from .check import settings_problems as settings_problems
+from .close_names import nearest as nearest
 from .document import Position as Position
 from .document import parse_value as parse_value
 from .document import position_text as position_text
@@ -19,7 +20,6 @@ from .model import Clip as Clip
 from .model import Manifest as Manifest
 from .model import Picture as Picture
 from .model import Style as Style
-from .close_names import nearest as nearest
 from .networks import WANTED_PREPROCESSING as WANTED_PREPROCESSING
 from .networks import WEIGHT_SOURCES as WEIGHT_SOURCES
 from .networks import Network as Network

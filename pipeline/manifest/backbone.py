@@ -24,7 +24,7 @@ from pipeline.manifest.settings import Settings
 def check_backbones(reading: Reading) -> Network:
     """The network of `backbone`, or of `settings` if it stands there; those of the grid are looked
     at as well, and what is wrong with any of them is reported."""
-    for index, value in enumerate(reading.axes.get("backbone", ())):
+    for index, value in reading.swept("backbone"):
         check_network(reading.base, network_of(value), reading.at("grid", "backbone", index))
     own = reading.settings.get("backbone")
     if own is not None:
@@ -95,7 +95,7 @@ def check_layers(reading: Reading) -> None:
         for name, problem in layer_problems(backbone, shared):
             reading.document.report(("settings", name), problem)
         for axis in sorted(_LAYERED & reading.axes.keys()):
-            for index, value in enumerate(reading.axes[axis]):
+            for index, value in reading.swept(axis):
                 for _, problem in layer_problems(backbone, {axis: value}):
                     reading.document.report(("grid", axis, index), problem)
 

@@ -13,8 +13,8 @@ from pydantic import (
     BaseModel,
 )
 
-from pipeline.manifest.document import Position
 from pipeline.manifest.close_names import nearest
+from pipeline.manifest.document import Position
 from pipeline.manifest.schema import (
     BackboneChoice,
     Blend,

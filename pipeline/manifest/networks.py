@@ -64,10 +64,10 @@ def plain_backbone(value: object) -> Plain:
     if name == AUTO:
         raise ValueError(f"auto stands for one of {', '.join(BACKBONES)}; name it")
     if name not in BACKBONES:
-        raise ValueError(f"backbone {name!r} is unknown" + nearest(name, BACKBONES))
+        raise ValueError("no such backbone" + nearest(name, BACKBONES))
     kind = said.get("preprocessing", _PREPROCESSINGS[0])
     if kind not in _PREPROCESSINGS:
-        raise ValueError(f"preprocessing {kind!r} is unknown" + nearest(kind, _PREPROCESSINGS))
+        raise ValueError(f"no such preprocessing, {kind!r}" + nearest(kind, _PREPROCESSINGS))
     return name if len(said) == 1 else {key: said[key] for key in _KEYS if key in said}
 
 

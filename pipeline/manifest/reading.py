@@ -124,6 +124,10 @@ class Reading:
         """The manifest's folder, to which its paths are relative."""
         return real(self.document.path).parent
 
+    def swept(self, axis: str) -> Iterable[tuple[int, Any]]:
+        """The values of an axis of the grid that are right, each with its place there."""
+        return self.document.places(f"grid.{axis}", self.axes.get(axis, ()))
+
     @property
     def named(self) -> set[str]:
         """Names of blends and regions, which pairs may use."""
