@@ -63,6 +63,12 @@ _IS_AUTO = {"required": ["name"], "properties": {"name": {"const": AUTO}}}
 
 def _grid(description: str, settings: _Schema) -> _Schema:
     """A list of values for any setting."""
+    # Swept, nothing stands for the manifest's own network.
+    named = [one for one in settings["properties"]["backbone"]["anyOf"] if one != {"type": "null"}]
+    described = {
+        **settings["properties"],
+        "backbone": settings["properties"]["backbone"] | {"anyOf": named},
+    }
     return {
         "type": "object",
         "additionalProperties": False,
@@ -74,7 +80,7 @@ def _grid(description: str, settings: _Schema) -> _Schema:
                 "description": values.get("description", ""),
                 "items": values,
             }
-            for name, values in settings["properties"].items()
+            for name, values in described.items()
         },
     }
 

@@ -24,7 +24,7 @@ WEIGHT_SOURCES = ("caffe", "torchvision")
 WANTED_PREPROCESSING = {"caffe": "caffe", "torchvision": "imagenet"}
 _PREPROCESSINGS = ("caffe", "imagenet")
 _KEYS = ("name", "weights", "preprocessing")
-DEFAULT = "vgg19"  # of a mapping that names none
+_DEFAULT = "vgg19"  # of a mapping that names none
 
 
 class Network(NamedTuple):
@@ -60,7 +60,7 @@ def plain_backbone(value: object) -> Plain:
         if said is not None and (not isinstance(said, str) or not said):
             raise ValueError(f"{key} must be text")
     said = {key: str(given[key]) for key in _KEYS if given.get(key) is not None}
-    name = said.setdefault("name", DEFAULT)
+    name = said.setdefault("name", _DEFAULT)
     if name == AUTO:
         raise ValueError(f"auto stands for one of {', '.join(BACKBONES)}; name it")
     if name not in BACKBONES:
