@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from pipeline.layers import LAYERS, layer_named
+from pipeline.manifest.networks import plain_backbone
 
 LayerName = Literal[
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
@@ -137,6 +138,7 @@ def _color_name(value: str) -> str:
     return value
 
 
+NamedBackbone = Annotated[str | dict[str, str] | None, BeforeValidator(plain_backbone)]
 Size = Annotated[int | str, BeforeValidator(_size)]
 SizeStep = Annotated[int | Literal["auto"], BeforeValidator(_size_step)]
 Steps = Annotated[int | tuple[int, ...], BeforeValidator(_steps)]

@@ -11,14 +11,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.manifest.fields import ColorName, LayerWeights, Shares, Size, SizeStep, Steps
+from pipeline.manifest.fields import (
+    ColorName,
+    LayerWeights,
+    NamedBackbone,
+    Shares,
+    Size,
+    SizeStep,
+    Steps,
+)
 from pipeline.manifest.presets import STYLE_LAYERS
 from pipeline.manifest.schema import Frozen
 
-# What `backbone: weights:` may say instead of a file.
-WEIGHT_SOURCES = ("caffe", "torchvision")
-# What the first convolution of each wants to see.
-WANTED_PREPROCESSING = {"caffe": "caffe", "torchvision": "imagenet"}
 INITS = ("content", "content_matched", "gray", "mean", "noise", "uniform", "style_noise")
 
 
@@ -229,6 +233,10 @@ class Moved(Styled):
 class Network(Moved):
     """The network that pictures go through."""
 
+    backbone: NamedBackbone = setting(
+        None, "network instead of the manifest's `backbone`, written as there: a pair's own, or "
+        "swept, which compares networks", pixels=False,
+    )  # fmt: skip
     pooling: Literal["avg", "max", "l2"] = setting(
         "avg", "pooling between the backbone's blocks; l2 is the root of the mean square"
     )

@@ -124,7 +124,8 @@ class _Run:
         """Batches of what is open, as the plan streams by."""
         slots, limit = max(1, len(self.context.slots)), limit_of(self.devices)
         heads = self.clips.heads(self._open_jobs())
-        batches = pack(heads, limit, self._refuse, slots, self.clips.numbers)
+        backbone = self.plan.manifest.backbone
+        batches = pack(heads, limit, self._refuse, slots, self.clips.numbers, backbone)
         yield from self.run_json.before(batches)
 
     def _open_jobs(self) -> Iterator[Job]:

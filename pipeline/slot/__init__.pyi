@@ -9,6 +9,7 @@ from .memory import batch_limit as batch_limit
 from .memory import budget as budget
 from .memory import step_bytes as step_bytes
 from .memory import total_memory as total_memory
+from .messages import NetworkFiles as NetworkFiles
 from .messages import Outcome as Outcome
 from .messages import Report as Report
 from .messages import RunContext as RunContext

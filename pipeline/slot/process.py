@@ -51,7 +51,8 @@ class NetworkKey(NamedTuple):
 
 
 class Networks:
-    """Weights and networks, the last few of each."""
+    """Weights and networks, the last few of each: those of a run's several backbones stay, since
+    the largest, VGG-19's, are 80 MB."""
 
     def __init__(self) -> None:
         self._weights = lru_cache(maxsize=4)(_load)
@@ -67,12 +68,13 @@ class Networks:
             BackboneError: a layer that it does not have.
             WeightsError: its weights are missing or damaged.
         """
+        files = context.network(settings)
         key = NetworkKey(
-            context.backbone,
-            context.weights,
-            context.preprocessing,
+            files.backbone,
+            files.weights,
+            files.preprocessing,
             context.cache,
-            context.means if settings.normalized else None,
+            files.means if settings.normalized else None,
             settings.layers,
             settings.pooling,
             settings.pooling_scale,
@@ -138,7 +140,8 @@ class Process:
     """What one process keeps.
 
     Attributes:
-        fits: how many pictures of so many pixels fitted a device, where memory ran out before.
+        fits: how many pictures of so many pixels fitted a device with a network, where memory ran
+            out before; by device, the network's digest and pixels.
         tiles: likewise the side of tiles in px.
         factors: memory that a step was measured to take on a GPU over what was counted, by device
             and network.
@@ -150,8 +153,8 @@ class Process:
 
     networks: Networks = field(default_factory=Networks)
     ahead: ReadAhead = field(default_factory=ReadAhead)
-    fits: dict[tuple[str, int], int] = field(default_factory=dict)
-    tiles: dict[tuple[str, int], int] = field(default_factory=dict)
+    fits: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    tiles: dict[tuple[str, str, int], int] = field(default_factory=dict)
     factors: dict[tuple[str, str], float] = field(default_factory=dict)
     styles: Kept = field(default_factory=Kept)
     not_compiled: str = ""

@@ -194,13 +194,14 @@ class Session:
         if isinstance(result, DivergedError):
             self.ended.append(failed(prepared.job, result))
             return
+        files = self.seat.context.network(prepared.job.settings)
         about = Circumstances(
             backbone={
-                "name": self.seat.context.backbone,
+                "name": files.backbone,
                 "weights_sha256": self.network.digest,
-                "weights": self.seat.context.about_weights,
-                "choice": str(weights) if (weights := self.seat.context.weights) else None,
-                "preprocessing": self.seat.context.preprocessing or "the weights' own",
+                "weights": files.about_weights,
+                "choice": str(files.weights) if files.weights else None,
+                "preprocessing": files.preprocessing or "the weights' own",
             },
             device=self.seat.label,
             precision=self.precision,
