@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -115,6 +116,7 @@ class ReadAhead:
 
     def __init__(self) -> None:
         self._reading: dict[ContentKey, Future[Content]] = {}
+        self._lock = threading.Lock()
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -122,15 +124,17 @@ class ReadAhead:
 
     def begin(self, keys: Sequence[ContentKey]) -> None:
         """Begins to read what the next batch will want; lets go of what nobody asked for."""
-        for key in [key for key in self._reading if key not in keys]:
-            self._reading.pop(key).cancel()
-        for key in keys:
-            if key not in self._reading:
-                self._reading[key] = self._pool.submit(read_content, *key)
+        with self._lock:
+            for key in [key for key in self._reading if key not in keys]:
+                self._reading.pop(key).cancel()
+            for key in keys:
+                if key not in self._reading:
+                    self._reading[key] = self._pool.submit(read_content, *key)
 
     def take(self, key: ContentKey) -> Future[Content] | None:
         """A picture that is being read, or None."""
-        return self._reading.pop(key, None)
+        with self._lock:
+            return self._reading.pop(key, None)
 
 
 @dataclass
@@ -146,6 +150,7 @@ class Process:
         not_compiled: why torch could not compile here, once it was tried; empty before.
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
         cores: that the process may use, before it keeps to those near its GPU.
+        began: when its last batch began, by `time.perf_counter`.
     """
 
     networks: Networks = field(default_factory=Networks)
@@ -157,6 +162,14 @@ class Process:
     not_compiled: str = ""
     held: list[FileLock] = field(default_factory=list)
     cores: int = field(default_factory=available_cores)
+    began: float = 0.0
+    _files: dict[int, ThreadPoolExecutor] = field(default_factory=dict)
+
+    def files(self, threads: int) -> ThreadPoolExecutor:
+        """So many threads that read a batch's files, and write them behind its steps."""
+        if threads not in self._files:
+            self._files[threads] = ThreadPoolExecutor(threads)
+        return self._files[threads]
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
