@@ -111,30 +111,38 @@ def _compile(network: Backbone) -> Backbone:
     return compiled
 
 
+class Pools:
+    """Threads that a process keeps, by how many."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=None)(ThreadPoolExecutor)
+
+
 class ReadAhead:
-    """Content pictures that are being read for the batch after this one."""
+    """Content pictures that are being read, also for the batch after this one.
+
+    In threads of its own: whoever writes a batch's pictures must not keep the next one waiting.
+    """
 
     def __init__(self) -> None:
         self._reading: dict[ContentKey, Future[Content]] = {}
         self._lock = threading.Lock()
+        self._pools = Pools()
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(FILE_THREADS)
-
-    def begin(self, keys: Sequence[ContentKey]) -> None:
+    def begin(self, keys: Sequence[ContentKey], threads: int = FILE_THREADS) -> None:
         """Begins to read what the next batch will want; lets go of what nobody asked for."""
         with self._lock:
             for key in [key for key in self._reading if key not in keys]:
                 self._reading.pop(key).cancel()
             for key in keys:
                 if key not in self._reading:
-                    self._reading[key] = self._pool.submit(read_content, *key)
+                    self._reading[key] = self._pools.of(threads).submit(read_content, *key)
 
-    def take(self, key: ContentKey) -> Future[Content] | None:
-        """A picture that is being read, or None."""
+    def take(self, key: ContentKey, threads: int = FILE_THREADS) -> Future[Content]:
+        """A picture that is being read, from now on if nobody wanted it before."""
         with self._lock:
-            return self._reading.pop(key, None)
+            found = self._reading.pop(key, None)
+        return found or self._pools.of(threads).submit(read_content, *key)
 
 
 @dataclass
@@ -151,6 +159,7 @@ class Process:
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
         cores: that the process may use, before it keeps to those near its GPU.
         began: when its last batch began, by `time.perf_counter`.
+        files: threads that write pictures behind the steps.
     """
 
     networks: Networks = field(default_factory=Networks)
@@ -163,13 +172,7 @@ class Process:
     held: list[FileLock] = field(default_factory=list)
     cores: int = field(default_factory=available_cores)
     began: float = 0.0
-    _files: dict[int, ThreadPoolExecutor] = field(default_factory=dict)
-
-    def files(self, threads: int) -> ThreadPoolExecutor:
-        """So many threads that read a batch's files, and write them behind its steps."""
-        if threads not in self._files:
-            self._files[threads] = ThreadPoolExecutor(threads)
-        return self._files[threads]
+    files: Pools = field(default_factory=Pools)
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""

@@ -22,7 +22,6 @@ from pipeline.pictures import Mask
 from pipeline.plan import Batch, content_key
 from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
-from pipeline.slot.contents import read_content
 from pipeline.slot.determinism import deterministic
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.loop import Loop
@@ -64,7 +63,7 @@ def begin_batch(
     try:
         seat = take_seat(context, slot, process)
         with deterministic(context.deterministic, seat.device):
-            return Session(seat, batch, process.files(seat.file_threads)).run()
+            return Session(seat, batch, process.files.of(seat.file_threads)).run()
     except NstError as error:  # of what all its jobs share: device, network
         outcomes = tuple(failed(job, error) for job in batch.jobs)
         return partial(Report, outcomes, "", "", {}, time.perf_counter() - began)
@@ -75,14 +74,15 @@ def read_ahead(
 ) -> None:
     """Begins to read what this process's next batch needs, while another one runs; None for none.
     What goes wrong is told when the batch asks for it."""
-    process.ahead.begin(batch.contents if batch else ())
+    seat = take_seat(context, slot, process)
+    process.ahead.begin(batch.contents if batch else (), seat.file_threads)
 
 
 class Session:
     """One batch on one device.
 
     Args:
-        pool: in whose threads files are read and written beside the step loop.
+        pool: in whose threads files are written beside the step loop, also the next batch's.
     """
 
     def __init__(self, seat: Seat, batch: Batch, pool: ThreadPoolExecutor) -> None:
@@ -111,7 +111,7 @@ class Session:
             with self.timer.phase("read"):
                 ready = self._prepare_all()
             if self.batch.ahead:
-                self.seat.process.ahead.begin(self.batch.ahead)
+                self.seat.process.ahead.begin(self.batch.ahead, self.seat.file_threads)
             for position in sorted({p.position for p in ready}):
                 # Checkpoints of different age cannot share a tensor.
                 self._run_ready([p for p in ready if p.position == position])
@@ -142,10 +142,7 @@ class Session:
     def _prepare_all(self) -> list[Prepared]:
         """All that is to be read, decoded in threads; what cannot be read has failed."""
         ahead = self.seat.process.ahead
-        contents = {
-            key: ahead.take(key) or self.pool.submit(read_content, *key)
-            for key in self.batch.contents
-        }
+        contents = {key: ahead.take(key, self.seat.file_threads) for key in self.batch.contents}
         styles = StyleReader(
             self.batch.scales,
             self.network.digest,

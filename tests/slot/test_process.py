@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from pipeline.errors import DeviceError, WeightsError
+from pipeline.errors import DeviceError, ImageError, WeightsError
 from pipeline.manifest import Settings
+from pipeline.plan import ContentKey
 from pipeline.slot import Health, RunContext, network_type, use_precision
 from pipeline.slot.precision import precision_notices
 from pipeline.slot.process import FILE_THREADS, Process, ReadAhead, settle
@@ -216,11 +218,15 @@ def test_a_precision_that_is_only_emulated_is_told(
 def test_what_is_read_ahead_is_handed_out_once_or_let_go(
     tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
-    keys = [(picture(f"{name}.png"), "white", False, None) for name in "ab"]
+    keys = [ContentKey(picture(f"{name}.png")) for name in "ab"]
     ahead = ReadAhead()
     ahead.begin(keys)
     ahead.begin(keys[1:])  # nobody asked for the first one
-    assert ahead.take(keys[0]) is None
-    reading = ahead.take(keys[1])
-    assert reading is not None and reading.result().image.size == (72, 56)
-    assert ahead.take(keys[1]) is None
+    wait(ahead._reading.values())
+    for key in keys:
+        key.path.unlink()
+    with pytest.raises(ImageError, match="no such file"):
+        ahead.take(keys[0]).result()
+    assert ahead.take(keys[1]).result().image.size == (72, 56)
+    with pytest.raises(ImageError, match="no such file"):
+        ahead.take(keys[1]).result()
