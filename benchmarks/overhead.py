@@ -5,7 +5,7 @@
     python benchmarks/overhead.py --original 4000x3000 --contents 4
 
 First 200 small jobs of `lite`: where the wall time of a run's slots goes: until each has begun its
-first batch (`start`), phase by phase, between batches (`idle`), and after a slot's last (`end`).
+first batch (`start`), phase by phase, and between batches and after a slot's last one (`idle`).
 Writing goes on behind the next batch; `write` is what the slot waited for it. Then plans of 100,
 1,000 and 10,000 jobs whose batches do nothing but write their files: the time per job once the
 workers are there. With `--original` the contents are JPEGs of that size, drawn with a grain as
@@ -30,7 +30,7 @@ from scheduler import make, run
 
 from pipeline.commands import Options, batch_manifest
 from pipeline.pictures import canvas_size
-from pipeline.store import RunFolder, SlotState
+from pipeline.store import RunFolder
 
 
 def drawn(draw: np.random.Generator, size: tuple[int, int]) -> Image.Image:
@@ -42,22 +42,18 @@ def drawn(draw: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 
 
 class Watch(threading.Thread):
-    """Notes when each slot of a run first said something, and when it last did."""
+    """Notes when each slot of a run first said something."""
 
     def __init__(self, store: RunFolder) -> None:
         super().__init__(daemon=True)
         self.store, self.over = store, threading.Event()
         self.first: dict[str, float] = {}
-        self.last: dict[str, tuple[float, SlotState]] = {}
 
     def run(self) -> None:
         """Looks until `over` is set."""
         while not self.over.wait(0.02):
             for state in self.store.live.slots():
-                moment = time.perf_counter()
-                self.first.setdefault(state.slot, moment)
-                if self.last.get(state.slot, (0.0, None))[1] != state:
-                    self.last[state.slot] = moment, state
+                self.first.setdefault(state.slot, time.perf_counter())
 
 
 def real_jobs(folder: Path, given: argparse.Namespace, original: tuple[int, int]) -> dict[str, Any]:
@@ -93,7 +89,6 @@ def real_jobs(folder: Path, given: argparse.Namespace, original: tuple[int, int]
         for phase, seconds in use.phases_s.items():
             phases[phase] = phases.get(phase, 0.0) + seconds
     wall = (ended - began) * slots
-    phases["end"] = sum(ended - moment for moment, _ in watch.last.values())
     phases["idle"] = wall - sum(phases.values())
     return {"jobs": summary.done, "slots": slots, "wall_s": wall, "phases_s": phases} | {
         "outside_the_step_loop": 1 - phases["optimize"] / wall,

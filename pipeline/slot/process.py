@@ -11,8 +11,6 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,16 +21,13 @@ from filelock import FileLock, Timeout
 
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
-from pipeline.plan import ContentKey
+from pipeline.slot.ahead import Pools, ReadAhead
 from pipeline.slot.allocator import keep_freed_memory
-from pipeline.slot.contents import Content, read_content
 from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.kept import Kept
 from pipeline.slot.messages import RunContext
 from pipeline.slot.preflight import ask_devices
 from pipeline.store import load_means, normalized
-
-FILE_THREADS = 8  # that decode and encode a batch's pictures, at most
 
 
 class NetworkKey(NamedTuple):
@@ -58,6 +53,7 @@ class Networks:
         self._weights = lru_cache(maxsize=4)(_load)
         self._made = lru_cache(maxsize=8)(self._make)
         self._compiled = lru_cache(maxsize=8)(_compile)
+        self._lock = threading.Lock()  # so that two threads do not load the same
 
     def get(
         self, context: RunContext, settings: Settings, dtype: torch.dtype, device: str
@@ -81,7 +77,8 @@ class Networks:
             dtype,
             device,
         )
-        return self._made(key)
+        with self._lock:
+            return self._made(key)
 
     def _make(self, key: NetworkKey) -> Backbone:
         weights = self._weights(key.name, key.file, key.preprocessing, key.cache, key.means)
@@ -89,6 +86,17 @@ class Networks:
             weights, key.layers, key.pooling, key.padding, key.dtype, key.pooling_scale
         )
         return network.to(key.device)
+
+    def digest(self, context: RunContext, settings: Settings) -> str:
+        """Of the weights of the network for these settings, which need not be on a device.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+        """
+        means = context.means if settings.normalized else None
+        given = (context.backbone, context.weights, context.preprocessing, context.cache, means)
+        with self._lock:
+            return self._weights(*given).digest
 
     def compiled(self, network: Backbone) -> Backbone:
         """The same network, compiled by torch when it first sees a size: a minute, once a size."""
@@ -109,40 +117,6 @@ def _load(
 def _compile(network: Backbone) -> Backbone:
     compiled: Backbone = torch.compile(network, dynamic=False)  # type: ignore[assignment]
     return compiled
-
-
-class Pools:
-    """Threads that a process keeps, by how many."""
-
-    def __init__(self) -> None:
-        self.of = lru_cache(maxsize=None)(ThreadPoolExecutor)
-
-
-class ReadAhead:
-    """Content pictures that are being read, also for the batch after this one.
-
-    In threads of its own: whoever writes a batch's pictures must not keep the next one waiting.
-    """
-
-    def __init__(self) -> None:
-        self._reading: dict[ContentKey, Future[Content]] = {}
-        self._lock = threading.Lock()
-        self._pools = Pools()
-
-    def begin(self, keys: Sequence[ContentKey], threads: int = FILE_THREADS) -> None:
-        """Begins to read what the next batch will want; lets go of what nobody asked for."""
-        with self._lock:
-            for key in [key for key in self._reading if key not in keys]:
-                self._reading.pop(key).cancel()
-            for key in keys:
-                if key not in self._reading:
-                    self._reading[key] = self._pools.of(threads).submit(read_content, *key)
-
-    def take(self, key: ContentKey, threads: int = FILE_THREADS) -> Future[Content]:
-        """A picture that is being read, from now on if nobody wanted it before."""
-        with self._lock:
-            found = self._reading.pop(key, None)
-        return found or self._pools.of(threads).submit(read_content, *key)
 
 
 @dataclass

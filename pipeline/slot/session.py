@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
@@ -19,9 +19,10 @@ from torch import Tensor
 from pipeline.errors import DivergedError, NstError
 from pipeline.manifest import Settings
 from pipeline.pictures import Mask
-from pipeline.plan import Batch, content_key
+from pipeline.plan import Batch, ContentKey, content_key
 from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
+from pipeline.slot.contents import Content
 from pipeline.slot.determinism import deterministic
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.loop import Loop
@@ -73,9 +74,29 @@ def read_ahead(
     context: RunContext, slot: int | None, batch: Batch | None, process: Process = PROCESS
 ) -> None:
     """Begins to read what this process's next batch needs, while another one runs; None for none.
-    What goes wrong is told when the batch asks for it."""
-    seat = take_seat(context, slot, process)
-    process.ahead.begin(batch.contents if batch else (), seat.file_threads)
+
+    It uses no device. What goes wrong is told when the batch asks for it.
+    """
+    if batch is None:
+        process.ahead.begin(())
+        return
+    threads = take_seat(context, slot, process).file_threads
+    process.ahead.begin(batch.contents, threads, partial(_styles_ahead, context, batch, process))
+
+
+def _styles_ahead(
+    context: RunContext, batch: Batch, process: Process, contents: Mapping[ContentKey, Content]
+) -> None:
+    """Reads what a batch needs of its styles."""
+
+    def compute(*given: object) -> dict[str, Tensor]:
+        raise AssertionError("the device is another batch's")
+
+    digest = process.networks.digest(context, batch.jobs[0].settings)
+    given = (batch.scales, digest, context.cache, compute, process.styles, process.ahead.styles)
+    reader = StyleReader(*given)
+    for job in batch.jobs:
+        reader.look_ahead(job, contents[content_key(job, batch.scales)])
 
 
 class Session:
@@ -149,6 +170,7 @@ class Session:
             self.seat.context.cache,
             self._compute_targets,
             self.seat.process.styles,
+            ahead.styles,
         )
         ready = []
         for job in self.batch.jobs:

@@ -16,8 +16,9 @@ from pipeline.errors import DeviceError, ImageError, WeightsError
 from pipeline.manifest import Settings
 from pipeline.plan import ContentKey
 from pipeline.slot import Health, RunContext, network_type, use_precision
+from pipeline.slot.ahead import FILE_THREADS, ReadAhead
 from pipeline.slot.precision import precision_notices
-from pipeline.slot.process import FILE_THREADS, Process, ReadAhead, settle
+from pipeline.slot.process import Process, settle
 from pipeline.slot.seat import Seat, take_seat
 
 

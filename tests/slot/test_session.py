@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 import torch
 from batches import INLINE, assert_whole, records
+from PIL import Image
+from worlds import until
 
 from pipeline.commands import batch_manifest
 from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.manifest import load_manifest
+from pipeline.pictures import read_size
 from pipeline.plan import Batch, Plan, scales_of
 from pipeline.slot import RunContext, begin_batch, forget_all, loop, run_batch, session
 from pipeline.slot.fitting import Fitting
@@ -400,3 +404,21 @@ def test_what_the_next_batch_needs_is_read_while_one_runs(manifest: Path) -> Non
     read_ahead(context, 0, None, process)  # taken back
     first.jobs[0].content.path.unlink()
     assert run_batch(context, 0, first, process).outcomes[0].status == "failed"
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_the_next_batchs_style_is_read_while_one_runs(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, is_cached: bool
+) -> None:
+    """The style's picture is another one by the time it is asked for, and the cache is gone."""
+    context, _, second = two_batches(manifest)
+    if is_cached:
+        run_batch(context, 0, second, Process())
+    process, style = Process(), second.jobs[0].style.parts[0][0]
+    read_ahead(context, 0, second, process)
+    until(lambda: bool(process.styles._values if is_cached else process.ahead.styles._read))
+    shutil.rmtree(context.cache, ignore_errors=True)
+    Image.new("RGB", read_size(style)).save(style)
+    (outcome,) = run_batch(context, 0, second, process).outcomes
+    assert (outcome.status, outcome.hits) == ("done", int(is_cached))
+    assert not process.ahead.styles._read
