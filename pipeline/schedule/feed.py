@@ -30,6 +30,7 @@ class Feed:
 
     Attributes:
         stopped: no batch is given any more.
+        waiting: batches that slots have been given and have not begun.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Feed:
         self._again: deque[Batch] = deque()
         self.is_shared = is_shared
         self.stopped = False
+        self.waiting: list[Batch] = []
 
     def next(self, slot: int | None = None, limit: Limit | None = None) -> Batch | None:
         """The next batch; None if there is none now (one that is lost may come back later).

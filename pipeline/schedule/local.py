@@ -223,6 +223,7 @@ class LocalEngine:
         asked = sum(slot.waiting is not None and slot.waiting.asked for slot in self.slots)
         for slot in idle[asked:]:
             self._share_with(slot)
+        feed.waiting = [waiting.batch for slot in self.slots if (waiting := slot.waiting)]
 
     def _scarce(self, feed: Feed) -> bool:
         """Whether what is left is better left for other processes of the run."""

@@ -169,7 +169,7 @@ class _Run:
         """Counts a batch that ended, or has a lost one tried again."""
         if self.store.live.stop_asked() and not self.ending.asked:
             self.ending.hear("nst stop")
-        upcoming = self.feed.after(1)
+        upcoming = next(iter(self.feed.waiting), None) or self.feed.after(1)
         self.counts.say_next(upcoming.jobs if upcoming else ())
         report = ended.report
         if report is None:

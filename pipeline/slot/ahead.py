@@ -53,6 +53,7 @@ class ReadAhead:
 
     def __init__(self) -> None:
         self._reading: dict[ContentKey, Future[Content]] = {}
+        self._before: dict[ContentKey, Future[Content]] = {}
         self.styles = StylesAhead()
         self._lock = threading.Lock()
         self._pools = Pools()
@@ -63,29 +64,30 @@ class ReadAhead:
         threads: int = FILE_THREADS,
         then: Callable[[Mapping[ContentKey, Content]], None] | None = None,
     ) -> None:
-        """Begins to read what the next batch will want; lets go of what nobody asked for.
+        """Begins to read what the next batch will want. What was begun the last time may still be
+        asked for; what nobody asked for of the time before is let go.
 
         Args:
             then: called, in one of the threads, with the pictures when they are read; not if one
                 cannot be, or is not wanted any more.
         """
         with self._lock:
-            for key in [key for key in self._reading if key not in keys]:
-                self._reading.pop(key).cancel()
+            known = self._before | self._reading
+            for key in self._before.keys() - self._reading.keys() - set(keys):
+                known[key].cancel()
             pool = self._pools.of(threads)
-            for key in keys:
-                if key not in self._reading:
-                    self._reading[key] = pool.submit(read_content, *key)
-            self.styles.clear()
+            self._before = {k: v for k, v in self._reading.items() if k not in keys}
+            self._reading = {k: known.get(k) or pool.submit(read_content, *k) for k in keys}
+            self.styles.begin()
             if then is not None:
                 # Behind them in the same line, so that it never waits for what has not begun.
-                pool.submit(_after, {key: self._reading[key] for key in keys}, then)
+                pool.submit(_after, dict(self._reading), then)
 
     def take(self, key: ContentKey, threads: int = FILE_THREADS) -> Future[Content]:
         """A picture that is being read, from now on if nobody wanted it before."""
         with self._lock:
-            found = self._reading.pop(key, None)
-        return found or self._pools.of(threads).submit(read_content, *key)
+            found = self._reading.pop(key, None) or self._before.pop(key, None)
+            return found or self._pools.of(threads).submit(read_content, *key)
 
 
 def _after(
@@ -102,6 +104,11 @@ class StylesAhead:
 
     def __init__(self) -> None:
         self._read: dict[str, StylePixels] = {}
+        self._before: dict[str, StylePixels] = {}
+
+    def begin(self) -> None:
+        """Those of another batch follow; see `ReadAhead.begin`."""
+        self._before, self._read = self._read, {}
 
     def put(self, name: str, pixels: StylePixels) -> None:
         """Keeps one, by what decides its targets."""
@@ -109,8 +116,4 @@ class StylesAhead:
 
     def take(self, name: str) -> StylePixels | None:
         """One that was read, which is not kept any longer; or None."""
-        return self._read.pop(name, None)
-
-    def clear(self) -> None:
-        """Lets go of what nobody asked for."""
-        self._read.clear()
+        return self._read.pop(name, None) or self._before.pop(name, None)

@@ -150,8 +150,7 @@ class Process:
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
-        self.ahead.begin(())
-        self.networks, self.styles = Networks(), Kept()
+        self.networks, self.styles, self.ahead = Networks(), Kept(), ReadAhead()
         self.fits, self.tiles, self.factors = {}, {}, {}
         self.not_compiled = ""
 

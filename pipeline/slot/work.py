@@ -30,6 +30,7 @@ def look_ahead(context: RunContext, slot: int, batch: Batch | None) -> None:
 
 def warm_up(device: str) -> None:
     """Loads all that `work_batch` needs, in a process that has a slot's device to itself."""
+
     import pipeline.slot.session  # noqa: F401
     from pipeline.slot.process import settle
 
