@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from fake_work import KILLED, fake_work, telling_work
+from fake_work import HANGS, KILLED, fake_work, telling_work
 from PIL import Image
 from worlds import World, until
 
@@ -148,14 +148,17 @@ def test_what_waits_is_taken_back_when_the_run_is_to_stop(
     assert set(here.done()) == {0}
 
 
+@pytest.mark.parametrize(
+    ("bad", "patience"), [(KILLED, Patience()), (HANGS, Patience(batch_s=1.0))]
+)
 def test_a_worker_that_dies_costs_what_waits_in_it_nothing(
-    world: Callable[[list[int]], World], alone: None
+    world: Callable[[list[int]], World], alone: None, bad: int, patience: Patience
 ) -> None:
-    here = world([KILLED, 1, 2])
-    summary = here.run(retries=1)
+    here = world([bad, 1, 2])
+    summary = here.run(retries=1, patience=patience)
     assert (summary.done, summary.failed) == (2, 1)
     lost = [line for line in here.store.log.read_text().splitlines() if "trying again" in line]
-    assert lost and all(f"seed-{KILLED}" in line for line in lost)
+    assert lost and all(f"seed-{bad}" in line for line in lost)
     assert {record.attempts for record in here.done().values()} == {1}
 
 
