@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,16 +21,13 @@ from filelock import FileLock, Timeout
 
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
-from pipeline.plan import ContentKey
+from pipeline.slot.ahead import Pools, ReadAhead
 from pipeline.slot.allocator import keep_freed_memory
-from pipeline.slot.contents import Content, read_content
 from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.kept import Kept
 from pipeline.slot.messages import RunContext
 from pipeline.slot.preflight import ask_devices
 from pipeline.store import load_means, normalized
-
-FILE_THREADS = 8  # that decode and encode a batch's pictures, at most
 
 
 class NetworkKey(NamedTuple):
@@ -58,6 +54,7 @@ class Networks:
         self._weights = lru_cache(maxsize=4)(_load)
         self._made = lru_cache(maxsize=8)(self._make)
         self._compiled = lru_cache(maxsize=8)(_compile)
+        self._lock = threading.Lock()  # so that two threads do not load the same
 
     def get(
         self, context: RunContext, settings: Settings, dtype: torch.dtype, device: str
@@ -82,7 +79,8 @@ class Networks:
             dtype,
             device,
         )
-        return self._made(key)
+        with self._lock:
+            return self._made(key)
 
     def _make(self, key: NetworkKey) -> Backbone:
         weights = self._weights(key.name, key.file, key.preprocessing, key.cache, key.means)
@@ -90,6 +88,17 @@ class Networks:
             weights, key.layers, key.pooling, key.padding, key.dtype, key.pooling_scale
         )
         return network.to(key.device)
+
+    def digest(self, context: RunContext, settings: Settings) -> str:
+        """Of the weights of the network for these settings, which need not be on a device.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+        """
+        means = context.means if settings.normalized else None
+        given = (context.backbone, context.weights, context.preprocessing, context.cache, means)
+        with self._lock:
+            return self._weights(*given).digest
 
     def compiled(self, network: Backbone) -> Backbone:
         """The same network, compiled by torch when it first sees a size: a minute, once a size."""
@@ -112,29 +121,6 @@ def _compile(network: Backbone) -> Backbone:
     return compiled
 
 
-class ReadAhead:
-    """Content pictures that are being read for the batch after this one."""
-
-    def __init__(self) -> None:
-        self._reading: dict[ContentKey, Future[Content]] = {}
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(FILE_THREADS)
-
-    def begin(self, keys: Sequence[ContentKey]) -> None:
-        """Begins to read what the next batch will want; lets go of what nobody asked for."""
-        for key in [key for key in self._reading if key not in keys]:
-            self._reading.pop(key).cancel()
-        for key in keys:
-            if key not in self._reading:
-                self._reading[key] = self._pool.submit(read_content, *key)
-
-    def take(self, key: ContentKey) -> Future[Content] | None:
-        """A picture that is being read, or None."""
-        return self._reading.pop(key, None)
-
-
 @dataclass
 class Process:
     """What one process keeps.
@@ -149,6 +135,8 @@ class Process:
         not_compiled: why torch could not compile here, once it was tried; empty before.
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
         cores: that the process may use, before it keeps to those near its GPU.
+        began: when its last batch began, by `time.perf_counter`.
+        files: threads that write pictures behind the steps.
     """
 
     networks: Networks = field(default_factory=Networks)
@@ -160,11 +148,12 @@ class Process:
     not_compiled: str = ""
     held: list[FileLock] = field(default_factory=list)
     cores: int = field(default_factory=available_cores)
+    began: float = 0.0
+    files: Pools = field(default_factory=Pools)
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
-        self.ahead.begin(())
-        self.networks, self.styles = Networks(), Kept()
+        self.networks, self.styles, self.ahead = Networks(), Kept(), ReadAhead()
         self.fits, self.tiles, self.factors = {}, {}, {}
         self.not_compiled = ""
 
