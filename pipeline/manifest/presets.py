@@ -180,7 +180,7 @@ def preset_version(preset: str) -> int:
     """The version of a preset that a name means.
 
     >>> preset_version("default"), preset_version("default@1"), preset_version("tutorial")
-    (3, 1, 1)
+    (4, 1, 1)
     """
     name, _, version = preset.partition("@")
     return int(version) if version else PRESET_VERSIONS.get(name, 1)

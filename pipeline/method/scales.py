@@ -52,7 +52,7 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
 
     >>> scales = schedule_scales(Settings(size=512, steps=150), 3000, 2000)
     >>> [(scale.width, scale.height, scale.steps) for scale in scales]
-    [(64, 43, 60), (128, 85, 41), (256, 171, 29), (512, 341, 20)]
+    [(64, 42, 60), (128, 84, 41), (256, 168, 29), (512, 336, 20)]
     """
     canvas = partial(
         canvas_size, width, height, settings.size, settings.fit,
