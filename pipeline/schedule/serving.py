@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class Finished(NamedTuple):
 class _Line:
     """The batches that wait in a worker, and its end of the pipe."""
 
-    def __init__(self, pipe: Connection, look_ahead: Callable[[Batch | None], None]) -> None:
+    def __init__(self, pipe: Connection, look_ahead: Callable[[Sequence[Batch]], None]) -> None:
         self._pipe, self._look_ahead = pipe, look_ahead
         self._waiting: deque[Give] = deque()
         self._changed, self._sending = threading.Condition(), threading.Lock()
@@ -77,13 +77,13 @@ class _Line:
             if isinstance(said, Give):
                 self._waiting.append(said)
                 if self._busy:
-                    self._look_ahead(said.batch)
+                    self._look_ahead([said.batch])
                 self._changed.notify()
                 return
             there = [given for given in self._waiting if given.ticket == said.ticket]
             for given in there:
                 self._waiting.remove(given)
-                self._look_ahead(None)
+                self._look_ahead([])
         if there:
             self.say(GivenBack(said.ticket))
 
@@ -99,7 +99,7 @@ class _Line:
             self._busy = True
             given = self._waiting.popleft()
             if self._waiting:
-                self._look_ahead(self._waiting[0].batch)
+                self._look_ahead([given.batch, self._waiting[0].batch])
         self.say(Begun(given.ticket))
         return given
 
@@ -116,13 +116,14 @@ class _Line:
 def serve(
     pipe: Connection,
     begin: Callable[[Batch], Guarded | Writing],
-    look_ahead: Callable[[Batch | None], None],
+    look_ahead: Callable[[Sequence[Batch]], None],
 ) -> None:
     """Runs what comes through a pipe until the driver closes it or the device breaks.
 
     Args:
         begin: takes a batch through its steps; what it gives back is waited for behind the next.
-        look_ahead: told, while a batch runs, of the one that waits; None if it is taken back.
+        look_ahead: told, while a batch runs, of the one that waits, or of none if it is taken back;
+            and of one that begins while another waits already, of both.
     """
     line = _Line(pipe, look_ahead)
     threading.Thread(target=line.listen, daemon=True).start()

@@ -19,7 +19,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from importlib.machinery import PathFinder
@@ -88,7 +88,7 @@ def _watch(parent: int) -> Callable[[], bool]:
 
 def _serve_slot(work: Work, context: RunContext, slot: int) -> None:
     """In a worker: loads what its work will need, while batches are packed; then runs them."""
-    ahead: Callable[[Batch | None], None] = _no_look_ahead
+    ahead: Callable[[Sequence[Batch]], None] = _no_look_ahead
     if work is work_batch:
         warm_up(in_own_process(context.slots[slot]))
         ahead = partial(look_ahead, context, slot)
@@ -96,7 +96,7 @@ def _serve_slot(work: Work, context: RunContext, slot: int) -> None:
         serve(pipe, partial(begun, work, context, slot), ahead)
 
 
-def _no_look_ahead(batch: Batch | None) -> None:
+def _no_look_ahead(batches: Sequence[Batch]) -> None:
     """Of work that reads nothing ahead."""
 
 

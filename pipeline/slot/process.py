@@ -95,8 +95,9 @@ class Networks:
         Raises:
             WeightsError: they are missing or damaged.
         """
-        means = context.means if settings.normalized else None
-        given = (context.backbone, context.weights, context.preprocessing, context.cache, means)
+        files = context.network(settings)
+        means = files.means if settings.normalized else None
+        given = (files.backbone, files.weights, files.preprocessing, context.cache, means)
         with self._lock:
             return self._weights(*given).digest
 

@@ -71,17 +71,20 @@ def begin_batch(
 
 
 def read_ahead(
-    context: RunContext, slot: int | None, batch: Batch | None, process: Process = PROCESS
+    context: RunContext, slot: int | None, batches: Sequence[Batch], process: Process = PROCESS
 ) -> None:
-    """Begins to read what this process's next batch needs, while another one runs; None for none.
+    """Begins to read what this process's next batches need, one after another: the last while the
+    one before it runs, so that of its styles, too. None lets go of what was begun.
 
     It uses no device. What goes wrong is told when the batch asks for it.
     """
-    if batch is None:
+    if not batches:
         process.ahead.begin(())
         return
-    threads = take_seat(context, slot, process).file_threads
-    process.ahead.begin(batch.contents, threads, partial(_styles_ahead, context, batch, process))
+    threads, last = take_seat(context, slot, process).file_threads, batches[-1]
+    for batch in batches[:-1]:
+        process.ahead.begin(batch.contents, threads)
+    process.ahead.begin(last.contents, threads, partial(_styles_ahead, context, last, process))
 
 
 def _styles_ahead(

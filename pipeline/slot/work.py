@@ -6,7 +6,7 @@ to its workers by name; torch is loaded where they are called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.plan import Batch
 from pipeline.slot.messages import Report, RunContext
@@ -20,12 +20,11 @@ def work_batch(context: RunContext, slot: int | None, batch: Batch) -> Callable[
     return begin_batch(context, slot, batch)
 
 
-def look_ahead(context: RunContext, slot: int, batch: Batch | None) -> None:
-    """Begins to read what the next batch of this process needs, while another runs; see
-    `session.read_ahead`."""
+def look_ahead(context: RunContext, slot: int, batches: Sequence[Batch]) -> None:
+    """Begins to read what the next batches of this process need; see `session.read_ahead`."""
     from pipeline.slot.session import read_ahead
 
-    read_ahead(context, slot, batch)
+    read_ahead(context, slot, batches)
 
 
 def warm_up(device: str) -> None:

@@ -1,12 +1,13 @@
 """A worker's side of the pipe."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
+from worlds import until
 
 from pipeline.plan import Batch
 from pipeline.schedule.engine import Guarded
@@ -25,7 +26,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.pipe, theirs = Pipe()
-        self.ahead: list[int | None] = []
+        self.ahead: list[list[int]] = []
         self.through: dict[int, Any] = {}
         self.errors: list[Exception] = []
         self.gates = {number: threading.Event() for number in range(5)}
@@ -42,8 +43,8 @@ class Driver:
         assert self.gates[batch.number].wait(20)
         return self.through.get(batch.number, BROKEN)
 
-    def _look_ahead(self, batch: Batch | None) -> None:
-        self.ahead.append(batch.number if batch else None)
+    def _look_ahead(self, batches: Sequence[Batch]) -> None:
+        self.ahead.append([batch.number for batch in batches])
 
     def give(self, *numbers: int) -> None:
         for number in numbers:
@@ -96,15 +97,26 @@ def test_a_batch_begins_while_the_one_before_is_written_and_they_end_in_order(
 
 
 def test_a_batch_that_waits_is_looked_ahead_to_and_can_be_taken_back(driver: Driver) -> None:
-    driver.give(0, 1)
+    driver.give(0)
     assert driver.hear() == Begun(0)
+    driver.give(1)
     driver.pipe.send(TakeBack(0))  # too late
     driver.pipe.send(TakeBack(1))
     assert driver.hear() == GivenBack(1)
-    assert driver.ahead == [1, None]
+    assert driver.ahead == [[1], []]
     driver.let_go(0, Guarded(report(0)))
     assert driver.hear() == Finished(0, Guarded(report(0)))
     assert not driver.pipe.poll(0.1)
+
+
+def test_what_begins_is_read_before_what_waits_already(driver: Driver) -> None:
+    driver.give(0)
+    assert driver.hear() == Begun(0)
+    driver.give(1, 2)
+    until(lambda: driver.ahead == [[1], [2]])
+    driver.let_go(0, Guarded(report(0)))
+    assert [driver.hear() for _ in range(2)] == [Finished(0, Guarded(report(0))), Begun(1)]
+    assert driver.ahead[2:] == [[1, 2]]
 
 
 def test_an_error_while_writing_is_caught_and_told(driver: Driver) -> None:

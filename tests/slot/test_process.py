@@ -17,6 +17,7 @@ from pipeline.manifest import Settings
 from pipeline.plan import ContentKey
 from pipeline.slot import Health, RunContext, network_type, use_precision
 from pipeline.slot.ahead import FILE_THREADS, ReadAhead, StylePixels, StylesAhead
+from pipeline.slot.messages import NetworkFiles
 from pipeline.slot.precision import precision_notices
 from pipeline.slot.process import Process, settle
 from pipeline.slot.seat import Seat, take_seat
@@ -37,6 +38,15 @@ def test_networks_are_kept_until_they_are_let_go(tmp_path: Path) -> None:
     assert get(seed=1) is first and get(pooling="max") is not first
     process.forget()
     assert get() is not first
+
+
+def test_the_digest_is_that_of_the_network_that_a_job_names(tmp_path: Path) -> None:
+    gone = NetworkFiles("lite", tmp_path / "gone.safetensors")
+    process, where = Process(), context(tmp_path, others={"vgg19": gone})
+    own = process.networks.get(where, Settings(), torch.float32, "cpu")
+    assert process.networks.digest(where, Settings()) == own.digest
+    with pytest.raises(WeightsError, match="no such weight file"):
+        process.networks.digest(where, Settings(backbone="vgg19"))
 
 
 def test_weights_that_are_gone_say_so(tmp_path: Path) -> None:

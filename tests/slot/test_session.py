@@ -396,13 +396,13 @@ def test_what_the_next_batch_needs_is_read_while_one_runs(manifest: Path) -> Non
     """Its picture is gone by the time it runs, and is not missed."""
     context, first, second = two_batches(manifest)
     process = Process()
-    read_ahead(context, 0, second, process)
+    read_ahead(context, 0, [first, second], process)
     assert run_batch(context, 0, first, process).outcomes[0].status == "done"
     second.jobs[0].content.path.unlink()
     assert run_batch(context, 0, second, process).outcomes[0].status == "done"
-    read_ahead(context, 0, first, process)
+    read_ahead(context, 0, [first], process)
     for _ in range(2):
-        read_ahead(context, 0, None, process)  # taken back
+        read_ahead(context, 0, [], process)  # taken back
     first.jobs[0].content.path.unlink()
     assert run_batch(context, 0, first, process).outcomes[0].status == "failed"
 
@@ -416,7 +416,7 @@ def test_the_next_batchs_style_is_read_while_one_runs(
     if is_cached:
         run_batch(context, 0, second, Process())
     process, style = Process(), second.jobs[0].style.parts[0][0]
-    read_ahead(context, 0, second, process)
+    read_ahead(context, 0, [second], process)
     until(lambda: bool(process.styles._values if is_cached else process.ahead.styles._read))
     shutil.rmtree(context.cache, ignore_errors=True)
     Image.new("RGB", read_size(style)).save(style)
