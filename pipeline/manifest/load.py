@@ -30,7 +30,7 @@ from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
 from pipeline.manifest.remote import check_schemes, clean_document, output_problem
-from pipeline.manifest.sets import is_whole_set, whole_sets
+from pipeline.manifest.sets import check_cut, is_whole_set, whole_sets
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
 from pipeline.remote import forget_listed
@@ -75,6 +75,7 @@ def load_manifest(
     pairs = [*explicit_pairs(reading), *mapped_pairs(reading, rows)]
     if all(paired) or not pairs or not all(concerns_others(pair.settings) for pair in pairs):
         check_together(document, settings, reading.axes)  # else no job has them without its own
+    check_cut(reading)
     check_pairing(reading, paired, pairs)
     weights = check_weights(reading)
     check_layers(reading)
