@@ -493,13 +493,21 @@ def again(
         Optional[str],  # noqa: UP045
         typer.Option(help="Other weights: a file, caffe or torchvision.", show_default=False),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="In a batch as large as then, on as many CPU threads: on the same machine bit for "
+            "bit, at the cost of the batch.",
+        ),
+    ] = False,
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a picture of ours again, perhaps otherwise."""
     source = commands.parse_weights(weights)
-    changes = commands.Changes(settings or [], inputs or [], source)
+    changes = commands.Changes(settings or [], inputs or [], source, exact)
     options = commands.Options(devices, cache_dir)
     raise typer.Exit(commands.make_again(picture, output, changes, options, quiet=quiet))
 

@@ -1,7 +1,8 @@
 """`nst again`: a picture of ours made again, perhaps otherwise; and the same as a manifest.
 
 In: a picture or its record, perhaps from someone else. Out: a manifest of one job, whose files are
-those of its digests; nothing else that a stranger's text names is looked for.
+those of its digests; nothing else that a stranger's text names is looked for. How it was made
+otherwise than then is `rounding.py`'s.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipeline.commands.given import parse_settings
 from pipeline.commands.init import manifest_in
 from pipeline.commands.options import Options
 from pipeline.commands.output import print_warnings
+from pipeline.commands.rounding import beside_then, like_then
 from pipeline.errors import ImageError, ManifestError, NstError, WeightsError
 from pipeline.manifest import (
     INITS,
@@ -37,6 +39,7 @@ from pipeline.pictures import is_image_name
 from pipeline.remote import begin_downloads
 from pipeline.report import Inputs, pairs_manifest
 from pipeline.store import Made, RunFolder, is_record, read_made, run_of
+from pipeline.terminal import say
 from pipeline.version import ALGORITHM
 
 _SUFFIXES = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -50,11 +53,13 @@ class Changes:
         settings: words `key=value`.
         folders: where inputs may lie now, besides where they were.
         weights: a weight file, `caffe` or `torchvision`, instead of what the record names.
+        exact: not alone, but in a batch like the one that it was made in, on as many threads.
     """
 
     settings: Sequence[str] = ()
     folders: Sequence[Path] = ()
     weights: Path | str | None = None
+    exact: bool = False
 
 
 def make_again(
@@ -68,7 +73,8 @@ def make_again(
 
     Raises:
         ImageError: it does not say how it was made.
-        ManifestError: its inputs are not found, or its settings are none of this nst's.
+        ManifestError: its inputs are not found, or its settings are none of this nst's; `exact`
+            without its record.
         RunFolderError: the output cannot be written.
         WeightsError: the weights that it was made with are not there.
     """
@@ -82,10 +88,17 @@ def make_again(
     settings = with_format(chosen, output, changed.get("format"))
     manifest = _manifest(picture, made, settings, changes, options, output.parent)
     means = _means(run_of(picture)) if made.settings.get("normalized") else None
-    code, record = run_alone(manifest, output, options, quiet=quiet, means=means)
+    batch = like_then(picture, made) if changes.exact else None
+    options = options if batch is None else batch.on_its_device(options)
+    code, record = run_alone(manifest, output, options, quiet=quiet, means=means, batch=batch)
     unchanged = Settings.model_validate(settings) == Settings.model_validate(given)
-    if record is not None and unchanged and not changes.weights and record.key != made.key:
+    if record is None or not unchanged or changes.weights:
+        return code
+    if record.key != made.key:
         print_warnings([_why_other(picture, made)])
+    elif not quiet:
+        for line in beside_then(picture, made, output, record, exact=changes.exact):
+            say(line)
     return code
 
 

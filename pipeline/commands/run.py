@@ -183,7 +183,7 @@ def make_context(
         part=store.part,
         slots=slots,
         left_out=found.left_out,
-        threads=threads_per_slot(slots),
+        threads=options.threads or threads_per_slot(slots),
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
         compiles=options.compiles,

@@ -32,6 +32,7 @@ from .regions import styled_regions as styled_regions
 from .rows import pyarrow as pyarrow
 from .sets import SPLITS as SPLITS
 from .sets import is_set_name as is_set_name
+from .sets import member_bytes as member_bytes
 from .sets import member_labels as member_labels
 from .sets import member_others as member_others
 from .sets import place_in_set as place_in_set
