@@ -24,6 +24,7 @@ from time import monotonic, sleep
 
 import psutil
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
+from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from pipeline.plan import Batch
@@ -97,6 +98,21 @@ def _watch(parent: int) -> Callable[[], bool]:
         return lambda: False
 
 
+def _begin_tracker() -> None:
+    """Begins loky's process that removes the semaphores of a run which was killed, without its
+    warning of them: it came after the shell's prompt, and nobody can do anything about it."""
+    name = "PYTHONWARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = ",".join(filter(None, [before, "ignore:resource_tracker:UserWarning"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 @contextlib.contextmanager
 def _own_path_first() -> Iterator[None]:
     """A process that begins meanwhile finds this package, also where the user has a `pipeline.py`
@@ -152,6 +168,7 @@ class _Slot:
     def start(self, work: Work) -> None:
         """Has the process start, so that it imports its libraries while batches are packed."""
         if self.executor is None:
+            _begin_tracker()
             self.executor = ProcessPoolExecutor(
                 max_workers=1,
                 initializer=_begin_worker,
@@ -211,7 +228,7 @@ class LocalEngine:
                 futures = [slot.future for slot in self.slots if slot.future is not None]
                 if not futures:
                     return
-                wait(futures, timeout=1.0, return_when=FIRST_COMPLETED)
+                wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
                 for slot in self.slots:
                     if slot.future is not None and slot.future.done():
                         yield self._end(slot)
@@ -269,7 +286,9 @@ class LocalEngine:
             if state != slot.news:
                 slot.news, slot.heard = state, moment
             if slot.heard < slot.began:  # the process is still starting
-                if self.patience.stall_s > 0 and moment - slot.began > _START_S:
+                if store.live.stop_asked():  # it would hear of it only once it has loaded torch
+                    slot.kill("stopped")
+                elif self.patience.stall_s > 0 and moment - slot.began > _START_S:
                     slot.kill(f"{_NOT_STARTED} {_START_S:g} s")
                 continue
             slot.started = slot.started or moment

@@ -235,6 +235,39 @@ def test_a_worker_may_take_its_time_to_start_but_not_for_ever(
     assert engine.slots[0].killed == "the worker did not start within 99 s"
 
 
+def test_what_a_killed_run_leaves_is_removed_without_a_warning() -> None:
+    """Loky's tracker outlives the run and removes its semaphores."""
+    code = (
+        "import os\n"
+        "from joblib.externals.loky.backend import get_context\n"
+        "from pipeline.schedule import local\n"
+        "before = dict(os.environ)\n"
+        "local._begin_tracker()\n"
+        "assert os.environ == before\n"
+        "lock = get_context('loky').Lock()\n"
+        "os._exit(9)\n"
+    )
+    for given in ({}, {"PYTHONWARNINGS": "default"}):
+        environment = {**os.environ, **given}
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+        )  # returns when the tracker has ended, too, which holds the pipe
+        assert ended.returncode == 9 and ended.stderr == b""
+
+
+def test_a_worker_that_is_still_starting_is_ended_when_the_run_is_to_stop(
+    engine: local.LocalEngine,
+) -> None:
+    """It would hear of it only once it has loaded torch; one that is at work stops by itself."""
+    engine.context.store.live.ask_to_stop()
+    tell(engine, 1)
+    engine._check_patience()
+    assert engine.slots[0].killed == ""
+    engine.slots[0].heard = 0.0
+    engine._check_patience()
+    assert engine.slots[0].killed == "stopped"
+
+
 def test_what_the_batch_before_said_is_no_news(
     engine: local.LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
