@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,9 @@ from pipeline.commands.prepare import (
     plan_jobs,
 )
 from pipeline.commands.why import why
-from pipeline.errors import DeviceError
+from pipeline.errors import DeviceError, ImageError
 from pipeline.manifest import Settings, preset_values
+from pipeline.pictures import read_size
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards, Stale, shards_of
 from pipeline.terminal import console
@@ -68,7 +71,7 @@ def show_plan(
     if as_json:
         shards, failures = shards_of(planned, store), store.failures()
         renamed = _renamed(planned, store)
-        for job in options.run.choice.jobs(planned):
+        for job in _looked_into(options.run.choice.jobs(planned)):
             event = _job_event(job, store, shards)
             if not (event["done"] or job.problem):
                 event["why"] = why(job, manifest, store, failures, renamed)
@@ -80,6 +83,21 @@ def show_plan(
 
         print_estimate(planned, options, store, others_slots)
     return 0
+
+
+def _looked_into(jobs: Iterable[Job]) -> Iterator[Job]:
+    """The jobs, of which those with a picture that is none have that for a `problem`: a run notices
+    when it packs them."""
+    size = lru_cache(maxsize=100_000)(read_size)
+    for job in jobs:
+        try:
+            if job.problem is None:
+                for path in (job.content.path, *(path for path, _ in job.style.parts)):
+                    size(path)
+        except ImageError as error:
+            yield replace(job, problem=error)
+        else:
+            yield job
 
 
 def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
@@ -114,7 +132,7 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
-        for job in choice.jobs(planned):
+        for job in _looked_into(choice.jobs(planned)):
             first = first or job
             if job.problem is not None:
                 problems[str(job.problem)] += 1
