@@ -56,8 +56,15 @@ CacheDir = Annotated[
 ]
 MaxJobs = Annotated[int, typer.Option(help="Refuse plans with more jobs.", min=1)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+def _run_meant(word: str) -> Path:
+    return commands.run_meant(word)  # here alone: what it needs takes a while to load
+
+
 RunArgument = Annotated[
-    Path, typer.Argument(parser=as_path, help="The run folder.", show_default=False)
+    Path,
+    typer.Argument(parser=_run_meant, help="The run folder, or its manifest.", show_default=False),
 ]
 Engine = Annotated[str, typer.Option(help="local, inline, dask or ray.")]
 Address = Annotated[

@@ -11,7 +11,7 @@ not printed. Must not know how anything is done: that is the stages' below.
   `again.py` (and `alone.py`, `rounding.py`), `show.py`: one picture, and back from it
 - `streams.py`: standard output and error that may go away
 - `status.py`, `report.py` (and `nst sheet`, `nst table`), `best.py`, `clean.py`, `stop.py`: of a
-  run folder; `slurm.py`: its shards as an array job
+  run folder, which `places.py` finds by its manifest, too; `slurm.py`: its shards as an array job
 - `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
 - `distill.py`
 

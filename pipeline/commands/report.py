@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
-from pipeline.commands.output import existing_run, say_left_out, stale_line
+from pipeline.commands.output import existing_run, print_warnings, say_left_out, stale_line
 from pipeline.files import cannot_write
 from pipeline.manifest import named_jobs
 from pipeline.store import RunFolder, sample_of
 from pipeline.terminal import line, say
+
+_MOST_SAID = 10  # names of a list that no picture has
 
 
 def write_report(run: Path) -> int:
@@ -97,4 +99,17 @@ def write_sheet(
     left_out = reports.make_sheet(shown, rows, cols, output, tile, beside, chosen)
     say(output)
     say_left_out(left_out)
+    if chosen is not None:
+        _say_unnamed(shown, chosen)
     return 0
+
+
+def _say_unnamed(run: Path, chosen: reports.Chosen) -> None:
+    """Names and globs that none of the pictures has, on standard error."""
+    for option, jobs in (("--favorites", chosen.only), ("--reject", chosen.without)):
+        names = (record.name for record in RunFolder(run).records())
+        nothing = jobs.naming_nothing(names) if jobs else ()
+        if nothing:
+            more = f", and {len(nothing) - _MOST_SAID:,} more" if len(nothing) > _MOST_SAID else ""
+            said = ", ".join(map(repr, nothing[:_MOST_SAID]))
+            print_warnings([f"{option}: no picture in {run} has the name {said}{more}"])

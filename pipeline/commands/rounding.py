@@ -15,7 +15,7 @@ from pipeline.address import Address
 from pipeline.commands.options import Options
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import Manifest, Picture
-from pipeline.pictures import decode, is_image_name, member_bytes
+from pipeline.pictures import is_image_name, member_bytes
 from pipeline.store import Made, Record
 
 
@@ -93,12 +93,14 @@ def beside_then(
     before = picture if is_image_name(picture) else _picture_of(picture, made)
     if before is None:
         return
+    import numpy as np  # here alone: they take a while to load
+
+    from pipeline.pictures import decode
+
     try:
         one, other = decode(before).image, decode(output).image
     except ImageError:
         return  # only the record was given, and its picture has gone
-    import numpy as np
-
     if one.size != other.size:
         return
     apart = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))

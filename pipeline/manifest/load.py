@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.address import clean
 from pipeline.errors import ManifestError
+from pipeline.files import real
 from pipeline.manifest.backbone import check_layers, check_weights
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
@@ -27,6 +28,7 @@ from pipeline.manifest.masks import add_masks, without_masks
 from pipeline.manifest.model import Manifest, Pair, Picture, Style
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
+from pipeline.manifest.paths import path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, init_path, with_init_path
 from pipeline.manifest.remote import check_schemes, clean_document, output_problem
@@ -86,6 +88,20 @@ def load_manifest(
     exclude = _excluded(reading)
     document.raise_if_any()
     return replace(_manifest(reading, paired, pairs, weights), exclude=exclude)
+
+
+def output_of(path: Path) -> Path:
+    """Where a manifest's run goes, whatever else is wrong with it.
+
+    Raises:
+        ManifestError: it cannot be read, or says no output.
+    """
+    document = read_document(path)
+    given = document.data.get("output")
+    given = given.get("path") if isinstance(given, Mapping) else given
+    if not isinstance(given, str) or not given:
+        raise ManifestError([document.at(document.line_of(("output",)), "names no `output`")])
+    return real(path_in(real(path).parent, given))
 
 
 def _excluded(reading: Reading) -> JobNames:
