@@ -12,7 +12,8 @@ not printed. Must not know how anything is done: that is the stages' below.
 - `streams.py`: standard output and error that may go away
 - `status.py`, `report.py` (and `nst sheet`, `nst table`), `best.py`, `clean.py`, `stop.py`: of a
   run folder, which `places.py` finds by its manifest, too; `slurm.py`: its shards as an array job
-- `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
+- `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py` (and
+  `extras.py`), `tune.py`
 - `distill.py`
 
 A new command is a file here with one public function, and a few lines in `cli.py`.
