@@ -21,7 +21,7 @@ from pipeline.files import real, write_atomic
 from pipeline.manifest import Passed, is_file, is_folder, load_manifest, walk
 from pipeline.pictures import is_image_name
 from pipeline.store import RunFolder
-from pipeline.terminal import say
+from pipeline.terminal import counted, say
 
 NAME = "manifest.yaml"
 # What people call folders of either kind.
@@ -119,7 +119,8 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         draft.unlink(missing_ok=True)
     print_warnings(said.replace(str(draft), str(path)) for said in map(str, manifest.warnings))
     n, m = len(manifest.contents), len(manifest.styles)
-    say(f"{path}: {n} content pictures x {m} styles = {n * m} pictures")
+    contents_of, styles_of = counted(n, "content picture"), counted(m, "style")
+    say(f"{path}: {contents_of} x {styles_of} = {counted(n * m, 'picture')}")
     say(f"content: {', '.join(contents[:5])}{' ...' if contents[5:] else ''}")
     say(f"style: {', '.join(styles[:5])}{' ...' if styles[5:] else ''}")
     named = shlex.quote(str(folder))

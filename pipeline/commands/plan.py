@@ -29,7 +29,7 @@ from pipeline.manifest import Settings, preset_values
 from pipeline.pictures import read_size
 from pipeline.plan import Job, Plan, count_by
 from pipeline.store import RunFolder, Shards, Stale, shards_of
-from pipeline.terminal import console
+from pipeline.terminal import console, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,8 +145,9 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     shown = console()
     total = sum(each for each, _ in counts.get("content", {}).values())
     done = sum(finished for _, finished in counts.get("content", {}).values())
-    chosen = "" if total == len(planned) else f" of {len(planned)}"
-    title = f"{total}{chosen} jobs into {store.path}"
+    jobs = counted(len(planned), "job")
+    jobs = jobs if total == len(planned) else f"{total:,} of {jobs}"
+    title = f"{jobs} into {store.path}"
     from rich.table import Table  # here alone: it takes a while to load
 
     if first:  # it is long: what is asked for stands below it
@@ -160,7 +161,7 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
             table.add_row("" if number else axis, value, str(each), str(finished))
     shown.print(table)
     left = total - done - problems.total()
-    shown.print(f"{total}{chosen} jobs, {done} done, {left} to run")
+    shown.print(f"{jobs}, {done} done, {left} to run")
     _print_reasons(reasons, problems, shown)
     _print_aside(planned, shown)
 
@@ -183,7 +184,7 @@ def _print_reasons(reasons: Counter[str], problems: Counter[str], shown: Console
 def _print_aside(planned: Plan, shown: Console) -> None:
     """What is no part of the plan."""
     if planned.excluded:
-        shown.print(f"left out by exclude: {planned.excluded:,} jobs", highlight=False)
+        shown.print(f"left out by exclude: {counted(planned.excluded, 'job')}", highlight=False)
     if planned.manifest.passed:
         shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
 

@@ -13,7 +13,7 @@ from pipeline.commands.output import existing_run, print_warnings, say_left_out,
 from pipeline.files import cannot_write
 from pipeline.manifest import named_jobs
 from pipeline.store import RunFolder, sample_of
-from pipeline.terminal import line, say
+from pipeline.terminal import counted, line, say
 
 _MOST_SAID = 10  # names of a list that no picture has
 
@@ -27,8 +27,9 @@ def write_report(run: Path) -> int:
     store = existing_run(run)
     shown = sample_of(store)
     built = reports.build_report(shown)
-    of = f"a sample of {built.jobs} jobs, which are in shards" if shown is not store else ""
-    say(f"{built.path}: {of or f'{built.jobs} jobs'}")
+    jobs = counted(built.jobs, "job")
+    of = f"a sample of {jobs}, from its shards" if shown is not store else ""
+    say(f"{built.path}: {of or jobs}")
     if stale := len(store.stale()):
         say(line(stale_line(stale, run)))
     say_left_out(built.left_out)
@@ -44,7 +45,7 @@ def write_table_of(run: Path, output: Path | None) -> int:
     """
     store = existing_run(run)
     path, count = (output, reports.write_table(store, output)) if output else write_own_table(store)
-    say(f"{path}: {count} jobs")
+    say(f"{path}: {counted(count, 'job')}")
     say_left_out(store.left_out())
     return 0
 

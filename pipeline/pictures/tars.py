@@ -19,6 +19,7 @@ from pipeline.errors import ImageError
 from pipeline.pictures.formats import SUFFIXES
 from pipeline.pictures.plain_tars import plain_entries
 from pipeline.pictures.set_member import Member
+from pipeline.terminal import counted
 
 # WebDataset's own: a sample's key ends at the first dot of the file's name.
 _NAME = re.compile(r"^((?:.*/|)[^./][^./]*)[.]([^/]*)$", re.DOTALL)
@@ -68,7 +69,9 @@ class TarSet:
     def _leave_out_the_last(self) -> None:
         """What a shard that is cut short has of its last sample: its class, and so its name, or
         the picture itself may be in what is missing."""
-        self.problem = f"{self.path}: damaged or cut short after {len(self._places)} files"
+        self.problem = (
+            f"{self.path}: damaged or cut short after {counted(len(self._places), 'file')}"
+        )
         if self._scattered:
             raise ImageError(
                 f"{self.path}: damaged or cut short, and its samples' files do not lie side by "
