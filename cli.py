@@ -514,7 +514,7 @@ def again(
 ) -> None:
     """Make a picture of ours again, perhaps otherwise."""
     source = commands.parse_weights(weights)
-    changes = commands.Changes(settings or [], inputs or [], source, exact)
+    changes = commands.Changes(settings or [], inputs or [], source, exact=exact)
     options = commands.Options(devices, cache_dir)
     raise typer.Exit(commands.make_again(picture, output, changes, options, quiet=quiet))
 

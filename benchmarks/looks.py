@@ -97,8 +97,9 @@ class Critic:
     def look(self, picture: Path, pair: Pair, seconds: float) -> Look:
         """All figures of a picture file."""
         content, style = pair
-        found, kept = (self._content_features(path) for path in (picture, content))
         pixels, wanted = (_pixels(path) for path in (picture, style))
+        kept = _pixels(content, (pixels.shape[2], pixels.shape[1]))
+        found, kept = (self._content_features(image) for image in (pixels, kept))
         return Look(
             self.judge.score(picture, content, style),
             self_similarity(found, kept),
@@ -108,14 +109,14 @@ class Critic:
         )
 
     @torch.no_grad()
-    def _content_features(self, path: Path) -> Tensor:
-        features: Tensor = self.judge.network(_pixels(path)[None])["conv4_2"][0]
+    def _content_features(self, pixels: Tensor) -> Tensor:
+        features: Tensor = self.judge.network(pixels[None])["conv4_2"][0]
         return features
 
 
-def _pixels(path: Path) -> Tensor:
+def _pixels(path: Path, size: tuple[int, int] | None = None) -> Tensor:
     image = read_image(path)
-    return to_tensor(fit_image(image, *canvas_size(*image.size, _TILE, "long")))
+    return to_tensor(fit_image(image, *(size or canvas_size(*image.size, _TILE, "long"))))
 
 
 def read_pairs(path: Path) -> list[Pair]:

@@ -4,8 +4,9 @@
     python benchmarks/overhead.py --preset fast --contents 10
     python benchmarks/overhead.py --original 4000x3000 --contents 4
 
-First 200 small jobs of `lite`: where the wall time of a run's slots goes, phase by phase, beside
-what passes before the first batch and after the last one. Then plans of 100,
+First 200 small jobs of `lite`: where the wall time of a run's slots goes: until each has begun its
+first batch (`start`), phase by phase, and between batches and after a slot's last one (`idle`).
+Writing goes on behind the next batch; `write` is what the slot waited for it. Then plans of 100,
 1,000 and 10,000 jobs whose batches do nothing but write their files: the time per job once the
 workers are there. With `--original` the contents are JPEGs of that size, drawn with a grain as
 cameras have it; then all is run once more with contents of the canvas's own size, and the time that
@@ -18,6 +19,8 @@ import argparse
 import json
 import os
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,21 @@ def drawn(draw: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray((np.asarray(smooth) + grain).clip(0, 255).astype(np.uint8))
 
 
+class Watch(threading.Thread):
+    """Notes when each slot of a run first said something."""
+
+    def __init__(self, store: RunFolder) -> None:
+        super().__init__(daemon=True)
+        self.store, self.over = store, threading.Event()
+        self.first: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Looks until `over` is set."""
+        while not self.over.wait(0.02):
+            for state in self.store.live.slots():
+                self.first.setdefault(state.slot, time.perf_counter())
+
+
 def real_jobs(folder: Path, given: argparse.Namespace, original: tuple[int, int]) -> dict[str, Any]:
     """`contents` x styles x seeds through `lite`; seconds by phase of the whole run.
 
@@ -56,16 +74,25 @@ def real_jobs(folder: Path, given: argparse.Namespace, original: tuple[int, int]
         "output: run\ncontent: content\nstyle: style\nbackbone: lite\n"
         f"settings: {{preset: {given.preset}, size: {given.size}{own}}}\ngrid: {{seed: {seeds}}}\n"
     )
-    batch_manifest(folder / "m.yaml", Options("auto", folder / "cache"), quiet=True)
-    summary = RunFolder(folder / "run").summaries()[""]
-    phases: dict[str, float] = {}
+    watch = Watch(RunFolder(folder / "run"))
+    watch.start()
+    began = time.perf_counter()
+    options = Options("auto", folder / "cache")
+    batch_manifest(folder / "m.yaml", options, quiet=True, with_report=False)
+    ended = time.perf_counter()
+    watch.over.set()
+    watch.join()
+    summary = watch.store.summaries()[""]
+    slots = len(summary.slots)
+    phases = {"start": sum(moment - began for moment in watch.first.values())}
     for use in summary.slots.values():
         for phase, seconds in use.phases_s.items():
             phases[phase] = phases.get(phase, 0.0) + seconds
-    wall = summary.seconds * len(summary.slots)
-    return {"jobs": summary.done, "wall_s": wall, "phases_s": phases} | {
+    wall = (ended - began) * slots
+    phases["idle"] = wall - sum(phases.values())
+    return {"jobs": summary.done, "slots": slots, "wall_s": wall, "phases_s": phases} | {
         "outside_the_step_loop": 1 - phases["optimize"] / wall,
-        "outside_of_batches": 1 - sum(use.busy_s for use in summary.slots.values()) / wall,
+        "after_the_start": 1 - phases["optimize"] / (wall - phases["start"]),
     }
 
 
@@ -112,12 +139,12 @@ def _print(given: argparse.Namespace, real: dict[str, Any], fake: dict[int, floa
     print(
         f"{real['jobs']} jobs of lite, {given.size} px, preset {given.preset}, "
         f"{given.steps or 'its own'} steps, contents of {given.original or '1024x768'}: "
-        f"{real['wall_s']:.1f} s of slots"
+        f"{real['wall_s']:.1f} s of {real['slots']} slots"
     )
     for phase, seconds in real["phases_s"].items():
-        print(f"  {phase:10} {seconds:8.2f} s")
-    print(f"  outside of batches: {100 * real['outside_of_batches']:.1f}%")
+        print(f"  {phase:10} {seconds:8.2f} s {100 * seconds / real['wall_s']:6.1f}%")
     print(f"  outside the step loop: {100 * real['outside_the_step_loop']:.1f}%")
+    print(f"  the same once each slot has begun: {100 * real['after_the_start']:.1f}%")
     if "beyond_small_originals" in real:
         beyond = real["beyond_small_originals"]
         print(f"  beyond what contents of the canvas's size take: {100 * beyond:.1f}%")

@@ -9,7 +9,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 
 import pipeline.slot.loop
 from pipeline.plan import Batch
-from pipeline.slot import Outcome, Report, RunContext, run_batch
+from pipeline.slot import Outcome, Report, RunContext, begin_batch
 from pipeline.store import About, ContentInput, StyleInput
 
 _optimize = pipeline.slot.loop.optimize
@@ -79,9 +79,9 @@ def little_address_space(room: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def chaotic_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
-    """`run_batch`, except that memory runs out now and then, as `CHAOS_SEED` has it; really, where
-    the system has limits, or said so."""
+def chaotic_work(context: RunContext, slot: int | None, batch: Batch) -> Callable[[], Report]:
+    """`begin_batch`, except that memory runs out now and then, as `CHAOS_SEED` has it; really,
+    where the system has limits, or said so."""
     wind_clock(Path(os.environ["CHAOS_CLOCK"]))
     tried = f"{batch.attempts}/{os.getppid()}"  # the next start of the driver fares otherwise
     draw = random.Random(f"{os.environ['CHAOS_SEED']}/{batch.jobs[0].key}/{tried}")
@@ -98,4 +98,4 @@ def chaotic_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
 
     pipeline.slot.loop.optimize = optimize
     with little_address_space(4 << 20) if is_little else contextlib.nullcontext():
-        return run_batch(context, slot, batch)
+        return begin_batch(context, slot, batch)

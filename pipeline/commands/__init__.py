@@ -4,7 +4,7 @@ In: what the command line parsed. Out: text on standard output and an exit code;
 not printed. Must not know how anything is done: that is the stages' below.
 
 - `options.py`, `given.py`, `output.py`: what several commands take, and print, alike
-- `prepare.py` (and `backbone.py`), `run.py` (and `beside.py`, `redo.py`): a manifest's
+- `prepare.py` (and `backbone.py`, `means.py`), `run.py` (and `beside.py`, `redo.py`): a manifest's
   jobs, and its run
 - `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`, `missing.py`,
   `notify.py`), `plan.py` (and `estimate.py`, `disk.py`, `why.py`), `pair.py` (`nst run`),

@@ -10,14 +10,15 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.address import as_path
 from pipeline.commands.alone import run_alone, with_format
-from pipeline.commands.given import parse_settings
+from pipeline.commands.given import named_network, parse_settings
 from pipeline.commands.init import manifest_in
+from pipeline.commands.means import kept_means
 from pipeline.commands.options import Options
 from pipeline.commands.output import print_warnings
 from pipeline.commands.rounding import beside_then, like_then
@@ -26,6 +27,7 @@ from pipeline.manifest import (
     INITS,
     WEIGHT_SOURCES,
     Manifest,
+    Network,
     Output,
     Picture,
     Settings,
@@ -53,12 +55,14 @@ class Changes:
         settings: words `key=value`.
         folders: where inputs may lie now, besides where they were.
         weights: a weight file, `caffe` or `torchvision`, instead of what the record names.
+        backbone: another network.
         exact: not alone, but in a batch like the one that it was made in, on as many threads.
     """
 
     settings: Sequence[str] = ()
     folders: Sequence[Path] = ()
     weights: Path | str | None = None
+    backbone: Network | None = None
     exact: bool = False
 
 
@@ -83,16 +87,20 @@ def make_again(
     given = _settings_of(picture, made)
     changed = parse_settings(changes.settings, given)
     chosen = {**given, **changed}
+    changes = replace(changes, backbone=named_network(chosen.pop("backbone", None)))
     suffix = _SUFFIXES[str(chosen.get("format", "png"))]
     output = output or _free_name(Path(f"{picture.stem}-again{suffix}"))
     settings = with_format(chosen, output, changed.get("format"))
     manifest = _manifest(picture, made, settings, changes, options, output.parent)
-    means = _means(run_of(picture)) if made.settings.get("normalized") else None
+    means = None
+    if made.settings.get("normalized") and (store := run_of(picture)):
+        means = _means(store, manifest, options.cache)
     batch = like_then(picture, made) if changes.exact else None
     options = options if batch is None else batch.on_its_device(options)
     code, record = run_alone(manifest, output, options, quiet=quiet, means=means, batch=batch)
     unchanged = Settings.model_validate(settings) == Settings.model_validate(given)
-    if record is None or not unchanged or changes.weights:
+    unchanged &= not (changes.weights or changes.backbone)
+    if record is None or not unchanged:
         return code
     if record.key != made.key:
         print_warnings([_why_other(picture, made)])
@@ -128,11 +136,12 @@ def _manifest_of(picture: Path, made: Made, options: Options) -> Manifest:
     store = run_of(picture)
     beside = picture.absolute().parent if store is None else store.path.parent
     settings = {**_settings_of(picture, made), **options.given}
+    changes = Changes(backbone=named_network(settings.pop("backbone", None)))
     problem = Settings.model_validate(settings).problem()
     if problem:
         raise ManifestError([f"{picture}: {problem}"])
     output = beside / f"{picture.stem}-again"
-    return _manifest(picture, made, settings, Changes(), options, output)
+    return _manifest(picture, made, settings, changes, options, output)
 
 
 def _settings_of(picture: Path, made: Made) -> dict[str, Any]:
@@ -157,6 +166,7 @@ def _settings_of(picture: Path, made: Made) -> dict[str, Any]:
         )
     try:
         given = as_given(made.settings, made.preset_version)
+        given.pop("backbone", None)  # the record says it better, with its digest
     except ValueError as error:
         raise ManifestError([f"{picture}: {error}; take the nst that made it"]) from error
     wrong = [f"{'.'.join(map(str, at))}: {what}" for at, what in settings_problems(given)]
@@ -177,8 +187,7 @@ def _manifest(
     """The manifest of the one job."""
     inputs = Inputs(run_of(picture), changes.folders)
     found = _with_inputs(picture, made, settings, inputs)
-    weights = _weights(picture, made, changes.weights, options.cache)
-    name, preprocessing = str(made.backbone.get("name", "vgg19")), _preprocessing(made)
+    name, weights, preprocessing = _network(picture, made, changes, options.cache)
     backbone = {"name": name, "weights": weights and str(weights), "preprocessing": preprocessing}
     pictures, content = found.style.pictures, found.content
     masks = tuple(as_path(p.mask) if p.mask else None for p in pictures)
@@ -258,6 +267,18 @@ def _with_inputs(picture: Path, made: Made, settings: Mapping[str, Any], inputs:
     return found.model_copy(update={"settings": chosen, "swept": {}})
 
 
+def _network(picture: Path, made: Made, changes: Changes, cache: Path | None) -> Network:
+    """The network that a picture was made with, or the one that is asked for instead.
+
+    Raises:
+        WeightsError: its weights are not there.
+    """
+    if changes.backbone is not None:
+        return changes.backbone._replace(weights=changes.weights or changes.backbone.weights)
+    weights = _weights(picture, made, changes.weights, cache)
+    return Network(str(made.backbone.get("name", "vgg19")), weights, _preprocessing(made))
+
+
 def _preprocessing(made: Made) -> str | None:
     known = str(made.backbone.get("preprocessing", ""))
     return known if known in ("caffe", "imagenet") else None
@@ -297,10 +318,13 @@ def _weights(
     )
 
 
-def _means(store: RunFolder | None) -> bytes | None:
-    if store is None or not store.inside.is_file(store.means):
-        return None
-    return store.inside.read(store.means)
+def _means(store: RunFolder, manifest: Manifest, cache: Path | None) -> bytes | None:
+    """What a run keeps of the means of a manifest's network."""
+    from pipeline.method import inspect_weights  # here alone: it takes a while to load
+
+    known = inspect_weights(*manifest.network(None), cache)
+    path = kept_means(store, known.digest)
+    return None if path is None else store.inside.read(path)
 
 
 def _why_other(picture: Path, made: Made) -> str:

@@ -6,6 +6,7 @@ In: words. Out: valid settings. Must not load torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +14,15 @@ from pipeline.commands.output import print_warnings
 from pipeline.errors import ManifestError
 from pipeline.manifest import (
     OLD_NAMES,
+    Network,
+    Plain,
+    Position,
     Settings,
+    check_network,
+    network_of,
     old_name_warning,
     parse_value,
+    position_text,
     settings_problems,
     with_new_names,
     without_secrets,
@@ -57,3 +64,22 @@ def parse_settings(
         raise ManifestError(problems)
     print_warnings(f"--set {old_name_warning(name)}" for name in values if name in OLD_NAMES)
     return with_new_names(values)
+
+
+def named_network(backbone: Plain) -> Network | None:
+    """The network that `--set backbone=...` names; its file lies from the working folder.
+
+    Raises:
+        ManifestError: its weights are not there, or want another preprocessing.
+    """
+    if backbone is None:
+        return None
+    problems: list[str] = []
+
+    def report(place: Position, said: str) -> None:
+        problems.append(f"--set {position_text(('backbone', *place))}: {said}")
+
+    network = check_network(Path.cwd(), network_of(backbone), report)
+    if problems:
+        raise ManifestError(problems)
+    return network

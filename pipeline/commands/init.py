@@ -234,4 +234,5 @@ def _text(contents: Sequence[str], styles: Sequence[str], output: str, masks: st
         f"# grid:                   # every combination is made; take the # away\n"
         f"#   strength: [subtle, medium, strong]    # how much of the style\n"
         f"#   stroke: [fine, medium, large]         # how large its strokes\n"
+        f"#   backbone: [lite, vgg19]               # through several networks, to compare them\n"
     )

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.alone import run_alone, with_format
+from pipeline.commands.given import named_network
 from pipeline.commands.options import Options
-from pipeline.errors import WeightsError
+from pipeline.errors import ManifestError, WeightsError
+from pipeline.layers import AUTO
 from pipeline.manifest import (
     Manifest,
+    Network,
     Output,
     Picture,
     Style,
@@ -68,7 +71,7 @@ def run_pair(
     given = (request.content, request.style, request.mask, request.style_mask, request.keep)
     for path in filter(None, given):
         check_header(path)
-    manifest = _manifest_of(replace(request, settings=settings))
+    manifest = _manifest_of(replace(request, settings=settings), _network(request, settings))
     try:
         code, _ = run_alone(manifest, request.output, options, quiet=quiet, shown=shown)
     except WeightsError as error:  # its advice is for manifests
@@ -79,7 +82,20 @@ def run_pair(
     return code
 
 
-def _manifest_of(request: PairRequest) -> Manifest:
+def _network(request: PairRequest, settings: dict[str, Any]) -> Network:
+    """The network that was asked for, which is taken out of the settings.
+
+    Raises:
+        ManifestError: it was asked for twice; or as `named_network`.
+    """
+    named = named_network(settings.pop("backbone", None))
+    asked = Network(request.backbone, request.weights)
+    if named is not None and asked != Network(AUTO):
+        raise ManifestError([f"backbone is both {asked.name} and {named.name}; leave one out"])
+    return named or asked
+
+
+def _manifest_of(request: PairRequest, network: Network) -> Manifest:
     """The manifest of one job."""
     content, style = request.content, request.style
     own = [path and path.resolve() for path in (request.mask, request.keep, request.style_mask)]
@@ -93,8 +109,9 @@ def _manifest_of(request: PairRequest) -> Manifest:
         pairing="product",
         pairs=(),
         paired=(1, 1),
-        backbone=request.backbone,
-        weights=request.weights,
+        backbone=network.name,
+        weights=network.weights,
+        preprocessing=network.preprocessing,
         settings=request.settings,
         axes={},
         folders=(),

@@ -25,9 +25,9 @@ from pipeline.commands.prepare import (
 )
 from pipeline.commands.why import why
 from pipeline.errors import DeviceError, ImageError
-from pipeline.manifest import Settings, preset_values
+from pipeline.manifest import Manifest, Settings, as_plain, preset_values
 from pipeline.pictures import read_size
-from pipeline.plan import Job, Plan, count_by
+from pipeline.plan import Job, Plan, count_by, value_text
 from pipeline.store import RunFolder, Shards, Stale, shards_of
 from pipeline.terminal import console, counted
 
@@ -151,7 +151,7 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     from rich.table import Table  # here alone: it takes a while to load
 
     if first:  # it is long: what is asked for stands below it
-        _print_settings(first, options.given, shown)
+        _print_settings(first, planned.manifest, options.given, shown)
     table = Table("axis", "value", "jobs", "done", title=title)
     for axis, rows in counts.items():
         for number, (value, (each, finished)) in enumerate(rows.items()):
@@ -189,10 +189,11 @@ def _print_aside(planned: Plan, shown: Console) -> None:
         shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
 
 
-def _print_settings(job: Job, chosen: Collection[str], shown: Console) -> None:
+def _print_settings(job: Job, manifest: Manifest, chosen: Collection[str], shown: Console) -> None:
     """A table of the settings.
 
     Args:
+        manifest: whose network the job has, if its settings name none.
         chosen: names of those that the command line gave.
     """
     swept = set(job.point)
@@ -208,6 +209,8 @@ def _print_settings(job: Job, chosen: Collection[str], shown: Console) -> None:
         given = preset.get(name, Settings.model_fields[name].default)
         said = value if not isinstance(value, dict) else layer_text(value)
         source = source if _same(getattr(job.settings, name), given) else "manifest"
+        if name == "backbone":
+            said, source = value_text(as_plain(manifest.network(value))), "manifest"
         source = "--set" if name in chosen else source
         table.add_row(name, str(said), source)
     shown.print(table)

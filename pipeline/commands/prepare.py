@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from pipeline.commands.backbone import keep_backbone
+from pipeline.commands.means import normalized_digest
 from pipeline.commands.options import Options
 from pipeline.errors import ManifestError, WeightsError
 from pipeline.files import cache_folder
@@ -20,41 +20,72 @@ from pipeline.manifest import (
     PRESET_VERSIONS,
     WEIGHT_SOURCES,
     Manifest,
+    Network,
     Settings,
+    backbone_text,
     preset_values,
     preset_version,
 )
 from pipeline.method import inspect_weights
 from pipeline.notices import Notice
 from pipeline.pictures import video_package
-from pipeline.plan import Plan, check_names, with_frames
+from pipeline.plan import Plan, check_names, value_text, with_frames
 from pipeline.store import RunFolder
 from pipeline.version import ALGORITHM, NAMING
 
-Digests = Mapping[bool, str]
+# By `backbone_text` and whether the normalized variant is meant.
+Digests = Mapping[tuple[str, bool], str]
 
 
 def find_digests(manifest: Manifest, options: Options, store: RunFolder, *, keep: bool) -> Digests:
-    """The digest of the weights as jobs use them: plain (False) and, if used, normalized (True).
+    """The digest of each network's weights as jobs use them: plain and, if used, normalized.
 
     Args:
         keep: store the means of the normalized variant in the run folder, where it is used.
 
     Raises:
-        WeightsError: the weights are missing or damaged, or lack a layer that a job asks for.
+        ManifestError: two values of the grid are one network.
+        WeightsError: the weights are missing or damaged, or lack a layer that a job asks for; of
+            all networks at once.
     """
-    asked = layers_asked_for(manifest)
-    named = f"backbone {manifest.backbone}"
-    # Before weights are looked for; an unknown name is told with them.
-    _check_layers(named, asked, LAYERS_OF.get(manifest.backbone, asked))
-    known = inspect_weights(
-        manifest.backbone, manifest.weights, manifest.preprocessing, options.cache
-    )
-    _check_layers(f"{named} ({known.about})", asked, known.layers)
-    digests = {False: known.digest}
-    if needs_normalized(manifest):
-        digests[True] = _normalized_digest(manifest, cache_folder(options.cache), store, keep=keep)
+    digests: dict[tuple[str, bool], str] = {}
+    problems: list[str] = []
+    for backbone, asked in networks_asked_for(manifest).items():
+        network = manifest.network(manifest.backbones[backbone])
+        try:
+            digests[backbone, False] = digest = _digest(network, asked, options)
+            if asked.normalized:
+                cache = cache_folder(options.cache)
+                found = normalized_digest(network, digest, manifest, cache, store, keep=keep)
+                digests[backbone, True] = found
+        except WeightsError as error:
+            problems.append(str(error))
+    if problems:
+        raise WeightsError("; and ".join(dict.fromkeys(problems)))
+    _check_distinct(manifest, digests)
     return digests
+
+
+def _digest(network: Network, asked: Asked, options: Options) -> str:
+    """The plain digest of a network that has the layers that are asked of it."""
+    named = f"backbone {network.name}"
+    # Before weights are looked for; an unknown name is told with them.
+    _check_layers(named, asked.layers, LAYERS_OF.get(network.name, asked.layers))
+    known = inspect_weights(*network, options.cache)
+    _check_layers(f"{named} ({known.about})", asked.layers, known.layers)
+    return known.digest
+
+
+def _check_distinct(manifest: Manifest, digests: Digests) -> None:
+    """Whether the grid's networks are different ones: every job would be made twice."""
+    first: dict[str, object] = {}
+    for value in manifest.axes.get("backbone", ()):
+        digest = digests.get((backbone_text(value), False), "")
+        if digest in first:
+            both = " and ".join(map(value_text, (first[digest], value)))
+            said = f"{both} are one network on this machine; leave one out"
+            raise ManifestError([f"{manifest.path}:1: grid.backbone: {said}"])
+        first[digest] = value
 
 
 def _check_layers(network: str, asked: Sequence[str], there: Sequence[str]) -> None:
@@ -69,12 +100,22 @@ def keep_weights(manifest: Manifest, store: RunFolder) -> Manifest:
     Whatever comes into torch's cache meanwhile must not have a resumed run begin anew.
     """
     header = store.header()
-    if manifest.weights is not None or header is None:
+    if header is None:
         return manifest
-    kept = header.backbone
-    if kept.name != manifest.backbone or kept.weights not in WEIGHT_SOURCES:
-        return manifest
-    return replace(manifest, weights=kept.weights)
+    several = [kept for kept in header.backbones if not kept.said]
+    kept = {
+        one.name: one.weights
+        for one in (header.backbone, *several)  # of one name the last counts
+        if one.weights in WEIGHT_SOURCES
+    }
+    sources = {
+        text: source
+        for text, value in manifest.backbones.items()
+        if value is not None and manifest.network(value).weights is None
+        if (source := kept.get(manifest.network(value).name))
+    }
+    own = manifest.weights or kept.get(manifest.backbone)
+    return replace(manifest, weights=own, sources=sources)
 
 
 def keep_presets(manifest: Manifest, store: RunFolder) -> Manifest:
@@ -163,13 +204,21 @@ def decode_clips(manifest: Manifest, options: Options, tell: Callable[[str], Non
     return with_frames(manifest, cache_folder(options.cache).resolve(), tell)
 
 
-def plan_jobs(manifest: Manifest, options: Options, digests: Digests) -> Plan:
+def plan_jobs(manifest: Manifest, options: Options, digests: Digests | None) -> Plan:
     """The jobs of a manifest.
+
+    Args:
+        digests: None where keys do not matter.
 
     Raises:
         ManifestError: more jobs than `options.max_jobs`, or several under one name.
     """
-    plan = Plan(manifest, lambda s: digests[s.normalized], ALGORITHM, options.max_jobs)
+
+    def digest(settings: Settings) -> str:
+        place = backbone_text(settings.backbone), settings.normalized
+        return "" if digests is None else digests[place]
+
+    plan = Plan(manifest, digest, ALGORITHM, options.max_jobs)
     if manifest.form.name is not None:
         check_names(plan)
     return plan
@@ -186,21 +235,42 @@ def notices_of_plan(plan: Plan) -> list[Notice]:
     ]
 
 
-def layers_asked_for(manifest: Manifest) -> list[str]:
-    """All layers that the losses of any job look at, in the network's order."""
-    swept = {name: values for name, values in manifest.axes.items() if name in _LAYERED}
-    wanted: set[str] = set()
-    of_all: list[dict[str, object]] = [{}] if manifest.contents and manifest.styles else []
+@dataclass(frozen=True)
+class Asked:
+    """What jobs ask of a network.
+
+    Attributes:
+        layers: that the losses of any job look at, in the network's order.
+        normalized: whether any job goes through the normalized variant.
+    """
+
+    layers: tuple[str, ...]
+    normalized: bool
+
+
+def networks_asked_for(manifest: Manifest) -> dict[str, Asked]:
+    """What jobs ask of each network that they go through, by `backbone_text`."""
+    swept = {name: values for name, values in manifest.axes.items() if name in _OF_NETWORKS}
+    layers: dict[str, set[str]] = {}
+    normalized: set[str] = set()
+    of_all: list[dict[str, object]] = [{}] if all(manifest.paired) else []
     for pair in (*of_all, *_distinct(_only(pair.settings) for pair in manifest.pairs)):
-        plain = {**manifest.settings, **pair}
-        own = {name: plain[name] for name in _LAYERED if name in plain}
+        own = _only({**manifest.settings, **pair})
         for values in itertools.product(*swept.values()):
             chosen = {**own, **dict(zip(swept, values, strict=True)), **pair}
-            wanted.update(Settings.model_validate(manifest.with_versions(chosen)).layers)
-    return [layer for layer in LAYERS if layer in wanted]
+            settings = Settings.model_validate(manifest.with_versions(chosen))
+            backbone = backbone_text(settings.backbone)
+            layers.setdefault(backbone, set()).update(settings.layers)
+            normalized |= {backbone} if settings.normalized else set()
+    return {
+        backbone: Asked(tuple(each for each in LAYERS if each in wanted), backbone in normalized)
+        for backbone, wanted in layers.items()
+    }
 
 
-_LAYERED = ("preset", "content_layers", "style_layers", "neighbor_weight")
+_OF_NETWORKS = (
+    "preset", "content_layers", "style_layers", "neighbor_weight", "backbone", "normalized",
+)  # fmt: skip
 
 
 def _distinct(many: Iterable[dict[str, object]]) -> list[dict[str, object]]:
@@ -208,39 +278,4 @@ def _distinct(many: Iterable[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def _only(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in settings.items() if name in _LAYERED}
-
-
-def needs_normalized(manifest: Manifest) -> bool:
-    """Whether any job goes through the normalized network."""
-    swept = manifest.axes.get("normalized", ())
-    presets = manifest.axes.get("preset", (manifest.settings.get("preset", "default"),))
-    named = [(preset_values(p) or {}).get("normalized", False) for p in presets]
-    chosen = [manifest.settings["normalized"]] if "normalized" in manifest.settings else named
-    # No version of a preset differs from another in this.
-    own = [Settings.model_validate(pair.settings).normalized for pair in manifest.pairs]
-    return any(swept or chosen) or any(own)
-
-
-def _normalized_digest(manifest: Manifest, cache: Path, store: RunFolder, *, keep: bool) -> str:
-    # Here alone: most plans need no torch, and it takes seconds to load.
-    from pipeline.method import load_weights
-    from pipeline.store import find_means, load_means, means_made_for, normalized, save_means
-
-    weights = load_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
-    if store.inside.is_file(store.means) and means_made_for(store.means) in ("", weights.digest):
-        means = load_means(store.means)
-    else:
-        means = find_means(weights, pictures_to_normalize_by(manifest), cache.resolve())
-        if keep:
-            save_means(store.inside.writable(store.means), means, weights.digest)
-            store.inside.send(store.means)
-    return normalized(weights, means).digest
-
-
-def pictures_to_normalize_by(manifest: Manifest) -> list[Path]:
-    """The manifest's pictures, for the normalized variant: contents, then styles."""
-    frames = (frame for content in manifest.contents for frame in content.frames)
-    contents = [frame.path for frame in itertools.islice(frames, 32)]
-    styles = [path for style in manifest.styles for path, _ in style.parts][:32]
-    return contents + styles
+    return {name: value for name, value in settings.items() if name in _OF_NETWORKS}

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from pipeline.address import Address, kept_secrets
 from pipeline.commands.beside import check_case, write_beside
+from pipeline.commands.means import means_file
 from pipeline.commands.options import Options
 from pipeline.commands.prepare import (
+    Digests,
     decode_clips,
     find_digests,
     keep_all,
-    needs_normalized,
+    networks_asked_for,
     notices_of_plan,
     plan_jobs,
     presets_begun_with,
@@ -42,7 +44,7 @@ from pipeline.schedule import (
     share_cpu,
     threads_per_slot,
 )
-from pipeline.slot import RunContext, available_cores, step_bytes
+from pipeline.slot import NetworkFiles, RunContext, available_cores, step_bytes
 from pipeline.store import (
     CACHES,
     BackboneHeader,
@@ -65,7 +67,7 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
     Raises:
         NstError: what keeps the whole run from beginning; a job's own error is in the summary.
     """
-    plan_jobs(manifest, options, {False: "", True: ""})  # refuses absurd plans at once
+    plan_jobs(manifest, options, None)  # refuses absurd plans at once
     limit = cache_limit()
     keep_downloads_in(options.cache, limit)
     _check_reach(manifest, options)
@@ -79,13 +81,13 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         manifest = decode_clips(manifest, options, progress.warn)
         for warning in manifest.warnings:
             progress.warn(warning.text, warning.code)
-        plan, context, digest = prepare_run(manifest, options, store)
+        plan, context, digests = prepare_run(manifest, options, store)
         for notice in notices_of_plan(plan):
             progress.warn(notice.text, notice.code)
         _check_settings_here(manifest)
         check_case(plan, store)
         presets = presets_begun_with(store)
-        store.begin(manifest.text, _header(manifest, plan, context, digest, presets).plain())
+        store.begin(manifest.text, _header(manifest, plan, context, digests, presets).plain())
         write_beside(manifest, plan, store)
         first = not options.run.shares or store.part.startswith("1-")  # else another took them
         if options.run.redo and not take_back(plan, options.run, store) and first:
@@ -137,8 +139,8 @@ def _part(manifest: Manifest, options: Options) -> contextlib.AbstractContextMan
 
 def prepare_run(
     manifest: Manifest, options: Options, store: RunFolder
-) -> tuple[Plan, RunContext, str]:
-    """The jobs of a run, what its workers need, and the digest of the weights.
+) -> tuple[Plan, RunContext, Digests]:
+    """The jobs of a run, what its workers need, and the digests of the weights.
 
     Raises:
         NstError: no such device, no weights.
@@ -148,7 +150,7 @@ def prepare_run(
         digests = find_digests(manifest, options, store, keep=True)
         plan = plan_jobs(manifest, options, digests)
         context = make_context(manifest, plan, options, store, found.result())
-    return plan, context, digests[False]
+    return plan, context, digests
 
 
 def find_run_slots(options: Options) -> Found:
@@ -169,17 +171,19 @@ def make_context(
         WeightsError: the weights are missing or damaged.
     """
     cache = cache_folder(options.cache).resolve()
-    known = inspect_manifest(manifest, cache)
     slots = found.slots
     if options.devices == "auto" and options.run.engine == "local":
         workers = kept_workers(cache, available_cores())
-        slots = share_cpu(slots, len(plan), job_bytes(manifest, known), workers)
+        largest = max(job_bytes_each(manifest, cache).values(), default=0.0)
+        slots = share_cpu(slots, len(plan), largest, workers)
+    networks = _networks(manifest, cache, store)
+    own = networks.get("") or next(iter(networks.values()))
     return RunContext(
         run=store.path,
         cache=cache,
-        backbone=manifest.backbone,
-        weights=known.choice,
-        means=store.means if needs_normalized(manifest) else None,
+        backbone=own.backbone,
+        weights=own.weights,
+        means=own.means,
         part=store.part,
         slots=slots,
         left_out=found.left_out,
@@ -189,26 +193,45 @@ def make_context(
         compiles=options.compiles,
         graphs=options.graphs,
         deterministic=options.deterministic,
-        preprocessing=manifest.preprocessing,
-        about_weights=known.about,
+        preprocessing=own.preprocessing,
+        about_weights=own.about_weights,
         secrets=kept_secrets(),
+        others={backbone: files for backbone, files in networks.items() if backbone},
     )
 
 
-def inspect_manifest(manifest: Manifest, cache: Path) -> Known:
-    """What is known of a manifest's network.
+def _networks(manifest: Manifest, cache: Path, store: RunFolder) -> dict[str, NetworkFiles]:
+    """The networks that a manifest's jobs go through, by `backbone_text`."""
+    asked, found = networks_asked_for(manifest), {}
+    for backbone, value in manifest.backbones.items():
+        network = manifest.network(value)
+        known = inspect_weights(*network, cache)
+        means = None
+        if backbone in asked and asked[backbone].normalized:
+            means = means_file(store, known.digest, several=len(manifest.backbones) > 1)
+        found[backbone] = NetworkFiles(
+            network.name, known.choice, means, network.preprocessing, known.about
+        )
+    return found
+
+
+def job_bytes_each(manifest: Manifest, cache: Path) -> dict[str, float]:
+    """`job_bytes` of each network that a manifest's jobs go through, by `backbone_text`.
 
     Raises:
         WeightsError: the weights are missing or damaged.
     """
-    return inspect_weights(manifest.backbone, manifest.weights, manifest.preprocessing, cache)
+    return {
+        backbone: job_bytes(manifest, inspect_weights(*manifest.network(value), cache))
+        for backbone, value in manifest.backbones.items()
+    }
 
 
 def job_bytes(manifest: Manifest, known: Known) -> float:
     """Memory that a step of the largest job takes, counted: square, in float32.
 
     Args:
-        known: of the manifest's network.
+        known: of its network.
     """
     settings = Settings.model_validate(manifest.with_versions(manifest.settings))
     sizes = manifest.axes.get("size") or (settings.size,)
@@ -236,10 +259,14 @@ def _longest(size: int | str, settings: Settings, manifest: Manifest) -> int:
 
 
 def _header(
-    manifest: Manifest, plan: Plan, context: RunContext, digest: str, presets: Mapping[str, int]
+    manifest: Manifest,
+    plan: Plan,
+    context: RunContext,
+    digests: Digests,
+    presets: Mapping[str, int],
 ) -> PlanHeader:
     """What `plan.json` says of the run."""
-    weights = str(context.weights) if context.weights else None
+    networks = _backbone_headers(manifest, context, digests)
     return PlanHeader(
         manifest=str(manifest.path),
         folder=str(real(manifest.path).parent),
@@ -250,13 +277,8 @@ def _header(
         styles=len(manifest.styles),
         grid={name: list(values) for name, values in manifest.axes.items()},
         settings=dict(manifest.settings),
-        backbone=BackboneHeader(
-            name=manifest.backbone,
-            weights=weights,
-            weights_sha256=digest,
-            preprocessing=manifest.preprocessing,
-            about=context.about_weights,
-        ),
+        backbone=networks[0].model_copy(update={"said": False}),
+        backbones=networks if len(networks) > 1 else [],
         algorithm=ALGORITHM,
         versions=versions(),
         devices=list(context.slots),
@@ -264,6 +286,24 @@ def _header(
         naming=manifest.naming,
         style_names=plan.style_names,
     )
+
+
+def _backbone_headers(
+    manifest: Manifest, context: RunContext, digests: Digests
+) -> list[BackboneHeader]:
+    """What `plan.json` says of each network, first of that whose name no setting says."""
+    every = {**({"": context.own} if "" in manifest.backbones else {}), **context.others}
+    return [
+        BackboneHeader(
+            name=files.backbone,
+            weights=str(files.weights) if files.weights else None,
+            weights_sha256=digests[backbone, False],
+            preprocessing=files.preprocessing,
+            about=files.about_weights,
+            said=isinstance(value := manifest.backbones[backbone], dict) and "weights" in value,
+        )
+        for backbone, files in every.items()
+    ]
 
 
 def _check_settings_here(manifest: Manifest) -> None:

@@ -89,6 +89,7 @@ def _settings(made: Made) -> Iterator[tuple[str, str]]:
     name = str(made.settings.get("preset", "default")).partition("@")[0]
     yield "preset", f"{name}, version {made.preset_version}{preset}"
     given.pop("preset", None)
+    given.pop("backbone", None)  # said above, with its digest
     yield "seed", str(given.pop("seed", made.seed))
     for number, (key, value) in enumerate(given.items()):
         yield "settings" if number == 0 else "", f"{key}: {_value(value)}"

@@ -53,6 +53,7 @@ def _changes(job: Job, manifest: Manifest, record: Record) -> list[str]:
     names += ["mask_edge"] if job.content.mask and edge != job.settings.mask_edge else []
     if names:
         found.append(f"changed: {', '.join(names)}")
-    if record.backbone.get("name", manifest.backbone) != manifest.backbone:
+    name = manifest.network(job.settings.backbone).name
+    if record.backbone.get("name", name) != name:
         found.append("another backbone")
     return found

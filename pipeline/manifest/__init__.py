@@ -6,11 +6,11 @@ must not load torch.
 
 - `load.py`: the way through; `reading.py`: what its steps share
 - `yaml_text.py`: YAML within limits; `document.py`: with lines; `schema.py`, `structure.py`: its
-  keys and types; `explain.py`: errors in words
+  keys and types; `explain.py`, `close_names.py`: errors in words
 - `table.py`: every setting, one table; `fields.py`: types; `presets.py`, `levels.py`: numbers under
   a name; `settings.py`: a job's settings; `old_names.py`; `given.py`: from the command line
-- `check.py`: settings and grid; `consistency.py`: what has to go together; `backbone.py`:
-  the network's weights
+- `check.py`: settings and grid; `consistency.py`: what has to go together; `networks.py`,
+  `backbone.py`: networks, their weights
 - `paths.py`: what paths mean; `folders.py`: the one walk through folders; `pictures.py`,
   `clips.py`, `sets.py`, `styles.py`, `masks.py`: files, clips, data sets, blends and regions, masks
 - `remote.py`: pictures of remote storage

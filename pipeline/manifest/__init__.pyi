@@ -1,8 +1,11 @@
+from .backbone import check_network as check_network
 from .backbone import source_meant as source_meant
 from .check import settings_problems as settings_problems
+from .close_names import nearest as nearest
+from .document import Position as Position
 from .document import parse_value as parse_value
+from .document import position_text as position_text
 from .editors import json_schema as json_schema
-from .explain import nearest as nearest
 from .fields import ORIGINAL as ORIGINAL
 from .folders import Passed as Passed
 from .folders import walk as walk
@@ -19,6 +22,13 @@ from .model import Clip as Clip
 from .model import Manifest as Manifest
 from .model import Picture as Picture
 from .model import Style as Style
+from .networks import WANTED_PREPROCESSING as WANTED_PREPROCESSING
+from .networks import WEIGHT_SOURCES as WEIGHT_SOURCES
+from .networks import Network as Network
+from .networks import Plain as Plain
+from .networks import as_plain as as_plain
+from .networks import backbone_text as backbone_text
+from .networks import network_of as network_of
 from .old_names import old_name_warning as old_name_warning
 from .paths import is_file as is_file
 from .paths import is_folder as is_folder
@@ -36,8 +46,7 @@ from .schema import Sample as Sample
 from .settings import OLD_NAMES as OLD_NAMES
 from .settings import Settings as Settings
 from .settings import as_given as as_given
+from .settings import side_step as side_step
 from .settings import with_new_names as with_new_names
 from .table import INITS as INITS
-from .table import WANTED_PREPROCESSING as WANTED_PREPROCESSING
-from .table import WEIGHT_SOURCES as WEIGHT_SOURCES
 from .wishes import WISHES as WISHES

@@ -1,4 +1,4 @@
-"""The backbone in a manifest: its weights, their preprocessing, and layers that it lacks.
+"""The backbones in a manifest: their weights, their preprocessing, and layers that they lack.
 
 In: a manifest while it is read. Out: where the weights come from; what is wrong is reported. Looks
 for no weights but a named file.
@@ -14,40 +14,58 @@ from typing import Any
 
 from pipeline.address import Address
 from pipeline.layers import AUTO, LAYERS, LAYERS_OF, no_layers
+from pipeline.manifest.document import Report
+from pipeline.manifest.networks import WANTED_PREPROCESSING, WEIGHT_SOURCES, Network, network_of
 from pipeline.manifest.paths import is_file, nearby, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.settings import Settings
-from pipeline.manifest.table import WANTED_PREPROCESSING, WEIGHT_SOURCES
 
 
-def check_weights(reading: Reading) -> Path | str | None:
-    """The backbone's weight file, if one is named, reported if it is not there; or a source."""
-    backbone = reading.file.backbone
-    named = backbone.weights
-    if backbone.name == AUTO and (named or backbone.preprocessing):
+def check_backbones(reading: Reading) -> Network:
+    """The network of `backbone`, or of `settings` if it stands there; those of the grid are looked
+    at as well, and what is wrong with any of them is reported."""
+    for index, value in reading.swept("backbone"):
+        check_network(reading.base, network_of(value), reading.at("grid", "backbone", index))
+    own = reading.settings.get("backbone")
+    if own is not None:
+        if "backbone" in reading.document.data:
+            said = "stands beside `settings` as well; leave one out"
+            reading.document.report(("settings", "backbone"), said)
+        valid = Settings.model_validate({"backbone": own}).backbone or ""
+        return check_network(reading.base, network_of(valid), reading.at("settings", "backbone"))
+    given = reading.file.backbone
+    if given.name == AUTO and (given.weights or given.preprocessing):
         message = "auto goes without weights and preprocessing; name the backbone that they are of"
         reading.document.report(("backbone",), message)
-        return None
-    if not named:
-        return None
-    if named in WEIGHT_SOURCES and backbone.name != "lite":
-        _check_preprocessing(reading, named)
-        return named
-    weights = path_in(reading.base, named)
+        return Network(AUTO)
+    named = network_of(given.model_dump(exclude_none=True))
+    return check_network(reading.base, named, reading.at("backbone"))
+
+
+def check_network(base: Path, network: Network, report: Report) -> Network:
+    """The network, its weight file as it lies from a folder; reported if it is not there, or wants
+    another preprocessing."""
+    named = network.weights
+    if named is None:
+        return network
+    if isinstance(named, str):
+        _check_preprocessing(network, named, report)
+        return network
+    weights = path_in(base, str(named))
     if isinstance(weights, Address):
         said = f"{weights}: weights are read from local disks; copy the file to one"
-        reading.document.report(("backbone", "weights"), said)
+        report(("weights",), said)
     elif not is_file(weights):
-        reading.document.report(("backbone", "weights"), _no_file(backbone.name, named, weights))
-    return weights
+        report(("weights",), _no_file(network.name, str(named), weights))
+    return network._replace(weights=weights)
 
 
-def _check_preprocessing(reading: Reading, source: str) -> None:
+def _check_preprocessing(network: Network, source: str, report: Report) -> None:
     """What is said of the input of weights that are known goes with them."""
-    given, wanted = reading.file.backbone.preprocessing, WANTED_PREPROCESSING[source]
+    given, wanted = network.preprocessing, WANTED_PREPROCESSING[source]
     if given not in (None, wanted):
-        reading.document.report(
-            ("backbone", "preprocessing"),
+        report(
+            ("preprocessing",),
             f"{source}'s weights want preprocessing {wanted}, not {given}; leave preprocessing out",
         )
 
@@ -60,15 +78,26 @@ def _no_file(backbone: str, named: str, weights: Path) -> str:
     return f"{weights}: no such weight file" + near
 
 
+def shared_backbones(reading: Reading) -> list[str]:
+    """The names of the networks that jobs without one of their own go through."""
+    axis = reading.axes.get("backbone", ())
+    own = reading.settings.get("backbone")
+    if not axis and own is None:
+        return [reading.file.backbone.name]
+    values = axis or (Settings.model_validate({"backbone": own}).backbone,)
+    return list(dict.fromkeys(network_of(value).name for value in values))
+
+
 def check_layers(reading: Reading) -> None:
-    """The settings and the grid ask for layers that the network of this name has."""
+    """The settings and the grid ask for layers that the networks of these names have."""
     shared = {k: v for k, v in reading.settings.items() if k not in reading.axes}
-    for name, problem in layer_problems(reading.file.backbone.name, shared):
-        reading.document.report(("settings", name), problem)
-    for axis in _LAYERED & reading.axes.keys():
-        for index, value in enumerate(reading.axes[axis]):
-            for _, problem in layer_problems(reading.file.backbone.name, {axis: value}):
-                reading.document.report(("grid", axis, index), problem)
+    for backbone in shared_backbones(reading):
+        for name, problem in layer_problems(backbone, shared):
+            reading.document.report(("settings", name), problem)
+        for axis in sorted(_LAYERED & reading.axes.keys()):
+            for index, value in reading.swept(axis):
+                for _, problem in layer_problems(backbone, {axis: value}):
+                    reading.document.report(("grid", axis, index), problem)
 
 
 _LAYERED = {"content_layers", "style_layers"}

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.manifest.close_names import nearest
 from pipeline.manifest.document import Document, Position
-from pipeline.manifest.explain import explain, nearest, shown
+from pipeline.manifest.explain import explain, shown
 from pipeline.manifest.fields import ORIGINAL
 from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.presets import PRESETS, preset_values
@@ -65,7 +66,8 @@ def check_grid(document: Document, settings: Mapping[str, Any]) -> dict[str, tup
             known = list(Settings.model_fields)
             document.report(("grid", name), "unknown setting" + nearest(str(name), known))
         elif isinstance(values, list):  # what is no list has been reported
-            axes[name] = tuple(_check_axis(document, settings, name, values))
+            right = dict(_check_axis(document, settings, name, values))
+            axes[name], document.kept[f"grid.{name}"] = tuple(right.values()), list(right)
     for level, message in swept_twice(settings, axes):
         document.report(("grid", level), message)
     return axes
@@ -73,11 +75,14 @@ def check_grid(document: Document, settings: Mapping[str, Any]) -> dict[str, tup
 
 def _check_axis(
     document: Document, settings: Mapping[str, Any], name: str, values: Sequence[Any]
-) -> Iterator[Any]:
-    """The axis's values as validated (`1e3` and `1000` are one), each at most once."""
+) -> Iterator[tuple[int, Any]]:
+    """The axis's values that are right, as validated (`1e3` and `1000` are one), each with its
+    place; one that stands twice is reported."""
     seen: dict[str, int] = {}
     for index, value in enumerate(values):
         problems = settings_problems({**settings, name: value})
+        if name == "backbone" and value is None:
+            problems = [((name,), "name a network")]
         for position, message in problems:
             document.report(("grid", name, index, *position[1:]), message)
         if problems:
@@ -90,7 +95,7 @@ def _check_axis(
                 f"{shown(value)} stands twice, also at [{seen[text]}]",
             )
         seen.setdefault(text, index)
-        yield valid
+        yield index, valid
 
 
 # What `Settings.problem` looks at.

@@ -68,7 +68,7 @@ def _blends(
     given = reading.settings.get("blend")
     if given is not None:
         yield ("settings", "blend"), Settings.model_validate({"blend": given}).blend, styles
-    for index, value in enumerate(reading.axes.get("blend", ())):
+    for index, value in reading.swept("blend"):
         yield ("grid", "blend", index), value, styles
     lines = reading.document.lines
     for index, pair in enumerate(pairs):
@@ -80,7 +80,7 @@ def check_init(reading: Reading) -> None:
     """Every `init` is one of the words, or a picture's file."""
     given = reading.settings.get("init", "content")
     places: list[tuple[Position, Any]] = [(("settings", "init"), given)]
-    places += [(("grid", "init", i), v) for i, v in enumerate(reading.axes.get("init", ()))]
+    places += [(("grid", "init", i), v) for i, v in reading.swept("init")]
     for position, value in places:
         problem = init_problem(reading.base, value)
         if problem:

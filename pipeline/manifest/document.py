@@ -80,7 +80,8 @@ class Document:
     Attributes:
         data: as plain values.
         lines: by position, from 1.
-        kept: of a list with wrong entries, where those that are right stand in the file.
+        kept: of a list with wrong entries, and of each axis of the grid, `grid.NAME`, where those
+            that are right stand in the file.
         problems, warnings: what is wrong with it, and what a person should know, so far.
     """
 

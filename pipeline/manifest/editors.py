@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.layers import AUTO, BACKBONES
 from pipeline.manifest.presets import PRESETS
 from pipeline.manifest.schema import ManifestFile
 from pipeline.manifest.settings import Settings
@@ -47,11 +48,27 @@ def _settings(settings: _Schema) -> _Schema:
         names = mapping["propertyNames"]
         several = {"type": "array", "items": names, "minItems": 1, "uniqueItems": True}
         field["anyOf"] = [{**mapping, "minProperties": 1}, several, names]
+    named = {"allOf": [{"$ref": "#/$defs/BackboneChoice"}, {"not": _IS_AUTO}]}
+    settings["properties"]["backbone"]["anyOf"] = [
+        {"enum": list(BACKBONES)},
+        named,
+        {"type": "null"},
+    ]
     return settings
+
+
+# Of jobs it has to be said which it is.
+_IS_AUTO = {"required": ["name"], "properties": {"name": {"const": AUTO}}}
 
 
 def _grid(description: str, settings: _Schema) -> _Schema:
     """A list of values for any setting."""
+    # Swept, nothing stands for the manifest's own network.
+    named = [one for one in settings["properties"]["backbone"]["anyOf"] if one != {"type": "null"}]
+    described = {
+        **settings["properties"],
+        "backbone": settings["properties"]["backbone"] | {"anyOf": named},
+    }
     return {
         "type": "object",
         "additionalProperties": False,
@@ -63,7 +80,7 @@ def _grid(description: str, settings: _Schema) -> _Schema:
                 "description": values.get("description", ""),
                 "items": values,
             }
-            for name, values in settings["properties"].items()
+            for name, values in described.items()
         },
     }
 
@@ -86,6 +103,6 @@ def _short_forms(described: _Schema) -> None:
         "description": "the run folder",
     }
     described["backbone"] = {
-        "anyOf": [{"enum": ["vgg19", "lite"]}, {"$ref": "#/$defs/BackboneChoice"}],
+        "anyOf": [{"enum": [*BACKBONES, AUTO]}, {"$ref": "#/$defs/BackboneChoice"}],
         "description": "the feature network",
     }

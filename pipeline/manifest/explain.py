@@ -5,7 +5,6 @@ In: an error and its position. Out: a message.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import (
     BaseModel,
 )
 
+from pipeline.manifest.close_names import nearest
 from pipeline.manifest.document import Position
 from pipeline.manifest.schema import (
     BackboneChoice,
@@ -25,8 +25,6 @@ from pipeline.manifest.schema import (
     Sample,
 )
 from pipeline.manifest.settings import Settings
-
-_MOST_SHOWN = 100
 
 
 def is_of_the_form_meant(problem: Any) -> bool:
@@ -102,16 +100,3 @@ def shown(value: object) -> str:
     """A value as messages have it, shortened."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known name, or a list of what there is.
-
-    >>> nearest("sed", ["seed", "size"]), nearest("zzz", ["seed", "size"])
-    ("; did you mean 'seed'?", '; known are seed, size')
-    """
-    close = difflib.get_close_matches(name, known, 1, 0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    more = f" and {len(known) - _MOST_SHOWN:,} more" if len(known) > _MOST_SHOWN else ""
-    return f"; known are {', '.join(known[:_MOST_SHOWN])}{more}"

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from pipeline.layers import LAYERS, layer_named
+from pipeline.manifest.networks import plain_backbone
 
 LayerName = Literal[
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
@@ -80,6 +81,20 @@ def _size(value: object) -> object:
     return int(number)
 
 
+# As `size_step`: by the size.
+AUTO = "auto"
+
+
+def _size_step(value: object) -> object:
+    """`16`, or `auto`; range checked."""
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value % 1 == 0
+    if not whole or not 1 <= value <= 256:  # type: ignore[operator]
+        raise ValueError("must be auto or a whole number between 1 and 256 px")
+    return int(value)  # type: ignore[call-overload]
+
+
 def _steps(value: object) -> object:
     """`300`, or a list of each scale's own."""
     if isinstance(value, (list, tuple)):
@@ -123,7 +138,9 @@ def _color_name(value: str) -> str:
     return value
 
 
+NamedBackbone = Annotated[str | dict[str, str] | None, BeforeValidator(plain_backbone)]
 Size = Annotated[int | str, BeforeValidator(_size)]
+SizeStep = Annotated[int | Literal["auto"], BeforeValidator(_size_step)]
 Steps = Annotated[int | tuple[int, ...], BeforeValidator(_steps)]
 Shares = Annotated[tuple[float, ...] | None, BeforeValidator(_shares)]
 ColorName = Annotated[str, AfterValidator(_color_name)]

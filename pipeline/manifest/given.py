@@ -30,5 +30,7 @@ def take_given(document: Document, given: Mapping[str, Any]) -> None:
             if isinstance(values, dict) and name in values:
                 document.report((*position, name), f"has values here, so --set {name} cannot be")
     own = data.get("settings")
+    if given.get("backbone") is not None:
+        data.pop("backbone", None)  # which this takes the place of
     if given and (own is None or isinstance(own, dict)):
         data["settings"] = {**(own or {}), **given}

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.address import clean
 from pipeline.errors import ManifestError
 from pipeline.files import real
-from pipeline.manifest.backbone import check_layers, check_weights
+from pipeline.manifest.backbone import check_backbones, check_layers
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
 from pipeline.manifest.consistency import check_blends, check_init, check_pairing
@@ -26,11 +26,12 @@ from pipeline.manifest.given import take_given
 from pipeline.manifest.job_names import JobNames, named_jobs
 from pipeline.manifest.masks import add_masks, without_masks
 from pipeline.manifest.model import Manifest, Pair, Picture, Style
+from pipeline.manifest.networks import Network, network_of
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
 from pipeline.manifest.paths import path_in
 from pipeline.manifest.pictures import find_pictures
-from pipeline.manifest.reading import Reading, init_path, with_init_path
+from pipeline.manifest.reading import Reading, with_path, with_paths
 from pipeline.manifest.remote import check_schemes, clean_document, output_problem
 from pipeline.manifest.sets import check_cut, is_whole_set, whole_sets
 from pipeline.manifest.structure import check_structure
@@ -79,7 +80,7 @@ def load_manifest(
         check_together(document, settings, reading.axes)  # else no job has them without its own
     check_cut(reading)
     check_pairing(reading, paired, pairs)
-    weights = check_weights(reading)
+    own = check_backbones(reading)
     check_layers(reading)
     check_init(reading)
     check_blends(reading, pairs)
@@ -87,7 +88,7 @@ def load_manifest(
     check_clips(reading)
     exclude = _excluded(reading)
     document.raise_if_any()
-    return replace(_manifest(reading, paired, pairs, weights), exclude=exclude)
+    return replace(_manifest(reading, paired, pairs, own), exclude=exclude)
 
 
 def output_of(path: Path) -> Path:
@@ -140,10 +141,20 @@ def _find_styles(reading: Reading) -> None:
 
 
 def _manifest(
-    reading: Reading, paired: tuple[int, int], pairs: list[Pair], weights: Path | str | None
+    reading: Reading, paired: tuple[int, int], pairs: list[Pair], own: Network
 ) -> Manifest:
-    """What was read, as the value that the stages after this one work on."""
+    """What was read, as the value that the stages after this one work on.
+
+    Args:
+        own: the network of jobs that name none.
+    """
     base, file, document = reading.base, reading.file, reading.document
+    settings = with_paths(base, {k: v for k, v in reading.settings.items() if k != "backbone"})
+    axes = {
+        name: tuple(with_path(base, name, value) for value in values)
+        for name, values in reading.axes.items()
+    }
+    used = _network_used(own, axes, paired, pairs)
     return Manifest(
         path=document.path,
         text=clean(document.text),
@@ -153,20 +164,31 @@ def _manifest(
         pairing=file.pairing,
         pairs=tuple(pairs),
         paired=paired,
-        backbone=file.backbone.name,
-        weights=weights,
-        settings=with_init_path(base, reading.settings),
-        axes={
-            name: tuple(init_path(base, v) for v in values) if name == "init" else values
-            for name, values in reading.axes.items()
-        },
+        backbone=used.name,
+        weights=used.weights,
+        settings=settings,
+        axes=axes,
         folders=tuple(dict.fromkeys(reading.folders)),
         form=file.output,
         spelled=dict(reading.spelled),
         warnings=tuple(document.warnings),
-        preprocessing=file.backbone.preprocessing,
+        preprocessing=used.preprocessing,
         passed=_all_passed(reading),
     )
+
+
+def _network_used(
+    own: Network,
+    axes: Mapping[str, tuple[Any, ...]],
+    paired: tuple[int, int],
+    pairs: Sequence[Pair],
+) -> Network:
+    """The network of jobs that name none; the first of the others where all name one."""
+    if "backbone" in axes:
+        return network_of(axes["backbone"][0])
+    if pairs and not all(paired) and all("backbone" in pair.settings for pair in pairs):
+        return network_of(pairs[0].settings["backbone"])
+    return own
 
 
 def _unchanging(items: Sequence[Picture]) -> Sequence[Picture]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.job_names import JobNames
+from pipeline.manifest.networks import Network, Plain, backbone_text, network_of
 from pipeline.manifest.schema import Output, Sample
 from pipeline.notices import Notice
 from pipeline.pictures import WHITE, Timing, names_levels
@@ -172,7 +174,10 @@ class Manifest:
         naming: the version of how outputs are named.
         style_names: name -> identity of the styles that the run folder knows.
         exclude: jobs that are left out.
-        backbone: its name; `auto` until the run's devices are known.
+        backbone, weights, preprocessing: the network of jobs whose settings name none; `auto` until
+            the run's devices are known.
+        sources: of networks whose weights are not said, by `backbone_text`, those that the run
+            began with.
         passed: what lies in the folders and was passed over, in words, or empty.
     """
 
@@ -198,6 +203,23 @@ class Manifest:
     style_names: Mapping[str, str] = field(default_factory=dict)
     passed: str = ""
     exclude: JobNames = field(default_factory=JobNames)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def network(self, backbone: Plain) -> Network:
+        """The network of jobs with this setting `backbone`."""
+        if backbone is None:
+            return Network(self.backbone, self.weights, self.preprocessing)
+        named = network_of(backbone)
+        return named._replace(weights=self.sources.get(backbone_text(backbone), named.weights))
+
+    @cached_property
+    def backbones(self) -> dict[str, Plain]:
+        """The settings `backbone` that jobs have, by `backbone_text`."""
+        values: list[Plain] = list(self.axes.get("backbone", ()))
+        if not values:
+            own = [pair.settings.get("backbone") for pair in self.pairs]
+            values = [None, *own] if all(self.paired) or not own else own
+        return {backbone_text(value): value for value in values}
 
     def with_versions(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of a job that start from the version of their preset that the run keeps."""

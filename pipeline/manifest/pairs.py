@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.errors import ManifestError
-from pipeline.manifest.backbone import layer_problems
+from pipeline.manifest.backbone import check_network, layer_problems, shared_backbones
 from pipeline.manifest.check import concerns_others, settings_problems, together_problems
 from pipeline.manifest.clips import find_contents
 from pipeline.manifest.consistency import init_problem
@@ -24,10 +24,11 @@ from pipeline.manifest.explain import explain, is_of_the_form_meant
 from pipeline.manifest.levels import swept_twice
 from pipeline.manifest.maps import read_map
 from pipeline.manifest.model import Pair, Picture, Style
+from pipeline.manifest.networks import network_of
 from pipeline.manifest.old_names import renamed_row
 from pipeline.manifest.paths import has_file, meant, path_in
 from pipeline.manifest.pictures import find_pictures
-from pipeline.manifest.reading import Reading, with_init_path
+from pipeline.manifest.reading import Reading, with_paths
 from pipeline.manifest.remote import without_secrets
 from pipeline.manifest.schema import Blend, PairEntry
 from pipeline.manifest.settings import Settings
@@ -91,7 +92,7 @@ def explicit_pairs(reading: Reading) -> Iterator[Pair]:
     for index, entry in reading.document.places("pairs", reading.file.pairs):
         short = isinstance(reading.document.data["pairs"][index], list)
         row = Row(entry, reading.base, _report_in_pair(reading, index, short))
-        own = with_init_path(row.base, _pair_settings(reading, row))
+        own = with_paths(row.base, _pair_settings(reading, row))
         yield from _pairs_of(reading, row, own)
 
 
@@ -116,7 +117,7 @@ def mapped_pairs(reading: Reading, rows: Sequence[Row]) -> Iterator[Pair]:
 
 def _own_settings(reading: Reading, row: Row, report: Report) -> list[dict[str, Any]]:
     own = _pair_settings(reading, replace(row, report=report))
-    return [with_init_path(row.base, own)]
+    return [with_paths(row.base, own)]
 
 
 def _pairs_of(reading: Reading, row: Row, own: Mapping[str, Any]) -> Iterator[Pair]:
@@ -127,15 +128,15 @@ def _pairs_of(reading: Reading, row: Row, own: Mapping[str, Any]) -> Iterator[Pa
             yield Pair(reading.contents.add(picture), reading.styles.add(style), own)
 
 
-def _below(row: Row, name: str) -> Report:
-    return lambda position, message: row.report((name, *position), message)
+def _below(report: Report, name: str) -> Report:
+    return lambda position, message: report((name, *position), message)
 
 
 def _contents_of(reading: Reading, row: Row) -> list[Picture]:
     entry = row.entry
     found = reading.once(
         ("content", row.base, entry.content),
-        _below(row, "content"),
+        _below(row.report, "content"),
         lambda report: find_contents(reading, report, row.base, meant(row.base, entry.content)),
     )
     if entry.label is not None:
@@ -162,12 +163,12 @@ def _named_mask(reading: Reading, row: Row, name: str, written: str) -> Path:
 def _styles_of(reading: Reading, row: Row) -> list[Style]:
     style = row.entry.style
     if isinstance(style, Blend):
-        return [several_pictures(reading, _below(row, "style"), row.base, style)]
+        return [several_pictures(reading, _below(row.report, "style"), row.base, style)]
     if style in reading.named:
         return [known for known in reading.styles.items if known.label == style][:1]
     found = reading.once(
         ("style", row.base, style),
-        _below(row, "style"),
+        _below(row.report, "style"),
         lambda report: find_pictures(reading, report, row.base, meant(row.base, style)),
     )
     return [Style(Path(p.label).name, ((p.path, 1.0),)) for p in found]
@@ -205,6 +206,27 @@ def _pair_settings(reading: Reading, row: Row) -> dict[str, Any]:
     problem = init_problem(row.base, valid.init) if "init" in own else ""
     if problem:
         row.report(("settings", "init"), problem)
-    for name, lacking in layer_problems(reading.file.backbone.name, own):
-        row.report(("settings", name), lacking)
-    return {name: getattr(valid, name) for name in own}
+    _check_backbone(reading, row, valid)
+    # Null is what a pair has without it.
+    return {n: getattr(valid, n) for n in own if n != "backbone" or valid.backbone is not None}
+
+
+def _check_backbone(reading: Reading, row: Row, valid: Settings) -> None:
+    """The network that a pair names is there, and has the layers that are asked of it; the shared
+    ones have those that the pair asks for.
+
+    Args:
+        valid: the pair's settings with those of every job.
+    """
+    own = row.entry.settings
+    if own.get("backbone") is None or valid.backbone is None:
+        for backbone in shared_backbones(reading):
+            for name, lacking in layer_problems(backbone, own):
+                row.report(("settings", name), lacking)
+        return
+    network = network_of(valid.backbone)
+    check_network(row.base, network, _below(_below(row.report, "settings"), "backbone"))
+    swept = [{axis: value} for axis, values in reading.axes.items() for value in values]
+    for asked in ({**reading.settings, **own}, *swept):
+        for name, lacking in layer_problems(network.name, asked):
+            row.report(("settings", name if name in own else "backbone"), lacking)

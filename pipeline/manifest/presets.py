@@ -53,11 +53,14 @@ _DRAFT = _FAST | {"steps": (8, 4, 2)}
 _REDUCED: dict[str, Any] = {"decoding": "reduced"}
 _GRAM_AND_NEIGHBORS = _DEFAULT | {"steps": 150, "style_loss": "gram"}
 _GRAM_ALONE: dict[str, Any] = {"average": 0.95}
+_PREVIEW = _DEFAULT | {"size": 256, "steps": (37, 25, 18)}
+# Pictures of mixed sizes fill batches; no side loses or gains more than 8 px.
+_STEPPED: dict[str, Any] = {"size_step": "auto"}
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": _DEFAULT,
-    "fast": _FAST | _REDUCED,
-    "draft": _DRAFT | _REDUCED,
-    "preview": _DEFAULT | {"size": 256, "steps": (37, 25, 18)},
+    "default": _DEFAULT | _STEPPED,
+    "fast": _FAST | _REDUCED | _STEPPED,
+    "draft": _DRAFT | _REDUCED | _STEPPED,
+    "preview": _PREVIEW | _STEPPED,
     "classic": _GRAM_ALONE,
     # Gatys, Ecker, Bethge, CVPR 2016, with weights, start and steps of the first author's own code,
     # NeuralStyleTransfer.ipynb of github.com/leongatys/PytorchNeuralStyleTransfer: mean squared
@@ -147,15 +150,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # Presets whose values are not the first that they had, and which ones these are.
 PRESET_VERSIONS = {
-    "default": 3, "fast": 2, "draft": 2, "preview": 3, "gatys2016": 2, "style-transfer-pytorch": 2,
+    "default": 4, "fast": 3, "draft": 3, "preview": 4, "gatys2016": 2, "style-transfer-pytorch": 2,
 }  # fmt: skip
 _OLD: dict[str, dict[str, Any]] = {
     "default@1": _GRAM_ALONE,
     "default@2": _GRAM_AND_NEIGHBORS,
+    "default@3": _DEFAULT,
     "fast@1": _FAST,
+    "fast@2": _FAST | _REDUCED,
     "draft@1": _DRAFT,
+    "draft@2": _DRAFT | _REDUCED,
     "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
     "preview@2": _GRAM_AND_NEIGHBORS | {"size": 256, "steps": 80},
+    "preview@3": _PREVIEW,
     "gatys2016@1": _GATYS
     | {
         "steps": 1000,

@@ -15,6 +15,7 @@ from pipeline.manifest.contents import Contents, SetPictures
 from pipeline.manifest.document import MOST_PROBLEMS, Document, Position, Report, report_at
 from pipeline.manifest.folders import Passed
 from pipeline.manifest.model import Picture, Style
+from pipeline.manifest.networks import network_of
 from pipeline.manifest.paths import nearby, path_in
 from pipeline.manifest.schema import Blend, ManifestFile
 from pipeline.manifest.table import INITS
@@ -125,6 +126,10 @@ class Reading:
         """The manifest's folder, to which its paths are relative."""
         return real(self.document.path).parent
 
+    def swept(self, axis: str) -> Iterable[tuple[int, Any]]:
+        """The values of an axis of the grid that are right, each with its place there."""
+        return self.document.places(f"grid.{axis}", self.axes.get(axis, ()))
+
     @property
     def named(self) -> set[str]:
         """Names of blends and regions, which pairs may use."""
@@ -154,13 +159,17 @@ class Reading:
         return nearby(path) if len(self.document.problems) < MOST_PROBLEMS else ""
 
 
-def init_path(base: Path, value: Any) -> Any:
-    """What `init` stands for: a word of `INITS`, or a picture's file."""
-    return value if value in INITS else str(path_in(base, str(value)))
+def with_path(base: Path, name: str, value: Any) -> Any:
+    """A setting's value, with the path of the file that it names: `init` may be a picture's, and a
+    backbone's weights a file's."""
+    if name == "init":
+        return value if value in INITS else str(path_in(base, str(value)))
+    if name == "backbone" and isinstance(value, Mapping) and value.get("weights"):
+        is_file = isinstance(network_of(value).weights, Path)
+        return {**value, "weights": str(path_in(base, value["weights"]))} if is_file else value
+    return value
 
 
-def with_init_path(base: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, with `init` as a path where it is one."""
-    if "init" not in settings:
-        return dict(settings)
-    return {**settings, "init": init_path(base, settings["init"])}
+def with_paths(base: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the paths of the files that they name."""
+    return {name: with_path(base, name, value) for name, value in settings.items()}

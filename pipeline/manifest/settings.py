@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import model_validator
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
-from pipeline.manifest.fields import ORIGINAL
+from pipeline.manifest.fields import AUTO, ORIGINAL
 from pipeline.manifest.levels import LEVELS, level_problem, level_values
 from pipeline.manifest.presets import preset_values, preset_version
 from pipeline.manifest.table import Written
@@ -22,6 +22,8 @@ from pipeline.pictures import side_problem
 # given.
 OLD_NAMES = {"optimiser": "optimizer", "normalised": "normalized"}
 # Job keys are made of the names that settings had at first, so that a new name changes no key.
+# `size_step: auto`: below this size half a step would be more than a sixteenth of a side.
+_STEP_PX, _STEP_FROM_PX = 16, 128
 _NAMES_IN_KEYS = {new: old for old, new in OLD_NAMES.items()}
 
 
@@ -46,6 +48,17 @@ def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
     if twice:
         raise ValueError(twice[1])
     return {OLD_NAMES.get(name, name): value for name, value in values.items()}
+
+
+def side_step(size_step: object, size: object) -> int:
+    """What sides are multiples of, px, with these settings.
+
+    >>> side_step("auto", 512), side_step("auto", "original"), side_step(8, 512)
+    (16, 1, 8)
+    """
+    if isinstance(size_step, int):
+        return size_step
+    return _STEP_PX if isinstance(size, int) and size >= _STEP_FROM_PX else 1
 
 
 class Settings(Written):
@@ -98,6 +111,15 @@ class Settings(Written):
         wanted |= {*NEIGHBOR_LAYERS} if self.neighbor_weight else set()
         return tuple(layer for layer in LAYERS if layer in wanted)
 
+    @property
+    def side_step(self) -> int:
+        """What sides are multiples of, px: `size_step` as a number."""
+        return side_step(self.size_step, self.size)
+
+    def of_clips(self) -> Settings:
+        """The same for a clip's frames, whose shape is the clip's unless it was told otherwise."""
+        return self.model_copy(update={"size_step": 1}) if self.size_step == AUTO else self
+
     def _idle(self) -> set[str]:
         """Settings younger than the first job keys that decide nothing with these values: without
         them, keys stay what they were.
@@ -105,7 +127,7 @@ class Settings(Written):
         Where there are clips and masks, `Keys` has what is of them."""
         idle = {"average_share"} if self.average is not None else {"average"}
         idle |= {"alpha"} if self.alpha == "flatten" else set()
-        idle |= {"size_step"} if self.size_step == 1 else set()
+        idle |= {"size_step"} if self.side_step == 1 else set()
         idle |= set() if self.max_size else {"max_size"}
         idle |= set() if self.neighbor_salience else {"neighbor_salience"}
         idle |= set() if self.laplacian_weight else {"laplacian_weight"}
@@ -120,6 +142,7 @@ class Settings(Written):
     def deciding_pixels(self) -> dict[str, Any]:
         """The settings that decide the output file, as plain values under the names of job keys."""
         values = self.model_dump(mode="json", exclude=_NOT_DECIDING | self._idle())
+        values |= {"size_step": self.side_step} if "size_step" in values else {}
         return {_NAMES_IN_KEYS.get(name, name): value for name, value in values.items()}
 
     def changed_from(self, other: Settings) -> list[str]:
@@ -139,7 +162,7 @@ def as_given(values: Mapping[str, Any], version: int) -> dict[str, Any]:
     Raises:
         ValueError: no such preset, or none of this version, or a level that there is not.
 
-    >>> as_given({"preset": "default", "stroke": "large", "style_scale": 1.5, "seed": 3}, 3)
+    >>> as_given({"preset": "default", "stroke": "large", "style_scale": 1.5, "seed": 3}, 4)
     {'preset': 'default', 'stroke': 'large', 'seed': 3}
     """
     values = with_new_names(values)

@@ -11,14 +11,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.manifest.fields import ColorName, LayerWeights, Shares, Size, Steps
+from pipeline.manifest.fields import (
+    ColorName,
+    LayerWeights,
+    NamedBackbone,
+    Shares,
+    Size,
+    SizeStep,
+    Steps,
+)
 from pipeline.manifest.presets import STYLE_LAYERS
 from pipeline.manifest.schema import Frozen
 
-# What `backbone: weights:` may say instead of a file.
-WEIGHT_SOURCES = ("caffe", "torchvision")
-# What the first convolution of each wants to see.
-WANTED_PREPROCESSING = {"caffe": "caffe", "torchvision": "imagenet"}
 INITS = ("content", "content_matched", "gray", "mean", "noise", "uniform", "style_noise")
 
 
@@ -61,10 +65,11 @@ class Sizes(Frozen):
     fit: Literal["long", "short", "exact", "stretch"] = setting(
         "long", "which side `size` means; exact scales and crops to WxH, stretch only scales"
     )
-    size_step: int = setting(
+    size_step: SizeStep = setting(
         1, "sides are multiples of it where `fit` leaves the aspect ratio free, by scaling and "
-        "cropping at most half of it; with 16 pictures of mixed sizes share batches", "px", ge=1,
-        le=256,
+        "cropping at most half of it, so that pictures of mixed sizes share batches; auto is 16 "
+        "where `size` is a number of 128 or more, but for clips, else 1", "px",
+        extra={"minimum": 1, "maximum": 256},
     )  # fmt: skip
     max_size: int = setting(
         0, "longer side at most, of `size: original`; 0 is no limit", "px", ge=0, le=32768
@@ -228,6 +233,10 @@ class Moved(Styled):
 class Network(Moved):
     """The network that pictures go through."""
 
+    backbone: NamedBackbone = setting(
+        None, "network instead of the manifest's `backbone`, written as there: a pair's own, or "
+        "swept, which compares networks", pixels=False,
+    )  # fmt: skip
     pooling: Literal["avg", "max", "l2"] = setting(
         "avg", "pooling between the backbone's blocks; l2 is the root of the mean square"
     )

@@ -56,7 +56,7 @@ def schedule_scales(settings: Settings, width: int, height: int) -> tuple[Scale,
     """
     canvas = partial(
         canvas_size, width, height, settings.size, settings.fit,
-        step=settings.size_step, most=settings.max_size,
+        step=settings.side_step, most=settings.max_size,
     )  # fmt: skip
     full = canvas()
     shrinks = [1.0]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.errors import NstError
+from pipeline.manifest import backbone_text, network_of
 from pipeline.method import Scale
 from pipeline.plan.batch import Batch, scales_of
 from pipeline.plan.jobs import Job
@@ -23,10 +24,12 @@ MOST_HELD_FIRST, MOST_HELD = 1024, 8192
 # What a batch costs whatever its size, in jobs: 0.05 (VGG-19, 256 px) to 0.5 (`lite`, 128 px) as
 # measured on CPUs. It only weighs fuller batches against slots that end at the same time.
 _BATCH_COST = 0.25
+# A step's time through each network, over `lite`'s, by the README's figures and counted products.
+_TIMES = {"lite": 1.0, "vgg16": 5.3, "vgg19": 6.8}
 
 
 def shape_of(job: Job) -> tuple[Any, ...]:
-    """What jobs must have in common to share a tensor; begins with the scales."""
+    """What jobs must have in common to share a tensor; begins with the scales and the backbone."""
     s = job.settings
     layers = (tuple(s.content_layers), tuple(s.style_layers))
     network = (s.pooling, s.pooling_scale, s.padding, s.normalized, s.precision)
@@ -36,12 +39,17 @@ def shape_of(job: Job) -> tuple[Any, ...]:
     masked = job.content.mask and (job.content.mask, job.style.names_levels)
     fitted = (s.fit == "stretch", masked)
     goes_on = job.before is not None
-    return (scales_of(job), losses, method, layers, network, fitted, goes_on)
+    backbone = backbone_text(s.backbone)
+    return (scales_of(job), backbone, losses, method, layers, network, fitted, goes_on)
 
 
-def _cost(scales: Iterable[Scale], jobs: int) -> float:
-    """Roughly proportional to a batch's time: pixels times steps times jobs."""
-    return (jobs + _BATCH_COST) * sum(scale.pixels * scale.steps for scale in scales)
+def _cost(scales: Iterable[Scale], jobs: int, each: float = 1.0) -> float:
+    """Roughly proportional to a batch's time: pixels times steps times jobs.
+
+    Args:
+        each: the time of its network, as `_TIMES` has it.
+    """
+    return each * (jobs + _BATCH_COST) * sum(scale.pixels * scale.steps for scale in scales)
 
 
 def _parts(count: int, size: int) -> list[int]:
@@ -50,13 +58,18 @@ def _parts(count: int, size: int) -> list[int]:
     return [(i + 1) * count // number - i * count // number for i in range(number)]
 
 
-def _time(groups: Iterable[tuple[Sequence[Scale], int, int]], size: int, slots: int) -> float:
-    """When the last of the slots ends if these groups (scales, jobs, limit) are all there is.
+def _time(
+    groups: Iterable[tuple[Sequence[Scale], float, int, int]], size: int, slots: int
+) -> float:
+    """When the last of the slots ends if these groups (scales, network's time, jobs, limit) are all
+    there is.
 
     No batch has more than `size` jobs, and the longest comes first.
     """
     costs = [
-        _cost(scales, part) for scales, n, limit in groups for part in _parts(n, min(limit, size))
+        _cost(scales, part, each)
+        for scales, each, n, limit in groups
+        for part in _parts(n, min(limit, size))
     ]
     ends = [0.0] * slots
     for cost in sorted(costs, reverse=True):
@@ -67,8 +80,11 @@ def _time(groups: Iterable[tuple[Sequence[Scale], int, int]], size: int, slots: 
 class _Waiting:
     """Jobs that wait for a batch, in groups of those that can share a tensor."""
 
-    def __init__(self, limit: Callable[[int, int], int], numbers: Iterator[int]) -> None:
-        self._limit, self._numbers = limit, numbers
+    def __init__(
+        self, limit: Callable[[int, int], int], numbers: Iterator[int], backbone: str
+    ) -> None:
+        self._limit, self._numbers, self._own = limit, numbers, backbone
+        self._last = ""  # backbone of the batch that was taken last
         self._groups: dict[tuple[Any, ...], list[Job]] = {}
         # By how many wait: their shapes, the one that has waited longest first.
         self._by_count: dict[int, dict[tuple[Any, ...], None]] = {}
@@ -95,8 +111,10 @@ class _Waiting:
 
     def take_one(self) -> Batch:
         """A batch of the group that has waited longest of those that fill one, else of the
-        largest."""
-        chosen = next(iter(self._full or self._by_count[max(self._by_count)]))
+        largest; first of the backbone of the one before, which its slot has at hand."""
+        ready = self._full or self._by_count[max(self._by_count)]
+        chosen = next((shape for shape in ready if shape[1] == self._last), next(iter(ready)))
+        self._last = chosen[1]
         size, group = self._size_of(chosen), self._groups.pop(chosen)
         self._count(chosen, len(group), len(group[size:]))
         if group[size:]:
@@ -120,16 +138,25 @@ class _Waiting:
     def take_all(self, slots: int) -> list[Batch]:
         """All that is left, the longest batches first, in batches of the size with which all slots
         are done soonest."""
-        groups = [(s[0], len(group), self._size_of(s)) for s, group in self._groups.items()]
-        sizes = range(max((limit for _, _, limit in groups), default=0), 0, -1)
+        groups = [
+            (s[0], self._time_of(s), len(group), self._size_of(s))
+            for s, group in self._groups.items()
+        ]
+        sizes = range(max((limit for *_, limit in groups), default=0), 0, -1)
         best = min(sizes, key=lambda size: _time(groups, size, slots), default=1)
-        batches = []
+        batches: list[tuple[float, Batch]] = []
         for shape, group in self._groups.items():
-            taken = 0
+            taken, each = 0, self._time_of(shape)
             for part in _parts(len(group), min(self._size_of(shape), best)):
-                batches.append(self._batch(shape, group[taken : taken + part]))
+                batch = self._batch(shape, group[taken : taken + part])
+                batches.append((_cost(batch.scales, part, each), batch))
                 taken += part
-        return sorted(batches, key=lambda b: _cost(b.scales, len(b.jobs)), reverse=True)
+        return [b for _, b in sorted(batches, key=lambda found: found[0], reverse=True)]
+
+    def _time_of(self, shape: tuple[Any, ...]) -> float:
+        """The time of a step through a shape's network, over `lite`'s."""
+        backbone = self._groups[shape][0].settings.backbone
+        return _TIMES.get(network_of(backbone).name if backbone else self._own, 1.0)
 
     def _size_of(self, shape: tuple[Any, ...]) -> int:
         last: Scale = shape[0][-1]
@@ -145,6 +172,7 @@ def pack(
     refuse: Callable[[Job, NstError], None],
     slots: int = 1,
     numbers: Iterator[int] | None = None,
+    backbone: str = "",
 ) -> Iterator[Batch]:
     """Groups jobs into batches: full ones as they come about, the others last.
 
@@ -156,8 +184,9 @@ def pack(
         refuse: told of jobs that cannot be run at all, such as unreadable pictures.
         slots: how many batches can run at once.
         numbers: of the batches, where others take some of them.
+        backbone: the name of the network of jobs whose settings name none.
     """
-    waiting, most = _Waiting(limit, numbers or itertools.count()), MOST_HELD_FIRST
+    waiting, most = _Waiting(limit, numbers or itertools.count(), backbone), MOST_HELD_FIRST
     for job in jobs:
         try:
             size = waiting.add(job)

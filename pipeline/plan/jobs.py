@@ -215,7 +215,7 @@ class Plan:
             content = self.manifest.contents[pair.content]
             style = self.manifest.styles[pair.style]
             names = (self.content_labels[pair.content], self.style_labels[pair.style])
-            at = point(index, pair.own)
+            at = point(index, pair.own, content.clip is not None)
             if self._lots.excludes(pair, at.labels):
                 continue
             own = style.weighted(at.settings.blend)

@@ -112,6 +112,8 @@ def value_text(value: Any) -> str:
 
     >>> value_text(-1), value_text(1e6), value_text({"conv1_1": 1, "conv2_1": 3})
     ('-1', '1e+06', 'conv1_1=1+conv2_1=3')
+    >>> value_text({"name": "vgg19", "weights": "nets/own.pth"})
+    'vgg19-own'
     """
     if isinstance(value, bool):
         text = "on" if value else "off"
@@ -119,6 +121,8 @@ def value_text(value: Any) -> str:
         text = f"{value:g}"
     elif isinstance(value, (list, tuple)):
         text = "+".join(map(_number_text, value))
+    elif isinstance(value, Mapping) and "name" in value:  # a backbone
+        text = "-".join(_stem(str(part)) for part in value.values())
     elif isinstance(value, Mapping):
         weights = [_number_text(weight) for weight in value.values()]
         equal = len(set(weights)) == 1
@@ -127,8 +131,13 @@ def value_text(value: Any) -> str:
             for key, weight in zip(value, weights, strict=True)
         )
     else:
-        text = Path(str(value)).stem if "/" in str(value) else str(value)
+        text = _stem(str(value))
     return text
+
+
+def _stem(text: str) -> str:
+    """A file's name without its suffix, of a path; else the text."""
+    return Path(text).stem if "/" in text else text
 
 
 def _number_text(value: Any) -> str:

@@ -104,8 +104,7 @@ class Names:
         labels = []
         for value in values:
             label = own_value_label(name, value)
-            whole = self._from_manifest(as_path(value)) if _is_path(value) else repr(value)
-            mark = short_hash(whole)
+            mark = short_hash(self._identity(value))
             labels.append(_free((label, marked(label, mark)), taken))
             taken.add(labels[-1])
         return labels
@@ -116,7 +115,10 @@ class Names:
         labels = []
         for settings in many:
             label = "__".join(own_value_label(name, value) for name, value in settings.items())
-            labels.append(_free((label, f"{label}~{short_hash(repr(settings))}"), taken))
+            whole = repr(settings)
+            if "backbone" in settings:
+                whole = repr({**settings, "backbone": self._identity(settings["backbone"])})
+            labels.append(_free((label, f"{label}~{short_hash(whole)}"), taken))
             taken.add(labels[-1])
         return labels
 
@@ -136,6 +138,12 @@ class Names:
         )
         parts = [stripped for part in text.split("/") if (stripped := part.strip(" ._"))]
         return _short_enough("/".join(parts) or "unnamed")
+
+    def _identity(self, value: Any) -> str:
+        """What a swept value is the same by, wherever the manifest and the files it names lie."""
+        if isinstance(value, Mapping) and _is_path(value.get("weights")):  # a backbone
+            return repr({**value, "weights": self._from_manifest(as_path(value["weights"]))})
+        return self._from_manifest(as_path(value)) if _is_path(value) else repr(value)
 
     def _from_manifest(self, path: Path) -> str:
         """A path as seen from the manifest, the same wherever both lie; of an address itself."""

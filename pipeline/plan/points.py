@@ -76,8 +76,11 @@ class Points:
         labels += [label] if label else []
         return tuple(reversed(labels)), values
 
-    def point(self, index: int, own: int) -> Point:
-        """A point; the arguments are those of `labels`.
+    def point(self, index: int, own: int, clip: bool = False) -> Point:
+        """A point; the first arguments are those of `labels`.
+
+        Args:
+            clip: it is for a clip's frames.
 
         Raises:
             ManifestError: its settings do not go together, with the versions of presets that a run
@@ -86,6 +89,7 @@ class Points:
         labels, values = self._chosen(index, own)
         chosen = self._manifest.with_versions({**self._manifest.settings, **values})
         settings = Settings.model_validate(chosen)
+        settings = settings.of_clips() if clip else settings
         wrong = settings.problem()
         if wrong:
             raise ManifestError([f"{self._manifest.path}:1: {wrong}"])

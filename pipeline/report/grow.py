@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.manifest import side_step
+
 
 def grown_settings(
     settings: Mapping[str, Any], scales: Sequence[tuple[int, int, int]]
@@ -18,6 +20,8 @@ def grown_settings(
     a list of steps do by themselves. One number of steps for all scales would be shared out among
     more of them, so the steps of each scale are named. A picture that was made at its full size
     alone gets that size as its first scale; those after it have `step_falloff` times its steps.
+    `size_step`, if there is one, is the one that it had: to be multiplied by the factor, so that
+    the shape stays, or left out where that is no whole number.
 
     Args:
         scales: width and height in px and steps of each, as records have them; without any, as in
@@ -29,6 +33,8 @@ def grown_settings(
     {'scale_start': 512, 'steps': [500, 250]}
     >>> grown_settings({"steps": [60, 41], "scale_start": 64}, [(64, 48, 60), (128, 96, 41)])
     {}
+    >>> grown_settings({"steps": [60], "size": 512, "size_step": 16}, [(512, 336, 60)])
+    {'scale_start': 512, 'size_step': 16}
     """
     if not scales:
         return {}
@@ -40,4 +46,6 @@ def grown_settings(
     if isinstance(settings.get("steps"), int):
         after = [max(1, round(last * settings.get("step_falloff", 1.0)))] if alone else []
         grown["steps"] = [*(steps for _, _, steps in scales), *after]
-    return grown
+    step = side_step(settings.get("size_step", 1), settings.get("size"))
+    free = settings.get("fit", "long") in ("long", "short")
+    return grown | ({"size_step": step} if step > 1 and free else {})

@@ -43,7 +43,8 @@ def parameters(store: RunFolder) -> dict[str, str]:
         return {}
     swept = {f"grid.{name}": json.dumps(values) for name, values in header.grid.items()}
     settings = {name: str(value) for name, value in header.settings.items()}
-    network = {"backbone": header.backbone.name, "algorithm": str(header.algorithm)}
+    names = dict.fromkeys(each.name for each in header.backbones or [header.backbone])
+    network = {"backbone": ", ".join(names), "algorithm": str(header.algorithm)}
     return {**network, **settings, **swept}
 
 

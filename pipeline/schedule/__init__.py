@@ -11,6 +11,7 @@ Must not know how a picture is made, nor what a command prints.
 - `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs
 - `local.py`, `cluster.py`: processes of this machine; Dask and Ray. A new engine is a file beside
   these, a line in `engines.py` and a test
+- `worker.py`, `serving.py`: a process of this machine, as its driver has it and from within
 - `slots.py`, `cores.py`, `tune.py`: devices and shares of them
 - `options.py`: how a run is carried out
 - `estimate.py`: a plan's time; `progress.py`, `live_progress.py`: what a person sees

@@ -15,7 +15,10 @@ from pipeline.plan import Batch
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext, breaks_device
 
-Work = Callable[[RunContext, "int | None", Batch], Report]
+# Waits for a batch's files, and says how it ended.
+Writing = Callable[[], Report]
+# Runs one batch in a worker; what is still being written then is waited for behind the next one.
+Work = Callable[[RunContext, "int | None", Batch], Report | Writing]
 
 
 class Guarded(NamedTuple):
@@ -75,14 +78,39 @@ class Engine(Protocol):
         ...
 
 
-def guarded(work: Work, context: RunContext, slot: int | None, batch: Batch) -> Guarded:
+def begun(work: Work, context: RunContext, slot: int | None, batch: Batch) -> Guarded | Writing:
     """Runs in the worker: an error that nobody foresaw must not end the worker, or the run.
+
+    Returns:
+        how the batch ended, or what waits for the files that are still being written.
+    """
+    try:
+        found = work(context, slot, batch)
+    except Exception as error:  # noqa: BLE001 (reported, and the batch is tried again smaller)
+        return _lost(error)
+    return Guarded(found) if isinstance(found, Report) else found
+
+
+def settled(found: Guarded | Writing) -> Guarded:
+    """How a batch ended, when all its files are written; an error is caught as by `begun`."""
+    if isinstance(found, Guarded):
+        return found
+    try:
+        return Guarded(found())
+    except Exception as error:  # noqa: BLE001 (likewise)
+        return _lost(error)
+
+
+def _lost(error: Exception) -> Guarded:
+    """Called where the error is handled."""
+    said = f"{type(error).__name__}: {error}"
+    return Guarded(None, said, traceback.format_exc(), breaks_device(error))
+
+
+def guarded(work: Work, context: RunContext, slot: int | None, batch: Batch) -> Guarded:
+    """Runs a batch to its end; see `begun`.
 
     Returns:
         the report, or None with the error and its traceback.
     """
-    try:
-        return Guarded(work(context, slot, batch))
-    except Exception as error:  # noqa: BLE001 (reported, and the batch is tried again smaller)
-        said = f"{type(error).__name__}: {error}"
-        return Guarded(None, said, traceback.format_exc(), breaks_device(error))
+    return settled(begun(work, context, slot, batch))

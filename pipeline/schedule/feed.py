@@ -26,14 +26,24 @@ class Feed:
 
     Args:
         claim: what of a batch is to be run here after all, asked for when it is given.
+        is_shared: whether other processes take batches of the same stream.
+
+    Attributes:
+        stopped: no batch is given any more.
+        waiting: batches that slots have been given and have not begun.
     """
 
     def __init__(
-        self, batches: Iterator[Batch], claim: Callable[[Batch], Batch | None] | None = None
+        self,
+        batches: Iterator[Batch],
+        claim: Callable[[Batch], Batch | None] | None = None,
+        is_shared: bool = False,
     ) -> None:
         self._batches, self._claim = batches, claim
         self._again: deque[Batch] = deque()
+        self.is_shared = is_shared
         self.stopped = False
+        self.waiting: list[Batch] = []
 
     def next(self, slot: int | None = None, limit: Limit | None = None) -> Batch | None:
         """The next batch; None if there is none now (one that is lost may come back later).

@@ -2,43 +2,26 @@
 
 In: a feed of batches. Out: how each ended. Must not load torch: a worker loads what its work needs.
 
-Each slot is a loky executor of one process. joblib's own pool is shared by all slots, and when one
-of its processes dies the others' batches are lost with it; one pool a slot costs that slot's batch
-only, and names it.
+A slot is given two batches: one runs, the next one is at hand when it ends. Where a slot has none,
+it gets one that waits in another.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import itertools
+import queue
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from importlib.machinery import PathFinder
-from pathlib import Path
-from time import monotonic, sleep
-
-import psutil
-from joblib.externals.loky import ProcessPoolExecutor, process_executor
-from joblib.externals.loky.backend import resource_tracker
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from time import monotonic
 
 from pipeline.plan import Batch
-from pipeline.schedule.engine import Ended, Engine, Guarded, Work, guarded
+from pipeline.schedule.engine import Ended, Engine, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import Patience, RunOptions
-from pipeline.slot import (
-    RunContext,
-    batch_limit,
-    in_own_process,
-    own_environment,
-    warm_up,
-    work_batch,
-)
+from pipeline.schedule.serving import Begun, Finished, Give, GivenBack, TakeBack
+from pipeline.schedule.worker import Died, News, Worker
+from pipeline.slot import RunContext, batch_limit
 from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
@@ -66,82 +49,31 @@ class InlineEngine:
         """Nothing to end."""
 
 
-def _begin_worker(parent: int) -> None:
-    """In a new worker: stopping is the parent's to order, and without it there is no more to do."""
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows' own
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    # Loky takes 300 MB more than at first for a leak and begins a new process, which has to load
-    # everything again; here those are networks and pictures, and memory has checks of its own.
-    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
+@dataclass
+class _Given:
+    """A batch that a slot has, and has not ended.
 
-    lives = _watch(parent)
-
-    def watch() -> None:
-        while lives():
-            sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _watch(parent: int) -> Callable[[], bool]:
-    """Whether the process that began this one still runs, whenever it is asked.
-
-    On Windows a process goes on naming a parent that is gone, whose number another one may have.
+    Attributes:
+        begun: whether its worker is at it, or through its steps and writing.
+        asked: whether it was asked to give it back.
     """
-    if sys.platform != "win32":
-        return lambda: os.getppid() == parent
-    try:
-        return psutil.Process(parent).is_running
-    except psutil.NoSuchProcess:
-        return lambda: False
 
-
-def _begin_tracker() -> None:
-    """Begins loky's process that removes the semaphores of a run which was killed, without its
-    warning of them: it came after the shell's prompt, and nobody can do anything about it."""
-    name = "PYTHONWARNINGS"
-    before = os.environ.get(name)
-    os.environ[name] = ",".join(filter(None, [before, "ignore:resource_tracker:UserWarning"]))
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextlib.contextmanager
-def _own_path_first() -> Iterator[None]:
-    """A process that begins meanwhile finds this package, also where the user has a `pipeline.py`
-    before it. Only then: the path's order is not ours to change."""
-    home = Path(__file__).resolve().parents[2]
-    found = PathFinder.find_spec("pipeline")
-    if found is not None and found.origin == str(home / "pipeline" / "__init__.py"):
-        yield
-        return
-    sys.path.insert(0, str(home))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(home))
-
-
-def _warm_up(work: Work, device: str) -> None:
-    """In a new worker: loads what its work will need, while batches are packed."""
-    if work is work_batch:
-        warm_up(in_own_process(device))
+    ticket: int
+    batch: Batch
+    begun: bool = False
+    asked: bool = False
 
 
 @dataclass
 class _Slot:
-    """One slot: its process, and the batch that runs there.
+    """One slot: its process, and the batches that it has.
 
     Attributes:
         device: as the user knows it; its process sees no other GPU.
-        began, started: when the batch was handed over, and when its worker was first heard of.
+        given: the oldest first; two at most.
+        served: whether this process ever began a batch.
+        began, started: when its last batch was handed over, or begun, and when its worker was
+            first heard of after that.
         news, heard: the last that was heard of the worker, and when. All by this process's own
             clock, which nobody sets: a worker's says nothing here.
         broke: how often in a row its device broke, or its process did not start.
@@ -150,9 +82,9 @@ class _Slot:
 
     number: int
     device: str
-    executor: ProcessPoolExecutor | None = None
-    batch: Batch | None = None
-    future: Future[Guarded] | None = None
+    worker: Worker | None = None
+    given: list[_Given] = field(default_factory=list)
+    served: bool = False
     began: float = 0.0
     started: float = 0.0
     news: SlotState | None = None
@@ -165,40 +97,62 @@ class _Slot:
         """How many jobs of this size go into one of its batches."""
         return batch_limit(self.device, width, height)
 
-    def start(self, work: Work) -> None:
-        """Has the process start, so that it imports its libraries while batches are packed."""
-        if self.executor is None:
-            _begin_tracker()
-            self.executor = ProcessPoolExecutor(
-                max_workers=1,
-                initializer=_begin_worker,
-                initargs=(os.getpid(),),
-                env=own_environment(self.device),
-            )
-            with _own_path_first():
-                self.executor.submit(_warm_up, work, self.device)
+    @property
+    def takes_another(self) -> bool:
+        """Whether a second batch may wait behind the one that it has."""
+        return len(self.given) == 1 and not self.given[0].batch.alone
 
-    def submit(self, work: Work, context: RunContext, batch: Batch, upcoming: Batch | None) -> None:
-        self.start(work)
-        assert self.executor is not None
-        self.batch, self.began, self.started, self.killed = batch, monotonic(), 0.0, ""
-        self.news = context.store.live.slot(str(self.number))  # of the batch before
-        given = batch.followed_by(upcoming)
-        self.future = self.executor.submit(guarded, work, context, self.number, given)
+    @property
+    def waiting(self) -> _Given | None:
+        """The batch that waits behind another."""
+        last = self.given[-1] if len(self.given) > 1 else None
+        return None if last is None or last.begun else last
 
-    def pids(self) -> list[int]:
-        return list(self.executor._processes) if self.executor else []
+    def hand(self, ticket: int, batch: Batch, news: SlotState | None) -> None:
+        """A batch for its worker.
+
+        Args:
+            news: of the batch before.
+        """
+        assert self.worker is not None
+        if not self.given:
+            self._at(news)
+        self.given.append(_Given(ticket, batch))
+        self.worker.say(Give(ticket, batch))
+
+    def _at(self, news: SlotState | None) -> None:
+        self.began, self.started, self.news = monotonic(), 0.0, news
+
+    def begin(self, ticket: int, news: SlotState | None) -> None:
+        """Its worker is at this batch now."""
+        self._at(news)
+        self.started = self.heard = self.began
+        self.served = True
+        for given in self.given:
+            given.begun = given.begun or given.ticket == ticket
+
+    def ask_back(self) -> None:
+        """Has its worker asked for the batch that waits."""
+        waiting = self.waiting
+        if self.worker is not None and waiting is not None and not waiting.asked:
+            waiting.asked = True
+            self.worker.say(TakeBack(waiting.ticket))
+
+    def take(self, ticket: int) -> Batch:
+        """One of its batches, which it has no more."""
+        (found,) = (given for given in self.given if given.ticket == ticket)
+        self.given.remove(found)
+        return found.batch
 
     def kill(self, why: str = "") -> None:
         self.killed = why
-        for pid in self.pids():
-            with contextlib.suppress(OSError):  # it has ended; Windows says so in several ways
-                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # the latter on Windows
+        if self.worker is not None:
+            self.worker.kill()
 
     def close(self) -> None:
-        if self.executor is not None:
-            self.executor.shutdown(wait=True, kill_workers=True)
-            self.executor = None
+        if self.worker is not None:
+            self.worker.close()
+        self.worker, self.served, self.killed = None, False, ""
 
 
 @dataclass
@@ -213,53 +167,133 @@ class LocalEngine:
         self.context = replace(self.context, isolated=True)
         self.devices = self.context.slots
         self.slots = [_Slot(number, device) for number, device in enumerate(self.context.slots)]
+        self._tickets = itertools.count()
+        self._heard: queue.SimpleQueue[tuple[Worker, News]] = queue.SimpleQueue()
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
         for slot in self.slots:
-            slot.start(self.work)
+            self._start(slot)
         try:
             while True:
-                for slot in self._free():
-                    own = None if len(self._serving()) == 1 else slot.number
-                    if (batch := feed.next(own, slot.limit)) is not None:
-                        upcoming = feed.after(len(self.slots), slot.limit)
-                        slot.submit(self.work, self.context, batch, upcoming)
-                futures = [slot.future for slot in self.slots if slot.future is not None]
-                if not futures:
+                self._hand_out(feed)
+                if not any(slot.given for slot in self.slots):
                     return
-                wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
-                for slot in self.slots:
-                    if slot.future is not None and slot.future.done():
-                        yield self._end(slot)
+                for worker, news in self._listen():
+                    yield from self._take(feed, worker, news)
                 self._check_patience()
         finally:
             for slot in self.slots:
                 slot.close()
 
+    def _start(self, slot: _Slot) -> None:
+        """Has the process start, so that it imports its libraries while batches are packed."""
+        if slot.worker is None:
+
+            def hear(worker: Worker, news: News) -> None:
+                self._heard.put((worker, news))
+
+            slot.worker = Worker(self.work, self.context, slot.number, hear)
+
+    def _listen(self) -> Iterator[tuple[Worker, News]]:
+        """What is heard of workers, once there is something or half a second has passed."""
+        with contextlib.suppress(queue.Empty):
+            yield self._heard.get(timeout=0.5)
+            while True:
+                yield self._heard.get_nowait()
+
+    # -- who gets what --
+
     def _serving(self) -> list[_Slot]:
         return [slot for slot in self.slots if not slot.retired]
 
-    def _free(self) -> list[_Slot]:
-        return [slot for slot in self._serving() if slot.future is None]
+    def _hand_out(self, feed: Feed) -> None:
+        """A batch for each slot that has none, then a second one; what waits goes back where a slot
+        has none, or no more is to begin."""
+        for slot in self._serving():
+            if not slot.given:
+                self._hand(slot, feed)
+        idle = [slot for slot in self._serving() if not slot.given]
+        if not idle and not self._scarce(feed):
+            for slot in self._serving():
+                if slot.takes_another:
+                    self._hand(slot, feed)
+        for slot in self.slots if feed.stopped else ():
+            slot.ask_back()
+        asked = sum(slot.waiting is not None and slot.waiting.asked for slot in self.slots)
+        for slot in idle[asked:]:
+            self._share_with(slot)
+        feed.waiting = [waiting.batch for slot in self.slots if (waiting := slot.waiting)]
 
-    def _end(self, slot: _Slot) -> Ended:
-        future, batch = slot.future, slot.batch
-        assert future is not None and batch is not None
-        slot.future = slot.batch = None
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            slot.close()
-            lost = slot.killed or _cause_of_death(str(error))
-            return self._judged(
-                slot, Ended(batch, None, lost, broken=lost.startswith(_NOT_STARTED))
-            )
-        if error is not None:
-            return Ended(batch, None, f"{type(error).__name__}: {error}")
-        report, lost, trace, broken = future.result()
+    def _scarce(self, feed: Feed) -> bool:
+        """Whether what is left is better left for other processes of the run."""
+        return feed.is_shared and feed.after(2 * len(self.slots)) is None
+
+    def _hand(self, slot: _Slot, feed: Feed) -> None:
+        own = None if len(self._serving()) == 1 else slot.number
+        batch = feed.next(own, slot.limit)
+        if batch is None:
+            return
+        if slot.given and batch.alone:
+            feed.put_back(batch)
+            return
+        self._start(slot)
+        slot.hand(next(self._tickets), batch, self._news_of(slot))
+
+    def _share_with(self, idle: _Slot) -> None:
+        """Asks for a batch that waits elsewhere, where it would wait the longest."""
+        rich = [
+            slot
+            for slot in self.slots
+            if (waiting := slot.waiting) is not None
+            and not waiting.asked
+            and idle.number not in waiting.batch.spoilt
+        ]
+        if rich:
+            max(rich, key=lambda slot: slot.began).ask_back()
+
+    # -- what became of it --
+
+    def _take(self, feed: Feed, worker: Worker, news: News) -> Iterator[Ended]:
+        slot = next((slot for slot in self.slots if slot.worker is worker), None)
+        if slot is None:  # its process was ended since
+            return
+        if isinstance(news, Begun):
+            slot.begin(news.ticket, self._news_of(slot))
+        elif isinstance(news, GivenBack):
+            feed.put_back(slot.take(news.ticket))
+        elif isinstance(news, Finished):
+            yield self._end(slot, feed, news)
+        else:
+            yield from self._bury(slot, feed, news)
+
+    def _end(self, slot: _Slot, feed: Feed, news: Finished) -> Ended:
+        batch = slot.take(news.ticket)
+        report, lost, trace, broken = news.found
         if broken:
             slot.close()  # its process holds a device that can no longer be used
+            self._put_back(slot, feed)
         return self._judged(slot, Ended(batch, report, lost, trace, broken))
+
+    def _bury(self, slot: _Slot, feed: Feed, news: Died) -> Iterator[Ended]:
+        """A process has died: what it was at is lost. Of two batches, of which one was being
+        written, either may be to blame; none is for what had not begun."""
+        first = [] if slot.served else slot.given[:1]  # a process that cannot even start
+        hit = [given for given in slot.given if given.begun] or first
+        slot.given = [given for given in slot.given if given not in hit]
+        lost = slot.killed or news.why
+        slot.close()
+        self._put_back(slot, feed)
+        broken = lost.startswith(_NOT_STARTED)
+        for given in hit:
+            ended = Ended(given.batch, None, lost, broken=broken, together=len(hit) > 1)
+            yield self._judged(slot, ended)
+
+    def _put_back(self, slot: _Slot, feed: Feed) -> None:
+        """What a slot had not begun is for whoever comes next."""
+        for given in slot.given:
+            feed.put_back(given.batch)
+        slot.given = []
 
     def _judged(self, slot: _Slot, ended: Ended) -> Ended:
         """Retires a slot whose device broke too often in a row; none is left, all is over."""
@@ -277,16 +311,21 @@ class LocalEngine:
         over = "" if self._serving() else f"no slot is left; the last: {slot.retired}"
         return replace(ended, retired=slot.retired, over=over)
 
+    # -- patience --
+
+    def _news_of(self, slot: _Slot) -> SlotState | None:
+        return self.context.store.live.slot(str(slot.number))
+
     def _check_patience(self) -> None:
-        store, moment = self.context.store, monotonic()
+        moment = monotonic()
         for slot in self.slots:
-            if slot.future is None or slot.future.done() or slot.killed:
+            if not slot.given or slot.killed:
                 continue
-            state = store.live.slot(str(slot.number))
+            state = self._news_of(slot)
             if state != slot.news:
                 slot.news, slot.heard = state, moment
             if slot.heard < slot.began:  # the process is still starting
-                if store.live.stop_asked():  # it would hear of it only once it has loaded torch
+                if self.context.store.live.stop_asked():  # it would hear once it has loaded torch
                     slot.kill("stopped")
                 elif self.patience.stall_s > 0 and moment - slot.began > _START_S:
                     slot.kill(f"{_NOT_STARTED} {_START_S:g} s")
@@ -302,15 +341,6 @@ class LocalEngine:
         for slot in self.slots:
             slot.kill("stopped")
             slot.close()
-
-
-def _cause_of_death(message: str) -> str:
-    """A dead worker's exit code or signal, out of loky's message."""
-    codes = re.search(r"exit codes of the workers are \{(.*?)\}", message)
-    if codes:
-        hint = ", as when memory runs out" if "SIGKILL" in codes[1] else ""
-        return f"its worker process died with {codes[1]}{hint}"
-    return "its worker process died"
 
 
 def open_local(

@@ -115,7 +115,7 @@ class _Run:
         self.underway: dict[str, Job] = {}
         self.clips = Clips(plan.manifest, self.store)
         self.sharing = Sharing(self.store, options, self._leave)
-        self.feed = Feed(self.batches(), self.sharing.claim)
+        self.feed = Feed(self.batches(), self.sharing.claim, options.shares)
         self.ending = Ending(self.store, self.counts, self.feed, log, progress)
         self.run_json = RunJson(self.store, self.counts, self.ending)
         self.earlier = Earlier(plan, self.shards, self.counts, self.ending, options, log)
@@ -126,7 +126,8 @@ class _Run:
         """Batches of what is open, as the plan streams by."""
         slots, limit = max(1, len(self.context.slots)), limit_of(self.devices)
         heads = self.clips.heads(self._open_jobs())
-        batches = pack(heads, limit, self._refuse, slots, self.clips.numbers)
+        backbone = self.plan.manifest.backbone
+        batches = pack(heads, limit, self._refuse, slots, self.clips.numbers, backbone)
         yield from self.run_json.before(batches)
 
     def _open_jobs(self) -> Iterator[Job]:
@@ -171,7 +172,7 @@ class _Run:
         """Counts a batch that ended, or has a lost one tried again."""
         if self.store.live.stop_asked() and not self.ending.asked:
             self.ending.hear("nst stop")
-        upcoming = self.feed.after(1)
+        upcoming = next(iter(self.feed.waiting), None) or self.feed.after(1)
         self.counts.say_next(upcoming.jobs if upcoming else ())
         report = ended.report
         if report is None:

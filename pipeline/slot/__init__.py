@@ -10,7 +10,8 @@ then. Must not know other slots, engines or commands.
   `process.py`: what the process keeps between batches, `allocator.py`: memory too
 - `preflight.py`, `health.py`: whether a device works; `agreement.py`: whether it computes as
   another does
-- `inputs.py`: files as the plan saw them; `beginnings.py`: what jobs begin with
+- `inputs.py`: files as the plan saw them; `ahead.py`: what is read while the batch before runs;
+  `beginnings.py`: what jobs begin with
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`, `kept.py`), `tensors.py`: what it
   needs, from files to tensors
 - `motion.py`, `flow.py`: what a clip's frame goes on from

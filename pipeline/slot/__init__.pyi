@@ -9,6 +9,7 @@ from .memory import batch_limit as batch_limit
 from .memory import budget as budget
 from .memory import step_bytes as step_bytes
 from .memory import total_memory as total_memory
+from .messages import NetworkFiles as NetworkFiles
 from .messages import Outcome as Outcome
 from .messages import Report as Report
 from .messages import RunContext as RunContext
@@ -21,11 +22,13 @@ from .preflight import ask_devices as ask_devices
 from .preflight import cards as cards
 from .preflight import install_torch as install_torch
 from .process import forget_all as forget_all
+from .session import begin_batch as begin_batch
 from .session import run_batch as run_batch
 from .sizes import style_sizes as style_sizes
 from .trial import time_job as time_job
 from .visible import in_own_process as in_own_process
 from .visible import own_environment as own_environment
 from .visible import visible_gpus as visible_gpus
+from .work import look_ahead as look_ahead
 from .work import warm_up as warm_up
 from .work import work_batch as work_batch

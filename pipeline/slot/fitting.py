@@ -40,9 +40,8 @@ class Fitting:
         self.pairs = shared.corrections if shared.optimizer == "lbfgs" else 0
         self.fits: int | None = None
 
-    @property
-    def _place(self) -> tuple[str, int]:
-        return self.seat.device, self.last.pixels
+    def _place(self, scale: Scale) -> tuple[str, str, int]:
+        return self.seat.device, self.network.digest, scale.pixels
 
     def together(self, count: int, one_step: Callable[[], None]) -> int:
         """How many of `count` pictures to take at once: as fitted before, else as memory allows.
@@ -50,7 +49,7 @@ class Fitting:
         Args:
             one_step: takes one step with one picture, so that its memory can be measured.
         """
-        known = self.seat.process.fits.get(self._place)
+        known = self.seat.process.fits.get(self._place(self.last))
         if known is not None:
             return known
         each = self._step_bytes(self._factor(one_step))
@@ -101,7 +100,7 @@ class Fitting:
         Raises:
             WorkerError: not even the smallest tiles fit.
         """
-        known = self.seat.process.tiles.get((self.seat.device, scale.pixels))
+        known = self.seat.process.tiles.get(self._place(scale))
         if known is not None:
             return known
         factor = self.seat.process.factors.get((self.seat.device, self._network_name), 1.0)
@@ -134,13 +133,14 @@ class Fitting:
             torch.mps.empty_cache()
         if count > 1:
             self.fits = count // 2
-            self.seat.process.fits[self._place] = self.fits
+            self.seat.process.fits[self._place(self.last)] = self.fits
             return
         tiles = self.seat.process.tiles
-        side = tiles.get(self._place) or max(self.last.width, self.last.height)
+        place = self._place(self.last)
+        side = tiles.get(place) or max(self.last.width, self.last.height)
         if side < 2 * SMALLEST_TILE:
             raise self._too_large(self.last.width, self.last.height)
-        tiles[self._place] = side // 2
+        tiles[place] = side // 2
 
     def _too_large(self, width: int, height: int) -> WorkerError:
         return WorkerError(

@@ -149,7 +149,10 @@ class Loop:
             curves.add(step)
             self.way.after(step, ready, curves)
         assert step is not None  # a checkpoint is never of the last step
-        ends = zip(step.images, curves.values(), step.steps.tolist(), strict=True)
+        # Off the device here, in one piece: other threads must leave a GPU alone, whose next steps
+        # may just be recorded as a graph.
+        images = step.images.detach().cpu()
+        ends = zip(images, curves.values(), step.steps.tolist(), strict=True)
         return [Result(image, curve, steps) for image, curve, steps in ends]
 
     def _inputs(self, index: int, ready: Sequence[Prepared]) -> ScaleInputs:

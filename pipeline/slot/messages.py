@@ -8,10 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.address import keep_secrets
+from pipeline.manifest import Settings, backbone_text
 from pipeline.notices import Notice
 from pipeline.plan import Job
 from pipeline.remote import keep_downloads_in
 from pipeline.store import RunFolder
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """A network of a run, and where its numbers are; the attributes are those of `RunContext`."""
+
+    backbone: str
+    weights: Path | str | None
+    means: Path | None = None
+    preprocessing: str | None = None
+    about_weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,7 +34,8 @@ class RunContext:
         run: the run folder.
         part: the shard of the run, or empty.
         cache: the cache folder.
-        backbone: its name.
+        backbone: the name of the network of jobs whose settings name none.
+        others: the networks that jobs' settings name, by `backbone_text`.
         weights: its weight file, `caffe` or `torchvision`, or None for the shipped network's.
         means: file of mean activations for the normalized variant, or None.
         slots: the device of each slot, as the user knows it.
@@ -57,6 +70,19 @@ class RunContext:
     isolated: bool = False
     graphs: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    others: Mapping[str, NetworkFiles] = field(default_factory=dict)
+
+    @property
+    def own(self) -> NetworkFiles:
+        """The network of jobs whose settings name none."""
+        return NetworkFiles(
+            self.backbone, self.weights, self.means, self.preprocessing, self.about_weights
+        )
+
+    def network(self, settings: Settings) -> NetworkFiles:
+        """The network that jobs with these settings go through."""
+        named = backbone_text(settings.backbone)
+        return self.others[named] if named else self.own
 
     def enter(self) -> None:
         """Has this process open addresses as the run's own does."""
@@ -99,7 +125,8 @@ class Report:
 
     Attributes:
         slot: the slot's name.
-        seconds: wall time by phase: `read`, `targets`, `optimize`, `write`.
+        seconds: wall time by phase: `read`, `targets`, `optimize`, `write`; the last one without
+            what went on behind the next batch.
         busy_s: wall time of all.
         fits: how many jobs fitted at once after memory ran out, or None if it did not.
     """

@@ -52,7 +52,7 @@ class Result:
     """What the step loop made of a job.
 
     Attributes:
-        image: 3 x H x W in [0, 1].
+        image: 3 x H x W in [0, 1], on the CPU.
         curve: losses of some steps.
         steps: in which the picture was moved.
     """

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,16 +21,13 @@ from filelock import FileLock, Timeout
 
 from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
-from pipeline.plan import ContentKey
+from pipeline.slot.ahead import Pools, ReadAhead
 from pipeline.slot.allocator import keep_freed_memory
-from pipeline.slot.contents import Content, read_content
 from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.kept import Kept
 from pipeline.slot.messages import RunContext
 from pipeline.slot.preflight import ask_devices
 from pipeline.store import load_means, normalized
-
-FILE_THREADS = 8  # that decode and encode a batch's pictures, at most
 
 
 class NetworkKey(NamedTuple):
@@ -51,12 +47,14 @@ class NetworkKey(NamedTuple):
 
 
 class Networks:
-    """Weights and networks, the last few of each."""
+    """Weights and networks, the last few of each: those of a run's several backbones stay, since
+    the largest, VGG-19's, are 80 MB."""
 
     def __init__(self) -> None:
         self._weights = lru_cache(maxsize=4)(_load)
         self._made = lru_cache(maxsize=8)(self._make)
         self._compiled = lru_cache(maxsize=8)(_compile)
+        self._lock = threading.Lock()  # so that two threads do not load the same
 
     def get(
         self, context: RunContext, settings: Settings, dtype: torch.dtype, device: str
@@ -67,12 +65,13 @@ class Networks:
             BackboneError: a layer that it does not have.
             WeightsError: its weights are missing or damaged.
         """
+        files = context.network(settings)
         key = NetworkKey(
-            context.backbone,
-            context.weights,
-            context.preprocessing,
+            files.backbone,
+            files.weights,
+            files.preprocessing,
             context.cache,
-            context.means if settings.normalized else None,
+            files.means if settings.normalized else None,
             settings.layers,
             settings.pooling,
             settings.pooling_scale,
@@ -80,7 +79,8 @@ class Networks:
             dtype,
             device,
         )
-        return self._made(key)
+        with self._lock:
+            return self._made(key)
 
     def _make(self, key: NetworkKey) -> Backbone:
         weights = self._weights(key.name, key.file, key.preprocessing, key.cache, key.means)
@@ -88,6 +88,17 @@ class Networks:
             weights, key.layers, key.pooling, key.padding, key.dtype, key.pooling_scale
         )
         return network.to(key.device)
+
+    def digest(self, context: RunContext, settings: Settings) -> str:
+        """Of the weights of the network for these settings, which need not be on a device.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+        """
+        means = context.means if settings.normalized else None
+        given = (context.backbone, context.weights, context.preprocessing, context.cache, means)
+        with self._lock:
+            return self._weights(*given).digest
 
     def compiled(self, network: Backbone) -> Backbone:
         """The same network, compiled by torch when it first sees a size: a minute, once a size."""
@@ -110,35 +121,13 @@ def _compile(network: Backbone) -> Backbone:
     return compiled
 
 
-class ReadAhead:
-    """Content pictures that are being read for the batch after this one."""
-
-    def __init__(self) -> None:
-        self._reading: dict[ContentKey, Future[Content]] = {}
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(FILE_THREADS)
-
-    def begin(self, keys: Sequence[ContentKey]) -> None:
-        """Begins to read what the next batch will want; lets go of what nobody asked for."""
-        for key in [key for key in self._reading if key not in keys]:
-            self._reading.pop(key).cancel()
-        for key in keys:
-            if key not in self._reading:
-                self._reading[key] = self._pool.submit(read_content, *key)
-
-    def take(self, key: ContentKey) -> Future[Content] | None:
-        """A picture that is being read, or None."""
-        return self._reading.pop(key, None)
-
-
 @dataclass
 class Process:
     """What one process keeps.
 
     Attributes:
-        fits: how many pictures of so many pixels fitted a device, where memory ran out before.
+        fits: how many pictures of so many pixels fitted a device with a network, where memory ran
+            out before; by device, the network's digest and pixels.
         tiles: likewise the side of tiles in px.
         factors: memory that a step was measured to take on a GPU over what was counted, by device
             and network.
@@ -146,22 +135,25 @@ class Process:
         not_compiled: why torch could not compile here, once it was tried; empty before.
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
         cores: that the process may use, before it keeps to those near its GPU.
+        began: when its last batch began, by `time.perf_counter`.
+        files: threads that write pictures behind the steps.
     """
 
     networks: Networks = field(default_factory=Networks)
     ahead: ReadAhead = field(default_factory=ReadAhead)
-    fits: dict[tuple[str, int], int] = field(default_factory=dict)
-    tiles: dict[tuple[str, int], int] = field(default_factory=dict)
+    fits: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    tiles: dict[tuple[str, str, int], int] = field(default_factory=dict)
     factors: dict[tuple[str, str], float] = field(default_factory=dict)
     styles: Kept = field(default_factory=Kept)
     not_compiled: str = ""
     held: list[FileLock] = field(default_factory=list)
     cores: int = field(default_factory=available_cores)
+    began: float = 0.0
+    files: Pools = field(default_factory=Pools)
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
-        self.ahead.begin(())
-        self.networks, self.styles = Networks(), Kept()
+        self.networks, self.styles, self.ahead = Networks(), Kept(), ReadAhead()
         self.fits, self.tiles, self.factors = {}, {}, {}
         self.not_compiled = ""
 

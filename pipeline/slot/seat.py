@@ -13,9 +13,10 @@ import torch
 
 from pipeline.manifest import Settings
 from pipeline.method import Backbone
+from pipeline.slot.ahead import FILE_THREADS
 from pipeline.slot.memory import budget
 from pipeline.slot.messages import RunContext
-from pipeline.slot.process import FILE_THREADS, Process
+from pipeline.slot.process import Process
 from pipeline.slot.visible import in_own_process
 
 

@@ -1,15 +1,15 @@
 """A batch in its slot: reads what it needs, has it optimized, hands over the results.
 
-In: a picklable `RunContext` and a `Batch`. Out: one `Outcome` a job; pictures and records are in
-the run folder by then. An error of one job fails that job alone.
+In: a picklable `RunContext` and a `Batch`. Out: one `Outcome` a job; its picture and record are in
+the run folder by then, written while the next batch runs. An error of one job fails that job alone.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 
@@ -19,10 +19,10 @@ from torch import Tensor
 from pipeline.errors import DivergedError, NstError
 from pipeline.manifest import Settings
 from pipeline.pictures import Mask
-from pipeline.plan import Batch, content_key
+from pipeline.plan import Batch, ContentKey, content_key
 from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
-from pipeline.slot.contents import read_content
+from pipeline.slot.contents import Content
 from pipeline.slot.determinism import deterministic
 from pipeline.slot.fitting import Fitting, is_out_of_memory
 from pipeline.slot.loop import Loop
@@ -40,33 +40,70 @@ from pipeline.slot.way import Stopped, Way, tell
 def run_batch(
     context: RunContext, slot: int | None, batch: Batch, process: Process = PROCESS
 ) -> Report:
-    """Runs one batch in this process.
+    """Runs one batch in this process to its end; see `begin_batch`."""
+    return begin_batch(context, slot, batch, process)()
+
+
+def begin_batch(
+    context: RunContext, slot: int | None, batch: Batch, process: Process = PROCESS
+) -> Callable[[], Report]:
+    """Takes one batch through its steps in this process; its files are written in threads.
 
     Args:
         slot: the slot's number, or None where an engine's worker finds its own device.
         process: what this process keeps between batches.
+
+    Returns:
+        what waits until all is written and says how the batch ended, also in another thread.
     """
+    began = time.perf_counter()
     if context.store.live.stop_asked():
         stopped = tuple(Outcome(job.name, job.key, "stopped") for job in batch.jobs)
-        return Report(stopped, "", "", {}, 0.0)
-    began = time.perf_counter()
+        return partial(Report, stopped, "", "", {}, 0.0)
+    process.began = began
     try:
         seat = take_seat(context, slot, process)
-        with (
-            deterministic(context.deterministic, seat.device),
-            ThreadPoolExecutor(seat.file_threads) as pool,
-        ):
-            return Session(seat, batch, pool).run()
+        with deterministic(context.deterministic, seat.device):
+            return Session(seat, batch, process.files.of(seat.file_threads)).run()
     except NstError as error:  # of what all its jobs share: device, network
         outcomes = tuple(failed(job, error) for job in batch.jobs)
-        return Report(outcomes, "", "", {}, time.perf_counter() - began)
+        return partial(Report, outcomes, "", "", {}, time.perf_counter() - began)
+
+
+def read_ahead(
+    context: RunContext, slot: int | None, batch: Batch | None, process: Process = PROCESS
+) -> None:
+    """Begins to read what this process's next batch needs, while another one runs; None for none.
+
+    It uses no device. What goes wrong is told when the batch asks for it.
+    """
+    if batch is None:
+        process.ahead.begin(())
+        return
+    threads = take_seat(context, slot, process).file_threads
+    process.ahead.begin(batch.contents, threads, partial(_styles_ahead, context, batch, process))
+
+
+def _styles_ahead(
+    context: RunContext, batch: Batch, process: Process, contents: Mapping[ContentKey, Content]
+) -> None:
+    """Reads what a batch needs of its styles."""
+
+    def compute(*given: object) -> dict[str, Tensor]:
+        raise AssertionError("the device is another batch's")
+
+    digest = process.networks.digest(context, batch.jobs[0].settings)
+    given = (batch.scales, digest, context.cache, compute, process.styles, process.ahead.styles)
+    reader = StyleReader(*given)
+    for job in batch.jobs:
+        reader.look_ahead(job, contents[content_key(job, batch.scales)])
 
 
 class Session:
     """One batch on one device.
 
     Args:
-        pool: in whose threads files are read and written beside the step loop.
+        pool: in whose threads files are written beside the step loop, also the next batch's.
     """
 
     def __init__(self, seat: Seat, batch: Batch, pool: ThreadPoolExecutor) -> None:
@@ -84,21 +121,41 @@ class Session:
         self.loop = Loop(seat, self.network, batch, self.fitting, self.way, self.timer)
         self.ended: list[Outcome | Future[Outcome]] = []
 
-    def run(self) -> Report:
-        """All jobs of the batch, each with its outcome."""
+    def run(self) -> Callable[[], Report]:
+        """Takes all jobs of the batch through their steps.
+
+        Returns:
+            what waits for their files and gives each job's outcome.
+        """
         began = time.perf_counter()
-        with self.timer.phase("read"):
-            ready = self._prepare_all()
-        self.seat.process.ahead.begin(self.batch.ahead)
-        for position in sorted({p.position for p in ready}):
-            # Checkpoints of different age cannot share a tensor.
-            self._run_ready([p for p in ready if p.position == position])
-        with self.timer.phase("write"):
-            outcomes = [e if isinstance(e, Outcome) else e.result() for e in self.ended]
-        busy = time.perf_counter() - began
+        try:
+            with self.timer.phase("read"):
+                ready = self._prepare_all()
+            if self.batch.ahead:
+                self.seat.process.ahead.begin(self.batch.ahead, self.seat.file_threads)
+            for position in sorted({p.position for p in ready}):
+                # Checkpoints of different age cannot share a tensor.
+                self._run_ready([p for p in ready if p.position == position])
+        except BaseException:
+            # The batch is run again: not while some of its files are still being written.
+            wait([each for each in self.ended if isinstance(each, Future)])
+            raise
+        return partial(self._report, began, time.perf_counter())
+
+    def _report(self, began: float, through: float) -> Report:
+        """Waits for the files; the batch's time is its own until the next one begins.
+
+        Args:
+            began, through: when the batch began, and when it was through its steps.
+        """
+        outcomes = [e if isinstance(e, Outcome) else e.result() for e in self.ended]
+        following = self.seat.process.began
+        until = time.perf_counter() if following < through else following
+        seconds = {**self.timer.seconds, "write": until - through}
+        busy = until - began
         share = busy / len(self.batch.jobs)
         ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
-        seat, seconds = self.seat, self.timer.seconds
+        seat = self.seat
         return Report(ended, seat.name, seat.label, seconds, busy, self.fitting.fits)
 
     # -- reading --
@@ -106,16 +163,14 @@ class Session:
     def _prepare_all(self) -> list[Prepared]:
         """All that is to be read, decoded in threads; what cannot be read has failed."""
         ahead = self.seat.process.ahead
-        contents = {
-            key: ahead.take(key) or self.pool.submit(read_content, *key)
-            for key in self.batch.contents
-        }
+        contents = {key: ahead.take(key, self.seat.file_threads) for key in self.batch.contents}
         styles = StyleReader(
             self.batch.scales,
             self.network.digest,
             self.seat.context.cache,
             self._compute_targets,
             self.seat.process.styles,
+            ahead.styles,
         )
         ready = []
         for job in self.batch.jobs:
@@ -196,13 +251,14 @@ class Session:
         if isinstance(result, DivergedError):
             self.ended.append(failed(prepared.job, result))
             return
+        files = self.seat.context.network(prepared.job.settings)
         about = Circumstances(
             backbone={
-                "name": self.seat.context.backbone,
+                "name": files.backbone,
                 "weights_sha256": self.network.digest,
-                "weights": self.seat.context.about_weights,
-                "choice": str(weights) if (weights := self.seat.context.weights) else None,
-                "preprocessing": self.seat.context.preprocessing or "the weights' own",
+                "weights": files.about_weights,
+                "choice": str(files.weights) if files.weights else None,
+                "preprocessing": files.preprocessing or "the weights' own",
             },
             device=self.seat.label,
             precision=self.precision,

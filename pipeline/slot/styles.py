@@ -31,6 +31,7 @@ from pipeline.pictures import (
     to_tensor,
 )
 from pipeline.plan import Job
+from pipeline.slot.ahead import StylePixels, StylesAhead
 from pipeline.slot.checkpoint import Checkpoint
 from pipeline.slot.contents import Content
 from pipeline.slot.inputs import read_as_planned, read_mask_as_planned
@@ -105,6 +106,7 @@ class StyleReader:
         compute: style picture at each scale, settings, mask, what is compared -> targets by
             `scale.layer`.
         kept: what jobs share of targets, from one batch to the next.
+        ahead: style pictures that were read while the batch before ran.
     """
 
     scales: Sequence[Scale]
@@ -112,6 +114,7 @@ class StyleReader:
     cache: Path
     compute: Compute
     kept: Kept = field(default_factory=Kept)
+    ahead: StylesAhead = field(default_factory=StylesAhead)
 
     def prepare(self, job: Job, content: Content, checkpoint: Checkpoint | None) -> Prepared:
         """Reads a job's style.
@@ -119,16 +122,11 @@ class StyleReader:
         Raises:
             ImageError: a style picture or mask cannot be read, or regions do not match.
         """
-        style, settings = job.style, job.settings
+        settings = job.settings
         reading = _Reading(self, content, settings)
-        masks = style.masks or (None,) * len(style.parts)
-        if content.mask is None:
-            masks = (None,) * len(style.parts)
+        masks = _masks(job, content)
         said = self._absent(content, job)
-        parts = [
-            _Part(path, _identity(job, path), weight, mask, _identity(job, mask) if mask else "")
-            for (path, weight), mask in zip(style.parts, masks, strict=True)
-        ]
+        parts = _parts(job, masks)
         found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
         places, shares = self._regions(job, content, masks)
 
@@ -146,6 +144,21 @@ class StyleReader:
             job, content, hashes, each, shares, len(parts) - computed, computed,
             (*content.notices, *said, *dict.fromkeys(reading.warnings)), checkpoint, vectors,
         )  # fmt: skip
+
+    def look_ahead(self, job: Job, content: Content) -> None:
+        """Reads what `prepare` will ask for of a job's style, as far as no device is needed.
+
+        Raises:
+            ImageError: as `prepare`.
+        """
+        settings = job.settings
+        reading = _Reading(self, content, settings)
+        for part in _parts(job, _masks(job, content)):
+            for compared in (
+                settings.style_loss,
+                *([NEIGHBORS] if settings.neighbor_weight else []),
+            ):
+                reading.look_ahead(part, compared)
 
     @staticmethod
     def _absent(content: Content, job: Job) -> list[Notice]:
@@ -253,9 +266,10 @@ class _Reading:
         }  # fmt: skip
 
         def compute() -> dict[str, Tensor]:
-            found, notices = self._compute(part, key.sizes, key.statistic)
+            ahead = self.reader.ahead.take(key.digest())
+            pixels, mask, notices = ahead or self._pixels(part, key.sizes)
             about["notices"] = [notice.below(part.path) for notice in notices]
-            return found
+            return self.reader.compute(pixels, self.settings, mask, key.statistic)
 
         cached = targets_cache(self.reader.cache).get(key.digest(), compute, about)
         if not cached.hit:
@@ -270,9 +284,8 @@ class _Reading:
         digests = [self._key(part, compared).digest() for part in parts]
         return json.dumps([digests, [part.weight for part in parts], places])
 
-    def _compute(
-        self, part: _Part, sizes: Sequence[tuple[int, int]], compared: str
-    ) -> tuple[dict[str, Tensor], tuple[Notice, ...]]:
+    def _pixels(self, part: _Part, sizes: Sequence[tuple[int, int]]) -> StylePixels:
+        """A style picture at the sizes of its targets, with its mask."""
         settings = self.settings
         decoded = read_as_planned(part.path, part.identity, settings.background)
         picture = decoded.image
@@ -289,7 +302,20 @@ class _Reading:
         mask = None
         if part.mask:
             mask = read_mask_as_planned(part.mask, part.mask_identity, picture.size, part.path)
-        return self.reader.compute(pixels, settings, mask, compared), decoded.notices
+        return StylePixels(pixels, mask, decoded.notices)
+
+    def look_ahead(self, part: _Part, compared: str) -> None:
+        """Reads what `targets` will ask for: from the cache, else what it is computed of."""
+        key = self._key(part, compared)
+        name, reader = key.digest(), self.reader
+        if name in reader.kept:
+            return
+        cached = targets_cache(reader.cache).find(name)
+        if cached is None:
+            reader.ahead.put(name, self._pixels(part, key.sizes))
+        else:
+            scales = split_scales(cached.tensors, len(key.sizes))
+            reader.kept.get(name, lambda: (scales, cached.about.get("notices")))
 
     def vectors(
         self, parts: Sequence[_Part], places: Sequence[Sequence[int | None]]
@@ -309,6 +335,20 @@ class _Reading:
 def _region(targets: Tensor, place: int) -> Tensor:
     """One region of targets R x C x K, or all of C x K."""
     return targets[place] if targets.dim() == 3 else targets
+
+
+def _masks(job: Job, content: Content) -> Sequence[Path | None]:
+    """Those of a style's pictures; none where the content has no regions."""
+    none = (None,) * len(job.style.parts)
+    return none if content.mask is None else job.style.masks or none
+
+
+def _parts(job: Job, masks: Sequence[Path | None]) -> list[_Part]:
+    """The pictures of a job's style."""
+    return [
+        _Part(path, _identity(job, path), weight, mask, _identity(job, mask) if mask else "")
+        for (path, weight), mask in zip(job.style.parts, masks, strict=True)
+    ]
 
 
 def _identity(job: Job, path: Path) -> str:

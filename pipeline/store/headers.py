@@ -48,20 +48,26 @@ BACKBONE_KEYS = ("name", "weights", "preprocessing")
 
 
 class BackboneHeader(Read):
-    """The network of a run: its name, what the manifest said of its weights, a digest, and what
-    they are."""
+    """A network of a run: its name, where its weights come from, a digest, and what they are.
+
+    Attributes:
+        said: of one of several, whether the manifest itself says where its weights come from.
+    """
 
     name: str
     weights: str | None = None
     weights_sha256: str = ""
     preprocessing: str | None = None
     about: str = ""
+    said: bool = False
 
 
 class PlanHeader(Read):
     """`plan.json`: what the run was planned to be.
 
     Attributes:
+        backbone: the network of jobs whose settings name none, or the first there is.
+        backbones: of a run with several, all of them.
         folder, run: the manifest's folder and the run's, as they were; empty in older files.
         jobs, pairs, contents, styles: how many.
         grid: the swept settings' values.
@@ -74,6 +80,7 @@ class PlanHeader(Read):
 
     schema_version: int = Field(default=1, alias="schema")
     backbone: BackboneHeader
+    backbones: list[BackboneHeader] = Field(default_factory=list)
     manifest: str = ""
     folder: str = ""
     run: str = ""

@@ -170,15 +170,17 @@ def _without_folders(whole: dict[str, Any]) -> dict[str, Any]:
         for name in ("path", "mask", "keep", "video", "before"):
             if about and about.get(name):
                 about[name] = PurePath(about[name]).name
-    settings, backbone = whole["settings"], whole.get("backbone", {})
-    if str(settings.get("init", "content")) not in INITS:
-        whole["settings"] = settings | {"init": PurePath(str(settings["init"])).name}
+    backbone = whole.get("backbone", {})
+    for values in (whole["settings"], whole.get("swept", {})):
+        if str(values.get("init", "content")) not in INITS:
+            values["init"] = PurePath(str(values["init"])).name
+        named = values.get("backbone")
+        if isinstance(named, dict) and named.get("weights"):
+            values["backbone"] = named | {"weights": PurePath(str(named["weights"])).name}
     if backbone:
         choice = backbone.get("choice")
         kept = {name: value for name, value in backbone.items() if name != "weights"}
         whole["backbone"] = kept | ({"choice": PurePath(str(choice)).name} if choice else {})
-    if "init" in whole.get("swept", {}):
-        whole["swept"] = whole["swept"] | {"init": whole["settings"]["init"]}
     return whole
 
 

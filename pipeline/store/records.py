@@ -130,7 +130,8 @@ class SlotUse(Read):
 
     Attributes:
         busy_s: time in batches; the rest of the run's time it was idle.
-        phases_s: the same by phase: read, targets, optimize, write.
+        phases_s: the same by phase: read, targets, optimize, write; the last one without what went
+            on behind the next batch.
         sizes: batch size -> number of batches.
     """
 

@@ -192,11 +192,17 @@ def test_the_schema_that_comes_along_is_the_one_of_now_and_fits_what_is_valid() 
         "pairs": [["a.png", "b.png"], {"content": "a", "style": "b", "settings": {"seed": 1}}],
         "backbone": "lite",
         "settings": {"size": "640x480", "style_weight": 1000.0},
-        "grid": {"size": [256, 512], "content_layers": [["conv4_1"], {"conv4_2": 2}]},
+        "grid": {
+            "size": [256, 512],
+            "content_layers": [["conv4_1"], {"conv4_2": 2}],
+            "backbone": ["lite", "vgg16", {"weights": "caffe"}, {"name": "lite", "weights": "f"}],
+        },
     }
     validator.validate(valid)
     for wrong in ({"contnt": []}, {"settings": {"sed": 1}}, {"grid": {"seed": 3}}):
         assert not validator.is_valid({**valid, **wrong})
+    for backbone in ("auto", None, {"name": "auto"}, {"wieghts": "f"}, "vgg91"):
+        assert not validator.is_valid({**valid, "grid": {"backbone": [backbone]}})
     assert "Gram" not in schema["properties"] and schema["properties"]["grid"]["description"]
 
 

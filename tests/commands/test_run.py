@@ -235,8 +235,8 @@ def test_memory_is_counted_only_of_layers_that_the_network_has(manifest: Write) 
 def test_the_cpu_is_shared_out_among_the_jobs(manifest: Write) -> None:
     read = load_manifest(manifest("settings: {size: 48}\ngrid: {seed: [0, 1, 2, 3]}\n"))
     store = RunFolder(read.output)
-    plan, context, digest = prepare_run(read, Options("auto"), store)
-    assert len(plan) == 4 and len(digest) == 64
+    plan, context, digests = prepare_run(read, Options("auto"), store)
+    assert len(plan) == 4 and len(digests["", False]) == 64
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         assert 1 <= len(context.slots) <= 4 and set(context.slots) == {"cpu"}
 

@@ -143,3 +143,16 @@ def test_a_job_whose_settings_do_not_go_together_is_never_begun(load: Load) -> N
     kept = replace(manifest, presets={"default": "tutorial"})  # as if it had been another once
     with pytest.raises(ManifestError, match=r"m.yaml:1: size 64 with fit stretch does not go"):
         list(Plan(kept, lambda s: "", 1).jobs())
+
+
+def test_a_value_beside_a_wrong_one_is_told_at_its_own_place(tmp_path: Path) -> None:
+    lines = "grid: {init: [content, gone.png, content, gone2.png], style_layers: [[no], [conv3_4]]}"
+    (tmp_path / "m.yaml").write_text(
+        f"output: run\ncontent: c.png\nstyle: s.png\nbackbone: vgg16\n{lines}\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "m.yaml")
+    said = str(caught.value)
+    assert "grid.init[1]: neither" in said and "grid.init[3]: neither" in said
+    assert "grid.init[2]: 'content' stands twice" in said
+    assert "grid.style_layers[1]: backbone vgg16 has no conv3_4" in said

@@ -165,6 +165,7 @@ def test_keys_are_those_of_the_first_names(load: Load) -> None:
         "neighbor_salience",
         "mask_edge",
         "decoding",
+        "backbone",
     )
     for name in ("preset", *younger, *of_clips):
         settings.pop(name)

@@ -1,6 +1,7 @@
 """Jobs that can share a tensor, packed into batches."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def test_a_picture_too_large_for_its_format_is_said(
 ) -> None:
     (job,) = world([1]).plan.jobs()
     large = job.settings.model_copy(update={"size": 16_384, "format": "webp"})
-    with pytest.raises(ImageError, match=r"would be 16384 x 12743 px, and webp holds sides of"):
+    with pytest.raises(ImageError, match=r"would be 16384 x 12736 px, and webp holds sides of"):
         scales_of(dataclasses.replace(job, settings=large))
 
 
@@ -155,3 +156,43 @@ def test_no_more_jobs_are_held_back_than_said(
         held.append(seen - given)
     assert held[0] < 24  # the first does not wait for 40
     assert max(held) <= 44 and given == len(jobs)
+
+
+def of_backbones(jobs: list[Job], backbones: list[str]) -> list[Job]:
+    """The jobs, each through every one of these networks in turn."""
+    return [
+        dataclasses.replace(job, settings=job.settings.model_copy(update={"backbone": backbone}))
+        for job in jobs
+        for backbone in backbones
+    ]
+
+
+def backbones_of(batches: list[Batch]) -> list[str | None]:
+    """The network of each batch, whose jobs have it in common."""
+    return [
+        str(backbone) for batch in batches for backbone in {j.settings.backbone for j in batch.jobs}
+    ]
+
+
+def test_batches_have_one_backbone_and_those_of_one_come_together(
+    world: Callable[[list[int]], World],
+) -> None:
+    jobs = of_backbones(list(world(list(range(1000))).plan.jobs()), ["lite", "vgg19"])
+    found = backbones_of(packed(jobs, 16, 1))
+    assert 125 <= len(found) <= 130
+    changes = sum(a != b for a, b in itertools.pairwise(found))
+    assert changes <= len(found) / 7
+
+
+def test_a_slower_network_weighs_more_in_the_end(world: Callable[[list[int]], World]) -> None:
+    jobs = of_backbones(list(world(list(range(6))).plan.jobs()), ["lite", "vgg19"])
+    batches = packed(jobs, 6, 2)
+    assert backbones_of(batches)[:2] == ["vgg19", "vgg19"]
+    lite = [job for job in jobs if job.settings.backbone == "lite"]
+    own = [
+        dataclasses.replace(job, settings=job.settings.model_copy(update={"backbone": None}))
+        for job in lite
+    ]
+    given = iter([*lite, *own])
+    last = pack(given, lambda w, h: 6, lambda job, error: None, 1, None, "vgg19")
+    assert backbones_of(list(last)) == ["None", "lite"]

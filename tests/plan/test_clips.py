@@ -130,3 +130,10 @@ def test_a_clip_and_a_folder_of_one_name_stay_apart(
     found = keys(load("content: [f/%04d.png, town]\n"))
     assert len(found) == 2 * 3 and len({name.casefold() for name in found}) == 6
     assert {"f/0001__s", "f/0001.png__s"} <= found.keys()
+
+
+def test_frames_keep_their_clips_shape(tmp_path: Path, load: Load) -> None:
+    write_frames(tmp_path / "f", moving(2))
+    manifest = load("content: [f/%04d.png, s.png]\nsettings: {size: 128}\n")
+    jobs = Plan(manifest, lambda s: "", 1).jobs()
+    assert {(job.place is None, job.settings.side_step) for job in jobs} == {(True, 16), (False, 1)}

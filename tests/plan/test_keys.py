@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,35 @@ def test_the_first_picture_counts_by_its_bytes(tmp_path: Path) -> None:
 
 
 def test_a_size_step_that_changes_nothing_is_in_no_key() -> None:
-    assert "size_step" not in Settings().deciding_pixels()
+    assert "size_step" not in Settings(preset="classic").deciding_pixels()
+    assert "size_step" not in Settings(size=96).deciding_pixels()
+    assert Settings().deciding_pixels()["size_step"] == 16  # as if it were named
     assert Settings(size_step=16).deciding_pixels()["size_step"] == 16
     assert "max_size" not in Settings(size="original").deciding_pixels()
     assert Settings(size="original", max_size=99).deciding_pixels()["max_size"] == 99
+
+
+@pytest.mark.parametrize(
+    ("given", "step"),
+    [
+        ({}, 16),
+        ({"size": 128, "fit": "short"}, 16),
+        ({"size": 127}, 1),
+        ({"size": "original"}, 1),
+        ({"size": "320x200", "fit": "exact"}, 1),
+        ({"preset": "default@3"}, 1),
+        ({"preset": "fast"}, 16),
+        ({"size_step": 8, "size": 64}, 8),
+    ],
+)
+def test_sides_are_multiples_of_16_where_nothing_says_otherwise(
+    given: dict[str, Any], step: int
+) -> None:
+    assert Settings.model_validate(given).side_step == step
+    assert Settings.model_validate(given).of_clips().side_step == (step if step == 8 else 1)
+
+
+@pytest.mark.parametrize("wrong", [0, 257, 1.5, True, "often"])
+def test_a_step_of_sides_is_a_number_of_px_or_auto(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"must be auto or a whole number between 1 and 256 px"):
+        Settings.model_validate({"size_step": wrong})

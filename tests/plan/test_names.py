@@ -1,6 +1,7 @@
 """Names of outputs: each its own, below the run folder, the same whatever else is there."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,21 @@ def test_a_run_that_began_with_the_first_names_goes_on_with_them() -> None:
     assert next(plan_of(own).names()) == "a.jpg__wave"  # a template is asked for
     masks = [Picture(Path("/data/a.png"), "x", mask=Path(f"/data/{m}.png")) for m in ("m", "n")]
     assert len(set(plan_of(manifest(masks, [WAVE], naming=1)).names())) == 2
+
+
+def test_labels_of_backbones_say_what_they_are() -> None:
+    def labels(folder: str) -> list[str]:
+        values: Any = (
+            "lite",
+            {"name": "vgg19", "weights": "caffe"},
+            {"name": "vgg19", "weights": f"{folder}/nets/own.pth", "preprocessing": "caffe"},
+            {"name": "vgg19", "weights": f"{folder}/nets/other/own.pth", "preprocessing": "caffe"},
+            {"name": "lite", "weights": f"{folder}/nets/my net.pth"},
+        )
+        given = manifest(below(f"{folder}/p", ["a.png"]), [WAVE], folder, axes={"backbone": values})
+        return [name.rpartition("backbone-")[2] for name in plan_of(given).names()]
+
+    lite, caffe, own, other, mine = labels("/data")
+    assert (lite, caffe, own, mine) == ("lite", "vgg19-caffe", "vgg19-own-caffe", "lite-my net")
+    assert re.fullmatch(r"vgg19-own-caffe~[0-9a-f]{8}", other)
+    assert labels("/moved/there") == [lite, caffe, own, other, mine]  # whole folders may move

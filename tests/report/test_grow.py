@@ -20,7 +20,10 @@ def scales_at(size: int, settings: Mapping[str, object]) -> list[tuple[int, int,
 def test_a_larger_favorite_begins_as_the_smaller_one_did(preset: str, times: int) -> None:
     settings = Settings(preset=preset, size=512).model_dump()
     before = scales_at(512, settings)
-    after = scales_at(512 * times, settings | grown_settings(settings, before))
+    grown = grown_settings(settings, before)
+    if "size_step" in grown:
+        grown["size_step"] *= times
+    after = scales_at(512 * times, settings | grown)
     assert after[: len(before)] == before
     assert len(after) > len(before) and after[-1][0] == 512 * times
 
@@ -43,11 +46,15 @@ def test_without_growing_one_number_of_steps_would_be_thinned_out() -> None:
 
 def test_a_list_of_steps_grows_by_itself() -> None:
     settings = Settings(size=512).model_dump()
+    assert grown_settings(settings, scales_at(512, settings)) == {"size_step": 16}
+    settings["size_step"] = 1
     assert grown_settings(settings, scales_at(512, settings)) == {}
 
 
 def test_a_picture_made_at_one_size_goes_on_from_that_size() -> None:
-    settings = Settings(size=512, scale_start=0, steps=500, step_falloff=0.5).model_dump()
+    settings = Settings(
+        size=512, scale_start=0, steps=500, step_falloff=0.5, size_step=1
+    ).model_dump()
     grown = grown_settings(settings, scales_at(512, settings))
     assert grown == {"scale_start": 512, "steps": [500, 250]}
     begun = settings | {"scale_start": 512}  # its only scale is the first one already

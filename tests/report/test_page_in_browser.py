@@ -292,6 +292,7 @@ def test_larger_favorites_keep_their_look(page: Page) -> None:
     record = RunFolder(run).record_path(name)
     made = json.loads(record.read_text())
     made["scales"] = [[32, 24, 60], [64, 48, 40]]
+    made["settings"]["size_step"] = 16
     record.write_text(json.dumps(made))
     build_report(RunFolder(run))
     page.run = run
@@ -299,9 +300,10 @@ def test_larger_favorites_keep_their_look(page: Page) -> None:
     page.wait(TILES, 1)
     page.browser.execute_script("document.querySelector('.star').click()")
     path = page.run.parent / "favorites.yaml"
-    for px, steps in ((128, (60, 40)), (64, 100)):
+    for px, steps, step in ((128, (60, 40), 32), (99, (60, 40), None), (64, 100, None)):
         path.write_text(page.ask(f"nst.manifest({px})"))
         manifest = load_manifest(path)
+        assert manifest.pairs[0].settings.get("size_step") == step
         assert manifest.settings["size"] == px and manifest.pairs[0].settings["steps"] == steps
 
 

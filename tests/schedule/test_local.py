@@ -3,32 +3,31 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from fake_work import SLOW, fake_work, telling_work
-from joblib.externals.loky import process_executor
+from fake_work import HANGS, KILLED, fake_work, telling_work
 from PIL import Image
 from worlds import World, until
 
 from pipeline.commands import Options, batch_manifest
+from pipeline.errors import DiskFullError
 from pipeline.method import Scale
 from pipeline.plan import Batch
 from pipeline.schedule import Patience, Progress, RunOptions, local, run_plan
 from pipeline.schedule.engine import Ended
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.local import LocalEngine
-from pipeline.slot import Report, RunContext, breaks_device, work_batch
-from pipeline.store import RunFolder, RunLock, SlotState
+from pipeline.schedule.serving import Give, TakeBack
+from pipeline.schedule.worker import Died, Worker
+from pipeline.slot import Report, RunContext, breaks_device, failed
+from pipeline.store import RunLock, SlotState
+from pipeline.store.live import Live
 
 
 def test_two_processes_make_the_same_pictures_as_one(
@@ -97,96 +96,123 @@ def slow_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
     return fake_work(context, slot, batch)
 
 
-def test_a_worker_settles_on_its_device_while_batches_are_packed(
-    monkeypatch: pytest.MonkeyPatch,
+# --- two batches a slot ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each job is a batch."""
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
+
+
+def is_there(context: RunContext, seed: int) -> bool:
+    return any(context.run.glob(f"images/**/*seed-{seed}.json"))
+
+
+def helped_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """The first job ends when all others have."""
+    if batch.jobs[0].settings.seed == 0:
+        until(lambda: all(is_there(context, seed) for seed in (1, 2, 3)))
+    return fake_work(context, slot, batch)
+
+
+def test_what_waits_behind_a_long_batch_goes_to_a_slot_that_has_none(
+    world: Callable[[list[int]], World], alone: None
 ) -> None:
-    settled: list[str] = []
-    monkeypatch.setattr("pipeline.slot.process.settle", settled.append)
-    local._warm_up(work_batch, "cuda:3")
-    local._warm_up(fake_work, "cuda:3")  # which knows no devices
-    assert settled == ["cuda:0"]
+    summary = world([0, 1, 2, 3]).run(slots=2, work=helped_work)
+    assert (summary.done, summary.failed, summary.retries) == (4, 0, 0)
 
 
-def test_workers_end_when_their_driver_is_killed(
-    tmp_path: Path, world: Callable[[list[int]], World]
+def stopped_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """The first job ends a while after the run was asked to stop."""
+    if batch.jobs[0].settings.seed == 0:
+        context.store.live.write_slot(SlotState(slot=str(slot), time=time.time(), pid=os.getpid()))
+        until(lambda: "SIGINT: stopping" in context.store.log.read_text())
+        time.sleep(1.5)
+    return fake_work(context, slot, batch)
+
+
+def test_what_waits_is_taken_back_when_the_run_is_to_stop(
+    world: Callable[[list[int]], World], alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world([SLOW])  # its pictures
-    code = f"import pathlib, worlds; worlds.World(pathlib.Path({str(tmp_path)!r}), [{SLOW}]).run()"
-    root = Path(__file__).parents[2]
-    paths = os.pathsep.join([str(root), str(root / "tests")])
-    driver = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths},
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    live = RunFolder(tmp_path / "run").live
-    until(lambda: live.slot("0") is not None)
-    state = live.slot("0")
-    assert state is not None and state.pid != driver.pid
-    driver.kill()
-    driver.wait()
-    until(lambda: not is_alive(state.pid))
+    """Also where the disk is full, so that workers do not hear of it."""
+
+    def full(live: Live) -> None:
+        raise DiskFullError("no space left")
+
+    monkeypatch.setattr(Live, "ask_to_stop", full)
+    here = world([0, 1, 2])
+    here.when_busy(lambda: os.kill(os.getpid(), signal.SIGINT))
+    summary = here.run(work=stopped_work)
+    assert (summary.stopped, summary.done, summary.failed) == (True, 1, 0)
+    assert set(here.done()) == {0}
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_a_worker_leaves_signals_to_its_driver_and_ends_without_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("bad", "patience"), [(KILLED, Patience()), (HANGS, Patience(batch_s=1.0))]
+)
+def test_a_worker_that_dies_costs_what_waits_in_it_nothing(
+    world: Callable[[list[int]], World], alone: None, bad: int, patience: Patience
 ) -> None:
-    ignored: list[int] = []
-    ended, codes = threading.Event(), list[int]()
-    monkeypatch.setattr(process_executor, "_MAX_MEMORY_LEAK_SIZE", 1)
-    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    parents = iter([7, 7, 1])
-    monkeypatch.setattr(os, "getppid", lambda: next(parents))
-    monkeypatch.setattr(os, "_exit", lambda code: (codes.append(code), ended.set()))
-    local._begin_worker(7)
-    assert ended.wait(10) and codes == [1]
-    assert ignored == [signal.SIGINT, signal.SIGTERM]
-    assert sys.maxsize == process_executor._MAX_MEMORY_LEAK_SIZE
+    here = world([bad, 1, 2])
+    summary = here.run(retries=1, patience=patience)
+    assert (summary.done, summary.failed) == (2, 1)
+    lost = [line for line in here.store.log.read_text().splitlines() if "trying again" in line]
+    assert lost and all(f"seed-{bad}" in line for line in lost)
+    assert {record.attempts for record in here.done().values()} == {1}
 
 
-def test_on_windows_too_a_worker_notices_that_its_driver_is_gone(
-    monkeypatch: pytest.MonkeyPatch,
+def writing_work(context: RunContext, slot: int | None, batch: Batch) -> Any:
+    """Writes behind the next batch; of seed 1 the picture alone, once, then the process dies; the
+    disk is full at seed 5, an error of its own comes up once at seed 7."""
+    (job,) = batch.jobs
+    seed, mark = job.settings.seed, context.run / f"tried-{job.settings.seed}"
+    (context.run / f"begun-{seed}").touch()
+
+    def write() -> Report:
+        if seed in (1, 5, 7):
+            until((context.run / f"begun-{seed + 1}").exists)
+        if seed == 5:
+            return Report((failed(job, DiskFullError("no space left")),), "0", "fake", {}, 0.0)
+        if seed in (1, 7) and not mark.exists():
+            mark.touch()
+            if seed == 7:
+                raise RuntimeError("no such codec")
+            context.store.write(context.store.image_path(job.name, job.settings), b"fake")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fake_work(context, slot, batch)
+
+    return write
+
+
+def test_files_are_written_behind_the_next_batch_and_a_death_between_leaves_a_job_undone(
+    world: Callable[[list[int]], World], alone: None
 ) -> None:
-    """There a process goes on naming its parent, whatever became of it."""
-    driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setattr(os, "getppid", lambda: driver.pid)
-    lives = local._watch(driver.pid)
-    assert lives()
-    driver.kill()
-    driver.communicate()
-    assert not lives() and not local._watch(driver.pid)()
+    here = world([0, 1, 2, 3])
+    summary = here.run(work=writing_work)
+    assert (summary.done, summary.failed) == (4, 0)
+    assert set(here.done()) == {0, 1, 2, 3}
+    lost = [line for line in here.store.log.read_text().splitlines() if "trying again" in line]
+    assert any("seed-1" in line for line in lost) and all("SIGKILL" in line for line in lost)
 
 
-def test_windows_own_signal_is_left_to_the_driver_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    ignored: list[int] = []
-    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
-    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
-    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
-    local._begin_worker(7)
-    assert ignored == [signal.SIGINT, signal.SIGTERM, 21]
-
-
-@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError, OSError])
-def test_a_process_that_has_ended_is_not_killed_again(
-    error: type[OSError], monkeypatch: pytest.MonkeyPatch
+def test_an_error_while_writing_behind_is_that_of_its_own_jobs(
+    world: Callable[[list[int]], World], alone: None
 ) -> None:
-    def kill(pid: int, number: int) -> None:
-        raise error  # the latter two on Windows
+    here = world([7, 8, 9])
+    summary = here.run(work=writing_work)
+    assert (summary.done, summary.failed, summary.retries) == (3, 0, 1)
+    said = here.store.log.read_text()
+    assert "RuntimeError: no such codec; trying again: " in said and "seed-7" in said
 
-    slot = local._Slot(0, "cpu")
-    monkeypatch.setattr(local._Slot, "pids", lambda slot: [7])
-    monkeypatch.setattr(os, "kill", kill)
-    slot.kill("stopped")
-    assert slot.killed == "stopped"
+
+def test_a_disk_that_is_full_while_writing_behind_ends_the_run(
+    world: Callable[[list[int]], World], alone: None
+) -> None:
+    here = world([5, 6, *range(10, 40)])
+    summary = here.run(work=writing_work)
+    assert (summary.problem, summary.failed) == ("no space left", 1)
+    assert summary.done < 20 and "seed-5" in summary.failures[0]["name"]
 
 
 # --- one slot -------------------------------------------------------------------------------------
@@ -215,9 +241,26 @@ def engine(world: Callable[[list[int]], World], clock: Clock) -> local.LocalEngi
     here.store.begin("", {})
     engine = local.LocalEngine(here.context(), fake_work, Patience(batch_s=50, stall_s=20))
     slot = engine.slots[0]
-    slot.batch, slot.future, slot.began = Batch(0, (), ()), Future(), clock.now
+    slot.worker = cast(Worker, NoWorker())
+    slot.hand(0, Batch(0, (), ()), None)
     clock.now += 100
     return engine
+
+
+class NoWorker:
+    """Is told things and does none."""
+
+    def __init__(self) -> None:
+        self.told: list[Give | TakeBack] = []
+
+    def say(self, said: Give | TakeBack) -> None:
+        self.told.append(said)
+
+    def kill(self) -> None:
+        """It has ended."""
+
+    def close(self) -> None:
+        """It has ended."""
 
 
 def tell(engine: local.LocalEngine, step: int, wall_clock: float = 0.0) -> None:
@@ -235,26 +278,6 @@ def test_a_worker_may_take_its_time_to_start_but_not_for_ever(
     assert engine.slots[0].killed == "the worker did not start within 99 s"
 
 
-def test_what_a_killed_run_leaves_is_removed_without_a_warning() -> None:
-    """Loky's tracker outlives the run and removes its semaphores."""
-    code = (
-        "import os\n"
-        "from joblib.externals.loky.backend import get_context\n"
-        "from pipeline.schedule import local\n"
-        "before = dict(os.environ)\n"
-        "local._begin_tracker()\n"
-        "assert os.environ == before\n"
-        "lock = get_context('loky').Lock()\n"
-        "os._exit(9)\n"
-    )
-    for given in ({}, {"PYTHONWARNINGS": "default"}):
-        environment = {**os.environ, **given}
-        ended = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, check=False
-        )  # returns when the tracker has ended, too, which holds the pipe
-        assert ended.returncode == 9 and ended.stderr == b""
-
-
 def test_a_worker_that_is_still_starting_is_ended_when_the_run_is_to_stop(
     engine: local.LocalEngine,
 ) -> None:
@@ -268,15 +291,11 @@ def test_a_worker_that_is_still_starting_is_ended_when_the_run_is_to_stop(
     assert engine.slots[0].killed == "stopped"
 
 
-def test_what_the_batch_before_said_is_no_news(
-    engine: local.LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_batch_before_said_is_no_news(engine: local.LocalEngine) -> None:
     tell(engine, 7)
-    monkeypatch.setattr(local._Slot, "start", lambda slot, work: None)
     slot = engine.slots[0]
-    slot.executor = cast(Any, NoExecutor())
-    slot.submit(fake_work, engine.context, Batch(1, (), ()), None)
-    slot.future = Future()
+    slot.take(0)
+    slot.hand(1, Batch(1, (), ()), engine._news_of(slot))
     engine._check_patience()
     assert slot.started == 0.0
     tell(engine, 1)
@@ -284,13 +303,18 @@ def test_what_the_batch_before_said_is_no_news(
     assert slot.started > 0.0
 
 
-class NoExecutor:
-    """Takes work and does none."""
-
-    _processes: dict[int, object] = {}  # noqa: RUF012
-
-    def submit(self, *work: object) -> None:
-        """Nothing."""
+def test_a_batch_that_waited_has_all_its_time(engine: local.LocalEngine, clock: Clock) -> None:
+    slot = engine.slots[0]
+    slot.hand(1, Batch(1, (), ()), None)
+    slot.begin(0, None)
+    clock.now += 45
+    slot.begin(1, None)
+    clock.now += 15
+    engine._check_patience()
+    assert slot.killed == ""
+    clock.now += 10
+    engine._check_patience()
+    assert slot.killed == "the worker got nowhere for 20 s (--stall)"
 
 
 def test_a_batch_is_ended_when_its_worker_got_nowhere_or_its_time_is_over(
@@ -340,38 +364,46 @@ def test_without_limits_a_worker_is_never_ended(engine: local.LocalEngine, clock
     assert engine.slots[0].killed == ""
 
 
-@pytest.mark.parametrize(
-    ("error", "lost"),
-    [
-        (OSError("no pipe"), "OSError: no pipe"),
-        (
-            process_executor.TerminatedWorkerError(
-                "... The exit codes of the workers are {SIGKILL(-9)}"
-            ),
-            "its worker process died with SIGKILL(-9), as when memory runs out",
-        ),
-        (
-            process_executor.TerminatedWorkerError("The exit codes of the workers are {EXIT(1)}"),
-            "its worker process died with EXIT(1)",
-        ),
-        (process_executor.BrokenProcessPool("broken"), "its worker process died"),
-    ],
-)
-def test_why_a_batch_was_lost_is_said(engine: local.LocalEngine, error: Any, lost: str) -> None:
-    slot = engine.slots[0]
-    batch, future = slot.batch, slot.future
-    assert batch is not None and future is not None
-    future.set_exception(error)
-    assert engine._end(slot) == Ended(batch, None, lost)
-    assert slot.future is None and slot.batch is None
+def bury(engine: local.LocalEngine, feed: Feed) -> list[Ended]:
+    """What becomes of the first slot's batches when its process dies."""
+    return list(engine._bury(engine.slots[0], feed, Died("it died")))
 
 
 def test_a_worker_that_was_ended_is_lost_for_that_reason(engine: local.LocalEngine) -> None:
-    slot = engine.slots[0]
-    assert slot.future is not None
-    slot.kill("too slow")
-    slot.future.set_exception(process_executor.BrokenProcessPool("broken"))
-    assert engine._end(slot).lost == "too slow"
+    engine.slots[0].begin(0, None)
+    engine.slots[0].kill("too slow")
+    engine.slots[0].begin(0, None)  # said before, heard after
+    assert [ended.lost for ended in bury(engine, Feed(iter(())))] == ["too slow"]
+    assert engine.slots[0].killed == "" and engine.slots[0].given == []
+
+
+@pytest.mark.parametrize(
+    ("begun", "lost", "together"),
+    [(0, [0], False), (1, [0], False), (2, [0, 1], True)],
+)
+def test_what_a_dead_worker_had_not_begun_is_not_to_blame(
+    engine: local.LocalEngine, begun: int, lost: list[int], together: bool
+) -> None:
+    """But for the first batch of a process that cannot even start: it would be given for ever."""
+    slot, feed = engine.slots[0], Feed(iter(()))
+    slot.hand(1, Batch(1, (), ()), None)
+    for ticket in range(begun):
+        slot.begin(ticket, None)
+    ended = bury(engine, feed)
+    assert [each.batch.number for each in ended] == lost
+    assert [each.together for each in ended] == [together] * len(lost)
+    left = feed.next()
+    assert (left and left.number) == (None if together else 1)
+
+
+def test_a_process_that_dies_between_two_batches_costs_none(engine: local.LocalEngine) -> None:
+    slot, feed = engine.slots[0], Feed(iter(()))
+    slot.begin(0, None)
+    slot.take(0)
+    slot.hand(1, Batch(1, (), ()), None)
+    assert bury(engine, feed) == []
+    left = feed.next()
+    assert left is not None and (left.number, left.attempts) == (1, 0)
 
 
 # --- broken devices -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from students import write_teacher
 
 from pipeline.errors import WorkerError
 from pipeline.manifest import load_manifest
@@ -218,3 +219,16 @@ def test_another_error_of_the_runtime_is_not_taken_for_memory(
     monkeypatch.setattr("pipeline.slot.loop.optimize", optimize)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         run_batch(where.context, 0, where.batch, where.process)
+
+
+def test_what_fits_one_network_is_not_what_fits_another(
+    where: Where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.slot.fitting.SMALLEST_TILE", 16)
+    fitting, other = where.fitting(), where.fitting()
+    own = write_teacher(tmp_path / "own.safetensors")
+    other.network = Backbone(load_weights("lite", own), LAYERS)
+    fitting.shrink(4), fitting.shrink(1)
+    assert fitting.together(4, never) == 2 and other.together(4, never) == 4
+    scale = where.batch.scales[-1]
+    assert fitting.tile(scale) == 32 and other.tile(scale) == 0

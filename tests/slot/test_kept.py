@@ -33,6 +33,18 @@ def test_what_is_kept_is_the_same_object() -> None:
     assert kept.get("a", never) is value
 
 
+def test_what_another_thread_kept_meanwhile_stays() -> None:
+    kept, first, second = Kept(), numbers(3), numbers(3)
+    assert "a" not in kept
+
+    def slowly() -> torch.Tensor:
+        kept.get("a", lambda: first)
+        return second
+
+    assert kept.get("a", slowly) is second
+    assert "a" in kept and kept.get("a", never) is first
+
+
 def test_what_was_asked_for_least_lately_goes() -> None:
     kept = Kept(most=10)
     for name in ("a", "b"):

@@ -10,12 +10,15 @@ import gpus
 import pytest
 import torch
 from filelock import FileLock
+from worlds import until
 
-from pipeline.errors import DeviceError, WeightsError
+from pipeline.errors import DeviceError, ImageError, WeightsError
 from pipeline.manifest import Settings
+from pipeline.plan import ContentKey
 from pipeline.slot import Health, RunContext, network_type, use_precision
+from pipeline.slot.ahead import FILE_THREADS, ReadAhead, StylePixels, StylesAhead
 from pipeline.slot.precision import precision_notices
-from pipeline.slot.process import FILE_THREADS, Process, ReadAhead, settle
+from pipeline.slot.process import Process, settle
 from pipeline.slot.seat import Seat, take_seat
 
 
@@ -216,11 +219,32 @@ def test_a_precision_that_is_only_emulated_is_told(
 def test_what_is_read_ahead_is_handed_out_once_or_let_go(
     tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
-    keys = [(picture(f"{name}.png"), "white", False, None) for name in "ab"]
-    ahead = ReadAhead()
-    ahead.begin(keys)
-    ahead.begin(keys[1:])  # nobody asked for the first one
-    assert ahead.take(keys[0]) is None
-    reading = ahead.take(keys[1])
-    assert reading is not None and reading.result().image.size == (72, 56)
-    assert ahead.take(keys[1]) is None
+    keys = [ContentKey(picture(f"{name}.png")) for name in "abc"]
+    ahead, read = ReadAhead(), list[int]()
+    for some in (keys[:1], keys[1:2], keys[2:]):  # nobody asked for the first one
+        ahead.begin(some, 1, lambda contents: read.append(len(contents)))
+    until(lambda: len(read) == 3)
+    for key in keys:
+        key.path.unlink()
+    assert ahead.take(keys[1]).result().image.size == (72, 56)  # of the last time
+    assert ahead.take(keys[2]).result().image.size == (72, 56)
+    for key in keys:
+        with pytest.raises(ImageError, match="no such file"):
+            ahead.take(key).result()
+
+
+def test_what_follows_on_reading_ahead_does_not_follow_on_an_error(tmp_path: Path) -> None:
+    ahead, read = ReadAhead(), list[str]()
+    ahead.begin([ContentKey(tmp_path / "gone.png")], 1, lambda contents: read.append("gone"))
+    ahead.begin([], 1, lambda contents: read.append("none"))
+    until(lambda: bool(read))
+    assert read == ["none"]
+
+
+def test_styles_read_ahead_are_kept_for_two_batches() -> None:
+    ahead, pixels = StylesAhead(), StylePixels([], None, ())
+    for name in "abc":
+        ahead.begin()
+        ahead.put(name, pixels)
+    assert ahead.take("a") is None and ahead.take("b") is ahead.take("c") is pixels
+    assert ahead.take("b") is ahead.take("c") is None

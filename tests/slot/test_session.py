@@ -2,23 +2,29 @@
 
 import dataclasses
 import json
+import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from batches import INLINE, assert_whole, records
+from PIL import Image
+from worlds import until
 
 from pipeline.commands import batch_manifest
-from pipeline.errors import RunFolderError
+from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.manifest import load_manifest
+from pipeline.pictures import read_size
 from pipeline.plan import Batch, Plan, scales_of
-from pipeline.slot import RunContext, forget_all, loop, run_batch
+from pipeline.slot import RunContext, begin_batch, forget_all, loop, run_batch, session
 from pipeline.slot.fitting import Fitting
 from pipeline.slot.process import Process
 from pipeline.slot.seat import take_seat
-from pipeline.slot.session import Session
+from pipeline.slot.session import Session, read_ahead
 from pipeline.store import RunFolder
 
 MANIFEST = """
@@ -288,9 +294,9 @@ def test_memory_that_runs_out_while_it_is_measured_halves_a_batch(
 def test_one_step_leaves_nothing_behind(manifest: Path) -> None:
     context, batch = one_job(manifest)
     with ThreadPoolExecutor(1) as pool:
-        session = Session(take_seat(context, 0, Process()), batch, pool)
-        (prepared,) = session._prepare_all()
-        session.loop.one_step(prepared)
+        begun = Session(take_seat(context, 0, Process()), batch, pool)
+        (prepared,) = begun._prepare_all()
+        begun.loop.one_step(prepared)
     assert not list(context.store.images.rglob("*.png"))
 
 
@@ -298,3 +304,122 @@ def test_a_first_picture_that_is_gone_fails_the_jobs_that_begin_with_it(manifest
     context, batch = one_job(manifest, init=str(manifest.parent / "gone.png"))
     (outcome,) = run_batch(context, 0, batch).outcomes
     assert outcome.status == "failed" and "gone.png: no such file" in (outcome.error or "")
+
+
+# --- writing behind -------------------------------------------------------------------------------
+
+
+def two_batches(manifest: Path) -> tuple[RunContext, Batch, Batch]:
+    context, _ = one_job(manifest)
+    jobs = list(Plan(load_manifest(manifest), lambda s: "", 1).jobs())
+    first, second = jobs[0], next(job for job in jobs if job.content != jobs[0].content)
+    return context, Batch(0, (first,), scales_of(first)), Batch(1, (second,), scales_of(second))
+
+
+def held(monkeypatch: pytest.MonkeyPatch, number: int) -> threading.Event:
+    """Holds the files of one batch back until the event is set."""
+    gate, write = threading.Event(), session.write_result
+
+    def wait(store: RunFolder, prepared: Any, result: Any, about: Any) -> None:
+        assert about.number != number or gate.wait(20)
+        write(store, prepared, result, about)
+
+    monkeypatch.setattr(session, "write_result", wait)
+    return gate
+
+
+def test_a_batch_goes_through_its_steps_while_the_one_before_is_written(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, first, second = two_batches(manifest)
+    # A thread for each, as the first one's is held.
+    context, process = dataclasses.replace(context, threads=0), Process(cores=2)
+    gate = held(monkeypatch, 0)
+    one = begin_batch(context, 0, first, process)
+    two = begin_batch(context, 0, second, process)
+    assert two().outcomes[0].status == "done"
+    assert not context.store.record(first.jobs[0].name)
+    gate.set()
+    report = one()
+    assert report.outcomes[0].status == "done" and context.store.record(first.jobs[0].name)
+    # What the second one took is not the first one's.
+    assert report.seconds["write"] < 0.5 * two().busy_s
+    assert report.busy_s == pytest.approx(sum(report.seconds.values()), abs=0.3)
+
+
+def test_a_disk_that_is_full_behind_the_next_batch_fails_its_own_jobs(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, first, second = two_batches(manifest)
+    write = RunFolder.write
+
+    def full(store: RunFolder, path: Path, data: bytes) -> None:
+        if path.suffix == ".json" and first.jobs[0].name in str(path):
+            raise DiskFullError("no space left")
+        write(store, path, data)
+
+    monkeypatch.setattr(RunFolder, "write", full)
+    one, two = (begin_batch(context, 0, batch, Process()) for batch in (first, second))
+    (outcome,) = one().outcomes
+    assert (outcome.status, outcome.error_type) == ("failed", "DiskFullError")
+    assert two().outcomes[0].status == "done"
+    job = first.jobs[0]
+    assert context.store.image_path(job.name, job.settings).exists()
+    assert not context.store.is_done(job.name, job.key, job.settings)
+
+
+def test_a_batch_that_breaks_off_has_its_files_written_before_it_is_told(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be run again elsewhere while they are still written here."""
+    context, batch = one_job(manifest)
+    jobs = list(Plan(load_manifest(manifest), lambda s: "", 1).jobs())
+    both = dataclasses.replace(batch, jobs=tuple(j for j in jobs if scales_of(j) == batch.scales))
+    process, drive, calls = Process(), loop.Loop.run, list[int]()
+    monkeypatch.setattr(Fitting, "together", lambda self, count, one_step: 1)
+
+    def breaks(self: loop.Loop, ready: Any) -> Any:
+        calls.append(len(ready))
+        if len(calls) == 2:
+            gate.set()
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return drive(self, ready)
+
+    gate = held(monkeypatch, 0)
+    monkeypatch.setattr(loop.Loop, "run", breaks)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        begin_batch(context, 0, both, process)
+    assert context.store.is_done(both.jobs[0].name, both.jobs[0].key, both.jobs[0].settings)
+
+
+def test_what_the_next_batch_needs_is_read_while_one_runs(manifest: Path) -> None:
+    """Its picture is gone by the time it runs, and is not missed."""
+    context, first, second = two_batches(manifest)
+    process = Process()
+    read_ahead(context, 0, second, process)
+    assert run_batch(context, 0, first, process).outcomes[0].status == "done"
+    second.jobs[0].content.path.unlink()
+    assert run_batch(context, 0, second, process).outcomes[0].status == "done"
+    read_ahead(context, 0, first, process)
+    for _ in range(2):
+        read_ahead(context, 0, None, process)  # taken back
+    first.jobs[0].content.path.unlink()
+    assert run_batch(context, 0, first, process).outcomes[0].status == "failed"
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_the_next_batchs_style_is_read_while_one_runs(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, is_cached: bool
+) -> None:
+    """The style's picture is another one by the time it is asked for, and the cache is gone."""
+    context, _, second = two_batches(manifest)
+    if is_cached:
+        run_batch(context, 0, second, Process())
+    process, style = Process(), second.jobs[0].style.parts[0][0]
+    read_ahead(context, 0, second, process)
+    until(lambda: bool(process.styles._values if is_cached else process.ahead.styles._read))
+    shutil.rmtree(context.cache, ignore_errors=True)
+    Image.new("RGB", read_size(style)).save(style)
+    (outcome,) = run_batch(context, 0, second, process).outcomes
+    assert (outcome.status, outcome.hits) == ("done", int(is_cached))
+    assert not process.ahead.styles._read

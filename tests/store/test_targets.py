@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 from worlds import until
 
@@ -79,6 +80,19 @@ def test_the_second_time_is_a_hit_with_the_same_values(tmp_path: Path) -> None:
 )
 def test_all_that_decides_targets_is_in_the_key(change: dict[str, object]) -> None:
     assert key(**change) != key()
+
+
+def test_what_is_there_is_found_without_waiting_and_a_damaged_file_is_not(tmp_path: Path) -> None:
+    cache = TensorCache(tmp_path)
+    assert cache.find(key()) is None
+    made = cache.get(key(), Maker(), {"of": "a style"})
+    with FileLock(cache.path(key()).with_suffix(".lock")):
+        found = cache.find(key())
+    assert found is not None and found.hit and found.about == {"of": "a style"}
+    assert found.tensors.keys() == made.tensors.keys()
+    assert all(torch.equal(found.tensors[name], made.tensors[name]) for name in made.tensors)
+    cache.path(key()).write_bytes(b"no tensors")
+    assert cache.find(key()) is None
 
 
 def test_a_damaged_file_is_reported_and_computed_anew(tmp_path: Path) -> None:

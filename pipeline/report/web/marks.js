@@ -57,7 +57,9 @@
   const grown = (job, px) => {
     const before = sizeOf(job);
     if (before === undefined || before === "original" || !(px > longSide(before))) return {};
-    return DATA.grown[DATA.grow.length ? DATA.grow[job] : 0];
+    const { size_step: step, ...more } = DATA.grown[DATA.grow.length ? DATA.grow[job] : 0];
+    const larger = (step * px) / longSide(before); // the shape stays
+    return Number.isInteger(larger) && larger <= 256 ? { ...more, size_step: larger } : more;
   };
   const pairOf = (job, px) => {
     const own = {};

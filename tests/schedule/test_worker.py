@@ -1,0 +1,213 @@
+"""A worker process, as its driver has it."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from fake_work import SLOW, fake_work
+from joblib.externals.loky import process_executor
+from worlds import World, until
+
+from pipeline.plan import Batch
+from pipeline.schedule import worker
+from pipeline.schedule.serving import Begun, Give
+from pipeline.schedule.worker import News, Worker
+from pipeline.slot import Report, RunContext, work_batch
+from pipeline.store import RunFolder
+
+NO_PIPE = cast(Connection, None)
+
+
+@pytest.fixture(autouse=True)
+def _no_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_pipes", [])
+
+
+def test_a_worker_settles_on_its_device_while_batches_are_packed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settled: list[str] = []
+
+    class Pipe:
+        def close(self) -> None:
+            settled.append("closed")
+
+    context = RunContext(tmp_path, tmp_path, "lite", None, None, slots=("cpu", "cuda:3"))
+    monkeypatch.setattr("pipeline.slot.process.settle", settled.append)
+    monkeypatch.setattr(worker, "serve", lambda *given: settled.append("serves"))
+    for work in (work_batch, fake_work):  # the latter knows no devices
+        worker._pipes.append(cast(Any, Pipe()))
+        worker._serve_slot(work, context, 1)
+    assert settled == ["cuda:0", "serves", "closed", "serves", "closed"]
+
+
+def test_workers_end_when_their_driver_is_killed(
+    tmp_path: Path, world: Callable[[list[int]], World]
+) -> None:
+    world([SLOW])  # its pictures
+    code = f"import pathlib, worlds; worlds.World(pathlib.Path({str(tmp_path)!r}), [{SLOW}]).run()"
+    root = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(root), str(root / "tests")])
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    live = RunFolder(tmp_path / "run").live
+    until(lambda: live.slot("0") is not None)
+    state = live.slot("0")
+    assert state is not None and state.pid != driver.pid
+    driver.kill()
+    driver.wait()
+    until(lambda: not is_alive(state.pid))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_worker_leaves_signals_to_its_driver_and_ends_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ignored: list[int] = []
+    ended, codes = threading.Event(), list[int]()
+    monkeypatch.setattr(process_executor, "_MAX_MEMORY_LEAK_SIZE", 1)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    parents = iter([7, 7, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(os, "_exit", lambda code: (codes.append(code), ended.set()))
+    worker._begin_worker(7, NO_PIPE)
+    assert ended.wait(10) and codes == [1]
+    assert ignored == [signal.SIGINT, signal.SIGTERM]
+    assert sys.maxsize == process_executor._MAX_MEMORY_LEAK_SIZE
+
+
+def test_on_windows_too_a_worker_notices_that_its_driver_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There a process goes on naming its parent, whatever became of it."""
+    driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr(os, "getppid", lambda: driver.pid)
+    lives = worker._watch(driver.pid)
+    assert lives()
+    driver.kill()
+    driver.communicate()
+    assert not lives() and not worker._watch(driver.pid)()
+
+
+def test_windows_own_signal_is_left_to_the_driver_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: list[int] = []
+    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: ignored.append(number))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    worker._begin_worker(7, NO_PIPE)
+    assert ignored == [signal.SIGINT, signal.SIGTERM, 21]
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError, OSError])
+def test_a_process_that_has_ended_is_not_killed_again(
+    error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def kill(pid: int, number: int) -> None:
+        asked.append(pid)
+        raise error  # the latter two on Windows
+
+    ended = object.__new__(Worker)
+    monkeypatch.setattr(Worker, "pids", lambda self: [7])
+    monkeypatch.setattr(os, "kill", kill)
+    ended.kill()
+    assert asked == [7]
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (OSError("no pipe"), "OSError: no pipe"),
+        (
+            process_executor.TerminatedWorkerError(
+                "... The exit codes of the workers are {SIGKILL(-9)}"
+            ),
+            "its worker process died with SIGKILL(-9), as when memory runs out",
+        ),
+        (
+            process_executor.TerminatedWorkerError("The exit codes of the workers are {EXIT(1)}"),
+            "its worker process died with EXIT(1)",
+        ),
+        (process_executor.BrokenProcessPool("broken"), "its worker process died"),
+        (None, "its worker process died"),
+    ],
+)
+def test_why_a_process_died_is_said(error: Exception | None, lost: str) -> None:
+    ended = object.__new__(Worker)
+    ended._serving = Future()
+    ended._serving.set_exception(error) if error else ended._serving.set_result(None)
+    assert ended._cause() == lost
+
+
+def test_a_call_that_loky_gave_up_is_a_death_too() -> None:
+    ended = object.__new__(Worker)
+    ended._serving = Future()
+    ended._serving.cancel()
+    assert ended._cause() == "its worker process died"
+
+
+def hangs(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return Report((), "", "", {}, 0.0)
+
+
+def test_whoever_hands_over_does_not_wait_for_a_process_that_hangs(
+    world: Callable[[list[int]], World],
+) -> None:
+    """Nor whoever ends it; what it does not take is far more than a pipe holds."""
+    here = world([1])
+    here.store.begin("", {})
+    heard: queue.SimpleQueue[News] = queue.SimpleQueue()
+    hanging = Worker(hangs, here.context(), 0, lambda worker, news: heard.put(news))
+    try:
+        hanging.say(Give(0, Batch(0, (), ())))
+        assert heard.get(timeout=60) == Begun(0)
+        jobs = tuple(here.plan.jobs()) * 100_000
+        began = time.monotonic()
+        for ticket in range(1, 9):
+            hanging.say(Give(ticket, Batch(0, jobs, ())))
+    finally:
+        hanging.close()
+    assert time.monotonic() - began < 10 and heard.empty()
+
+
+def test_what_a_killed_run_leaves_is_removed_without_a_warning() -> None:
+    """Loky's tracker outlives the run and removes its semaphores."""
+    code = (
+        "import os\n"
+        "from joblib.externals.loky.backend import get_context\n"
+        "from pipeline.schedule import worker\n"
+        "before = dict(os.environ)\n"
+        "worker.begin_tracker()\n"
+        "assert os.environ == before\n"
+        "lock = get_context('loky').Lock()\n"
+        "os._exit(9)\n"
+    )
+    for given in ({}, {"PYTHONWARNINGS": "default"}):
+        environment = {**os.environ, **given}
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+        )  # returns when the tracker has ended, too, which holds the pipe
+        assert ended.returncode == 9 and ended.stderr == b""
