@@ -56,8 +56,15 @@ CacheDir = Annotated[
 ]
 MaxJobs = Annotated[int, typer.Option(help="Refuse plans with more jobs.", min=1)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+def _run_meant(word: str) -> Path:
+    return commands.run_meant(word)  # here alone: what it needs takes a while to load
+
+
 RunArgument = Annotated[
-    Path, typer.Argument(parser=as_path, help="The run folder.", show_default=False)
+    Path,
+    typer.Argument(parser=_run_meant, help="The run folder, or its manifest.", show_default=False),
 ]
 Engine = Annotated[str, typer.Option(help="local, inline, dask or ray.")]
 Address = Annotated[
@@ -493,13 +500,21 @@ def again(
         Optional[str],  # noqa: UP045
         typer.Option(help="Other weights: a file, caffe or torchvision.", show_default=False),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="In a batch as large as then, on as many CPU threads: on the same machine bit for "
+            "bit, at the cost of the batch.",
+        ),
+    ] = False,
     devices: Devices = "auto",
     cache_dir: CacheDir = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a picture of ours again, perhaps otherwise."""
     source = commands.parse_weights(weights)
-    changes = commands.Changes(settings or [], inputs or [], source)
+    changes = commands.Changes(settings or [], inputs or [], source, exact=exact)
     options = commands.Options(devices, cache_dir)
     raise typer.Exit(commands.make_again(picture, output, changes, options, quiet=quiet))
 

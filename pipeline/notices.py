@@ -15,7 +15,7 @@ CODES = {
     "large_chunk": "a PNG holds more than 1 MB of profile or text",
     "first_of_several": "of an animation, a TIFF's pages or an MPO's pictures the first is taken",
     "guessed_range": "a 32-bit TIFF holds no value above 65,535 and is taken as a 16-bit one",
-    "cut_shard": "a tar shard is damaged or cut short; what follows there is left out",
+    "cut_shard": "a tar shard is damaged or cut short: its last sample and the rest are left out",
     "loss_rose": "a job's loss ends above its start, or far above its least",
     "safer_rate": "the loss became NaN or infinite; the job was made with a smaller learning rate",
     "slow_precision": "a precision was asked for that the device only emulates",

@@ -45,6 +45,18 @@ def line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """A number of things in words.
+
+    Args:
+        several: the noun of any other number than 1, if that is not the noun and an s.
+
+    >>> counted(1, "job"), counted(12000, "job"), counted(0, "class", "classes")
+    ('1 job', '12,000 jobs', '0 classes')
+    """
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"
+
+
 def say(*words: object, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
     """`print`, but nothing that is said acts on the terminal; standard output, unless a file is
     given."""

@@ -8,11 +8,12 @@ not printed. Must not know how anything is done: that is the stages' below.
   jobs, and its run
 - `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`, `missing.py`,
   `notify.py`), `plan.py` (and `estimate.py`, `disk.py`, `why.py`), `pair.py` (`nst run`),
-  `again.py` (and `alone.py`), `show.py`: one picture, and back from it
+  `again.py` (and `alone.py`, `rounding.py`), `show.py`: one picture, and back from it
 - `streams.py`: standard output and error that may go away
 - `status.py`, `report.py` (and `nst sheet`, `nst table`), `best.py`, `clean.py`, `stop.py`: of a
-  run folder; `slurm.py`: its shards as an array job
-- `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py`, `tune.py`
+  run folder, which `places.py` finds by its manifest, too; `slurm.py`: its shards as an array job
+- `look_up.py` (`nst presets`, `nst schema`), `weights.py`, `cache.py`, `doctor.py` (and
+  `extras.py`), `tune.py`
 - `distill.py`
 
 A new command is a file here with one public function, and a few lines in `cli.py`.

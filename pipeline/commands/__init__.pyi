@@ -23,6 +23,7 @@ from .options import parse_choice as parse_choice
 from .options import parse_run_options as parse_run_options
 from .pair import PairRequest as PairRequest
 from .pair import run_pair as run_pair
+from .places import run_meant as run_meant
 from .plan import show_plan as show_plan
 from .report import choose_pictures as choose_pictures
 from .report import write_report as write_report

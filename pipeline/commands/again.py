@@ -1,7 +1,8 @@
 """`nst again`: a picture of ours made again, perhaps otherwise; and the same as a manifest.
 
 In: a picture or its record, perhaps from someone else. Out: a manifest of one job, whose files are
-those of its digests; nothing else that a stranger's text names is looked for.
+those of its digests; nothing else that a stranger's text names is looked for. How it was made
+otherwise than then is `rounding.py`'s.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pipeline.commands.init import manifest_in
 from pipeline.commands.means import kept_means
 from pipeline.commands.options import Options
 from pipeline.commands.output import print_warnings
+from pipeline.commands.rounding import beside_then, like_then
 from pipeline.errors import ImageError, ManifestError, NstError, WeightsError
 from pipeline.manifest import (
     INITS,
@@ -39,6 +41,7 @@ from pipeline.pictures import is_image_name
 from pipeline.remote import begin_downloads
 from pipeline.report import Inputs, pairs_manifest
 from pipeline.store import Made, RunFolder, is_record, read_made, run_of
+from pipeline.terminal import say
 from pipeline.version import ALGORITHM
 
 _SUFFIXES = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -53,12 +56,14 @@ class Changes:
         folders: where inputs may lie now, besides where they were.
         weights: a weight file, `caffe` or `torchvision`, instead of what the record names.
         backbone: another network.
+        exact: not alone, but in a batch like the one that it was made in, on as many threads.
     """
 
     settings: Sequence[str] = ()
     folders: Sequence[Path] = ()
     weights: Path | str | None = None
     backbone: Network | None = None
+    exact: bool = False
 
 
 def make_again(
@@ -72,7 +77,8 @@ def make_again(
 
     Raises:
         ImageError: it does not say how it was made.
-        ManifestError: its inputs are not found, or its settings are none of this nst's.
+        ManifestError: its inputs are not found, or its settings are none of this nst's; `exact`
+            without its record.
         RunFolderError: the output cannot be written.
         WeightsError: the weights that it was made with are not there.
     """
@@ -89,11 +95,18 @@ def make_again(
     means = None
     if made.settings.get("normalized") and (store := run_of(picture)):
         means = _means(store, manifest, options.cache)
-    code, record = run_alone(manifest, output, options, quiet=quiet, means=means)
+    batch = like_then(picture, made) if changes.exact else None
+    options = options if batch is None else batch.on_its_device(options)
+    code, record = run_alone(manifest, output, options, quiet=quiet, means=means, batch=batch)
     unchanged = Settings.model_validate(settings) == Settings.model_validate(given)
     unchanged &= not (changes.weights or changes.backbone)
-    if record is not None and unchanged and record.key != made.key:
+    if record is None or not unchanged:
+        return code
+    if record.key != made.key:
         print_warnings([_why_other(picture, made)])
+    elif not quiet:
+        for line in beside_then(picture, made, output, record, exact=changes.exact):
+            say(line)
     return code
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.address import as_path, is_address
 from pipeline.commands.options import Options
+from pipeline.commands.rounding import LikeThen
 from pipeline.errors import ImageError, ManifestError, RunFolderError
 from pipeline.files import cannot_write, write_atomic
 from pipeline.manifest import INITS, Manifest, Settings
@@ -63,11 +64,13 @@ def run_alone(
     quiet: bool,
     means: bytes | None = None,
     shown: Progress | None = None,
+    batch: LikeThen | None = None,
 ) -> tuple[int, Record | None]:
     """Makes the one job of a manifest into `output`; the exit code, and its record if it was made.
 
     Args:
         shown: what is told of it, instead of what fits.
+        batch: among how many copies of itself, that it is rounded as it was in another batch.
         means: the file of mean activations for the normalized variant, if there is one already.
 
     Raises:
@@ -85,9 +88,11 @@ def run_alone(
             store.write(store.means, means)
         inline = replace(options, run=replace(options.run, engine="inline"))
         alone = replace(manifest, output=folder)
+        if batch is not None:
+            alone = batch.filled(alone, folder / "copies")
         summary = run_manifest(alone, inline, shown or make_progress(quiet=quiet))
         if summary.done:
-            record = _move_result(store, output)
+            record = _move_result(store, manifest.contents[0].path, output)
             if not quiet:
                 say(f"{output} ({duration(summary.seconds)})")
         return summary.exit_code, record
@@ -113,9 +118,9 @@ def _check_place(output: Path, manifest: Manifest) -> None:
         )
 
 
-def _move_result(store: RunFolder, output: Path) -> Record:
+def _move_result(store: RunFolder, content: Path, output: Path) -> Record:
     """Moves the one job's picture, record and what it kept along the way beside each other."""
-    record = next(store.records())
+    record = next(r for r in store.records() if r.content.path == str(content))
     picture = store.path / record.output.path
     frames = store.frames / record.name
     found = record.model_copy(deep=True)

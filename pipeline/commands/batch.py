@@ -25,7 +25,7 @@ from pipeline.errors import NstError, RunFolderError
 from pipeline.manifest import Manifest
 from pipeline.schedule import Progress, duration, make_progress
 from pipeline.store import RunFolder, Summary, sample_of
-from pipeline.terminal import line, say
+from pipeline.terminal import counted, line, say
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
 _REPORTED = 50_000
@@ -98,7 +98,7 @@ def _check_board(output: Path, *, tensorboard: bool, trackers: Sequence[str]) ->
 def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
     if summary.jobs > _REPORTED and manifest.form.format == "files":
         progress.warn(
-            f"no report of {summary.jobs:,} jobs unasked; nst report "
+            f"no report of {counted(summary.jobs, 'job')} unasked; nst report "
             f"{shlex.quote(str(manifest.output))} makes it"
         )
     elif summary.done + summary.failed + summary.moved + summary.stale:
@@ -141,7 +141,8 @@ def _summary_lines(
     summary: Summary, output: Path, command: str, with_report: bool
 ) -> Iterator[str]:
     if summary.moved:
-        yield f"{summary.moved} pictures of renamed or moved inputs taken along, not made again"
+        pictures = counted(summary.moved, "picture")
+        yield f"{pictures} of renamed or moved inputs taken along, not made again"
     if summary.stale:
         yield stale_line(summary.stale, output)
     if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):
@@ -149,12 +150,14 @@ def _summary_lines(
             yield f"nothing to do: no job is left into {output}; `exclude`, --only and the like "
             yield "leave out all of them"
             return
-        yield f"nothing to do: {summary.jobs} of {summary.jobs} jobs are done in {output}"
+        done = "job is" if summary.jobs == 1 else "jobs are"
+        yield f"nothing to do: {summary.jobs} of {summary.jobs} {done} done in {output}"
         return
     before = f", {summary.already_done} done before" if summary.already_done else ""
     yield (
-        f"{summary.done} done, {summary.failed} failed{before}, of {summary.jobs} jobs in "
-        f"{duration(summary.seconds)} ({summary.images_per_hour:.0f} images/hour)"
+        f"{summary.done} done, {summary.failed} failed{before}, of "
+        f"{counted(summary.jobs, 'job')} in {duration(summary.seconds)} "
+        f"({summary.images_per_hour:.0f} images/hour)"
     )
     yield from missing_lines(summary)
     yield (
@@ -165,7 +168,7 @@ def _summary_lines(
     shards = [] if summary.problem else store.shard_files()
     sample = output / "sample/report.html"
     if shards:
-        yield f"pictures and records: {len(shards)} shards in {output / 'shards'}"
+        yield f"pictures and records: {counted(len(shards), 'shard')} in {output / 'shards'}"
         if store.inside.is_file(sample):
             yield f"a sample of them at a glance: {sample}"
     else:

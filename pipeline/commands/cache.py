@@ -21,7 +21,7 @@ from pipeline.store import (
     clip_files,
     weight_notes,
 )
-from pipeline.terminal import say
+from pipeline.terminal import counted, say
 
 
 def show_cache(folder: Path | None) -> None:
@@ -31,14 +31,15 @@ def show_cache(folder: Path | None) -> None:
     for name, below in CACHES.items():
         files = cached_files(root / below)
         size = sum(path.stat().st_size for path in files)
-        say(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+        say(f"{name}: {counted(len(files), 'file')}, {size / 1e6:.1f} MB")
     clips = cached_clips(root)
     files_of, size = clip_files(clips)
-    say(f"frames of videos: {len(clips)} videos, {files_of} files, {size / 1e6:.1f} MB")
+    videos, frames = counted(len(clips), "video"), counted(files_of, "file")
+    say(f"frames of videos: {videos}, {frames}, {size / 1e6:.1f} MB")
     keep_downloads_in(folder)
     copies = download_files()
     size = sum(path.stat().st_size for path in copies)
-    say(f"copies of remote files: {len(copies)} files, {size / 1e6:.1f} MB")
+    say(f"copies of remote files: {counted(len(copies), 'file')}, {size / 1e6:.1f} MB")
     limit = cache_limit()
     shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
     say(f"limit of style targets, and of copies (NST_CACHE_LIMIT_GB): {shown}")
@@ -53,4 +54,4 @@ def clear_cache(folder: Path | None) -> None:
     keep_downloads_in(folder)
     cleared += [clear_clips(root), clear_notes(root), clear_downloads()]
     files, size = (sum(column) for column in zip(*cleared, strict=True))
-    say(f"deleted {files} files, {size / 1e6:.1f} MB, from {root}")
+    say(f"deleted {counted(files, 'file')}, {size / 1e6:.1f} MB, from {root}")

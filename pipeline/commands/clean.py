@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import RunFolderError
 from pipeline.store import RunFolder, RunLock, put_aside
-from pipeline.terminal import line, say
+from pipeline.terminal import counted, line, say
 
 
 def clean_run(run: Path) -> None:
@@ -26,7 +26,7 @@ def clean_run(run: Path) -> None:
             store.inside.remove_tree(folder)
         after = [_files(store, folder) for folder in folders]
     count, size = (sum(b[i] - a[i] for b, a in zip(before, after, strict=True)) for i in (0, 1))
-    say(f"{count} files of {size / 2**20:.1f} MiB deleted")
+    say(f"{counted(count, 'file')} of {size / 2**20:.1f} MiB deleted")
 
 
 def move_stale(run: Path) -> None:
@@ -40,7 +40,13 @@ def move_stale(run: Path) -> None:
         moved = put_aside(store)
     for below in moved:
         say(line(below))
-    say(line(f"{len(moved)} pictures moved to {run / 'stale'}" if moved else "nothing is stale"))
+    say(
+        line(
+            f"{counted(len(moved), 'picture')} moved to {run / 'stale'}"
+            if moved
+            else "nothing is stale"
+        )
+    )
 
 
 def _run(run: Path) -> RunFolder:

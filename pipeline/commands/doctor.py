@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.commands.extras import extras_here
 from pipeline.errors import NstError
 from pipeline.files import cache_folder
 from pipeline.manifest import is_file
@@ -56,6 +57,8 @@ def run_checks(cache: Path | None) -> Iterator[Check]:
     yield from _vgg19(cache)
     yield _writable("cache folder", cache_folder(cache))
     yield _writable("current folder", Path.cwd())
+    for extra, found in extras_here():
+        yield Check("ok", f"extra {extra}", found)
 
 
 def _packages() -> Iterator[Check]:

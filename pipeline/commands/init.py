@@ -14,13 +14,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pipeline.address import Address, as_path
 from pipeline.commands.output import print_warnings
 from pipeline.errors import ManifestError
 from pipeline.files import real, write_atomic
 from pipeline.manifest import Passed, is_file, is_folder, load_manifest, walk
 from pipeline.pictures import is_image_name
 from pipeline.store import RunFolder
-from pipeline.terminal import say
+from pipeline.terminal import counted, say
 
 NAME = "manifest.yaml"
 # What people call folders of either kind.
@@ -35,8 +36,9 @@ def manifest_in(path: Path) -> Path:
     """The manifest that is meant: the file itself, or the one in a folder.
 
     Raises:
-        ManifestError: a folder without one, or with several; a run folder.
+        ManifestError: a folder without one, or with several; a run folder; an address.
     """
+    _refuse_address(path)
     if not is_folder(path):
         return path
     header = RunFolder(path).header()
@@ -60,6 +62,23 @@ def manifest_in(path: Path) -> Path:
             f"of which pictures; nst init {shlex.quote(str(path))} writes one"
         ]
     )
+
+
+def _refuse_address(path: Path) -> None:
+    """Tells of an address where a manifest is asked for.
+
+    Raises:
+        ManifestError: it is one.
+    """
+    scheme, _, rest = str(path).partition(":/")
+    address = as_path(f"{scheme}://{rest}")  # a path has one slash of the two
+    if rest and isinstance(address, Address):
+        raise ManifestError(
+            [
+                f"{address}: a manifest is a local file; copy it here and give that (what it "
+                f"names, content, style and output, may be addresses)"
+            ]
+        )
 
 
 def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], output: str) -> int:
@@ -100,7 +119,8 @@ def init_manifest(folder: Path, content: Sequence[str], style: Sequence[str], ou
         draft.unlink(missing_ok=True)
     print_warnings(said.replace(str(draft), str(path)) for said in map(str, manifest.warnings))
     n, m = len(manifest.contents), len(manifest.styles)
-    say(f"{path}: {n} content pictures x {m} styles = {n * m} pictures")
+    contents_of, styles_of = counted(n, "content picture"), counted(m, "style")
+    say(f"{path}: {contents_of} x {styles_of} = {counted(n * m, 'picture')}")
     say(f"content: {', '.join(contents[:5])}{' ...' if contents[5:] else ''}")
     say(f"style: {', '.join(styles[:5])}{' ...' if styles[5:] else ''}")
     named = shlex.quote(str(folder))

@@ -35,6 +35,7 @@ class Options:
         given: settings in the place of the manifest's own.
         deterministic: have torch take deterministic algorithms alone.
         graphs: take a GPU's steps as CUDA graphs.
+        threads: CPU threads a slot; 0 shares out the cores.
     """
 
     devices: str = "auto"
@@ -46,6 +47,7 @@ class Options:
     given: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
     graphs: bool = False
+    threads: int = 0
 
 
 def parse_run_options(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import RunFolderError
 from pipeline.notices import Notice
-from pipeline.terminal import json_printable, line, say
+from pipeline.terminal import counted, json_printable, line, say
 
 if TYPE_CHECKING:
     from pipeline.store import RunFolder, Summary
@@ -51,10 +51,10 @@ def counted_notices(summary: Summary) -> str:
 
 def stale_line(count: int, run: Path) -> str:
     """How many pictures of a run no job makes, and what to do about it."""
-    named = shlex.quote(str(run))
+    named, is_one = shlex.quote(str(run)), count == 1
     return (
-        f"{count:,} other pictures there are of no job any more; nst clean {named} --stale moves "
-        f"them to {run / 'stale'}"
+        f"{counted(count, 'other picture')} there {'is' if is_one else 'are'} of no job any more; "
+        f"nst clean {named} --stale moves {'it' if is_one else 'them'} to {run / 'stale'}"
     )
 
 

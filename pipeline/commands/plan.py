@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +24,12 @@ from pipeline.commands.prepare import (
     plan_jobs,
 )
 from pipeline.commands.why import why
-from pipeline.errors import DeviceError
+from pipeline.errors import DeviceError, ImageError
 from pipeline.manifest import Manifest, Settings, as_plain, preset_values
+from pipeline.pictures import read_size
 from pipeline.plan import Job, Plan, count_by, value_text
 from pipeline.store import RunFolder, Shards, Stale, shards_of
-from pipeline.terminal import console
+from pipeline.terminal import console, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +71,7 @@ def show_plan(
     if as_json:
         shards, failures = shards_of(planned, store), store.failures()
         renamed = _renamed(planned, store)
-        for job in options.run.choice.jobs(planned):
+        for job in _looked_into(options.run.choice.jobs(planned)):
             event = _job_event(job, store, shards)
             if not (event["done"] or job.problem):
                 event["why"] = why(job, manifest, store, failures, renamed)
@@ -80,6 +83,21 @@ def show_plan(
 
         print_estimate(planned, options, store, others_slots)
     return 0
+
+
+def _looked_into(jobs: Iterable[Job]) -> Iterator[Job]:
+    """The jobs, of which those with a picture that is none have that for a `problem`: a run notices
+    when it packs them."""
+    size = lru_cache(maxsize=100_000)(read_size)
+    for job in jobs:
+        try:
+            if job.problem is None:
+                for path in (job.content.path, *(path for path, _ in job.style.parts)):
+                    size(path)
+        except ImageError as error:
+            yield replace(job, problem=error)
+        else:
+            yield job
 
 
 def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
@@ -114,7 +132,7 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
-        for job in choice.jobs(planned):
+        for job in _looked_into(choice.jobs(planned)):
             first = first or job
             if job.problem is not None:
                 problems[str(job.problem)] += 1
@@ -127,8 +145,9 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     shown = console()
     total = sum(each for each, _ in counts.get("content", {}).values())
     done = sum(finished for _, finished in counts.get("content", {}).values())
-    chosen = "" if total == len(planned) else f" of {len(planned)}"
-    title = f"{total}{chosen} jobs into {store.path}"
+    jobs = counted(len(planned), "job")
+    jobs = jobs if total == len(planned) else f"{total:,} of {jobs}"
+    title = f"{jobs} into {store.path}"
     from rich.table import Table  # here alone: it takes a while to load
 
     if first:  # it is long: what is asked for stands below it
@@ -142,7 +161,7 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
             table.add_row("" if number else axis, value, str(each), str(finished))
     shown.print(table)
     left = total - done - problems.total()
-    shown.print(f"{total}{chosen} jobs, {done} done, {left} to run")
+    shown.print(f"{jobs}, {done} done, {left} to run")
     _print_reasons(reasons, problems, shown)
     _print_aside(planned, shown)
 
@@ -165,7 +184,7 @@ def _print_reasons(reasons: Counter[str], problems: Counter[str], shown: Console
 def _print_aside(planned: Plan, shown: Console) -> None:
     """What is no part of the plan."""
     if planned.excluded:
-        shown.print(f"left out by exclude: {planned.excluded:,} jobs", highlight=False)
+        shown.print(f"left out by exclude: {counted(planned.excluded, 'job')}", highlight=False)
     if planned.manifest.passed:
         shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
-from pipeline.commands.output import existing_run, say_left_out, stale_line
+from pipeline.commands.output import existing_run, print_warnings, say_left_out, stale_line
 from pipeline.files import cannot_write
 from pipeline.manifest import named_jobs
 from pipeline.store import RunFolder, sample_of
-from pipeline.terminal import line, say
+from pipeline.terminal import counted, line, say
+
+_MOST_SAID = 10  # names of a list that no picture has
 
 
 def write_report(run: Path) -> int:
@@ -25,8 +27,9 @@ def write_report(run: Path) -> int:
     store = existing_run(run)
     shown = sample_of(store)
     built = reports.build_report(shown)
-    of = f"a sample of {built.jobs} jobs, which are in shards" if shown is not store else ""
-    say(f"{built.path}: {of or f'{built.jobs} jobs'}")
+    jobs = counted(built.jobs, "job")
+    of = f"a sample of {jobs}, from its shards" if shown is not store else ""
+    say(f"{built.path}: {of or jobs}")
     if stale := len(store.stale()):
         say(line(stale_line(stale, run)))
     say_left_out(built.left_out)
@@ -42,7 +45,7 @@ def write_table_of(run: Path, output: Path | None) -> int:
     """
     store = existing_run(run)
     path, count = (output, reports.write_table(store, output)) if output else write_own_table(store)
-    say(f"{path}: {count} jobs")
+    say(f"{path}: {counted(count, 'job')}")
     say_left_out(store.left_out())
     return 0
 
@@ -97,4 +100,17 @@ def write_sheet(
     left_out = reports.make_sheet(shown, rows, cols, output, tile, beside, chosen)
     say(output)
     say_left_out(left_out)
+    if chosen is not None:
+        _say_unnamed(shown, chosen)
     return 0
+
+
+def _say_unnamed(run: Path, chosen: reports.Chosen) -> None:
+    """Names and globs that none of the pictures has, on standard error."""
+    for option, jobs in (("--favorites", chosen.only), ("--reject", chosen.without)):
+        names = (record.name for record in RunFolder(run).records())
+        nothing = jobs.naming_nothing(names) if jobs else ()
+        if nothing:
+            more = f", and {len(nothing) - _MOST_SAID:,} more" if len(nothing) > _MOST_SAID else ""
+            said = ", ".join(map(repr, nothing[:_MOST_SAID]))
+            print_warnings([f"{option}: no picture in {run} has the name {said}{more}"])

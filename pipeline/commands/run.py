@@ -54,7 +54,7 @@ from pipeline.store import (
     Summary,
     cache_limit,
     joining,
-    trim_cached,
+    kept_trimmed,
 )
 from pipeline.version import ALGORITHM, versions
 
@@ -96,9 +96,9 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             said = ", ".join(f"{name}={value}" for name, value in options.given.items())
             progress.warn(f"--set {said}: for this run; pictures of other settings are made anew")
         try:
-            return run_plan(plan, context, progress, options.run)
+            with kept_trimmed(context.cache / CACHES["style targets"], limit):
+                return run_plan(plan, context, progress, options.run)
         finally:
-            trim_cached(context.cache / CACHES["style targets"], limit)
             trim_downloads(limit)
 
 
@@ -187,7 +187,7 @@ def make_context(
         part=store.part,
         slots=slots,
         left_out=found.left_out,
-        threads=threads_per_slot(slots),
+        threads=options.threads or threads_per_slot(slots),
         devices=options.devices,
         checkpoint_every_s=options.checkpoint_every_s,
         compiles=options.compiles,

@@ -20,7 +20,7 @@ from pipeline.commands.output import (
 )
 from pipeline.schedule import duration
 from pipeline.store import Failure, Owner, RunFolder, SlotState, Summary, is_alive, open_failures
-from pipeline.terminal import console, line, say
+from pipeline.terminal import console, counted, line, say
 
 _WATCH_EVERY_S = 2.0
 _NAMES_SHOWN = 10
@@ -157,7 +157,7 @@ def _total(store: RunFolder, parts: Sequence[Part]) -> Iterator[str]:
     """All shards together."""
     done, jobs = _done(parts), _jobs(store, parts)
     failed = sum(part.summary.failed for part in parts)
-    yield f"all shards: {done} of {jobs} jobs done, {failed} failed"
+    yield f"all shards: {done} of {counted(jobs, 'job')} done, {failed} failed"
     if missing := _never_started(parts):
         shown = ", ".join(map(str, missing[:_NAMES_SHOWN])) + (", ..." if missing[10:] else "")
         of = _division(parts[0].name)
@@ -197,7 +197,7 @@ def _part_lines(part: Part) -> Iterator[str]:
     name = f"shard {part.name}: " if part.name else ""
     looking = part.runs and not summary.ended and summary.looked_at < summary.jobs
     so_far = f" so far, {summary.jobs - summary.looked_at} not looked at yet" if looking else ""
-    yield f"{name}{part.finished} of {summary.jobs} jobs done{so_far}; {part.state}"
+    yield f"{name}{part.finished} of {counted(summary.jobs, 'job')} done{so_far}; {part.state}"
     if summary.problem:
         yield f"{name}ended early: {summary.problem}"
     if summary.warnings:
@@ -244,5 +244,5 @@ def _slot_line(state: SlotState) -> str:
     ago = duration(max(0.0, time.time() - state.time))
     return (
         f"slot {state.slot} ({state.device}, process {state.pid} on {state.host}): "
-        f"{state.phase}{step} of {state.jobs} jobs, {state.job}, {ago} ago"
+        f"{state.phase}{step} of {counted(state.jobs, 'job')}, {state.job}, {ago} ago"
     )

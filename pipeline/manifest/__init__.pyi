@@ -10,11 +10,13 @@ from .fields import ORIGINAL as ORIGINAL
 from .folders import Passed as Passed
 from .folders import walk as walk
 from .job_names import JobNames as JobNames
+from .job_names import Unnamed as Unnamed
 from .job_names import named_jobs as named_jobs
 from .levels import LEVELS as LEVELS
 from .levels import PEER_PRESETS as PEER_PRESETS
 from .load import DEFAULT_MAX_JOBS as DEFAULT_MAX_JOBS
 from .load import load_manifest as load_manifest
+from .load import output_of as output_of
 from .maps import write_map as write_map
 from .model import Clip as Clip
 from .model import Manifest as Manifest

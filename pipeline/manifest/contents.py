@@ -21,36 +21,37 @@ class SetPictures:
         self.path = path
         self._text, self._ends = bytearray(), array("Q")
 
-    def add(self, name: str, file: str) -> None:
-        """Adds one; neither has a NUL."""
+    def add(self, name: str, file: str, number: int | None = None) -> None:
+        """Adds one, with its class's number; neither name has a NUL."""
         self._text += f"{name}\0{file}".encode(errors="surrogatepass")
+        self._text += b"" if number is None else b"\0%d" % number
         self._ends.append(len(self._text))
 
     def index(self) -> dict[str, int]:
         """The number of each picture by its name in the data set."""
-        return {self._at(number)[0]: number for number in range(len(self))}
+        return {self._at(place)[0]: place for place in range(len(self))}
 
     def without(self, known: Container[object]) -> SetPictures:
         """Those whose paths are not known."""
         rest = SetPictures(self.path)
-        for picture, name in ((self[number], self._at(number)[0]) for number in range(len(self))):
+        for picture, name in ((self[place], self._at(place)[0]) for place in range(len(self))):
             if picture.path not in known:
-                rest.add(name, picture.file)
+                rest.add(name, picture.file, picture.number)
         return rest
 
     def __len__(self) -> int:
         return len(self._ends)
 
-    def _at(self, index: int) -> tuple[str, str]:
+    def _at(self, index: int) -> tuple[str, str, int | None]:
         begin = self._ends[index - 1] if index else 0
         text = self._text[begin : self._ends[index]].decode(errors="surrogatepass")
-        name, _, file = text.partition("\0")
-        return name, file
+        name, file, *number = text.split("\0")
+        return name, file, int(number[0]) if number else None
 
     def __getitem__(self, index: int) -> Picture:
-        name, file = self._at(index)
+        name, file, number = self._at(index)
         label = file.removesuffix(PurePosixPath(file).suffix)
-        return Picture(Path(f"{self.path}/{name}"), label, file)
+        return Picture(Path(f"{self.path}/{name}"), label, file, number=number)
 
     def __iter__(self) -> Iterator[Picture]:
         return map(self.__getitem__, range(len(self)))

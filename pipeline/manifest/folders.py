@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.files import real
 from pipeline.manifest.paths import is_folder, is_pattern
+from pipeline.terminal import counted
 
 # Folders that systems keep beside people's files; names that begin with a dot are hidden anyway.
 SYSTEMS = frozenset(
@@ -62,7 +63,7 @@ class Passed:
             more = len(self.suffixes) - len(shown)
             shown += [f"and {more:,} suffixes more"] if more else []
             count = self.suffixes.total()
-            parts.append(f"{count:,} files of no format that is read ({', '.join(shown)})")
+            parts.append(f"{counted(count, 'file')} of no format that is read ({', '.join(shown)})")
         return ", ".join(parts)
 
 

@@ -19,6 +19,7 @@ from pipeline.manifest.paths import path_in
 
 LIST_SUFFIX = ".txt"
 _MOST_BYTES = 64 * 2**20
+_NEVER = frozenset("*?")  # no job's name holds them: not all file systems take them
 _BELOW = "images/"  # of the run folder: where a job's picture lies
 _PICTURES = frozenset([".png", ".jpg", ".webp", ".tif", ".tiff", ".json"])
 
@@ -56,7 +57,11 @@ class JobNames:
         Args:
             names: of all jobs; asked for only if an entry may be a name and a glob.
         """
-        both = {key: entry for key, entry in self._exact.items() if _is_glob(entry)}
+        both = {
+            key: entry
+            for key, entry in self._exact.items()
+            if _is_glob(entry) and not set(key) & _NEVER
+        }
         found = frozenset(both[name] for name in names if name in both) if both else frozenset()
         return replace(self, plain=found) if found else self
 
@@ -66,20 +71,9 @@ class JobNames:
         >>> JobNames(("train/*", "train/cat/*", "val/*")).naming_nothing(["train/cat/a__wave"])
         ('val/*',)
         """
-        left = {entry: JobNames((entry,), self.plain) for entry in self.entries}
-        exact: dict[str, list[str]] = {}
-        for entry, alone in left.items():
-            for key in alone._exact:
-                exact.setdefault(key, []).append(entry)
-        globs = {entry: alone._globs for entry, alone in left.items() if alone._globs is not None}
-        for name in names:
-            found = [entry for entry, glob in globs.items() if glob.fullmatch(name)]
-            for entry in (*exact.get(name, ()), *found):
-                left.pop(entry, None)
-                globs.pop(entry, None)
-            if not left:
-                break
-        return tuple(left)
+        unnamed = Unnamed(self)
+        any(map(unnamed.meet, names))
+        return unnamed.entries
 
     @cached_property
     def _exact(self) -> dict[str, str]:
@@ -94,6 +88,32 @@ class JobNames:
             if _is_glob(entry) and entry not in self.plain
         ]
         return re.compile("|".join(globs)) if globs else None
+
+
+class Unnamed:
+    """Which entries have meant none of the jobs so far; each by itself, also where they overlap."""
+
+    def __init__(self, jobs: JobNames) -> None:
+        left = {entry: JobNames((entry,), jobs.plain) for entry in jobs.entries}
+        self._left = dict.fromkeys(left)
+        self._exact: dict[str, list[str]] = {}
+        for entry, alone in left.items():
+            for key in alone._exact:
+                self._exact.setdefault(key, []).append(entry)
+        self._globs = {e: glob for e, alone in left.items() if (glob := alone._globs) is not None}
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Those that are left."""
+        return tuple(self._left)
+
+    def meet(self, name: str) -> bool:
+        """There is a job of this name; whether no entry is left."""
+        found = [entry for entry, glob in self._globs.items() if glob.fullmatch(name)]
+        for entry in (*self._exact.get(name, ()), *found):
+            self._left.pop(entry, None)
+            self._globs.pop(entry, None)
+        return not self._left
 
 
 def _is_glob(entry: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.address import clean
 from pipeline.errors import ManifestError
+from pipeline.files import real
 from pipeline.manifest.backbone import check_backbones, check_layers
 from pipeline.manifest.check import check_grid, check_settings, check_together, concerns_others
 from pipeline.manifest.clips import check_clips, find_contents
@@ -28,10 +29,11 @@ from pipeline.manifest.model import Manifest, Pair, Picture, Style
 from pipeline.manifest.networks import Network, network_of
 from pipeline.manifest.old_names import take_old_names
 from pipeline.manifest.pairs import explicit_pairs, map_rows, mapped_pairs
+from pipeline.manifest.paths import path_in
 from pipeline.manifest.pictures import find_pictures
 from pipeline.manifest.reading import Reading, with_path, with_paths
 from pipeline.manifest.remote import check_schemes, clean_document, output_problem
-from pipeline.manifest.sets import is_whole_set, whole_sets
+from pipeline.manifest.sets import check_cut, is_whole_set, whole_sets
 from pipeline.manifest.structure import check_structure
 from pipeline.manifest.styles import several_pictures
 from pipeline.remote import forget_listed
@@ -76,6 +78,7 @@ def load_manifest(
     pairs = [*explicit_pairs(reading), *mapped_pairs(reading, rows)]
     if all(paired) or not pairs or not all(concerns_others(pair.settings) for pair in pairs):
         check_together(document, settings, reading.axes)  # else no job has them without its own
+    check_cut(reading)
     check_pairing(reading, paired, pairs)
     own = check_backbones(reading)
     check_layers(reading)
@@ -86,6 +89,20 @@ def load_manifest(
     exclude = _excluded(reading)
     document.raise_if_any()
     return replace(_manifest(reading, paired, pairs, own), exclude=exclude)
+
+
+def output_of(path: Path) -> Path:
+    """Where a manifest's run goes, whatever else is wrong with it.
+
+    Raises:
+        ManifestError: it cannot be read, or says no output.
+    """
+    document = read_document(path)
+    given = document.data.get("output")
+    given = given.get("path") if isinstance(given, Mapping) else given
+    if not isinstance(given, str) or not given:
+        raise ManifestError([document.at(document.line_of(("output",)), "names no `output`")])
+    return real(path_in(real(path).parent, given))
 
 
 def _excluded(reading: Reading) -> JobNames:

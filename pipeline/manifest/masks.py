@@ -17,6 +17,7 @@ from pipeline.manifest.paths import has_file, path_in
 from pipeline.manifest.reading import Reading
 from pipeline.notices import Notice
 from pipeline.pictures import WHITE, place_in_set
+from pipeline.terminal import counted
 
 _FIELD = re.compile(r"\{(?:stem|name|suffix)\}")
 _ORDINARY = re.compile(r"(?:\.[a-z0-9]{2,5})?", re.I)  # no more than a suffix
@@ -76,7 +77,7 @@ def without_masks(reading: Reading) -> None:
     masks, alone = _masks_among([picture.path for picture in contents.items], of_contents)
     contents.keep(lambda picture: picture.path not in masks)
     if alone:
-        _tell(reading, alone, "masks are there without their pictures, and are left out")
+        _tell(reading, alone, "mask", "without a picture, and left out")
     of_styles = [given.style] if given.style is not None else []
     paths = {path for style in styles.items for path, _ in style.parts}
     masks, _ = _masks_among(paths, of_styles)
@@ -84,10 +85,10 @@ def without_masks(reading: Reading) -> None:
     styles.keep(lambda style: len(style.parts) > 1 or style.parts[0][0] not in masks)
 
 
-def _tell(reading: Reading, paths: Sequence[Path], what: str) -> None:
+def _tell(reading: Reading, paths: Sequence[Path], noun: str, what: str) -> None:
     more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
     names = ", ".join(str(path) for path in paths[:3])
-    said = f"{reading.document.path}: {len(paths):,} {what}: {names}{more}"
+    said = f"{reading.document.path}: {counted(len(paths), noun)} {what}: {names}{more}"
     reading.document.warnings.append(Notice("unpaired_mask", said))
 
 
@@ -185,7 +186,7 @@ class _Missing:
                 f"no such mask: {names}{more}; check the pattern, or allow it by `missing: whole`",
             )
         elif self.masks:
-            _tell(reading, list(self.pictures), "pictures have no mask and are taken whole")
+            _tell(reading, list(self.pictures), "picture", "without a mask, and taken whole")
 
 
 def _depth(path: Path) -> int:

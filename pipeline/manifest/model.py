@@ -29,6 +29,7 @@ class Picture:
         file: its path below its root; empty where a map gave the label.
         mask: its regions, or None.
         keep: where its content counts more, or None.
+        number: its class's number, where a data set says one.
         clip: the frames of a clip, whose file, or pattern of files, `path` then is.
         digest: what stands for the file's bytes in job keys; empty for the file's SHA-256.
     """
@@ -40,6 +41,7 @@ class Picture:
     clip: Clip | None = None
     digest: str = ""
     keep: Path | None = None
+    number: int | None = None
 
     @property
     def below(self) -> str:

@@ -98,6 +98,7 @@ class Reading:
         spelled: today's name of a setting -> an older one that the manifest sweeps it by.
         folders: those whose content pictures were taken.
         passed: what was passed over, by the folder and the pattern looked through.
+        cut: data sets of which a part cannot be read.
         known: what steps found that were taken before, and what they reported.
     """
 
@@ -110,6 +111,7 @@ class Reading:
     styles: Gathered = field(default_factory=Gathered)
     folders: list[Path] = field(default_factory=list)
     passed: dict[object, Passed] = field(default_factory=dict)
+    cut: set[Path] = field(default_factory=set)
     known: dict[Hashable, tuple[list[Any], list[tuple[Position, str]]]] = field(
         default_factory=dict
     )

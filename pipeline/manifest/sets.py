@@ -139,7 +139,7 @@ def _members(reading: Reading, report: Report, path: Path) -> SetPictures:
     found = SetPictures(path)
     try:
         for member in set_members(path):
-            found.add(member.name, member.file)
+            found.add(member.name, member.file, member.number)
         problem, passed = set_problem(path), Passed()
     except (ImageError, MissingPackageError) as error:
         report((), str(error))
@@ -147,9 +147,30 @@ def _members(reading: Reading, report: Report, path: Path) -> SetPictures:
     passed.reasons[SAMPLES] += set_passed(path)
     reading.passed[path] = passed
     if problem:
-        said = f"{problem}; what follows there is left out"
+        reading.cut.add(path)
+        said = f"{problem}; its last sample and the rest are left out"
         if not any(said == warning.text for warning in reading.document.warnings):
             reading.document.warnings.append(Notice("cut_shard", said))
     if not len(found):
-        report((), f"{path}: no picture in it; check the file")
+        report((), f"{path}: no picture in it{' that is whole' if problem else ''}; check the file")
     return found
+
+
+def check_cut(reading: Reading) -> None:
+    """Of pictures of one name the first alone bears it: none may depend on what a cut one lacks."""
+    if not reading.cut:
+        return
+    names: dict[str, Path] = {}
+    for picture in reading.contents.items:
+        place = next((path for path in reading.cut if path in picture.path.parents), None)
+        first = names.get(picture.file) if picture.file else None
+        if first not in (None, place):
+            where = "content" if reading.file.content else "pairs"
+            reading.document.report(
+                (where,),
+                f"{first}: damaged or cut short, and {picture.path} bears the name of one of its "
+                f"pictures, so that names would depend on what is missing; replace it",
+            )
+            return
+        if place:
+            names.setdefault(picture.file, place)

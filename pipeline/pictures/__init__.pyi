@@ -8,6 +8,7 @@ from .formats import is_image_name as is_image_name
 from .formats import is_video_name as is_video_name
 from .formats import opened as opened
 from .headers import check_header as check_header
+from .headers import check_shape as check_shape
 from .headers import read_exif as read_exif
 from .headers import read_profile as read_profile
 from .headers import read_size as read_size
@@ -16,7 +17,6 @@ from .identity import file_sha256 as file_sha256
 from .identity import identity_of as identity_of
 from .identity import read_identity as read_identity
 from .masks import Mask as Mask
-from .masks import check_shape as check_shape
 from .masks import in_shape as in_shape
 from .masks import mask_of as mask_of
 from .masks import read_mask as read_mask
@@ -32,6 +32,7 @@ from .regions import styled_regions as styled_regions
 from .rows import pyarrow as pyarrow
 from .sets import SPLITS as SPLITS
 from .sets import is_set_name as is_set_name
+from .sets import member_bytes as member_bytes
 from .sets import member_labels as member_labels
 from .sets import member_others as member_others
 from .sets import place_in_set as place_in_set

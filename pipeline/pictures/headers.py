@@ -24,6 +24,8 @@ from pipeline.pictures.formats import (
 
 _LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
 _SIDES = (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH)
+# By which the ratio of its sides may be off: what rounding a small mask's sides comes to.
+_SHAPE = 0.02
 _TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
 
 
@@ -102,6 +104,24 @@ def _upright_size(file: Image.Image) -> tuple[int, int]:
     if isinstance(file, TiffImagePlugin.TiffImageFile):  # newer Pillow has turned it already
         width, height = (int(file.tag_v2[tag]) for tag in _SIDES)
     return (height, width) if turned else (width, height)
+
+
+def check_shape(mask: tuple[int, int], path: Path, picture: tuple[int, int], its: Path) -> None:
+    """A mask has its picture's shape, at any size; else its regions would lie elsewhere.
+
+    Args:
+        mask, picture: width and height in px.
+        path, its: their files, for the message.
+
+    Raises:
+        ImageError: the shapes are not one.
+    """
+    shapes = [width / height for width, height in (mask, picture)]
+    if abs(shapes[0] / shapes[1] - 1) > _SHAPE + 1 / min(mask):
+        raise ImageError(
+            f"{path}: is {mask[0]} x {mask[1]} px, but its picture {its.name} is {picture[0]} x "
+            f"{picture[1]} px; a mask has its picture's shape, at any size"
+        )
 
 
 @contextlib.contextmanager

@@ -22,8 +22,6 @@ from pipeline.pictures.regions import BLACK, WHITE
 MOST_REGIONS = 16
 # A gray picture no brighter than this numbers its regions: by brightness all of it would be black.
 _HIGHEST_NUMBER = 15
-# By which the ratio of its sides may be off: what rounding a small mask's sides comes to.
-_SHAPE = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,24 +46,6 @@ class Mask:
         """Regions that are nowhere."""
         pictures = self.regions.items()
         return frozenset(name for name, image in pictures if not image.getextrema()[1])
-
-
-def check_shape(mask: tuple[int, int], path: Path, picture: tuple[int, int], its: Path) -> None:
-    """A mask has its picture's shape, at any size; else its regions would lie elsewhere.
-
-    Args:
-        mask, picture: width and height in px.
-        path, its: their files, for the message.
-
-    Raises:
-        ImageError: the shapes are not one.
-    """
-    shapes = [width / height for width, height in (mask, picture)]
-    if abs(shapes[0] / shapes[1] - 1) > _SHAPE + 1 / min(mask):
-        raise ImageError(
-            f"{path}: is {mask[0]} x {mask[1]} px, but its picture {its.name} is {picture[0]} x "
-            f"{picture[1]} px; a mask has its picture's shape, at any size"
-        )
 
 
 def in_shape(mask: Image.Image, picture: tuple[int, int]) -> Image.Image:

@@ -113,7 +113,9 @@ class RowSet:
                 for values in part:
                     named = PurePosixPath(str((values.get(self.column) or {}).get("path") or ""))
                     file = named.name or f"{stem}-{row:06}"
-                    yield Member(str(row), file, self._class_of(values.get(self._label)))
+                    label = values.get(self._label)
+                    number = label if isinstance(label, int) else None
+                    yield Member(str(row), file, self._class_of(label), number)
                     row += 1
         except (self._pa.ArrowException, OSError) as error:
             raise ImageError(f"{self.path}: damaged table ({error}); replace it") from error

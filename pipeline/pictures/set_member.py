@@ -13,8 +13,10 @@ class Member:
         name: by which the data set knows it: its path in a tar, its row's number in a table.
         file: what output names call it, with `/`.
         label: its class in words, or empty.
+        number: its class's number, where the data set has one, else None.
     """
 
     name: str
     file: str
     label: str = ""
+    number: int | None = None

@@ -11,6 +11,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -87,7 +88,7 @@ def set_members(path: Path) -> Iterator[Member]:
             file = f"{_one_part(member.label)}/{file}"
         if split and (not folders or folders[0].lower() not in SPLITS):
             file = f"{split}/{file}"
-        yield Member(member.name, file, member.label)
+        yield replace(member, file=file)
 
 
 def set_problem(path: Path) -> str:

@@ -7,6 +7,7 @@ Must not load torch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import tarfile
@@ -18,6 +19,7 @@ from pipeline.errors import ImageError
 from pipeline.pictures.formats import SUFFIXES
 from pipeline.pictures.plain_tars import plain_entries
 from pipeline.pictures.set_member import Member
+from pipeline.terminal import counted
 
 # WebDataset's own: a sample's key ends at the first dot of the file's name.
 _NAME = re.compile(r"^((?:.*/|)[^./][^./]*)[.]([^/]*)$", re.DOTALL)
@@ -38,6 +40,8 @@ class TarSet:
         self.path, self.problem, self.passed = path, "", 0
         self._places: dict[str, tuple[int, int]] = {}
         self._samples: dict[str, dict[str, str]] = {}  # key -> extension -> name
+        self._keys: dict[str, str] = {}  # key in the shard -> that of its latest sample
+        self._last, self._scattered = "", False  # whether samples' files lie side by side
         self._look_through()
         self._pictures = {key: _picture_of(found) for key, found in self._samples.items()}
         self.passed = sum(extension is None for extension in self._pictures.values())
@@ -55,28 +59,50 @@ class TarSet:
                 self._add(*entry)
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             why = getattr(error, "strerror", None) or error
-            self.problem = f"{self.path}: damaged or cut short after {len(self._places)} files"
             if not self._places:
                 raise ImageError(
                     f"{self.path}: no tar shard that can be read ({why}); a packed one, such as "
                     f".tar.gz, has to be unpacked to .tar, since its pictures are read in place"
                 ) from error
+            self._leave_out_the_last()
+
+    def _leave_out_the_last(self) -> None:
+        """What a shard that is cut short has of its last sample: its class, and so its name, or
+        the picture itself may be in what is missing."""
+        self.problem = (
+            f"{self.path}: damaged or cut short after {counted(len(self._places), 'file')}"
+        )
+        if self._scattered:
+            raise ImageError(
+                f"{self.path}: damaged or cut short, and its samples' files do not lie side by "
+                f"side, so that what is whole of it cannot be told; replace it"
+            )
+        for name in self._samples.pop(self._last).values():
+            del self._places[name]
 
     def _add(self, name: str, offset: int, size: int) -> None:
         name = "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
         found = _NAME.match(name)
-        if found is None or name in self._places:
+        if found is None:
             return
+        key, extension = self._keys.get(found[1], found[1]), found[2].lower()
+        if extension in self._samples.get(key, {}):  # another sample of the same name
+            numbered = (f"{found[1]}~{number}" for number in itertools.count(2))
+            key = next(free for free in numbered if free not in self._samples)
+            self._keys[found[1]] = key
+        self._scattered |= key != self._last and key in self._samples
+        self._last, name = key, f"{key}.{found[2]}"
         self._places[name] = (offset, size)
-        self._samples.setdefault(found[1], {})[found[2].lower()] = name
+        self._samples.setdefault(key, {})[extension] = name
 
     def members(self) -> Iterator[Member]:
         """Its pictures, in order; a sample of several has its first."""
         with self.path.open("rb") as file:
             for key, extension in self._pictures.items():
                 if extension is not None:
-                    name = self._samples[key][extension]
-                    yield Member(name, name, self._class_of(key, file))
+                    name, label = self._samples[key][extension], self._class_of(key, file)
+                    number = _number(label)
+                    yield Member(name, name, label, number if isinstance(number, int) else None)
 
     def _class_of(self, key: str, file: BinaryIO) -> str:
         """The class that a sample's `cls` names."""
@@ -92,7 +118,8 @@ class TarSet:
             ImageError: there is none of this name, or the shard ends within it.
         """
         if name not in self._places:
-            raise ImageError(f"{self.path}/{name}: no such picture in the shard any more")
+            cut = ", which is damaged or cut short; replace it" if self.problem else " any more"
+            raise ImageError(f"{self.path}/{name}: no such picture in the shard{cut}")
         return self._bytes(name)
 
     def _bytes(self, name: str, opened: BinaryIO | None = None) -> bytes:
@@ -147,8 +174,11 @@ def _entries(path: Path) -> Iterator[tuple[str, int, int]]:
         ended = tar.offset
     with path.open("rb") as file:
         file.seek(ended)
-        if file.read(tarfile.BLOCKSIZE).strip(tarfile.NUL):  # half an entry, which tarfile leaves
-            raise tarfile.ReadError("ends within an entry")
+        rest = file.read(tarfile.BLOCKSIZE)
+    if not rest or rest.strip(
+        tarfile.NUL
+    ):  # no mark of the end, or half an entry: tarfile leaves it
+        raise tarfile.ReadError("ends before the mark of its end")
 
 
 def _picture_of(files: dict[str, str]) -> str | None:

@@ -32,9 +32,9 @@ def split_and_class_of(below: str) -> tuple[str, str]:
     return split, rest[-1] if rest else ""
 
 
-def classes_of(manifest: Manifest) -> Iterator[str]:
-    """The class of each content that has one."""
+def classes_of(manifest: Manifest) -> Iterator[tuple[str, int | None]]:
+    """The class of each content that has one, and the number that its data set has for it."""
     for content in manifest.contents:
         _, name = split_and_class(content)
         if name:
-            yield name
+            yield name, content.number

@@ -22,6 +22,7 @@ from pipeline.plan.names import Names, naming_of
 from pipeline.plan.order import Order, in_order
 from pipeline.plan.pairing import PairIndex, Pairing
 from pipeline.plan.points import Point, Points
+from pipeline.terminal import counted
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Plan:
         if self._lots.whole > max_jobs:
             raise ManifestError(
                 [
-                    f"{manifest.path}:1: {self._lots.whole:,} jobs "
+                    f"{manifest.path}:1: {counted(self._lots.whole, 'job')} "
                     f"({self.pairing.count():,} pairs x "
                     f"{len(self._points):,} grid points) are more than --max-jobs {max_jobs:,}; "
                     f"make the grid smaller or raise the limit"

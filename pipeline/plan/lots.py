@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
-from pipeline.manifest import JobNames, Manifest, Picture
+from pipeline.manifest import JobNames, Manifest, Picture, Unnamed
 from pipeline.plan.labels import own_label
 from pipeline.plan.names import Naming
 from pipeline.plan.pairing import PairIndex, Pairing
@@ -27,7 +27,7 @@ class Lots:
 
     def __len__(self) -> int:
         """Jobs that are not left out."""
-        return self._kept if self._excluded else self.whole
+        return self._looked_through[0] if self._excluded else self.whole
 
     @cached_property
     def whole(self) -> int:
@@ -37,7 +37,7 @@ class Lots:
     @cached_property
     def excluding_nothing(self) -> tuple[str, ...]:
         """The entries of the manifest's `exclude` that name no job."""
-        return self._excluded.naming_nothing(self._every_name()) if self._excluded else ()
+        return self._looked_through[1] if self._excluded else ()
 
     def named_pairs(self) -> Iterator[tuple[str, PairIndex]]:
         """The names of all jobs in order, each with its pair."""
@@ -64,8 +64,13 @@ class Lots:
         return self._naming.styles()
 
     @cached_property
-    def _kept(self) -> int:
-        return sum(1 for _ in self.named_pairs())
+    def _looked_through(self) -> tuple[int, tuple[str, ...]]:
+        """Jobs that are not left out, and entries that name none, from all names at once."""
+        kept, unnamed = 0, Unnamed(self._excluded)
+        for _, names in self._all():
+            any(map(unnamed.meet, names))
+            kept += 0 if self._leaves_out(names) else len(names)
+        return kept, unnamed.entries
 
     @cached_property
     def _excluded(self) -> JobNames:

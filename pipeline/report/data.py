@@ -20,6 +20,7 @@ from pipeline.report.inputs import Inputs
 from pipeline.report.pairs import common_settings
 from pipeline.report.thumbnails import input_thumbnail, thumbnail_name
 from pipeline.store import BACKBONE_KEYS, RunFolder
+from pipeline.terminal import counted
 
 
 def page_data(
@@ -155,14 +156,16 @@ def run_figures(store: RunFolder, entries: Sequence[Entry]) -> list[tuple[str, s
     targets = [dict(e.record.get("targets") or {}) for e in entries if e.image]
     hits, computed = (sum(t.get(k, 0) for t in targets) for k in ("hits", "computed"))
     if stale := len(store.stale()):
-        rows.append(("left out", f"{stale:,} pictures of no job any more"))
+        rows.append(("left out", f"{counted(stale, 'picture')} of no job any more"))
     rows.append(("style targets", f"{computed:,} computed, {hits:,} from the cache"))
     devices: dict[str, int] = {}
     for entry in entries:
         if entry.image:
             where = f"{entry.record.get('device', '?')}, {entry.record.get('precision', '?')}"
             devices[where] = devices.get(where, 0) + 1
-    rows += [("device", f"{where}: {count:,} pictures") for where, count in devices.items()]
+    rows += [
+        ("device", f"{where}: {counted(count, 'picture')}") for where, count in devices.items()
+    ]
     return rows
 
 

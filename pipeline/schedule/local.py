@@ -196,9 +196,9 @@ class LocalEngine:
             slot.worker = Worker(self.work, self.context, slot.number, hear)
 
     def _listen(self) -> Iterator[tuple[Worker, News]]:
-        """What is heard of workers, once there is something or a second has passed."""
+        """What is heard of workers, once there is something or half a second has passed."""
         with contextlib.suppress(queue.Empty):
-            yield self._heard.get(timeout=1.0)
+            yield self._heard.get(timeout=0.5)
             while True:
                 yield self._heard.get_nowait()
 
@@ -325,7 +325,9 @@ class LocalEngine:
             if state != slot.news:
                 slot.news, slot.heard = state, moment
             if slot.heard < slot.began:  # the process is still starting
-                if self.patience.stall_s > 0 and moment - slot.began > _START_S:
+                if self.context.store.live.stop_asked():  # it would hear once it has loaded torch
+                    slot.kill("stopped")
+                elif self.patience.stall_s > 0 and moment - slot.began > _START_S:
                     slot.kill(f"{_NOT_STARTED} {_START_S:g} s")
                 continue
             slot.started = slot.started or moment

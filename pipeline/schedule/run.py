@@ -29,6 +29,7 @@ from pipeline.schedule.slots import limit_of
 from pipeline.schedule.stopping import heard_signals, stops_at
 from pipeline.slot import Outcome, RunContext, failed, work_batch
 from pipeline.store import Failure, Summary, now, shards_of
+from pipeline.terminal import counted
 
 _SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
@@ -50,7 +51,8 @@ def run_plan(
     """
     with open_log(context.store, options.log_format, options.log) as log:
         run = _Run(plan, context, progress, options, log)
-        log.info("%d jobs into %s on %s", len(plan), context.run, ", ".join(context.slots))
+        jobs_of = counted(len(plan), "job")
+        log.info("%s into %s on %s", jobs_of, context.run, ", ".join(context.slots))
         run.run_json.write()  # what is to be done, from the first second
         jobs = options.share(len(plan))
         ends = stops_at(options.ends_at, run.ending.hear)
@@ -179,8 +181,8 @@ class _Run:
         self.counts.use(report)
         if report.fits is not None:
             self.log.warning(
-                "batch %d: out of memory on %s, %d jobs fit",
-                ended.batch.number, report.device, report.fits,
+                "batch %d: out of memory on %s, room for %s",
+                ended.batch.number, report.device, counted(report.fits, "job"),
             )  # fmt: skip
         self._count(*report.outcomes)
 

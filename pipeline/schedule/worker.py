@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import psutil
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
+from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from pipeline.plan import Batch
@@ -128,6 +129,21 @@ def _own_path_first() -> Iterator[None]:
         sys.path.remove(str(home))
 
 
+def begin_tracker() -> None:
+    """Begins loky's process that removes the semaphores of a run which was killed, without its
+    warning of them: it came after the shell's prompt, and nobody can do anything about it."""
+    name = "PYTHONWARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = ",".join(filter(None, [before, "ignore:resource_tracker:UserWarning"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 class Worker:
     """The process of one slot.
 
@@ -141,6 +157,7 @@ class Worker:
     ) -> None:
         self._hear, self._closed = hear, False
         self._pipe, theirs = multiprocessing.Pipe()
+        begin_tracker()
         self._executor = ProcessPoolExecutor(
             max_workers=1,
             initializer=_begin_worker,

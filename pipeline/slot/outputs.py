@@ -76,6 +76,8 @@ class Circumstances:
     Attributes:
         seconds: wall time of the batch by phase.
         jobs: jobs in the batch.
+        contents: different content pictures among them.
+        threads: of torch on a CPU; 0 on other devices.
     """
 
     backbone: Mapping[str, str | None]
@@ -87,6 +89,8 @@ class Circumstances:
     number: int
     jobs: int
     attempts: int
+    contents: int = 1
+    threads: int = 0
 
 
 def write_result(
@@ -154,7 +158,12 @@ def _how_made(prepared: Prepared, result: Result, about: Circumstances) -> About
         scales=[(s.width, s.height, s.steps) for s in about.scales],
         steps=result.steps,
         losses=result.curve,
-        batch={"number": about.number, "size": about.jobs},
+        batch={
+            "number": about.number,
+            "size": about.jobs,
+            "contents": about.contents,
+            **({"threads": about.threads} if about.threads else {}),
+        },
         attempts=about.attempts,
         warnings=[
             Warned(code=said.code, text=said.text)

@@ -232,7 +232,7 @@ class Session:
             said = precision_notices(self.precision, self.seat.device)
             for prepared, result in zip(part, results, strict=True):
                 moved = replace(prepared, warnings=(*said, *prepared.warnings))
-                self._finish(moved, result, len(part))
+                self._finish(moved, result, part)
             return len(part)
         # Outside of the handler, so that the error no longer holds on to the batch's tensors.
         try:
@@ -247,7 +247,9 @@ class Session:
 
     # -- handing over --
 
-    def _finish(self, prepared: Prepared, result: Result | DivergedError, together: int) -> None:
+    def _finish(
+        self, prepared: Prepared, result: Result | DivergedError, together: Sequence[Prepared]
+    ) -> None:
         """Has one job's picture and record written, behind the step loop."""
         if isinstance(result, DivergedError):
             self.ended.append(failed(prepared.job, result))
@@ -267,8 +269,10 @@ class Session:
             scales=self.batch.scales,
             seconds=dict(self.timer.seconds),
             number=self.batch.number,
-            jobs=together,
+            jobs=len(together),
             attempts=self.batch.attempts + 1,
+            contents=len({id(p.content.working) for p in together}),
+            threads=torch.get_num_threads() if self.seat.device == "cpu" else 0,
         )
         frames = self.way.frames_of(prepared)
         self.ended.append(self.pool.submit(self._store, prepared, result, about, frames))

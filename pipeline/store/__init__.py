@@ -11,8 +11,8 @@ pictures are made, nor who runs what.
   today's and older versions
 - `stale.py`: pictures that no job makes; `failures.py`: failures that still stand
 - `embedded.py`: what a picture itself says of how it was made
-- `shards.py` (and `packing.py`), `mirror.py`: finished jobs as shards; a dataset's other files;
-  `sample.py`: some of what is in shards, to be looked at
+- `shards.py` (and `packing.py`, `classes.py`), `mirror.py`: finished jobs as shards; a dataset's
+  other files; `sample.py`: some of what is in shards, to be looked at
 - `videos.py`: videos of a run's clips
 - `cache.py`: the cache folder; `tensor_cache.py`: tensors in it; `targets.py`: style targets;
   `means.py`: the normalized variant

@@ -6,6 +6,7 @@ from .cache import clear_cached as clear_cached
 from .cache import clear_clips as clear_clips
 from .cache import clear_notes as clear_notes
 from .cache import clip_files as clip_files
+from .cache import kept_trimmed as kept_trimmed
 from .cache import trim_cached as trim_cached
 from .cache import weight_notes as weight_notes
 from .embedded import is_record as is_record

@@ -8,10 +8,13 @@ Must not load torch.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import RunFolderError
@@ -53,13 +56,17 @@ def cache_limit() -> float:
     return limit * 1e9 if limit else math.inf
 
 
-def trim_cached(cache: Path, limit: float) -> int:
+def trim_cached(cache: Path, limit: float, spare_s: float = 0.0) -> int:
     """Deletes the files of one cache that were used least lately, until the rest take no more than
     `limit` bytes; how many.
 
     Other processes may do the same at once, and may be reading: who has a file open keeps it, who
     comes later computes it anew.
+
+    Args:
+        spare_s: what was used in these last seconds stays, whatever it takes.
     """
+    latest = time.time_ns() - spare_s * 1e9 if spare_s else math.inf
     known = []
     for path in cached_files(cache):
         try:
@@ -68,8 +75,8 @@ def trim_cached(cache: Path, limit: float) -> int:
             continue
         known.append((about.st_mtime_ns, about.st_size, path))
     total, deleted = sum(size for _, size, _ in known), 0
-    for _, size, path in sorted(known):
-        if total <= limit:
+    for used, size, path in sorted(known):
+        if total <= limit or used > latest:
             break
         try:
             path.unlink(missing_ok=True)
@@ -78,6 +85,29 @@ def trim_cached(cache: Path, limit: float) -> int:
         total -= size
         deleted += 1
     return deleted
+
+
+@contextlib.contextmanager
+def kept_trimmed(cache: Path, limit: float, every_s: float = 60.0) -> Iterator[None]:
+    """While the block runs, and at its end, the files of one cache take no more than `limit` bytes,
+    but for those that were used just now: a run of thousands of styles writes many times that."""
+    ended = threading.Event()
+
+    def trim() -> None:
+        while not ended.wait(every_s):
+            with contextlib.suppress(OSError):  # a disk that is gone is told by who needs it
+                trim_cached(cache, limit, every_s)
+
+    thread = threading.Thread(target=trim, daemon=True)
+    if limit < math.inf:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.is_alive():
+            thread.join()
+        trim_cached(cache, limit)
 
 
 def clear_cached(cache: Path) -> tuple[int, int]:

@@ -44,14 +44,14 @@ class Sample:
     folder: str = ""
     others: Mapping[str, bytes] = field(default_factory=dict)
 
-    def label(self, classes: Sequence[str]) -> bytes | None:
+    def label(self, classes: Sequence[str | None]) -> bytes | None:
         """Its class: what its data set says, else its folder's number."""
         if "cls" in self.others:
             return self.others["cls"]
         return str(classes.index(self.folder)).encode() if self.folder in classes else None
 
 
-def _write_tar(file: BinaryIO, samples: Iterable[Sample], classes: Sequence[str]) -> None:
+def _write_tar(file: BinaryIO, samples: Iterable[Sample], classes: Sequence[str | None]) -> None:
     """Picture, record and labels of each under one key."""
     with tarfile.open(fileobj=file, mode="w") as tar:
         for sample in samples:
@@ -69,7 +69,7 @@ def _write_tar(file: BinaryIO, samples: Iterable[Sample], classes: Sequence[str]
                 tar.addfile(info, io.BytesIO(data))
 
 
-def _write_rows(file: BinaryIO, samples: Iterable[Sample], classes: Sequence[str]) -> None:
+def _write_rows(file: BinaryIO, samples: Iterable[Sample], classes: Sequence[str | None]) -> None:
     """A row each, with columns that are the same in every shard, as Hugging Face reads them."""
     pa = pyarrow()
     import pyarrow.parquet as pq
@@ -84,7 +84,7 @@ def _write_rows(file: BinaryIO, samples: Iterable[Sample], classes: Sequence[str
             writer.write_table(pa.Table.from_pylist(group, schema))
 
 
-def _row(sample: Sample, classes: Sequence[str]) -> dict[str, object]:
+def _row(sample: Sample, classes: Sequence[str | None]) -> dict[str, object]:
     record = parse(Record, sample.record)
     label = (sample.label(classes) or b"").decode(errors="replace").strip()
     number = int(label) if re.fullmatch(r"-?\d{1,18}", label) else None
@@ -107,21 +107,32 @@ def _row(sample: Sample, classes: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _features(classes: Sequence[str]) -> dict[str, str]:
+def _features(classes: Sequence[str | None]) -> dict[str, str]:
     """What Hugging Face's reader wants to know of the columns."""
     whole = {"dtype": "int64", "_type": "Value"}
-    label = {"names": list(classes), "_type": "ClassLabel"} if classes else whole
+    label = {"names": _unlike(classes), "_type": "ClassLabel"} if classes else whole
     features: dict[str, object] = {"image": {"_type": "Image"}, "label": label}
     for name in ("class", "split", "style", "name", "key", "labels", "record"):
         features[name] = {"dtype": "string", "_type": "Value"}
     return {"huggingface": json.dumps({"info": {"features": features}})}
 
 
+def _unlike(classes: Sequence[str | None]) -> list[str]:
+    """The classes' names, each once, as that reader wants them; a number of none is itself."""
+    names: dict[str, None] = {}
+    for number, name in enumerate(classes):
+        plain = str(number) if name is None else name
+        names[plain if plain not in names else f"{plain} ({number})"] = None
+    return list(names)
+
+
 # A record, as JSON, and its picture.
 Packed = tuple[bytes, bytes]
 
 # The suffix of a shard by the manifest's `format`, and how one is written.
-WRITERS: dict[str, tuple[str, Callable[[BinaryIO, Iterable[Sample], Sequence[str]], None]]] = {
+WRITERS: dict[
+    str, tuple[str, Callable[[BinaryIO, Iterable[Sample], Sequence[str | None]], None]]
+] = {
     "webdataset": (".tar", _write_tar),
     "parquet": (".parquet", _write_rows),
 }

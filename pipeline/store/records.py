@@ -58,6 +58,8 @@ class About(Made):
         deterministic: whether torch took deterministic algorithms alone.
         seconds: the job's share of its batch's time, by phase: read, targets, optimize, write.
         scales: width, height and steps of each.
+        batch: what it was made among: `number`, `size` in jobs, `contents` of them that differ, and
+            `threads` of a CPU.
         animation: its path below the run folder.
     """
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
 from pipeline.json_text import read_json
+from pipeline.store.classes import numbered
 from pipeline.store.forms import parse, to_json, why_not
 from pipeline.store.headers import ShardIndex
 from pipeline.store.inside import Inside
@@ -55,13 +56,14 @@ class Shards:
     """The shards of a run, and what is done but in none of them yet.
 
     A split's jobs go into shards of their own, which its name begins. Folders are classes: a sample
-    has its folder's number in `shards/classes.json` as `cls`, unless its data set says another.
+    has its folder's number in `shards/classes.json` as `cls`, or the one that its data set says.
 
     Args:
         store: the run folder; a part of a run writes shards of its own.
         size: jobs in a shard; 0 keeps loose files, and then nothing here does anything.
         form: one of `WRITERS`.
-        classes: the names of all classes, asked for when the first shard is written.
+        classes: all classes, each with the number that its data set has for it, asked for when the
+            first shard is written.
     """
 
     def __init__(
@@ -69,13 +71,13 @@ class Shards:
         store: RunFolder,
         size: int,
         form: str = "webdataset",
-        classes: Callable[[], Iterable[str]] = tuple,
+        classes: Callable[[], Iterable[tuple[str, int | None]]] = tuple,
     ) -> None:
         self.store, self.size = store, size
         self.folder = store.path / "shards"
         self._suffix, self._write = WRITERS[form if size else "webdataset"]
         self._given = classes
-        self._classes: Sequence[str] | None = None
+        self._classes: Sequence[str | None] | None = None
         self._held: dict[int, int] = {}  # name -> key of each job in a shard, both shortened
         self._loose: dict[str, list[_Loose]] = {}  # by split
         if size:
@@ -178,17 +180,17 @@ class Shards:
         numbers = [int(name) for name in taken if name.isdigit()]
         return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}{self._suffix}"
 
-    def _known_classes(self) -> Sequence[str]:
-        """All classes in order; those of earlier shards keep their numbers."""
+    def _known_classes(self) -> Sequence[str | None]:
+        """All classes by number; those of earlier shards keep theirs."""
         if self._classes is None:
             path = self.folder / CLASSES
             try:
-                kept = [str(name) for name in read_json(self.store.inside.read(path))]
+                read = read_json(self.store.inside.read(path))
+                kept = tuple(None if name is None else str(name) for name in read)
             except (OSError, ValueError, TypeError):
-                kept = []
-            new = sorted(set(self._given()) - set(kept))
-            self._classes = (*kept, *new)
-            if new:
+                kept = ()
+            self._classes = numbered(self._given(), kept)
+            if self._classes != kept:
                 self.store.write(path, to_json(self._classes))
         return self._classes
 

@@ -19,6 +19,7 @@ from PIL import Image
 from pipeline.commands.plan import show_plan
 from pipeline.commands.run import run_manifest
 from pipeline.manifest import load_manifest
+from pipeline.pictures import read_size
 from pipeline.plan import Plan
 from pipeline.schedule import Progress
 from pipeline.schedule.estimate import seconds_of_one
@@ -133,6 +134,32 @@ def test_the_plan_says_which_cannot_be_made(
     assert show_plan(manifest, INLINE, as_json=True, measured=False) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["content"][-5:] for row in rows if "problem" in row] == ["b.png", "b.png"]
+
+
+def test_the_plan_tells_of_pictures_and_masks_by_their_headers(
+    manifest: Path, picture: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Masks also when a run begins: no worker sees their jobs."""
+    text = HEAD.replace("content: content", "content: content/*.png")
+    manifest.write_text(text + QUICK + "masks: {content: '../masks/{name}'}\n")
+    size = read_size(manifest.parent / "content/a.png")
+    picture("masks/a.png"), picture("masks/b.png"), picture("masks/d.png"), picture("content/d.png")
+    with Image.open(manifest.parent / "masks/a.png") as whole:
+        whole.resize((size[1], size[0])).save(manifest.parent / "masks/a.png")
+    (manifest.parent / "masks/b.png").write_text("no picture")
+    (manifest.parent / "content/d.png").write_text("no picture")
+    assert show_plan(manifest, INLINE, as_json=True, measured=False) == 0
+    told = {e["name"]: e["problem"] for e in map(json.loads, capsys.readouterr().out.splitlines())}
+    reasons = {"a": "a mask has its picture's shape", "b": "not a picture", "d": "not a picture"}
+    for name, problem in told.items():
+        assert reasons[name[0]] in problem and f"{name[0]}.png" in problem
+    assert len(told) == 6
+    shown = show_plan(manifest, INLINE, as_json=False, measured=False)
+    assert shown == 0 and "2 cannot be made: " in capsys.readouterr().out
+    run_manifest(load_manifest(manifest), INLINE, Progress())
+    failed = failures(manifest.parent / "run")
+    assert failed.keys() == told.keys() and summary(manifest.parent / "run")["failed"] == 6
+    assert failed["a.png__s"] == told["a.png__s"]
 
 
 def test_a_peers_preset_is_not_compared(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ def test_notes_on_weights_are_listed_and_cleared(tmp_path: Path, capsys: Capture
     show_cache(tmp_path / "own")
     assert f"weights.json, {notes.stat().st_size} bytes" in capsys.readouterr().out
     clear_cache(tmp_path / "own")
-    assert "deleted 1 files" in capsys.readouterr().out
+    assert "deleted 1 file" in capsys.readouterr().out
     assert not list((tmp_path / "own").iterdir())
     clear_cache(tmp_path / "own")
     assert "deleted 0 files" in capsys.readouterr().out
@@ -31,9 +31,9 @@ def test_frames_of_videos_are_listed_and_cleared(tmp_path: Path, capsys: Capture
     folder.mkdir(parents=True)
     (folder / "000001.png").write_bytes(bytes(2_000_000))
     show_cache(tmp_path / "own")
-    assert "frames of videos: 1 videos, 1 files, 2.0 MB" in capsys.readouterr().out
+    assert "frames of videos: 1 video, 1 file, 2.0 MB" in capsys.readouterr().out
     clear_cache(tmp_path / "own")
-    assert "deleted 1 files, 2.0 MB" in capsys.readouterr().out
+    assert "deleted 1 file, 2.0 MB" in capsys.readouterr().out
     assert not list((tmp_path / "own").iterdir())
 
 
@@ -50,7 +50,7 @@ def test_copies_of_remote_files_are_listed_and_cleared(tmp_path: Path, capsys: C
     copy.parent.mkdir(parents=True)
     copy.write_bytes(bytes(1_500_000))
     show_cache(tmp_path)
-    assert "copies of remote files: 1 files, 1.5 MB" in capsys.readouterr().out
+    assert "copies of remote files: 1 file, 1.5 MB" in capsys.readouterr().out
     clear_cache(tmp_path)
-    assert "deleted 1 files, 1.5 MB" in capsys.readouterr().out
+    assert "deleted 1 file, 1.5 MB" in capsys.readouterr().out
     assert not copy.exists()

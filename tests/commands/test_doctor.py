@@ -1,5 +1,7 @@
 """`nst doctor`: what is wrong is said with how to mend it."""
 
+import re
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +11,7 @@ import torch
 
 from pipeline.commands import check_gpus, check_machine, tune_cpu
 from pipeline.commands.doctor import Check, run_checks
+from pipeline.commands.extras import EXTRAS, extras_here
 from pipeline.errors import WeightsError
 from pipeline.schedule import kept_workers
 from pipeline.schedule.slots import Unseen
@@ -27,8 +30,6 @@ def test_a_machine_as_it_should_be(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_missing_package_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import PackageNotFoundError
-
     def version(name: str) -> str:
         if name == "joblib":
             raise PackageNotFoundError
@@ -174,3 +175,29 @@ def test_without_a_gpu_there_is_nothing_to_compare(
 ) -> None:
     machine(monkeypatch)
     assert check_gpus() == 1 and "none found" in capsys.readouterr().out
+
+
+def test_every_extra_is_listed_with_what_it_is_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomllib = pytest.importorskip("tomllib")  # of Python 3.11
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert list(extras) == list(EXTRAS)
+    for extra, wanted in extras.items():
+        known = {re.split(r"[\[>=]", each)[0] for each in wanted} - {"fsspec"}
+        assert known == set(EXTRAS[extra][0]) - {"aiohttp"}
+
+    def version(name: str) -> str:
+        if name in ("ray", "imagecodecs"):
+            raise PackageNotFoundError
+        return "1.0"
+
+    monkeypatch.setattr("pipeline.commands.extras.version", version)
+    found = dict(extras_here())
+    assert found["s3"] == "s3fs 1.0: files at s3://"
+    assert found["ray"] == (
+        "without ray, for runs on a Ray cluster: pip install '.[ray]' in a checkout"
+    )
+    assert found["deep"].startswith("without imagecodecs, for PNGs")
+    assert check("extra s3", tmp_path).found == found["s3"]

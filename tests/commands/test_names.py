@@ -116,7 +116,7 @@ def test_plans_say_what_was_passed_over(
 ) -> None:
     (tmp_path / "c/notes.txt").write_text("")
     (tmp_path / "c/.hidden.png").write_text("")
-    said = "passed over: 1 hidden files and folders, 1 files of no format that is read (.txt 1)"
+    said = "passed over: 1 hidden files and folders, 1 file of no format that is read (.txt 1)"
     show_plan(write(), INLINE, as_json=False, measured=False)
     assert said in " ".join(capsys.readouterr().out.split())
     show_plan(write(), INLINE, as_json=True, measured=False)

@@ -131,4 +131,4 @@ def test_a_plan_shows_what_the_run_goes_on_with(
 ) -> None:
     show_plan(begun, Options(), as_json=False, measured=False)
     out = capsys.readouterr()
-    assert "1 jobs, 1 done, 0 to run" in out.out and "version 1 of preset default" in out.err
+    assert "1 job, 1 done, 0 to run" in out.out and "version 1 of preset default" in out.err

@@ -237,7 +237,7 @@ def test_every_command_knows_a_remote_run(
     assert batch_manifest(memory, INLINE) == 0
     assert "all at a glance: memory://runs/one/report.html" in capsys.readouterr().out
     assert show_status(run, as_json=False) == 0
-    assert "1 of 1 jobs done; ended" in capsys.readouterr().out
+    assert "1 of 1 job done; ended" in capsys.readouterr().out
     assert commands.write_report(run) == 0
     assert b"cat.png" in read(f"{run}/report.html")
     assert commands.write_sheet(run, "content", "style", tmp_path / "sheet.png", 64, None) == 0

@@ -155,7 +155,7 @@ def test_what_was_done_is_said_in_words(manifest: Write, capsys: Capture) -> Non
     (path.parent / "d.png").write_bytes((path.parent / "c.png").read_bytes()[:-200])
     assert batch_manifest(path, INLINE) == 1
     said = capsys.readouterr().out
-    assert "1 shards in" in said and "reasons of failures: nst status" in said
+    assert "1 shard in" in said and "reasons of failures: nst status" in said
     assert not (path.parent / "run2/report.html").exists()
 
 

@@ -301,12 +301,12 @@ def test_an_excluded_job_is_none_and_its_picture_can_be_moved_aside(
     path = manifest(folder, "exclude: rejected.txt\n")
     assert batch_manifest(path, INLINE) == 0
     said = capsys.readouterr()
-    assert "nothing to do: 1 of 1 jobs are done" in said.out and "1 other pictures" in said.out
+    assert "nothing to do: 1 of 1 job is done" in said.out and "1 other picture" in said.out
     assert "exclude: 'b.png__other' names no job" in said.out + said.err
     assert RunFolder(folder / "run").stale() == ["images/x/a.png__s.png"]
     show_plan(path, INLINE, as_json=False, measured=False)
     said = capsys.readouterr()
-    assert "left out by exclude: 1 jobs" in said.out and "names no job" in said.out + said.err
+    assert "left out by exclude: 1 job" in said.out and "names no job" in said.out + said.err
     move_stale(folder / "run")
     assert names(folder) == ["b.png__s"]
     assert batch_manifest(manifest(folder), INLINE, quiet=True) == 0  # no more: made again

@@ -110,6 +110,8 @@ def test_weights_are_listed_without_torch_once_their_digests_are_noted(tmp_path:
         (["batch", "m.yaml", "--shard", "5/4"], "write i/n"),
         (["batch", "m.yaml", "--workers", "2"], "--workers goes with --engine dask or ray"),
         (["status", "nowhere"], "no run there; name the `output` folder"),
+        (["table", "m.yaml"], "/run: no run there; name the `output` folder"),
+        (["batch", "s3://bucket/x.yaml"], "s3://bucket/x.yaml: a manifest is a local file; copy"),
         (["run", "c.png", "s.png", "-o", "x.bmp"], "suffix must be one of"),
         (["presets", "defualt"], "is not a preset"),
     ],

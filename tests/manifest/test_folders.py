@@ -66,7 +66,7 @@ def test_files_of_other_formats_are_counted_by_their_suffix(
     said = "4 files of no format that is read (.txt 2, .csv 1, no suffix 1)"
     assert load("c").passed == said
     assert load("c/*.png").passed == ""  # what a pattern does not name is not passed over
-    with pytest.raises(ManifestError, match=r"c/\*.txt: no picture there \(passed over: 1 files"):
+    with pytest.raises(ManifestError, match=r"c/\*.txt: no picture there \(passed over: 1 file "):
         load("c/*.txt")
 
 

@@ -1,5 +1,6 @@
 """Jobs by name, glob and list."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_each_entry_that_means_a_job_does_beside_others_that_do() -> None:
     entries = ("train/*", "train/cat/*", "train/cat/a__wave", "images/train/cat/a__wave.png", "x")
     assert JobNames(entries).naming_nothing(names) == ("x",)
     assert JobNames(()).naming_nothing(names) == ()
+
+
+def test_names_of_all_jobs_are_asked_for_only_where_a_glob_may_be_one() -> None:
+    def never() -> Iterator[str]:
+        raise AssertionError("no job's name holds `*` or `?`")
+        yield
+
+    some = JobNames(("*dog*", "a.jpg__wave", "c?.png__s"))
+    assert some.among(never()) is some
 
 
 def test_a_pictures_path_is_as_good_as_its_name() -> None:

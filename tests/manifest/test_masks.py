@@ -48,7 +48,7 @@ def test_masks_beside_photos_are_no_contents_even_alone(
         ("a.jpg", Path(mask).name)
     ]
     (warned,) = found.warnings
-    assert warned.code == "unpaired_mask" and f"without their pictures, {''}" in warned.text
+    assert warned.code == "unpaired_mask" and "without a picture, and left out" in warned.text
     assert str(tmp_path / alone) in warned.text
 
 
@@ -83,7 +83,7 @@ def test_pictures_without_masks_are_whole_where_that_is_said(tmp_path: Path, pic
     found = load(tmp_path, text % ", missing: whole")
     assert [c.mask and c.mask.name for c in found.contents] == ["a_mask.png", None]
     (warned,) = found.warnings
-    assert warned.code == "unpaired_mask" and "1 pictures have no mask" in warned.text
+    assert warned.code == "unpaired_mask" and "1 picture without a mask" in warned.text
     plain = load(tmp_path, "content: [c/a.png, c/b.png]\nstyle: s.png\n")
     before = {job.content.label: job.key for job in jobs(plain)}
     keys = {job.content.label: job.key for job in jobs(found)}

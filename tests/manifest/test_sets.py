@@ -28,6 +28,12 @@ def shard(path: Path, names: list[str], **others: bytes) -> Path:
     return path
 
 
+def begin_of(path: Path, name: str) -> int:
+    """Where an entry of a tar begins."""
+    with tarfile.open(path) as tar:
+        return tar.getmember(name).offset
+
+
 @pytest.fixture
 def load(tmp_path: Path, picture: Callable[..., Path]) -> Callable[..., Manifest]:
     picture("s.png")
@@ -137,12 +143,43 @@ def test_samples_without_a_picture_are_counted(
 
 
 def test_a_cut_shard_is_a_warning(tmp_path: Path, load: Callable[..., Manifest]) -> None:
-    path = shard(tmp_path / "a.tar", ["x", "y"])
+    path = shard(tmp_path / "a.tar", ["x", "y", "z"], cls=b"3")
+    whole = names(load('"a.tar"'))
+    cut = begin_of(path, "y.cls")
     with path.open("r+b") as file:
-        file.truncate(1800)
+        file.truncate(cut)
     manifest = load('"a.tar"')
     assert [warning.code for warning in manifest.warnings] == ["cut_shard"]
-    assert len(manifest.contents) >= 1
+    assert names(manifest) == whole[:1]  # y would have been without its class
+    with path.open("r+b") as file:
+        file.truncate(512)
+    with pytest.raises(ManifestError, match="no picture in it that is whole"):
+        load('"a.tar"')
+
+
+@pytest.mark.parametrize("content", ["[0.tar, 1.tar]", "[0.tar/000.jpg, 1.tar]", "[0.tar, loose]"])
+def test_names_do_not_depend_on_what_a_cut_shard_lacks(
+    tmp_path: Path, load: Callable[..., Manifest], picture: Callable[..., Path], content: str
+) -> None:
+    """The later shard's `001` is called otherwise as long as the first one's is there."""
+    for number in range(2):
+        shard(tmp_path / f"{number}.tar", ["000", "001", "002"])
+    picture("loose/000.jpg")
+    load(content)
+    cut = begin_of(tmp_path / "0.tar", "001.jpg")
+    with (tmp_path / "0.tar").open("r+b") as file:
+        file.truncate(cut + 600)
+    with pytest.raises(ManifestError, match=r"0.tar: damaged or cut short, and .*000.jpg bears"):
+        load(content)
+    assert names(load("[1.tar, 0.tar]"))[-1].startswith("000~")
+
+
+def test_pictures_of_one_name_in_a_shard_are_each_made(
+    tmp_path: Path, load: Callable[..., Manifest]
+) -> None:
+    shard(tmp_path / "a.tar", ["x", "y", "x"], cls=b"3")
+    assert names(load("a.tar")) == ["3/x.jpg__s", "3/y.jpg__s", "3/x~2.jpg__s"]
+    assert names(load("a.tar/x~2.jpg")) == ["3/x~2.jpg__s"]
 
 
 @pytest.mark.parametrize(

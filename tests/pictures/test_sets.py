@@ -129,11 +129,46 @@ def test_a_cut_shard_gives_what_is_whole(tmp_path: Path) -> None:
     with tarfile.open(path) as tar:
         third = tar.getmembers()[2].offset_data
     os.truncate(path, third + 100)
-    assert [m.name for m in set_members(path)][:2] == ["0.jpg", "1.jpg"]
+    assert [m.name for m in set_members(path)] == ["0.jpg", "1.jpg"]
     assert "cut short" in set_problem(path)
     assert read_size(path / "0.jpg") == (40, 24)
-    with pytest.raises(ImageError, match="cut short within it"):
+    with pytest.raises(ImageError, match="which is damaged or cut short; replace it"):
         read_identity(path / "2.jpg")
+
+
+def test_a_shard_that_ends_between_two_files_is_a_cut_one(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "s.tar", {"0.jpg": encoded(0), "1.jpg": encoded(1), "1.cls": b"3"})
+    with tarfile.open(path) as tar:
+        label = tar.getmember("1.cls").offset
+    os.truncate(path, label)
+    assert [m.name for m in set_members(path)] == ["0.jpg"]
+    assert "cut short" in set_problem(path)
+
+
+def test_a_cut_shard_whose_samples_do_not_lie_together_is_refused(tmp_path: Path) -> None:
+    files = {"0.jpg": encoded(0), "1.jpg": encoded(1), "0.cls": b"3", "1.cls": b"4"}
+    path = write_tar(tmp_path / "s.tar", files)
+    assert [m.file for m in set_members(path)] == ["3/0.jpg", "4/1.jpg"]
+    with tarfile.open(path) as tar:
+        label = tar.getmember("1.cls").offset
+    os.truncate(path, label)
+    with pytest.raises(ImageError, match="do not lie side by side"):
+        list(set_members(path))
+
+
+def test_samples_of_one_name_are_each_a_picture(tmp_path: Path) -> None:
+    """Also names that differ in the extension's capitals alone, or that look like a number's."""
+    path = tmp_path / "s.tar"
+    names = ["a.jpg", "a.cls", "a~2.jpg", "b.JPG", "b.jpg", "./a.jpg", "a.cls"]
+    with tarfile.open(path, "w") as tar:
+        for number, name in enumerate(names):
+            data = b"%d" % number if name.endswith("cls") else encoded(number)
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    found = {m.name: m.label for m in set_members(path)}
+    assert found == {"a.jpg": "1", "a~2.jpg": "", "b.JPG": "", "b~2.jpg": "", "a~3.jpg": "6"}
+    assert len({read_identity(path / name) for name in found}) == 5
 
 
 @pytest.mark.parametrize("data", [b"", b"no tar at all" * 100, b"\x1f\x8b" + bytes(600)])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ManifestError
 from pipeline.manifest import Clip, JobNames, Manifest, Output, Picture, Sample, Style
 from pipeline.plan import Plan
+from pipeline.plan.lots import Lots
 
 
 def plan(*exclude: str, max_jobs: int = 100, clip: bool = False, **more: Any) -> Plan:
@@ -59,6 +60,19 @@ def test_entries_that_name_no_job_are_known() -> None:
 def test_entries_that_overlap_each_name_jobs() -> None:
     some = plan("c0.png__*", "c0.png__s0*", "c0.png__s1__seed-0", "c?.png__s9*")
     assert some.excluding_nothing == ("c?.png__s9*",) and some.excluded == 6
+
+
+def test_names_are_gone_through_once_to_count_them_and_to_find_entries_of_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    names = Lots._names
+    monkeypatch.setattr(
+        Lots, "_names", lambda lots, pair, labels: asked.append(1) or names(lots, pair, labels)
+    )
+    some = plan("c0.png__*", "c?.png__s9*")
+    assert some.excluded == 6 and len(some) == 18 and some.excluding_nothing
+    assert len(asked) == 24
 
 
 def test_a_name_with_brackets_leaves_out_that_job_alone() -> None:

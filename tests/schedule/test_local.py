@@ -278,6 +278,19 @@ def test_a_worker_may_take_its_time_to_start_but_not_for_ever(
     assert engine.slots[0].killed == "the worker did not start within 99 s"
 
 
+def test_a_worker_that_is_still_starting_is_ended_when_the_run_is_to_stop(
+    engine: local.LocalEngine,
+) -> None:
+    """It would hear of it only once it has loaded torch; one that is at work stops by itself."""
+    engine.context.store.live.ask_to_stop()
+    tell(engine, 1)
+    engine._check_patience()
+    assert engine.slots[0].killed == ""
+    engine.slots[0].heard = 0.0
+    engine._check_patience()
+    assert engine.slots[0].killed == "stopped"
+
+
 def test_what_the_batch_before_said_is_no_news(engine: local.LocalEngine) -> None:
     tell(engine, 7)
     slot = engine.slots[0]

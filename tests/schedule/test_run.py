@@ -271,7 +271,7 @@ def test_memory_that_ran_out_is_counted_and_warnings_are_said(
     here = world([1])
     summary = here.run(engine="inline", work=work)
     assert (summary.done, summary.out_of_memory) == (1, 1)
-    assert "out of memory on fake, 1 jobs fit" in here.store.log.read_text()
+    assert "out of memory on fake, room for 1 job" in here.store.log.read_text()
     assert "seed-1: smaller step" in capsys.readouterr().err
     assert "seed-1: safer_rate: smaller step" in here.store.log.read_text()
     assert summary.warnings == here.store.summaries()[""].warnings == {"safer_rate": 1}

@@ -191,3 +191,23 @@ def test_whoever_hands_over_does_not_wait_for_a_process_that_hangs(
     finally:
         hanging.close()
     assert time.monotonic() - began < 10 and heard.empty()
+
+
+def test_what_a_killed_run_leaves_is_removed_without_a_warning() -> None:
+    """Loky's tracker outlives the run and removes its semaphores."""
+    code = (
+        "import os\n"
+        "from joblib.externals.loky.backend import get_context\n"
+        "from pipeline.schedule import worker\n"
+        "before = dict(os.environ)\n"
+        "worker.begin_tracker()\n"
+        "assert os.environ == before\n"
+        "lock = get_context('loky').Lock()\n"
+        "os._exit(9)\n"
+    )
+    for given in ({}, {"PYTHONWARNINGS": "default"}):
+        environment = {**os.environ, **given}
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+        )  # returns when the tracker has ended, too, which holds the pipe
+        assert ended.returncode == 9 and ended.stderr == b""

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import webdataset
@@ -29,6 +30,14 @@ def encoded() -> bytes:
     return file.getvalue()
 
 
+def write_set(path: Path, files: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
 class Folder:
     """A run folder into shards, whose jobs are done by hand."""
 
@@ -41,7 +50,7 @@ class Folder:
     def planned(self) -> Plan:
         (self.path / "m.yaml").write_text(
             f"output: {{path: run, format: {self.form}, shard_size: 3}}\n"
-            f"content: '{self.content}'\nstyle: s.png\nbackbone: lite\nsettings: {{size: 48}}\n"
+            f"content: {self.content}\nstyle: s.png\nbackbone: lite\nsettings: {{size: 48}}\n"
         )
         return Plan(load_manifest(self.path / "m.yaml"), lambda s: "", 1)
 
@@ -100,14 +109,13 @@ def test_a_class_that_comes_later_leaves_the_others_their_numbers(
 
 
 def test_labels_of_a_data_set_come_along(tree: Path) -> None:
-    with tarfile.open(tree / "in.tar", "w") as tar:
-        for name, data in {
+    write_set(
+        tree / "in.tar",
+        {
             "k.jpg": encoded(), "k.cls": b"7", "k.json": b'{"a": 1}', "k.txt": b"x",
             "k.png": b"a mask",
-        }.items():  # fmt: skip
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+        },
+    )  # fmt: skip
     folder = Folder(tree, "webdataset", "in.tar")
     folder.run()
     (sample,) = folder.samples("*.tar")
@@ -117,11 +125,67 @@ def test_labels_of_a_data_set_come_along(tree: Path) -> None:
     assert len(list(every_record(folder.store))) == 1
 
 
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_a_data_sets_class_numbers_stand_and_are_named_by_the_classes(
+    tree: Path, form: str
+) -> None:
+    """Beside folders, which take those of their name and come behind else."""
+    files = {}
+    for key, cls in (("cat/k", b"5"), ("l", b"2"), ("owl/m", b"7"), ("bat/n", b"7")):
+        files |= {f"{key}.png": encoded(), f"{key}.cls": cls}
+    write_set(tree / "in.tar", files)
+    folder = Folder(tree, form, "[in.tar, content]")
+    folder.run()
+    classes = json.loads((tree / "run/shards/classes.json").read_text())
+    assert classes == [None, None, "2", None, None, "cat", None, "7", "dog", "owl"]
+    if form == "webdataset":
+        found = {s["__key__"].partition("~")[0]: int(s["cls"]) for s in folder.samples("*.tar")}
+    else:
+        tables = [pq.read_table(tree / "run/shards" / name) for name in folder.names(".parquet")]
+        rows = [row for table in tables for row in table.to_pylist()]
+        found = {row["name"].partition(".")[0]: row["label"] for row in rows}
+        features = json.loads(tables[0].schema.metadata[b"huggingface"])["info"]["features"]
+        assert features["label"]["names"] == [
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+            "cat",
+            "6",
+            "7",
+            "dog",
+            "owl",
+        ]
+    assert found.pop("2/l") == 2 and found.pop("cat/k") == 5
+    assert found.pop("owl/m") == found.pop("bat/n") == 7  # so 7 is of no one class
+    assert all(classes[number] == name.split("/")[1] for name, number in found.items())
+    assert json.loads((tree / "run/shards/classes.json").read_text()) == classes
+
+
+def test_tables_names_of_classes_keep_their_numbers(tree: Path) -> None:
+    features = {"label": {"names": ["x", "dog", "cat"], "_type": "ClassLabel"}}
+    schema = pa.schema(
+        [("image", pa.binary()), ("label", pa.int64())],
+        {"huggingface": json.dumps({"info": {"features": features}})},
+    )
+    rows = [{"image": encoded(), "label": 2}, {"image": encoded(), "label": 1}]
+    pq.write_table(pa.Table.from_pylist(rows, schema), tree / "in.parquet")
+    folder = Folder(tree, "webdataset", "in.parquet")
+    folder.run()
+    assert json.loads((tree / "run/shards/classes.json").read_text()) == [None, "dog", "cat"]
+    assert sorted(s["cls"] for s in folder.samples("*.tar")) == [b"1", b"2"]
+
+
+def test_a_number_that_shards_have_for_another_class_is_refused(tree: Path) -> None:
+    Folder(tree, "webdataset").run()
+    write_set(tree / "in.tar", {"cow/k.png": encoded(), "cow/k.cls": b"1"})
+    with pytest.raises(RunFolderError, match=r"class 1 is 'dog' in the shards .* 'cow' in a data"):
+        Folder(tree, "webdataset", "[in.tar, content]").run()
+
+
 def test_labels_that_are_gone_end_the_run_with_the_reason(tree: Path) -> None:
-    with tarfile.open(tree / "in.tar", "w") as tar:
-        info = tarfile.TarInfo("k.jpg")
-        info.size = len(encoded())
-        tar.addfile(info, io.BytesIO(encoded()))
+    write_set(tree / "in.tar", {"k.jpg": encoded()})
     folder = Folder(tree, "webdataset", "in.tar")
     (job,) = folder.plan.jobs()
     folder.do(job)

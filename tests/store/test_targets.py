@@ -2,12 +2,14 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
 from torch import Tensor
+from worlds import until
 
 from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.files import cache_folder
@@ -17,6 +19,7 @@ from pipeline.store import (
     cache_limit,
     cached_files,
     clear_cached,
+    kept_trimmed,
     split_scales,
     trim_cached,
 )
@@ -187,6 +190,21 @@ def test_a_full_cache_loses_what_was_used_least_lately(tmp_path: Path) -> None:
     assert [cache.path(digest).exists() for digest in digests] == [True, False, False, True]
     assert trim_cached(tmp_path, 2.5 * size) == 0
     assert trim_cached(tmp_path / "nowhere", 0) == 0
+
+
+def test_the_cache_is_kept_within_its_limit_while_a_run_goes_on(tmp_path: Path) -> None:
+    """But for what was used just now, which goes at the end if it is too much."""
+    cache = TensorCache(tmp_path)
+    digests = [key(style=letter * 64) for letter in "abc"]
+    with kept_trimmed(tmp_path, 1.0, every_s=0.5):
+        for digest in digests:
+            cache.get(digest, lambda: {"x": torch.ones(9)}, {})
+        os.utime(cache.path(digests[1]), (1e9, 1e9))
+        later = time.time() + 60
+        os.utime(cache.path(digests[2]), (later, later))
+        until(lambda: not cache.path(digests[1]).exists())
+        assert cache.path(digests[2]).exists()
+    assert not any(cache.path(digest).exists() for digest in digests)
 
 
 @pytest.mark.parametrize(("text", "limit"), [("2.5", 2.5e9), ("0", float("inf"))])
