@@ -17,6 +17,8 @@ from pipeline.store import Failure, RunFolder
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
+# Headless, there is none, and pages look as on a phone.
+MOUSE = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"
 )
@@ -28,6 +30,7 @@ def browser() -> Iterator[Any]:
     options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,900"):
         options.add_argument(argument)
+    options.add_argument(f"--blink-settings={MOUSE}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(str(DRIVER)))
     yield driver
@@ -65,7 +68,7 @@ class Page:
         """A window of this size; perhaps of a phone, and with media features."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        features |= {"hover": "none", "pointer": "coarse"} if phone else {}
+        self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": phone})
         listed = [{"name": n.replace("_", "-"), "value": v} for n, v in features.items()]
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": listed})
 
@@ -119,7 +122,7 @@ IMAGES = "[...document.querySelectorAll('.tile img')]"
 @pytest.fixture
 def page(browser: Any, tmp_path: Path, picture: Callable[..., Path]) -> Iterator[Page]:
     page = Page(browser, tmp_path / "run", picture)
-    page.emulate(1300, 900, hover="hover", pointer="fine")
+    page.emulate(1300, 900)
     page.wait(TILES, 4)  # cells are built as they come into sight
     yield page
     wrong = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
@@ -411,9 +414,12 @@ def test_light_dark_and_phone(page: Page) -> None:
     assert page.ask("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize(("width", "phone"), [(1440, False), (290, True)])
-def test_nothing_slides_sideways(page: Page, width: int, phone: bool) -> None:
-    page.emulate(width, 300, phone)
+# At 900 px the page only grows taller than the window with its grid.
+@pytest.mark.parametrize(
+    ("width", "height", "phone"), [(1440, 300, False), (1300, 900, False), (290, 300, True)]
+)
+def test_nothing_slides_sideways(page: Page, width: int, height: int, phone: bool) -> None:
+    page.emulate(width, height, phone)
     page.open_at("#rows=content&columns=style")
     page.wait(f"{TILES} > 3")
     root = "document.documentElement"
@@ -439,6 +445,35 @@ def test_on_a_phone_stars_and_compare_are_in_sight_and_by_touch(page: Page) -> N
     page.wait(VIEWER)
     seen = "document.getElementById('star').getBoundingClientRect().bottom <= innerHeight"
     assert page.ask(seen)
+
+
+@pytest.mark.parametrize(("width", "phone"), [(1300, False), (390, True)])
+def test_marks_and_focus_rings_lie_within_their_picture_and_cell(
+    page: Page, width: int, phone: bool
+) -> None:
+    path = page.run / "images/a__red__style_weight-2.0.json"
+    made = json.loads(path.read_text())
+    made["output"]["size"] = [48, 64]  # upright among others: tiles leave room beside pictures
+    path.write_text(json.dumps(made))
+    build_report(RunFolder(page.run))
+    page.emulate(width, 900, phone)
+    page.open_at("#rows=content&columns=style")
+    page.wait(TILES, 4)
+    assert page.ask("matchMedia('(hover: none)').matches") is phone
+    box = "(s) => { const r = document.querySelector(s).getBoundingClientRect();"
+    boxes = f"['.cell', '.tile', '.marks'].map({box} return [r.left, r.top, r.right, r.bottom]; }})"
+    cell, tile, marks = page.ask(boxes)
+    beside = (tile[2] - tile[0]) * (1 - 48 / 64) / 2  # tiles are square then
+    picture = [tile[0] + beside, tile[1], tile[2] - beside, tile[3]]
+    page.ask("document.querySelector('.tile').focus({ focusVisible: true })")
+    rings = "['outlineOffset', 'outlineWidth'].map(n => parseFloat(getComputedStyle(e)[n]))"
+    outside = f"(e => {rings}.reduce((a, b) => a + b))(document.activeElement)"
+    gaps = [abs(a - b) for a, b in zip(cell, tile, strict=True)]
+    assert 3 <= page.ask(outside) <= min(gaps)
+    page.ask("document.querySelector('.star').focus({ focusVisible: true })")
+    assert page.ask(outside) <= 0
+    assert picture[0] <= marks[0] and picture[1] <= marks[1]
+    assert marks[2] <= picture[2] and marks[3] <= picture[3]
 
 
 def test_on_paper_there_are_pictures_and_labels_and_nothing_else(page: Page) -> None:

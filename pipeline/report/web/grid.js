@@ -28,7 +28,7 @@
   })();
   const LEAST_PX = 72;
   const room = () => {
-    const page = document.documentElement.clientWidth;
+    const page = document.documentElement.offsetWidth; // without room for a scrollbar to come
     const label = state.rows < 0 ? 0 : narrow() ? 84 : 140;
     return { page, label, free: page - (narrow() ? 24 : 48) - label };
   };
@@ -84,6 +84,12 @@
     button.onclick = act;
     return button;
   };
+  // Of a tile's width and height, how much its picture leaves free on each side.
+  const letterbox = (box, job) => {
+    const [w, h] = size(job), shape = w / h / ratio;
+    box.style.setProperty("--aside", `calc(var(--t) * ${Math.max(0, 1 - shape) / 2})`);
+    box.style.setProperty("--above", `calc(var(--h) * ${Math.max(0, 1 - 1 / shape) / 2})`);
+  };
   const cell = (jobs, at, px) => {
     const box = make("div", { className: "cell" });
     if (!jobs || !jobs.length) return box;
@@ -101,6 +107,7 @@
     tile.onclick = () => (state.first !== null ? choose(job) : open(job));
     box.append(tile);
     if (!failed(job)) {
+      letterbox(box, job);
       box.append(make("div", { className: "marks" },
         markButton("star", "☆", "favorite", () => toggle(favorites, job)),
         markButton("second", "⇄", "compare", () => choose(job))));
