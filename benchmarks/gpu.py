@@ -37,6 +37,7 @@ from pipeline.manifest import Settings
 from pipeline.method import load_weights
 from pipeline.schedule import RunOptions
 from pipeline.store import RunFolder
+from pipeline.terminal import counted
 
 _STYLES = 4
 
@@ -186,8 +187,8 @@ def _print(row: Row) -> None:
     )  # fmt: skip
     busy = "" if math.isnan(row.busy) else f", busy {100 * row.busy:.0f}%"
     print(
-        f"{row.backbone:6} {row.size:4} px, {row.steps:3} steps, {row.gpus} GPUs: {row.pictures} "
-        f"pictures, {row.pictures_per_hour:,.0f} an hour{known}{busy}",
+        f"{row.backbone:6} {row.size:4} px, {row.steps:3} steps, {counted(row.gpus, 'GPU')}: "
+        f"{counted(row.pictures, 'picture')}, {row.pictures_per_hour:,.0f} an hour{known}{busy}",
         flush=True,
     )
 

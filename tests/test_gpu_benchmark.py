@@ -19,7 +19,7 @@ def test_without_a_gpu_it_says_so_and_runs_one_tiny_job(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     (row,) = gpu.main([])
     said = capsys.readouterr().out
-    assert said.startswith("no CUDA GPU here: a dry run") and "1 pictures" in said
+    assert said.startswith("no CUDA GPU here: a dry run") and "1 picture, " in said
     assert (row.gpus, row.pictures) == (0, 1) and math.isnan(row.roofline)
 
 

@@ -23,7 +23,7 @@ from pipeline.commands.report import write_own_table
 from pipeline.commands.status import find_parts
 from pipeline.errors import NstError, RunFolderError
 from pipeline.manifest import Manifest
-from pipeline.schedule import Progress, duration, make_progress
+from pipeline.schedule import Progress, duration, make_progress, per_hour
 from pipeline.store import RunFolder, Summary, sample_of
 from pipeline.terminal import counted, line, say
 
@@ -157,7 +157,7 @@ def _summary_lines(
     yield (
         f"{summary.done} done, {summary.failed} failed{before}, of "
         f"{counted(summary.jobs, 'job')} in {duration(summary.seconds)} "
-        f"({summary.images_per_hour:.0f} images/hour)"
+        f"({per_hour(summary.images_per_hour)})"
     )
     yield from missing_lines(summary)
     yield (

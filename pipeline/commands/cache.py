@@ -44,7 +44,8 @@ def show_cache(folder: Path | None) -> None:
     shown = f"{limit / 1e9:g} GB" if math.isfinite(limit) else "none"
     say(f"limit of style targets, and of copies (NST_CACHE_LIMIT_GB): {shown}")
     notes = weight_notes(root)
-    say(f"notes on weights: {f'{notes.name}, {notes.stat().st_size} bytes' if notes else 'none'}")
+    kept = f"{notes.name}, {counted(notes.stat().st_size, 'byte')}" if notes else "none"
+    say(f"notes on weights: {kept}")
 
 
 def clear_cache(folder: Path | None) -> None:

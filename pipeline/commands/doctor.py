@@ -27,7 +27,7 @@ from pipeline.method import (
 )
 from pipeline.schedule import examine_devices
 from pipeline.slot import Health, available_cores, compare, total_memory
-from pipeline.terminal import say
+from pipeline.terminal import counted, say
 from pipeline.version import __version__
 
 
@@ -82,7 +82,8 @@ def _devices() -> Iterator[Check]:
     elif not found:
         mend = "a CUDA GPU is many times faster; with one, check its driver with nvidia-smi"
         yield Check("note", "gpu", "none found, the CPU is used", mend)
-    yield Check("ok", "cpu", f"{available_cores()} cores, {torch.get_num_threads()} threads")
+    cores, threads = counted(available_cores(), "core"), torch.get_num_threads()
+    yield Check("ok", "cpu", f"{cores}, {counted(threads, 'thread')}")
 
 
 def _judged(health: Health) -> Check:

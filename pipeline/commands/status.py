@@ -18,7 +18,7 @@ from pipeline.commands.output import (
     say_left_out,
     stale_line,
 )
-from pipeline.schedule import duration
+from pipeline.schedule import duration, per_hour
 from pipeline.store import Failure, Owner, RunFolder, SlotState, Summary, is_alive, open_failures
 from pipeline.terminal import console, counted, line, say
 
@@ -206,7 +206,7 @@ def _part_lines(part: Part) -> Iterator[str]:
         if run.done or run.failed:
             yield (
                 f"{name}{run.started}: {run.done} done, {run.failed} failed, "
-                f"{run.images_per_hour:.0f} images/hour, slots busy "
+                f"{per_hour(run.images_per_hour)}, slots busy "
                 f"{100 * run.utilization:.0f}% of {duration(run.seconds)}"
             )
     if part.runs and not summary.ended and summary.images_per_hour:
@@ -215,7 +215,7 @@ def _part_lines(part: Part) -> Iterator[str]:
         yield f"{name}{at_most}{part.left} left, about {duration(3600 * hours)}"
     yield from summary.retired
     if summary.videos:
-        yield f"{len(summary.videos)} videos written: {_some(summary.videos)}"
+        yield f"{counted(len(summary.videos), 'video')} written: {_some(summary.videos)}"
     for video, why in summary.videos_failed.items():
         yield f"no video {video}: {why}"
     if summary.next and part.left:

@@ -10,22 +10,22 @@ from pathlib import Path
 from pipeline.files import cache_folder
 from pipeline.schedule import Layout, best_layout, keep_workers, measure_layouts
 from pipeline.slot import available_cores
-from pipeline.terminal import say
+from pipeline.terminal import counted, say
 
 
 def tune_cpu(folder: Path | None) -> None:
     """Measures how to share out the CPU's cores, prints it, and keeps it for later runs."""
     cores, cache = available_cores(), cache_folder(folder)
-    say(f"{cores} cores; steps a second with lite at 256 px:")
+    say(f"{counted(cores, 'core')}; steps a second with lite at 256 px:")
     layouts = []
     for layout in measure_layouts(cores):
         layouts.append(layout)
-        say(f"  {layout.workers} x {layout.threads} threads: {layout.steps:.1f}", flush=True)
+        say(f"  {layout.workers} x {_threads(layout)}: {layout.steps:.1f}", flush=True)
     best = best_layout(layouts)
     keep_workers(cache, cores, best.workers)
-    say(f"later runs on the CPU take {best.workers} workers (kept in {cache})")
-    say(f"the same by name: --devices {','.join(['cpu'] * best.workers)}, {_threads(best)}")
+    say(f"later runs on the CPU take {counted(best.workers, 'worker')} (kept in {cache})")
+    say(f"the same by name: --devices {','.join(['cpu'] * best.workers)}, {_threads(best)} each")
 
 
 def _threads(layout: Layout) -> str:
-    return f"{layout.threads} thread{'s' if layout.threads > 1 else ''} each"
+    return counted(layout.threads, "thread")

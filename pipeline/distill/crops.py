@@ -22,6 +22,7 @@ from pipeline.distill.recipe import Recipe
 from pipeline.errors import ImageError
 from pipeline.manifest import Passed, walk
 from pipeline.pictures import is_image_name, read_image
+from pipeline.terminal import counted
 
 _LONGEST_SIDE = 480
 # Pictures to train on, folder by folder.
@@ -40,8 +41,8 @@ def find_pictures(folder: Path) -> list[Path]:
     pictures = sorted(path for path in found if is_image_name(path))
     if len(pictures) < 2:
         raise ImageError(
-            f"{folder}: {len(pictures)} pictures found, at least 2 are needed (one is held out); "
-            f"put JPEG or PNG files there"
+            f"{folder}: {counted(len(pictures), 'picture')} found, at least 2 are needed (one is "
+            f"held out); put JPEG or PNG files there"
         )
     return pictures
 

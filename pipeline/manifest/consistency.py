@@ -45,7 +45,8 @@ def check_pairing(reading: Reading, paired: tuple[int, int], pairs: Sequence[Pai
     if isinstance(pairing, Sample) and styles and pairing.sample > styles:
         document.report(
             ("pairing", "sample"),
-            f"{pairing.sample} styles are to be drawn, but only {styles} are there",
+            f"{pairing.sample} styles are to be drawn, but only {styles} "
+            f"{'is' if styles == 1 else 'are'} there",
         )
 
 

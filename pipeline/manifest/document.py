@@ -17,6 +17,7 @@ from pipeline.errors import ManifestError
 from pipeline.files import read_bytes
 from pipeline.manifest.yaml_text import MAX_BYTES, read_yaml, reason
 from pipeline.notices import Notice
+from pipeline.terminal import counted
 
 # How many problems are listed; the rest is counted.
 MOST_PROBLEMS = 100
@@ -149,7 +150,7 @@ class Document:
         if self.problems:
             unique = sorted(dict.fromkeys(self.problems), key=_line_of)
             more = len(unique) - MOST_PROBLEMS
-            rest = [f"{self.path}: and {more:,} problems more"] if more > 0 else []
+            rest = [f"{self.path}: and {counted(more, 'problem')} more"] if more > 0 else []
             raise ManifestError(unique[:MOST_PROBLEMS] + rest)
 
 

@@ -55,7 +55,7 @@ _EXPLANATIONS = {
     "list_type": "a list is needed",
     "dict_type": "must be a mapping, such as {{key: value}}",
     "model_type": "must be text or a mapping, such as {{key: value}}",
-    "too_short": "must have at least {min_length} entries",
+    "too_short": "must have {min_length} or more entries",
     "too_long": "must have at most {max_length} entries",
 }
 

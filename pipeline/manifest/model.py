@@ -17,6 +17,7 @@ from pipeline.manifest.networks import Network, Plain, backbone_text, network_of
 from pipeline.manifest.schema import Output, Sample
 from pipeline.notices import Notice
 from pipeline.pictures import WHITE, Timing, names_levels
+from pipeline.terminal import counted
 from pipeline.version import NAMING
 
 
@@ -133,7 +134,8 @@ class Style:
         if weights is None:
             return self
         if self.regions or len(weights) != len(self.parts):
-            raise ManifestError([f"blend: {len(weights)} weights, but style {self._shape()}"])
+            given = counted(len(weights), "weight")
+            raise ManifestError([f"blend: {given}, but style {self._shape()}"])
         shares = [weight / sum(weights) for weight in weights]
         parts = zip(self.parts, shares, strict=True)
         return replace(self, parts=tuple((path, share) for (path, _), share in parts))

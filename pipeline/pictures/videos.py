@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.pictures.extra import video_package
+from pipeline.terminal import counted
 
 if TYPE_CHECKING:  # whoever only asks whether a file is a video needs neither
     import numpy as np
@@ -129,7 +130,8 @@ def decode_video(path: Path, folder: Path) -> Timing:
     # A file may be cut to fit, which leaves some frames out.
     if len(times) < _ENOUGH * promised:
         raise ImageError(
-            f"{path}: damaged video, only {len(times)} of {promised} frames can be read; replace it"
+            f"{path}: damaged video, only {len(times)} of {counted(promised, 'frame')} can be "
+            f"read; replace it"
         )
     if not times:
         raise ImageError(f"{path}: has not one frame; replace it")

@@ -126,9 +126,9 @@ class Plan:
             raise ManifestError(
                 [
                     f"{manifest.path}:1: {counted(self._lots.whole, 'job')} "
-                    f"({self.pairing.count():,} pairs x "
-                    f"{len(self._points):,} grid points) are more than --max-jobs {max_jobs:,}; "
-                    f"make the grid smaller or raise the limit"
+                    f"({counted(self.pairing.count(), 'pair')} x "
+                    f"{counted(len(self._points), 'grid point')}) are more than --max-jobs "
+                    f"{max_jobs:,}; make the grid smaller or raise the limit"
                 ]
             )
 

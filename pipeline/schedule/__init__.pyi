@@ -9,6 +9,7 @@ from .options import RunOptions as RunOptions
 from .progress import Progress as Progress
 from .progress import duration as duration
 from .progress import make_progress as make_progress
+from .progress import per_hour as per_hour
 from .run import run_plan as run_plan
 from .slots import Found as Found
 from .slots import examine_devices as examine_devices

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from pipeline.store import RunFolder, SlotState
-from pipeline.terminal import console, line, say
+from pipeline.terminal import console, counted, line, say
 
 _PLAIN_EVERY_S = 10.0
 _QUIET_S = 30.0  # after which a log gets a line although no job has ended
@@ -150,8 +150,8 @@ class PlainProgress(Progress):
         share = (self.finished + self.work) / self.total if self.total else 0.0
         under_way = f" ({100 * share:.0f}% of the steps)" if self.work else ""
         print(
-            f"{self.finished}/{self.total} jobs{under_way}, {self.failed} failed, "
-            f"{rate:.0f} images/hour, {duration(left)} left",
+            f"{self.finished:,}/{counted(self.total, 'job')}{under_way}, {self.failed:,} failed, "
+            f"{per_hour(rate)}, {duration(left)} left",
             flush=True,
         )
 
@@ -193,6 +193,15 @@ def make_progress(*, quiet: bool = False, as_json: bool = False) -> Progress:
 
     shown = console(stderr=True)
     return LiveProgress(shown) if shown.is_terminal else PlainProgress()
+
+
+def per_hour(rate: float) -> str:
+    """A rate in images per hour as people read it.
+
+    >>> per_hour(0.8), per_hour(12345.6)
+    ('1 image/hour', '12,346 images/hour')
+    """
+    return f"{counted(round(rate), 'image')}/hour"
 
 
 def duration(seconds: float) -> str:

@@ -31,8 +31,13 @@ def test_a_student_is_trained_written_and_told(
     assert not out.with_suffix(".checkpoint").exists()
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="0 pictures found, at least 2 are needed"):
+@pytest.mark.parametrize(("count", "said"), [(0, "0 pictures found"), (1, "1 picture found")])
+def test_a_folder_of_too_few_pictures_is_refused(
+    count: int, said: str, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for number in range(count):
+        picture(f"{number}.png", number)
+    with pytest.raises(ImageError, match=f"{said}, at least 2 are needed"):
         train_student(str(LITE_FILE), [tmp_path], tmp_path / "x", OPTIONS)
 
 

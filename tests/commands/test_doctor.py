@@ -118,7 +118,11 @@ def test_tuning_is_said_and_kept(
     monkeypatch.setattr("pipeline.commands.tune.measure_layouts", lambda cores: iter(layouts))
     tune_cpu(tmp_path)
     said = capsys.readouterr().out
-    assert "  2 x 2 threads: 50.0" in said and "take 2 workers" in said
+    assert (
+        "  2 x 2 threads: 50.0" in said
+        and "  4 x 1 thread: 49.9" in said
+        and "take 2 workers" in said
+    )
     assert "the same by name: --devices cpu,cpu, 2 threads each" in said
     assert kept_workers(tmp_path, 4) == 2
     assert kept_workers(tmp_path, 8) is None

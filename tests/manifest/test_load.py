@@ -42,7 +42,7 @@ BROKEN = [
         "grid: {seed: [1]}\npairs: [{content: a.png, style: s.png, settings: {seed: 2}}]",
         "pairs[0].settings.seed: seed is swept in `grid`",
     ),
-    ("pairing: {sample: 2}", "2 styles are to be drawn, but only 1"),
+    ("pairing: {sample: 2}", "2 styles are to be drawn, but only 1 is there"),
     ("settings: !!python/object/apply:os.system [ls]", "tags such as"),
     ("settings: " + "[" * 25 + "]" * 25, "nested more than 20 levels"),
     ("settings: {steps: 1", "not YAML"),

@@ -96,7 +96,7 @@ def test_what_has_no_setting_is_said() -> None:
         (
             "neural-style",
             "-style_image a.jpg,b.jpg -style_blend_weights 1",
-            "2 styles, but 1 weights",
+            "2 styles, but 1 weight; give one for each",
         ),
         ("style-transfer-pytorch", "a.jpg", "at least one style"),
     ],
@@ -155,7 +155,7 @@ def test_the_documents_have_every_option() -> None:
         (
             "neural-style",
             "-style_image a.jpg,b.jpg -style_blend_weights 1",
-            "2 styles, but 1 weights",
+            "2 styles, but 1 weight; give one for each",
         ),
         ("style-transfer-pytorch", "a.jpg", "a content and at least one style picture are needed"),
         ("style-transfer-pytorch", "a.jpg b.jpg --pooling mean", "'mean' is none of max, average"),

@@ -370,7 +370,7 @@ def test_a_clips_frames_are_one_tile_that_plays(page: Page) -> None:
     page.open_at("")
     page.wait(TILES, 1)
     assert page.ask("document.querySelector('.badge').textContent") == "▶ 3"
-    assert page.ask(SHOWN) == "1 of 1 pictures shown"
+    assert page.ask(SHOWN) == "1 of 1 picture shown"
     page.browser.find_element("css selector", ".tile").click()
     page.wait("document.getElementById('film').src.endsWith('/videos/walk__red.mp4')")
     assert page.ask("document.getElementById('full').hidden")

@@ -133,7 +133,7 @@ def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(
     progress.update([DONE], 1, 0)
     progress.update([DONE], 2, 0)  # too soon for another line
     progress.update([], 2, 0)
-    assert capsys.readouterr().out == "2/4 jobs, 0 failed, 1 images/hour, 2:00:00 left\n"
+    assert capsys.readouterr().out == "2/4 jobs, 0 failed, 1 image/hour, 2:00:00 left\n"
     progress.update([FAILED], 2, 1)
     said = capsys.readouterr()
     assert said.out == "4/4 jobs, 1 failed, 2 images/hour, 0:00:00 left\n"
@@ -164,6 +164,14 @@ def test_the_same_reason_is_said_once(capsys: pytest.CaptureFixture[str]) -> Non
     progress.update([replace(FAILED, name="e", error="another")], 0, 4)
     said = capsys.readouterr().err
     assert said == "failed: b and 1 more: no picture\nfailed: e: another\n"
+
+
+@pytest.mark.parametrize(("total", "said"), [(1, "1/1 job, "), (2000, "1/2,000 jobs, ")])
+def test_jobs_are_told_as_people_write_them(
+    total: int, said: str, clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(PlainProgress, total, clock).update([DONE], 1, 0)
+    assert capsys.readouterr().out.startswith(said)
 
 
 def test_without_a_picture_yet_the_time_left_is_not_known(

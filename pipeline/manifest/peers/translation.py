@@ -15,6 +15,7 @@ from pipeline.errors import ImageError, ManifestError
 from pipeline.layers import layer_named
 from pipeline.manifest.presets import STYLE_LAYERS
 from pipeline.pictures import read_size
+from pipeline.terminal import counted
 
 CAFFE = {"name": "vgg19", "weights": "caffe"}
 RELU_LAYERS = tuple(layer.replace("conv", "relu") for layer in STYLE_LAYERS)
@@ -203,7 +204,8 @@ def blended(found: Translation, weights: Sequence[float]) -> None:
         ManifestError: not as many as styles, less than 0, or all 0.
     """
     if len(weights) != len(found.styles):
-        raise ManifestError([f"{len(found.styles)} styles, but {len(weights)} weights for them"])
+        styles, given = counted(len(found.styles), "style"), counted(len(weights), "weight")
+        raise ManifestError([f"{styles}, but {given}; give one for each"])
     if min(weights) < 0 or not max(weights) > 0:
         raise ManifestError(["weights of styles must be 0 or more, and one of them more than 0"])
     for style, weight in zip(found.styles, weights, strict=True):

@@ -241,7 +241,7 @@
     const packed = !grid.across && state.rows >= 0 && state.cols >= 0
       ? `; side by side, each with its ${words(axes[state.cols].name)}`
       : "";
-    $("shown").textContent = count ? `${jobs.length} of ${all} pictures shown${packed}`
+    $("shown").textContent = count ? `${jobs.length} of ${jobsText(all)} shown${packed}`
       : "no pictures yet";
   };
   // What stands at the top of the window stays there when the grid is drawn anew.
