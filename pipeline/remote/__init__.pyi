@@ -1,4 +1,5 @@
 from .ahead import fetched_ahead as fetched_ahead
+from .ahead import mapped_ahead as mapped_ahead
 from .downloads import begin_downloads as begin_downloads
 from .downloads import clear_downloads as clear_downloads
 from .downloads import copy_of as copy_of

@@ -10,15 +10,18 @@ checkpoints) lies in a local folder, whose files these are, too. Must not load t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from pipeline.address import Address
 from pipeline.files import cache_folder, cannot_write
+from pipeline.remote import mapped_ahead
 from pipeline.store.bucket import Bucket
 from pipeline.store.disk import Disk
 
+Entry = TypeVar("Entry")
+Result = TypeVar("Result")
 _MOST_BYTES = 64 * 2**20  # of a record, a summary or another file of text
 
 
@@ -110,6 +113,11 @@ class Inside:
         itself; what other processes write there later is then not seen by `size` and `open`."""
         if self._bucket and isinstance(folder, Address):
             self._bucket.remember(folder)
+
+    def each(self, entries: Iterable[Entry], read: Callable[[Entry], Result]) -> Iterator[Result]:
+        """What a function that reads here makes of each entry, in order; of a remote folder several
+        are read at once, in threads."""
+        return mapped_ahead(entries, read) if self._bucket else map(read, entries)
 
     def look_ahead(self, path: Path) -> None:
         """Fetches a remote file that the next `open` or `read` is for; from any thread.

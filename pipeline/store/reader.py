@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.address import Address
 from pipeline.errors import ImageError, RunFolderError
 from pipeline.files import cannot_write
-from pipeline.remote import fetched_ahead
 from pipeline.store.forms import parse, why_not
 from pipeline.store.headers import Owner, PlanHeader, StaleList
 from pipeline.store.inside import Inside
@@ -99,11 +97,7 @@ class RunReader:
         """
         self.check_loose()
         self.check_inside()
-        paths = self._files(self.images, "**/*.json")
-        if isinstance(self.path, Address):
-            paths = fetched_ahead(paths, self.inside.look_ahead)
-        for path in paths:
-            yield self._read_record(path)
+        yield from self.inside.each(self._files(self.images, "**/*.json"), self._read_record)
 
     def records(self) -> Iterator[Record]:
         """All records that can be read, but those of stale pictures.

@@ -13,6 +13,7 @@ import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -81,8 +82,8 @@ class Shards:
         self._held: dict[int, int] = {}  # name -> key of each job in a shard, both shortened
         self._loose: dict[str, list[_Loose]] = {}  # by split
         if size:
-            for path in store.shard_files():
-                self._hold(jobs_in(store.inside, path))
+            for jobs in jobs_in_shards(store):
+                self._hold(jobs)
 
     def _hold(self, jobs: Mapping[str, str]) -> None:
         self._held.update((_short_name(name), _short(key)) for name, key in jobs.items())
@@ -281,6 +282,15 @@ def _short_name(name: str) -> int:
 
 def _index_of(shard: Path) -> Path:
     return shard.with_suffix(".json")
+
+
+def jobs_in_shards(store: RunFolder) -> Iterator[dict[str, str]]:
+    """Names and keys of the jobs in each shard of a run.
+
+    Raises:
+        RunFolderError: as `jobs_in`.
+    """
+    return store.inside.each(store.shard_files(), partial(jobs_in, store.inside))
 
 
 def jobs_in(inside: Inside, path: Path) -> dict[str, str]:

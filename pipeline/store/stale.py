@@ -20,7 +20,7 @@ from pipeline.store.forms import parse, to_json
 from pipeline.store.headers import StaleList
 from pipeline.store.records import Record
 from pipeline.store.run_folder import RunFolder
-from pipeline.store.shards import jobs_in
+from pipeline.store.shards import jobs_in_shards
 
 _RECORD = ".json"
 
@@ -54,28 +54,34 @@ class Stale:
         """
         files = self.store.inside.walk(self.store.images) if loose else iter(())
         first, failed = next(files, None), self.store.failures()
-        shards = [] if loose else self.store.shard_files()
-        if first is None and not failed and not shards:
+        if first is None and not failed and (loose or not self.store.shard_files()):
             return
         wanted = set(map(hash, names))  # a million names as text would take 100 MB
         self.failures = [name for name in failed if hash(name) not in wanted]
-        for shard in shards:
-            self.packed += [n for n in jobs_in(self.store.inside, shard) if hash(n) not in wanted]
+        for jobs in () if loose else jobs_in_shards(self.store):
+            self.packed += [name for name in jobs if hash(name) not in wanted]
         others = {".png", ".jpg", ".webp", ".tiff"} - {f".{name}" for name in formats}
-        for below in itertools.chain([first] if first else [], files):
+
+        def may_be_stale(below: str) -> bool:
             stem, dot, suffix = below.rpartition(".")
             known = hash(stem) in wanted
-            if f"{dot}{suffix}" == _RECORD and not known:
-                self._add_record(stem)
-            elif f"{dot}{suffix}" in others and known and self._is_ours(below):
-                self.pictures[f"images/{below}"] = None
+            return f"{dot}{suffix}" in others if known else f"{dot}{suffix}" == _RECORD
 
-    def _add_record(self, name: str) -> None:
-        found = self._record(name)
-        if found is None or not _is_whole(self.store, name, found):
-            return
-        self.pictures[found.output.path] = None
-        self._by_key.setdefault(found.key, []).append(name)
+        found = filter(may_be_stale, itertools.chain([first] if first else [], files))
+        for picture, name, key in filter(None, self.store.inside.each(found, self._stale)):
+            self.pictures[picture] = None
+            if name:
+                self._by_key.setdefault(key, []).append(name)
+
+    def _stale(self, below: str) -> tuple[str, str, str] | None:
+        """The picture that a file makes known as stale, and of a record the name and the key."""
+        stem, dot, suffix = below.rpartition(".")
+        if f"{dot}{suffix}" != _RECORD:
+            return (f"images/{below}", "", "") if self._is_ours(below) else None
+        found = self._record(stem)
+        if found is None or not _is_whole(self.store, stem, found):
+            return None
+        return found.output.path, stem, found.key
 
     def _record(self, name: str) -> Record | None:
         """A record; None of a dataset's own JSON, which went along."""

@@ -72,6 +72,7 @@ BROKEN = [
     ("settings: {steps: 2000000}", "must be at most 1,000,000"),
     ("settings: {blend: often}", "must be a list of weights"),
     ("settings: {blend: [a]}", "weights must be numbers of at least 0"),
+    ("grid: {steps: []}", ":5: grid.steps: []: must have 1 or more entries"),
     ("settings: {depth: 16, profile: content}", "depth 16 with profile content does not go"),
     ("settings: {depth: 16, format: tiff, exif: true}", "exif with depth 16 and format tiff"),
     ("grid: {init: [content, nowhere.png]}", ":5: grid.init[1]: neither content, content_matc"),

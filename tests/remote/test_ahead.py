@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipeline.remote import fetched_ahead
+from pipeline.remote import fetched_ahead, mapped_ahead
 
 
 def test_entries_come_in_order_each_fetched() -> None:
@@ -45,3 +45,20 @@ def test_an_error_of_the_stream_is_raised() -> None:
 
     with pytest.raises(ValueError, match="wrong"):
         list(fetched_ahead(entries(), lambda _: None))  # type: ignore[arg-type]
+
+
+def test_results_come_in_order_of_several_at_once() -> None:
+    together = threading.Barrier(8, timeout=30)
+
+    def square(number: int) -> int:
+        together.wait()
+        return number**2
+
+    assert list(mapped_ahead(range(64), square)) == [number**2 for number in range(64)]
+
+
+def test_what_fails_is_raised_in_its_turn() -> None:
+    found = mapped_ahead([1, 0, 1], lambda number: 1 // number)
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)
