@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.again import given_manifest
+from pipeline.commands.damaged import Damaged, find_damaged
 from pipeline.commands.options import Options, slots_meant
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import (
@@ -24,11 +24,10 @@ from pipeline.commands.prepare import (
     plan_jobs,
 )
 from pipeline.commands.why import why
-from pipeline.errors import DeviceError, ImageError
+from pipeline.errors import DeviceError
 from pipeline.manifest import Manifest, Settings, as_plain, preset_values
-from pipeline.pictures import read_size
 from pipeline.plan import Job, Plan, count_by, value_text
-from pipeline.store import RunFolder, Shards, Stale, shards_of
+from pipeline.store import RunFolder, Stale, shards_of
 from pipeline.terminal import console, counted
 
 if TYPE_CHECKING:
@@ -68,16 +67,13 @@ def show_plan(
         print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     print_warnings(notices_of_plan(planned))
+    damaged = find_damaged(planned, options.run.choice)
     if as_json:
-        shards, failures = shards_of(planned, store), store.failures()
-        renamed = _renamed(planned, store)
-        for job in _looked_into(options.run.choice.jobs(planned)):
-            event = _job_event(job, store, shards)
-            if not (event["done"] or job.problem):
-                event["why"] = why(job, manifest, store, failures, renamed)
-            print_json(event)
+        print_warnings([damaged.not_all] if damaged.not_all else [])
+        for state in _states(planned, options, store, damaged):
+            print_json(_job_event(state, store))
         return 0
-    _print_plan(planned, options, store)
+    _print_plan(planned, options, store, damaged)
     if measured:
         from pipeline.commands.estimate import print_estimate  # loads torch, which takes seconds
 
@@ -85,61 +81,64 @@ def show_plan(
     return 0
 
 
-def _looked_into(jobs: Iterable[Job]) -> Iterator[Job]:
-    """The jobs, of which those with a picture that is none have that for a `problem`: a run notices
-    when it packs them."""
-    size = lru_cache(maxsize=100_000)(read_size)
-    for job in jobs:
-        try:
-            if job.problem is None:
-                for path in (job.content.path, *(path for path, _ in job.style.parts)):
-                    size(path)
-        except ImageError as error:
-            yield replace(job, problem=error)
-        else:
-            yield job
+@dataclass(frozen=True)
+class _State:
+    """A job, whether it is done, and why it would run; empty where it would not."""
+
+    job: Job
+    done: bool
+    why: str
 
 
-def _job_event(job: Job, store: RunFolder, shards: Shards) -> dict[str, Any]:
+def _states(
+    planned: Plan, options: Options, store: RunFolder, damaged: Damaged
+) -> Iterator[_State]:
+    """The chosen jobs in order, each with what the run folder says of it."""
+    shards, failures = shards_of(planned, store), store.failures()
+    renamed = Stale(store)  # pictures of inputs with other names now, which a run takes along
+    renamed.look(planned.names(), planned.formats, loose=not planned.shard_size)
+
+    def state(job: Job) -> _State:
+        if job.problem is not None:
+            return _State(job, done=False, why="")
+        done = shards.is_done(job)
+        reason = "" if done else why(job, planned.manifest, store, failures, renamed)
+        return _State(job, done, reason)
+
+    return store.inside.each(map(damaged.mark, options.run.choice.jobs(planned)), state)
+
+
+def _job_event(state: _State, store: RunFolder) -> dict[str, Any]:
+    job = state.job
     return {
         "index": job.index,
         "name": job.name,
         "key": job.key,
-        "done": job.problem is None and shards.is_done(job),
+        "done": state.done,
         "content": str(job.content.path),
         "style": {str(path): weight for path, weight in job.style.parts},
         "swept": dict(job.point),
         "settings": job.settings.model_dump(mode="json"),
         "image": str(store.image_path(job.name, job.settings)),
         **({"problem": str(job.problem)} if job.problem else {}),
+        **({"why": state.why} if state.why else {}),
     }
 
 
-def _renamed(planned: Plan, store: RunFolder) -> Stale:
-    """Pictures of inputs that only have other names now, which a run takes along."""
-    found = Stale(store)
-    found.look(planned.names(), planned.formats, loose=not planned.shard_size)
-    return found
-
-
-def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
-    choice = options.run.choice
+def _print_plan(planned: Plan, options: Options, store: RunFolder, damaged: Damaged) -> None:
     first: Job | None = None
-    shards = shards_of(planned, store)
     problems: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    failures, renamed = store.failures(), _renamed(planned, store)
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
-        for job in _looked_into(choice.jobs(planned)):
-            first = first or job
-            if job.problem is not None:
-                problems[str(job.problem)] += 1
-            done = job.problem is None and shards.is_done(job)
-            if not done and job.problem is None:
-                reasons[why(job, planned.manifest, store, failures, renamed)] += 1
-            yield job, done
+        for state in _states(planned, options, store, damaged):
+            first = first or state.job
+            if state.job.problem is not None:
+                problems[str(state.job.problem)] += 1
+            if state.why:
+                reasons[state.why] += 1
+            yield state.job, state.done
 
     counts = count_by(marked())
     shown = console()
@@ -163,6 +162,8 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder) -> None:
     left = total - done - problems.total()
     shown.print(f"{jobs}, {done} done, {left} to run")
     _print_reasons(reasons, problems, shown)
+    if damaged.not_all:
+        shown.print(damaged.not_all, highlight=False, soft_wrap=True)
     _print_aside(planned, shown)
 
 

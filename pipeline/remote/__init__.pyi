@@ -8,6 +8,7 @@ from .downloads import downloads_folder as downloads_folder
 from .downloads import forget_listed as forget_listed
 from .downloads import fresh_copy as fresh_copy
 from .downloads import identified as identified
+from .downloads import is_here as is_here
 from .downloads import is_there as is_there
 from .downloads import keep_downloads_in as keep_downloads_in
 from .downloads import local_copy as local_copy

@@ -119,6 +119,17 @@ def is_there(address: Address) -> bool:
     return True
 
 
+def is_here(path: Path) -> bool:
+    """Whether `local_copy` of a path fetches nothing. No storage is asked: of an address that was
+    not looked at yet it is not known."""
+    if not isinstance(path, Address):
+        return True
+    if path in _KEPT.pins:
+        return copy_of(_KEPT.pins[path]) is not None
+    note, stamp = _note(path), _KEPT.stamps.get(path)
+    return bool(stamp) and note.get("stamp") == stamp and copy_of(str(note["sha256"])) is not None
+
+
 def local_copy(path: Path, sha256: str = "") -> Path:
     """A path that can be opened here: of an address a local copy, any other as it is.
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from buckets import KEY, SECRET, keys_in, s3_client, s3_server, upload
 
-from pipeline.address import as_path
+from pipeline.address import Address, as_path
 from pipeline.commands import (
     Changes,
     Options,
@@ -38,7 +38,7 @@ from pipeline.pictures import opened
 from pipeline.remote import downloads, get, put
 from pipeline.report import build_report
 from pipeline.schedule import RunOptions, run_plan
-from pipeline.store import RunFolder, sample_of
+from pipeline.store import RunFolder, bucket, sample_of
 
 HOME = Path(__file__).parents[2]
 INLINE = Options("cpu", None, run=RunOptions(engine="inline"))
@@ -427,6 +427,41 @@ def test_of_a_shard_its_own_records_are_fetched_alone(
     assert batch_manifest(memory, failed, quiet=True, with_report=False) == 0
     assert fetched == []
     assert not any(folder.inside._bucket._ahead for folder in folders)  # type: ignore[union-attr]
+
+
+def test_the_plan_reads_records_at_once(
+    memory: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Those of its jobs, why they would run, and those of jobs that it has no more."""
+    for number in range(3):
+        data = picture(f"{number}.png", number + 20, (64, 64)).read_bytes()
+        store(f"{DATA}/photos/{number}.png", data)
+    assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
+    plain = bucket.get
+    together = threading.Barrier(4, timeout=30)
+
+    def get_with_others(path: Address, most: int) -> bytes:
+        if "/images/" in str(path):
+            together.wait()
+        return plain(path, most)
+
+    def events(given: Options) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        assert show_plan(memory, given, as_json=True, measured=False) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    monkeypatch.setattr(bucket, "get", get_with_others)
+    found = events(INLINE)
+    assert [event["index"] for event in found] == list(range(4))
+    assert all(event["done"] for event in found)
+    found = events(replace(INLINE, given={"steps": 2}))
+    assert {event["why"] for event in found} == {"changed: steps"}
+    write(memory, "memory://runs/one", "memory://data", steps=2)
+    memory.write_text(memory.read_text().replace("data/photos", "other"))
+    for number in range(4):
+        store(f"memory://other/{number}x.png", picture("x.png", 30 + number, (64, 64)).read_bytes())
+    assert [event["why"] for event in events(INLINE)] == ["new"] * 4
 
 
 def test_a_run_elsewhere_is_not_asked_to_stop_from_here(memory: Path) -> None:

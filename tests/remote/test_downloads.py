@@ -15,6 +15,7 @@ from pipeline.remote import (
     download_files,
     forget_listed,
     identified,
+    is_here,
     is_there,
     listing,
     local_copy,
@@ -36,7 +37,7 @@ def address(word: str) -> Address:
 def at() -> Address:
     found = address("memory://bucket/photos/a.jpg")
     put(found, b"first")
-    forget_listed()
+    begin_downloads(None)
     return found
 
 
@@ -55,6 +56,21 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Address]:
 
 def test_a_local_path_is_itself(tmp_path: Path) -> None:
     assert local_copy(tmp_path / "a.jpg") == tmp_path / "a.jpg"
+
+
+def test_it_is_known_what_is_here_without_asking(
+    at: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_here(tmp_path / "a.jpg") and not is_here(at)
+    copy = local_copy(at)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "look", lambda _: pytest.fail("asked"))
+        assert is_here(at)
+        forget_listed()
+        assert not is_here(at)  # it may be another by now
+        assert pin(at, copy.name) and is_here(at)
+        copy.unlink()
+        assert not is_here(at)
 
 
 def test_a_version_is_fetched_once(at: Address, fetched: list[Address]) -> None:

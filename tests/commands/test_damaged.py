@@ -1,0 +1,123 @@
+"""Which pictures the plan finds damaged: all of some, of many an even sample; none is fetched."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batches import HEAD, INLINE
+
+from pipeline.address import as_path
+from pipeline.commands import damaged, show_plan
+from pipeline.commands.damaged import find_damaged
+from pipeline.errors import ImageError
+from pipeline.manifest import load_manifest
+from pipeline.plan import Choice, Plan, parse_rules
+from pipeline.remote import put
+
+COUNT = 10
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    """10 contents x 2 styles; every other content, and one style, is no picture."""
+    for number in range(COUNT):
+        picture(f"content/{number}.png", number)
+    picture("style/s.png", 20), picture("style/t.png", 21)
+    (tmp_path / "m.yaml").write_text(HEAD)
+    for name in [*(f"content/{number}.png" for number in range(0, COUNT, 2)), "style/t.png"]:
+        (tmp_path / name).write_text("no picture")
+    return tmp_path / "m.yaml"
+
+
+def planned(manifest: Path) -> Plan:
+    return Plan(load_manifest(manifest), lambda settings: "", 1)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the pictures whose headers were read."""
+    names: list[str] = []
+    plain = damaged.read_size
+
+    def noted(path: Path) -> tuple[int, int]:
+        names.append(path.name)
+        return plain(path)
+
+    monkeypatch.setattr(damaged, "read_size", noted)
+    return names
+
+
+def test_all_of_some_are_looked_at_once(manifest: Path, seen: list[str]) -> None:
+    found = find_damaged(planned(manifest), Choice())
+    assert sorted(path.name for path in found.problems) == [
+        "0.png", "2.png", "4.png", "6.png", "8.png", "t.png"
+    ]  # fmt: skip
+    assert len(seen) == len(set(seen)) == found.looked_at == found.pictures == COUNT + 2
+    assert found.not_all == ""
+
+
+def test_of_many_an_even_sample_is_looked_at_and_all_styles(
+    manifest: Path, seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 7)
+    found = find_damaged(planned(manifest), Choice())
+    assert sorted(seen) == ["1.png", "3.png", "5.png", "7.png", "9.png", "s.png", "t.png"]
+    assert [path.name for path in found.problems] == ["t.png"]
+    assert found.not_all == "looked at 7 of 12 pictures for damage; a run tells of the others"
+    seen.clear()
+    monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 1)
+    assert find_damaged(planned(manifest), Choice()).looked_at == len(seen) == 1
+
+
+def test_only_pictures_of_the_jobs_that_are_meant_are_looked_at(
+    manifest: Path, seen: list[str]
+) -> None:
+    rules = parse_rules("--only", ["style=s"])
+    found = find_damaged(planned(manifest), Choice(only=rules, limit=3))
+    assert sorted(seen) == ["0.png", "1.png", "2.png", "s.png"]
+    assert found.pictures == 4 and len(found.problems) == 2
+
+
+def test_it_is_said_how_many_were_looked_at(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 7)
+    assert show_plan(manifest, INLINE, as_json=False, measured=False) == 0
+    said = capsys.readouterr().out
+    assert "looked at 7 of 12 pictures" in said and "10 cannot be made: " in said
+    assert show_plan(manifest, INLINE, as_json=True, measured=False) == 0
+    said, warned = capsys.readouterr()
+    problems = [event.get("problem", "") for event in map(json.loads, said.splitlines())]
+    assert sum("t.png" in problem for problem in problems) == sum(map(bool, problems)) == 10
+    assert "looked at 7 of 12 pictures" in warned
+
+
+def test_remote_pictures_are_looked_at_where_nothing_is_fetched_for_it(
+    manifest: Path, seen: list[str]
+) -> None:
+    for number in (0, 1):
+        path = as_path(f"memory://data/content/{number}.png")
+        put(path, manifest.parent / f"content/{number}.png")  # type: ignore[arg-type]
+    text = HEAD.replace("content: content", "content: memory://data/content")
+    manifest.write_text(text)
+    found = find_damaged(planned(manifest), Choice())
+    assert sorted(seen) == ["s.png", "t.png"] and found.pictures == 4
+    plan = planned(manifest)
+    assert len(list(plan.jobs())) == 4  # their keys need the files
+    found = find_damaged(plan, Choice())
+    assert found.looked_at == found.pictures == 4
+    assert sorted(path.name for path in found.problems) == ["0.png", "t.png"]
+    assert "memory://data/content/0.png: not a picture" in " ".join(
+        map(str, found.problems.values())
+    )
+
+
+def test_a_job_that_cannot_be_made_keeps_its_reason(manifest: Path) -> None:
+    plan = planned(manifest)
+    found = find_damaged(plan, Choice())
+    job = next(plan.jobs())
+    assert "0.png" in str(found.mark(job).problem)
+    gone = replace(job, problem=ImageError("gone"))
+    assert found.mark(gone) is gone
