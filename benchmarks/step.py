@@ -17,18 +17,11 @@ from collections.abc import Callable
 
 import torch
 from networks import multiply_adds
+from stepping import begin_steps
 from torch import nn
 
 from pipeline.manifest import Settings
-from pipeline.method import (
-    Backbone,
-    ScaleInputs,
-    load_weights,
-    neighbor_targets,
-    optimize,
-    schedule_scales,
-    style_targets,
-)
+from pipeline.method import Backbone, load_weights
 from pipeline.slot import network_type, use_precision
 
 
@@ -74,20 +67,8 @@ def step_seconds(
 ) -> tuple[float, tuple[int, int]]:
     """Median seconds of a step of `batch` pictures, 4:3 of long side `size`."""
     device = str(network.input_weight.device)
-    scales = schedule_scales(settings, size, size * 3 // 4)
-    width, height = scales[-1].width, scales[-1].height
-    contents = torch.rand(batch, 3, height, width).to(device)
-    style = torch.rand(3, height, width).to(device)
-    targets = style_targets(network, style, settings.style_layers, settings.style_loss)
-    stacked = {layer: torch.stack([matrix] * batch) for layer, matrix in targets.items()}
-    rows = torch.arange(batch)
-    vectors = []
-    if settings.neighbor_weight:
-        vectors = [neighbor_targets(network, torch.rand(3, height, width).to(device))] * batch
-    given = ScaleInputs(contents, rows.to(device), stacked, neighbors=vectors)
-    run = optimize(network, [settings] * batch, scales, lambda _: given)
-    seconds = timed(lambda: next(run), device, steps)
-    return seconds, (width, height)
+    run, sides = begin_steps(network, settings, size, batch, device)
+    return timed(lambda: next(run), device, steps), sides
 
 
 def main() -> None:

@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 HOME = Path(__file__).resolve().parents[1]
 
@@ -27,17 +26,10 @@ HOME = Path(__file__).resolve().parents[1]
 def steps(backbone: str, preset: str, size: int, precision: str) -> Iterator[float]:
     """CPU seconds of a step of one picture, 4:3 of long side `size`, on and on."""
     import torch
+    from stepping import begin_steps
 
     from pipeline.manifest import Settings
-    from pipeline.method import (
-        Backbone,
-        ScaleInputs,
-        load_weights,
-        neighbor_targets,
-        optimize,
-        schedule_scales,
-        style_targets,
-    )
+    from pipeline.method import Backbone, load_weights
 
     torch.set_num_threads(1)
     with contextlib.suppress(ImportError):  # what a CPU's worker begins with, where it is there
@@ -54,21 +46,10 @@ def steps(backbone: str, preset: str, size: int, precision: str) -> Iterator[flo
     network = Backbone(
         load_weights(backbone), s.layers, s.pooling, s.padding, dtype, s.pooling_scale
     )
-    scales = schedule_scales(s, size, size * 3 // 4)
-    shape = (3, scales[-1].height, scales[-1].width)
-    torch.manual_seed(0)
-    content, style = torch.rand(shape), torch.rand(shape)
-    targets = style_targets(network, style, tuple(s.style_layers), s.style_loss)
-    given = ScaleInputs(
-        content[None].contiguous(memory_format=torch.channels_last),
-        torch.zeros(1, dtype=torch.long),
-        {layer: values[None] for layer, values in targets.items()},
-        neighbors=[neighbor_targets(network, style)] if s.neighbor_weight else [],
-    )
-    loop = optimize(network, [s], scales, lambda _: given)
+    loop, _ = begin_steps(network, s, size)
     while True:
         began = time.process_time()
-        step: Any = next(loop)
+        step = next(loop)
         yield time.process_time() - began
         assert bool(step.losses.total.isfinite().all())
 

@@ -5,8 +5,8 @@ that is wrong with it, each with its line. Must not know jobs, devices, networks
 must not load torch.
 
 - `load.py`: the way through; `reading.py`: what its steps share
-- `yaml_text.py`: YAML within limits; `document.py`: with lines; `schema.py`, `structure.py`: its
-  keys and types; `explain.py`, `close_names.py`: errors in words
+- `text.py`: a file's text; `yaml_text.py`: YAML within limits; `document.py`: with lines;
+  `schema.py`, `structure.py`: its keys and types; `explain.py`, `close_names.py`: errors in words
 - `table.py`: every setting, one table; `fields.py`: types; `presets.py`, `levels.py`: numbers under
   a name; `settings.py`: a job's settings; `old_names.py`; `given.py`: from the command line
 - `check.py`: settings and grid; `consistency.py`: what has to go together; `networks.py`,

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 from pipeline.errors import ManifestError
-from pipeline.files import read_bytes
+from pipeline.manifest.text import read_text_file
 from pipeline.manifest.yaml_text import MAX_BYTES, read_yaml, reason
 from pipeline.notices import Notice
 from pipeline.terminal import counted
@@ -33,15 +33,7 @@ def read_document(path: Path) -> Document:
     Raises:
         ManifestError: no such file, not YAML, over a limit, or no mapping.
     """
-    try:
-        text = read_bytes(path, MAX_BYTES).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ManifestError([f"{path}: no such manifest; check the path"]) from error
-    except OSError as error:
-        raise ManifestError([f"{path}: cannot be read ({error.strerror}); check it"]) from error
-    except UnicodeDecodeError as error:
-        raise ManifestError([f"{path}: cannot be read as UTF-8 text ({error})"]) from error
-    document = Document(path, text)
+    document = Document(path, read_text_file(path, "manifest", MAX_BYTES))
     if not isinstance(document.data, dict):
         what = "empty" if document.data is None else f"a {type(document.data).__name__}"
         document.report((), f"a mapping with output, content and style is needed, this is {what}")

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from pipeline.errors import ManifestError
-from pipeline.files import read_bytes
 from pipeline.manifest.paths import path_in
+from pipeline.manifest.text import read_text_file
 
 LIST_SUFFIX = ".txt"
 _MOST_BYTES = 64 * 2**20
@@ -140,14 +139,7 @@ def read_job_names(path: Path) -> tuple[str, ...]:
     Raises:
         ManifestError: it is not there, cannot be read, or is no text.
     """
-    try:
-        text = read_bytes(path, _MOST_BYTES).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ManifestError([f"{path}: no such list of names; check the path"]) from error
-    except OSError as error:
-        raise ManifestError([f"{path}: cannot be read ({error.strerror}); check it"]) from error
-    except UnicodeDecodeError as error:
-        raise ManifestError([f"{path}: is no text in UTF-8; a list has one name a line"]) from error
+    text = read_text_file(path, "list of names", _MOST_BYTES)
     lines = (line.strip() for line in text.splitlines())
     return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import lzma
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from PIL import Image, ImageFile
 
 from pipeline.errors import ImageError, install
 from pipeline.notices import Notice
-from pipeline.pictures.formats import DEEP_TIFF
+from pipeline.pictures.formats import DAMAGED, DEEP_TIFF
 from pipeline.pictures.levels import Array, levels_of_floats, levels_of_integers
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
@@ -39,20 +38,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What tifffile and the codecs that it calls raise on files that are damaged or of a kind that they
-# lack a package for.
-_UNREAD = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    lzma.LZMAError,
-)
 
 
 class Layout:
@@ -131,7 +116,7 @@ class DeepTiff(ImageFile.ImageFile):
         try:
             page = self._file.pages.first
             self._layout = Layout(page)
-        except _UNREAD as error:
+        except DAMAGED as error:
             raise SyntaxError(str(error)) from error  # Pillow then tells what is wrong
         if self._layout.is_pillows:
             raise SyntaxError("a layout that Pillow reads")
@@ -166,7 +151,7 @@ class DeepTiff(ImageFile.ImageFile):
     def _decoded(self) -> Image.Image:
         try:
             values = self._page.asarray()
-        except _UNREAD as error:
+        except DAMAGED as error:
             if isinstance(error, ImportError) or "imagecodecs" in str(error):
                 raise self._refusal(self._how_packed()) from error
             raise
@@ -242,7 +227,7 @@ def open_tiff(file: Any) -> Any:
     file.seek(0)
     try:
         return tifffile.TiffFile(file)
-    except _UNREAD as error:
+    except DAMAGED as error:
         raise SyntaxError(str(error)) from error
 
 

@@ -77,7 +77,7 @@ def test_a_list_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     for name, why in (
         ("none.txt", "no such list of names; check the path"),
-        ("picture.txt", "is no text in UTF-8; a list has one name a line"),
+        ("picture.txt", "cannot be read as UTF-8 text .*; save the list of names as UTF-8"),
         ("folder.txt", "cannot be read"),
     ):
         with pytest.raises(ManifestError, match=why):
