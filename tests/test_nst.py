@@ -32,11 +32,11 @@ def test_a_worker_process_finds_the_same_package(tmp_path: Path) -> None:
     (tmp_path / "pipeline.py").write_text("raise RuntimeError('mine')\n")
     script = (
         "import nst, os\n"
-        "from pipeline.schedule import local\n"
+        "from pipeline.schedule import worker\n"
         "if __name__ == '__main__':\n"
-        "    slot = local.ProcessPoolExecutor(max_workers=1)\n"
-        "    with local._own_path_first():\n"
-        "        found = slot.submit(local._cause_of_death, '').result()\n"
+        "    slot = worker.ProcessPoolExecutor(max_workers=1)\n"
+        "    with worker._own_path_first():\n"
+        "        found = slot.submit(worker._cause_of_death, '').result()\n"
         "    print(found)\n"
     )
     found = ran(script, tmp_path)

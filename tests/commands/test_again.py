@@ -58,7 +58,7 @@ def test_a_picture_says_how_it_was_made(made: Path, tmp_path: Path, capsys: Capt
     said = capsys.readouterr().out
     content = tmp_path / "in/c.png"
     assert f"content     {content}, 72 x 56 px, SHA-256 {file_sha256(content)}" in said
-    assert "preset      default, version 3" in said and "seed        7\n" in said
+    assert "preset      default, version 4" in said and "seed        7\n" in said
     settings = said[said.index("settings ") : said.index("losses ")].split("\n")
     assert [row[12:] for row in settings if row] == ["size: 48", "scale_start: 0", "steps: 3"]
     assert "backbone    lite, digest" in said and f"nst again {made}" in said
@@ -211,7 +211,7 @@ def test_what_this_nst_does_not_know_is_told_and_still_shown(made: Path, capsys:
         make_again(rewritten(made, preset_version=9), None, Changes(), INLINE)
     show_picture(made, as_json=False)
     assert "version 9 (preset default@9 is not" in capsys.readouterr().out
-    rewritten(made, preset_version=3, settings={"strength": "odd"})
+    rewritten(made, preset_version=4, settings={"strength": "odd"})
     with pytest.raises(ManifestError, match="strength odd is not one of this nst's; take"):
         make_again(made, None, Changes(), INLINE)
     rewritten(made, settings={"brush": 3, "strength": None})
