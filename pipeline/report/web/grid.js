@@ -87,6 +87,7 @@
   // Of a tile's width and height, how much its picture leaves free on each side.
   const letterbox = (box, job) => {
     const [w, h] = size(job), shape = w / h / ratio;
+    if (!(shape > 0)) return; // its size is not known
     box.style.setProperty("--aside", `calc(var(--t) * ${Math.max(0, 1 - shape) / 2})`);
     box.style.setProperty("--above", `calc(var(--h) * ${Math.max(0, 1 - 1 / shape) / 2})`);
   };
