@@ -185,4 +185,6 @@ def _summary_lines(
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:
-        yield f"stopped; go on with: {command}"
+        kept = 0 if summary.problem else store.under_way()
+        parts = f" with {counted(kept, 'job')} partly done, from where each goes on" if kept else ""
+        yield f"stopped{parts}; go on with: {command}"
