@@ -200,13 +200,10 @@ class _Run:
             return
         names = ", ".join(job.name for job in rest[:3]) + (", ..." if len(rest) > 3 else "")
         left = replace(batch, jobs=rest, ahead=())
-        if ended.together:  # any of several may be to blame
+        if ended.together or (ended.broken and len(batch.spoilt) < SPOILS):
+            # Any of several may be to blame, or the device is, so far.
             self._try_again(ended, names)
-            self.feed.put_first([replace(left, alone=True)])
-            return
-        if ended.broken and len(batch.spoilt) < SPOILS:  # the device is to blame, so far
-            self._try_again(ended, names)
-            self.feed.put_first([left])
+            self.feed.put_first([replace(left, alone=left.alone or ended.together)])
             return
         if ended.broken and len(batch.spoilt) == SPOILS:  # what the first one lost counts, too
             left = replace(left, attempts=left.attempts + SPOILS - 1)
