@@ -7,14 +7,16 @@ whoever watches.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pipeline.errors import RunFolderError
 from pipeline.schedule.counts import Counts
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.progress import Progress
 from pipeline.store import RunFolder
+from pipeline.terminal import counted
 
 
 class Ending:
@@ -56,6 +58,20 @@ class Ending:
             self._log.error("stopping: %s", problem)
             self._progress.warn(f"stopping: {problem}")
         self.stop()
+
+    def leaves(self, names: Collection[str]) -> None:
+        """Jobs that were neither made nor failed when the run ended: if nothing ended it early,
+        that is a fault of ours, of which the summary must not be silent."""
+        summary = self._counts.summary
+        if not names or self.asked or summary.stopped or summary.problem:
+            return
+        first = ", ".join(itertools.islice(names, 3)) + (", ..." if len(names) > 3 else "")
+        summary.problem = (
+            f"the run ended with {counted(len(names), 'job')} neither made nor failed ({first}), a "
+            f"fault of nst; give the same command again"
+        )
+        self._log.error("%s", summary.problem)
+        self._progress.warn(summary.problem)
 
     @contextlib.contextmanager
     def giving_up(self) -> Iterator[None]:

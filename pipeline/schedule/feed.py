@@ -15,10 +15,13 @@ from pipeline.plan import Batch
 # Width and height of a batch's largest scale in px -> how many jobs.
 Limit = Callable[[int, int], int]
 
+SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
-def _most(batch: Batch, limit: Limit) -> int:
-    last = batch.scales[-1]
-    return max(1, limit(last.width, last.height))
+
+def may_take(slot: int, batch: Batch) -> bool:
+    """Whether a batch is for this slot: one over which its device broke is for another one, until
+    the batch is to blame."""
+    return slot not in batch.spoilt or len(batch.spoilt) >= SPOILS
 
 
 class Feed:
@@ -45,14 +48,17 @@ class Feed:
         self.stopped = False
         self.waiting: list[Batch] = []
 
-    def next(self, slot: int | None = None, limit: Limit | None = None) -> Batch | None:
+    def next(
+        self, slot: int | None = None, limit: Limit | None = None, *, behind: bool = False
+    ) -> Batch | None:
         """The next batch; None if there is none now (one that is lost may come back later).
 
         Args:
-            slot: that is to run it; one over which its device broke is for another slot.
+            slot: that is to run it; see `may_take`.
             limit: how many jobs it takes; of a larger batch the rest is for whoever comes next.
+            behind: whether it is to wait behind another batch; none that is to be run alone then.
         """
-        while not self.stopped and (batch := self._taken(slot)) is not None:
+        while not self.stopped and (batch := self._taken(slot, behind)) is not None:
             part = self._part(batch, limit)
             claimed = part if self._claim is None else self._claim(part)
             if claimed is not None:
@@ -61,15 +67,18 @@ class Feed:
 
     def _part(self, batch: Batch, limit: Limit | None) -> Batch:
         """As much of a batch as a slot takes; the rest stays."""
-        most = len(batch.jobs) if limit is None else _most(batch, limit)
+        if limit is None:
+            return batch
+        last = batch.scales[-1]
+        most = max(1, limit(last.width, last.height))
         if len(batch.jobs) <= most:
             return batch
         self._again.appendleft(replace(batch, jobs=batch.jobs[most:]))
         return replace(batch, jobs=batch.jobs[:most])
 
-    def _taken(self, slot: int | None) -> Batch | None:
+    def _taken(self, slot: int | None, behind: bool) -> Batch | None:
         for index, batch in enumerate(self._again):
-            if slot is None or slot not in batch.spoilt:
+            if (slot is None or may_take(slot, batch)) and not (behind and batch.alone):
                 del self._again[index]
                 return batch
         return next(self._batches, None)
@@ -78,19 +87,14 @@ class Feed:
         """Another stream, where the first has ended."""
         self._batches = batches
 
-    def after(self, count: int, limit: Limit | None = None) -> Batch | None:
-        """The batch that would be given after `count - 1` others; None if there are not so many.
-
-        Args:
-            limit: of the slot that would get it.
-        """
+    def after(self, count: int) -> Batch | None:
+        """The batch that would be given after `count - 1` others; None if there are not so many."""
         while len(self._again) < count:
             batch = next(self._batches, None)
             if batch is None:
                 return None
             self._again.append(batch)
-        batch = self._again[count - 1]
-        return replace(batch, jobs=batch.jobs[: _most(batch, limit)]) if limit else batch
+        return self._again[count - 1]
 
     def put_back(self, batch: Batch) -> None:
         """To be run as it is: it was not at fault."""

@@ -17,7 +17,7 @@ from time import monotonic
 
 from pipeline.plan import Batch
 from pipeline.schedule.engine import Ended, Engine, Work, guarded
-from pipeline.schedule.feed import Feed
+from pipeline.schedule.feed import Feed, may_take
 from pipeline.schedule.options import Patience, RunOptions
 from pipeline.schedule.serving import Begun, Finished, Give, GivenBack, TakeBack
 from pipeline.schedule.worker import Died, News, Worker
@@ -231,11 +231,8 @@ class LocalEngine:
 
     def _hand(self, slot: _Slot, feed: Feed) -> None:
         own = None if len(self._serving()) == 1 else slot.number
-        batch = feed.next(own, slot.limit)
+        batch = feed.next(own, slot.limit, behind=bool(slot.given))
         if batch is None:
-            return
-        if slot.given and batch.alone:
-            feed.put_back(batch)
             return
         self._start(slot)
         slot.hand(next(self._tickets), batch, self._news_of(slot))
@@ -247,7 +244,7 @@ class LocalEngine:
             for slot in self.slots
             if (waiting := slot.waiting) is not None
             and not waiting.asked
-            and idle.number not in waiting.batch.spoilt
+            and may_take(idle.number, waiting.batch)
         ]
         if rich:
             max(rich, key=lambda slot: slot.began).ask_back()

@@ -19,7 +19,7 @@ from pipeline.schedule.earlier import Earlier
 from pipeline.schedule.ending import Ending
 from pipeline.schedule.engine import Ended, Engine, Work
 from pipeline.schedule.engines import open_engine
-from pipeline.schedule.feed import Feed
+from pipeline.schedule.feed import SPOILS, Feed
 from pipeline.schedule.log import open_log
 from pipeline.schedule.options import RunOptions
 from pipeline.schedule.progress import Progress
@@ -30,8 +30,6 @@ from pipeline.schedule.stopping import heard_signals, stops_at
 from pipeline.slot import Outcome, RunContext, failed, work_batch
 from pipeline.store import Failure, Summary, now, shards_of
 from pipeline.terminal import counted
-
-_SPOILS = 2  # devices that broke over a batch until it is the batch that is to blame
 
 
 def run_plan(
@@ -202,16 +200,15 @@ class _Run:
             return
         names = ", ".join(job.name for job in rest[:3]) + (", ..." if len(rest) > 3 else "")
         left = replace(batch, jobs=rest, ahead=())
-        if ended.together:  # any of several may be to blame
+        if ended.together or (ended.broken and len(batch.spoilt) < SPOILS):
+            # Any of several may be to blame, or the device is, so far.
             self._try_again(ended, names)
-            self.feed.put_first([replace(left, alone=True)])
+            self.feed.put_first([replace(left, alone=left.alone or ended.together)])
             return
-        if ended.broken and len(batch.spoilt) < _SPOILS:  # the device is to blame, so far
-            self._try_again(ended, names)
-            self.feed.put_first([left])
-            return
-        if len(rest) == 1 and batch.attempts >= self.options.retries:
-            message = f"{ended.lost}; tried {batch.attempts + 1} times"
+        if ended.broken and len(batch.spoilt) == SPOILS:  # what the first one lost counts, too
+            left = replace(left, attempts=left.attempts + SPOILS - 1)
+        if len(rest) == 1 and left.attempts >= self.options.retries:
+            message = f"{ended.lost}; tried {left.attempts + 1} times"
             self._count(failed(rest[0], WorkerError(message)))
             return
         self._try_again(ended, names)
@@ -285,6 +282,7 @@ class _Run:
 
     def end(self) -> None:
         """Writes what is left: a last shard, unless the run is to go on later, and the summary."""
+        self.ending.leaves(self.underway)
         if not (self.counts.summary.stopped or self.counts.summary.problem):
             with self.ending.giving_up():
                 self.shards.end()

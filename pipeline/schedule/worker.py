@@ -92,6 +92,7 @@ def _serve_slot(work: Work, context: RunContext, slot: int) -> None:
     ahead: Callable[[Sequence[Batch]], None] = _no_look_ahead
     if work is work_batch:
         warm_up(in_own_process(context.slots[slot]))
+        context.enter()  # before anything is read, which another thread may begin first
         ahead = partial(look_ahead, context, slot)
     with contextlib.closing(_pipes.pop()) as pipe:
         serve(pipe, partial(begun, work, context, slot), ahead)

@@ -76,7 +76,7 @@ class ReadAhead:
             for key in self._before.keys() - self._reading.keys() - set(keys):
                 known[key].cancel()
             pool = self._pools.of(threads)
-            self._before = {k: v for k, v in self._reading.items() if k not in keys}
+            self._before = self._reading
             self._reading = {k: known.get(k) or pool.submit(read_content, *k) for k in keys}
             self.styles.begin()
             if then is not None:
@@ -84,9 +84,13 @@ class ReadAhead:
                 pool.submit(_after, dict(self._reading), then)
 
     def take(self, key: ContentKey, threads: int = FILE_THREADS) -> Future[Content]:
-        """A picture that is being read, from now on if nobody wanted it before."""
+        """A picture that is being read, from now on if nobody wanted it before.
+
+        Of a picture that two batches want, the first one takes it of the time before, and leaves
+        the last one its own.
+        """
         with self._lock:
-            found = self._reading.pop(key, None) or self._before.pop(key, None)
+            found = self._before.pop(key, None) or self._reading.pop(key, None)
             return found or self._pools.of(threads).submit(read_content, *key)
 
 

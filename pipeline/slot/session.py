@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from itertools import chain
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +37,7 @@ from pipeline.slot.seat import Seat, take_seat
 from pipeline.slot.styles import Prepared, StyleReader, compute_targets
 from pipeline.slot.timer import Timer
 from pipeline.slot.way import Stopped, Way, tell
+from pipeline.store import RunFolder
 
 
 def run_batch(
@@ -140,26 +143,14 @@ class Session:
                 # Checkpoints of different age cannot share a tensor.
                 self._run_ready([p for p in ready if p.position == position])
         except BaseException:
-            # The batch is run again: not while some of its files are still being written.
-            wait([each for each in self.ended if isinstance(each, Future)])
+            self._writing().wait()
             raise
-        return partial(self._report, began, time.perf_counter())
+        return partial(_report, self._writing(), began, time.perf_counter())
 
-    def _report(self, began: float, through: float) -> Report:
-        """Waits for the files; the batch's time is its own until the next one begins.
-
-        Args:
-            began, through: when the batch began, and when it was through its steps.
-        """
-        outcomes = [e if isinstance(e, Outcome) else e.result() for e in self.ended]
-        following = self.seat.process.began
-        until = time.perf_counter() if following < through else following
-        seconds = {**self.timer.seconds, "write": until - through}
-        busy = until - began
-        share = busy / len(self.batch.jobs)
-        ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
-        seat = self.seat
-        return Report(ended, seat.name, seat.label, seconds, busy, self.fitting.fits)
+    def _writing(self) -> _Writing:
+        frames = self.way.frames.values()
+        given = (self.seat, self.ended, list(chain(*frames)))
+        return _Writing(*given, self.timer.seconds, self.fitting.fits)
 
     # -- reading --
 
@@ -275,28 +266,75 @@ class Session:
             threads=torch.get_num_threads() if self.seat.device == "cpu" else 0,
         )
         frames = self.way.frames_of(prepared)
-        self.ended.append(self.pool.submit(self._store, prepared, result, about, frames))
+        self.ended.append(self.pool.submit(_store, self.store, prepared, result, about, frames))
 
-    def _store(
-        self,
-        prepared: Prepared,
-        result: Result,
-        about: Circumstances,
-        frames: Sequence[Future[None]],
-    ) -> Outcome:
-        """Writes what a job made; its frames were begun before, so they end before."""
-        job = prepared.job
-        try:
-            for frame in frames:
-                frame.result()
-            write_result(self.store, prepared, result, about)
-        except NstError as error:
-            return failed(job, error)
-        return Outcome(
-            job.name,
-            job.key,
-            "done",
-            hits=prepared.hits,
-            computed=prepared.computed,
-            warnings=prepared.warnings + result.warnings,
-        )
+
+# --- behind the next batch ------------------------------------------------------------------------
+# Nothing here holds the session, whose loop has a graph and its pictures in the device's memory.
+
+
+class _Writing(NamedTuple):
+    """A batch that is through its steps, and whose files are being written.
+
+    Attributes:
+        ended: how each of its jobs ended.
+        frames: of jobs that did not come to their end.
+        seconds: what took how long.
+        fits: see `Fitting`.
+    """
+
+    seat: Seat
+    ended: list[Outcome | Future[Outcome]]
+    frames: list[Future[None]]
+    seconds: dict[str, float]
+    fits: int | None
+
+    def wait(self) -> None:
+        """Until all is written, also where some of it cannot be: the batch may be run again, and
+        then nothing of it must still be on its way."""
+        wait(self.frames)
+        wait([each for each in self.ended if isinstance(each, Future)])
+
+
+def _report(writing: _Writing, began: float, through: float) -> Report:
+    """Waits for the files; the batch's time is its own until the next one begins.
+
+    Args:
+        began, through: when the batch began, and when it was through its steps.
+    """
+    writing.wait()
+    outcomes = [e if isinstance(e, Outcome) else e.result() for e in writing.ended]
+    seat = writing.seat
+    following = seat.process.began
+    until = time.perf_counter() if following < through else following
+    seconds = {**writing.seconds, "write": until - through}
+    busy = until - began
+    share = busy / len(outcomes)
+    ended = tuple(replace(outcome, seconds=share) for outcome in outcomes)
+    return Report(ended, seat.name, seat.label, seconds, busy, writing.fits)
+
+
+def _store(
+    store: RunFolder,
+    prepared: Prepared,
+    result: Result,
+    about: Circumstances,
+    frames: Sequence[Future[None]],
+) -> Outcome:
+    """Writes what a job made; its frames were begun before, so they end before."""
+    job = prepared.job
+    wait(frames)
+    try:
+        for frame in frames:
+            frame.result()
+        write_result(store, prepared, result, about)
+    except NstError as error:
+        return failed(job, error)
+    return Outcome(
+        job.name,
+        job.key,
+        "done",
+        hits=prepared.hits,
+        computed=prepared.computed,
+        warnings=prepared.warnings + result.warnings,
+    )

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pipeline.method import State, Step
 from pipeline.plan import Batch
@@ -74,7 +74,9 @@ class Way:
         tell(self.store, self.seat, self.batch, state)
         for prepared in ready:
             if prepared.checkpoint is None and frame_every(prepared.job.settings, 1):
-                for frame in self.frames_of(prepared):
+                frames = self.frames_of(prepared)
+                wait(frames)  # all of them, also where one cannot be written
+                for frame in frames:
                     frame.result()
                 drop_frames(self.store, prepared.job)
 

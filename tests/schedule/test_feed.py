@@ -52,9 +52,28 @@ def test_a_slot_takes_as_much_of_a_batch_as_it_holds(
 
     first = feed.next(0, two)
     assert first is not None and first.jobs == jobs[:2] and asked == [(64, 48)]
-    following = feed.after(1, two)
-    assert following is not None and following.jobs == jobs[2:4]
     larger = feed.next(1)
     assert larger is not None and (larger.number, larger.jobs) == (0, jobs[2:])
     nothing = feed.next(0, lambda width, height: 0)
     assert nothing is not None and (nothing.number, nothing.jobs) == (1, jobs[:1])
+
+
+def test_a_batch_that_is_to_blame_is_for_any_slot() -> None:
+    once, twice = Batch(0, (), (), spoilt=(1,)), Batch(1, (), (), spoilt=(0, 1))
+    feed = Feed(iter([]))
+    feed.put_first([once, twice])
+    assert feed.next(1) is twice and feed.next(1) is None and feed.next(0) is once
+
+
+def test_what_is_to_be_run_alone_waits_behind_nothing_and_is_not_claimed_for_it() -> None:
+    lone, other = Batch(0, (), (), alone=True), Batch(1, (), ())
+    asked: list[int] = []
+
+    def claim(batch: Batch) -> Batch:
+        asked.append(batch.number)
+        return batch
+
+    feed = Feed(iter([other]), claim)
+    feed.put_first([lone])
+    assert feed.next(0, behind=True) is other and feed.next(0, behind=True) is None
+    assert asked == [1] and feed.next(0) is lone

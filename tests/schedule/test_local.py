@@ -406,6 +406,25 @@ def test_a_process_that_dies_between_two_batches_costs_none(engine: local.LocalE
     assert left is not None and (left.number, left.attempts) == (1, 0)
 
 
+def test_what_is_to_be_run_alone_keeps_no_slot_from_a_second_batch(
+    engine: local.LocalEngine,
+) -> None:
+    slot, asked = engine.slots[0], list[int]()
+
+    def claim(batch: Batch) -> Batch:
+        asked.append(batch.number)
+        return batch
+
+    feed = Feed(iter([Batch(2, (), SCALES)]), claim)
+    feed.put_first([Batch(1, (), SCALES, alone=True)])
+    for _ in range(3):
+        engine._hand_out(feed)
+    assert [given.batch.number for given in slot.given] == [0, 2] and asked == [2]
+    slot.given.clear()
+    engine._hand_out(feed)
+    assert [given.batch.number for given in slot.given] == [1] and asked == [2, 1]
+
+
 # --- broken devices -------------------------------------------------------------------------------
 
 _BROKE = "CUDA error: an illegal memory access was encountered"
@@ -440,13 +459,22 @@ def test_a_sick_device_costs_no_job_and_gets_no_more_of_them(
     assert len(pids) == 1  # of slot 0 alone
 
 
+@pytest.mark.parametrize(
+    ("retries", "size", "tried"), [(0, 1, "2 times"), (2, 1, "3 times"), (2, 5, "")]
+)
 def test_a_job_that_breaks_every_device_is_the_one_to_blame(
-    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+    world: Callable[[list[int]], World],
+    monkeypatch: pytest.MonkeyPatch,
+    retries: int,
+    size: int,
+    tried: str,
 ) -> None:
-    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
-    summary = world(list(range(10))).run(slots=2, work=breaks_over_seed_5, retries=0)
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: size)
+    monkeypatch.setattr(local, "_MOST_BROKEN", 3 if size == 1 else 100)  # it is about the job
+    summary = world(list(range(10))).run(slots=2, work=breaks_over_seed_5, retries=retries)
     assert (summary.done, summary.failed, summary.retired) == (9, 1, [])
-    assert _BROKE in summary.failures[0]["error"]
+    assert (summary.problem, summary.exit_code) == ("", 1)
+    assert _BROKE in summary.failures[0]["error"] and tried in summary.failures[0]["error"]
 
 
 def test_without_a_slot_that_works_the_run_ends_with_the_reason(

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +18,8 @@ from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.notices import Notice
 from pipeline.plan import Batch
 from pipeline.schedule import Patience, Progress, RunOptions, run_plan
+from pipeline.schedule.engine import Ended
+from pipeline.schedule.feed import Feed
 from pipeline.schedule.local import InlineEngine
 from pipeline.slot import Outcome, Report, RunContext, failed
 from pipeline.store import RunFolder, RunLock, Shards
@@ -320,6 +322,27 @@ def test_a_batch_that_is_lost_while_the_run_stops_is_left_for_the_next_run(
     summary = here.run(engine="inline", work=work)
     assert (summary.done, summary.failed, summary.retries) == (0, 0, 0)
     assert summary.stopped and "SIGTERM: stopping" in here.store.log.read_text()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_jobs_that_nobody_ran_are_never_left_in_silence(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    here = world([1, 2, 3, 4])
+
+    def takes_and_ends(self: InlineEngine, feed: Feed) -> Iterator[Ended]:
+        assert feed.next() is not None
+        if is_stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield from ()
+
+    monkeypatch.setattr(InlineEngine, "run", takes_and_ends)
+    summary = here.run(engine="inline")
+    assert (summary.done, summary.failed, summary.stopped) == (0, 0, is_stopped)
+    said = "" if is_stopped else "the run ended with 4 jobs neither made nor failed ("
+    assert summary.problem.startswith(said) and bool(summary.problem) != is_stopped
+    assert summary.exit_code == (130 if is_stopped else 1)
+    assert summary.problem in here.store.log.read_text()
 
 
 def test_a_plan_that_is_done_already_is_not_read_on_after_an_interrupt(

@@ -1,5 +1,6 @@
 """A worker process, as its driver has it."""
 
+import multiprocessing
 import os
 import queue
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,6 +21,7 @@ from worlds import World, until
 
 from pipeline.plan import Batch
 from pipeline.schedule import worker
+from pipeline.schedule.engine import Guarded
 from pipeline.schedule.serving import Begun, Give
 from pipeline.schedule.worker import News, Worker
 from pipeline.slot import Report, RunContext, work_batch
@@ -49,6 +51,38 @@ def test_a_worker_settles_on_its_device_while_batches_are_packed(
         worker._pipes.append(cast(Any, Pipe()))
         worker._serve_slot(work, context, 1)
     assert settled == ["cuda:0", "serves", "closed", "serves", "closed"]
+
+
+def test_what_is_read_ahead_is_read_as_the_run_would(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where two batches wait before the first one begins."""
+    told, looked = list[str](), threading.Event()
+    context = RunContext(tmp_path, tmp_path, "lite", None, None, slots=("cpu",))
+
+    def look(context: RunContext, slot: int, batches: Sequence[Batch]) -> None:
+        told.append("looks ahead")
+        looked.set()
+
+    def runs(*given: Any) -> Guarded:
+        assert looked.wait(20)
+        return Guarded(Report((), "", "", {}, 0.0))
+
+    monkeypatch.setattr("pipeline.slot.process.settle", lambda device: None)
+    monkeypatch.setattr(RunContext, "enter", lambda self: told.append("entered"))
+    monkeypatch.setattr(worker, "look_ahead", look)
+    monkeypatch.setattr(worker, "begun", runs)
+    ours, theirs = multiprocessing.Pipe()
+    for number in range(2):
+        ours.send(Give(number, Batch(number, (), ())))
+    worker._pipes.append(theirs)
+    serving = threading.Thread(target=worker._serve_slot, args=(work_batch, context, 0))
+    serving.start()
+    heard = [ours.recv() for _ in range(4) if ours.poll(20)]
+    ours.close()
+    serving.join(20)
+    assert len(heard) == 4 and not serving.is_alive()
+    assert told == ["entered", "looks ahead"]
 
 
 def test_workers_end_when_their_driver_is_killed(

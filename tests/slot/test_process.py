@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gpus
 import pytest
@@ -17,6 +18,7 @@ from pipeline.manifest import Settings
 from pipeline.plan import ContentKey
 from pipeline.slot import Health, RunContext, network_type, use_precision
 from pipeline.slot.ahead import FILE_THREADS, ReadAhead, StylePixels, StylesAhead
+from pipeline.slot.contents import read_content
 from pipeline.slot.messages import NetworkFiles
 from pipeline.slot.precision import precision_notices
 from pipeline.slot.process import Process, settle
@@ -241,6 +243,29 @@ def test_what_is_read_ahead_is_handed_out_once_or_let_go(
     for key in keys:
         with pytest.raises(ImageError, match="no such file"):
             ahead.take(key).result()
+
+
+def test_what_two_batches_want_is_read_once_and_let_go(
+    picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that were announced together, or one after the other before the first one began."""
+    key, ahead = ContentKey(picture("c.png")), ReadAhead()
+    reads: list[Path] = []
+
+    def reading(path: Path, *others: Any) -> Any:
+        reads.append(path)
+        return read_content(path, *others)
+
+    monkeypatch.setattr("pipeline.slot.ahead.read_content", reading)
+    for _ in range(3):
+        ahead.begin([key])
+    assert ahead.take(key).result() is ahead.take(key).result() and len(reads) == 1
+    assert not ahead._before and not ahead._reading
+    ahead.begin([key])
+    ahead.begin([])  # taken back
+    assert ahead._before.keys() == {key}
+    ahead.begin([])
+    assert not ahead._before
 
 
 def test_what_follows_on_reading_ahead_does_not_follow_on_an_error(tmp_path: Path) -> None:

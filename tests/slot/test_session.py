@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -316,6 +317,14 @@ def two_batches(manifest: Path) -> tuple[RunContext, Batch, Batch]:
     return context, Batch(0, (first,), scales_of(first)), Batch(1, (second,), scales_of(second))
 
 
+def batch_of_both(manifest: Path) -> tuple[RunContext, Batch]:
+    """All jobs that fit together."""
+    context, batch = one_job(manifest)
+    jobs = list(Plan(load_manifest(manifest), lambda s: "", 1).jobs())
+    same = tuple(job for job in jobs if scales_of(job) == batch.scales)
+    return context, dataclasses.replace(batch, jobs=same)
+
+
 def held(monkeypatch: pytest.MonkeyPatch, number: int) -> threading.Event:
     """Holds the files of one batch back until the event is set."""
     gate, write = threading.Event(), session.write_result
@@ -372,9 +381,7 @@ def test_a_batch_that_breaks_off_has_its_files_written_before_it_is_told(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or it would be run again elsewhere while they are still written here."""
-    context, batch = one_job(manifest)
-    jobs = list(Plan(load_manifest(manifest), lambda s: "", 1).jobs())
-    both = dataclasses.replace(batch, jobs=tuple(j for j in jobs if scales_of(j) == batch.scales))
+    context, both = batch_of_both(manifest)
     process, drive, calls = Process(), loop.Loop.run, list[int]()
     monkeypatch.setattr(Fitting, "together", lambda self, count, one_step: 1)
 
@@ -390,6 +397,73 @@ def test_a_batch_that_breaks_off_has_its_files_written_before_it_is_told(
     with pytest.raises(RuntimeError, match="illegal memory access"):
         begin_batch(context, 0, both, process)
     assert context.store.is_done(both.jobs[0].name, both.jobs[0].key, both.jobs[0].settings)
+
+
+def test_a_batch_whose_files_raise_is_told_when_all_others_are_written(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, both = batch_of_both(manifest)
+    gate, write = threading.Event(), session.write_result
+
+    def raises(store: RunFolder, prepared: Any, result: Any, about: Any) -> None:
+        if prepared.job is both.jobs[0]:
+            raise RuntimeError("no codec")
+        assert gate.wait(20)
+        write(store, prepared, result, about)
+
+    monkeypatch.setattr(session, "write_result", raises)
+    wait = begin_batch(dataclasses.replace(context, threads=0), 0, both, Process(cores=2))
+    threading.Timer(0.2, gate.set).start()
+    with pytest.raises(RuntimeError, match="no codec"):
+        wait()
+    assert context.store.is_done(both.jobs[1].name, both.jobs[1].key, both.jobs[1].settings)
+
+
+@pytest.mark.parametrize("ends_at", ["result", "step", "again"])
+def test_a_job_whose_frame_raises_is_told_when_all_others_are_written(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, ends_at: str
+) -> None:
+    """Also where its batch broke off at a step, or its frames are to be made again."""
+    context, batch = one_job(manifest, save_every=2)
+    gate, kept, drive = threading.Event(), list[int](), loop.Loop._drive_once
+
+    def frame(store: RunFolder, prepared: Any, step: int, image: Any) -> None:
+        if step == 2:
+            raise RuntimeError("no codec")
+        assert gate.wait(20)
+        kept.append(step)
+
+    def again(self: loop.Loop, ready: Any) -> Any:
+        results = drive(self, ready)
+        if ends_at == "step":
+            raise RuntimeError("a step")
+        return drive(self, ready) if ends_at == "again" else results
+
+    monkeypatch.setattr("pipeline.slot.way.write_frame", frame)
+    monkeypatch.setattr(loop.Loop, "_drive_once", again)
+    threading.Timer(0.5, gate.set).start()
+    with pytest.raises(RuntimeError, match="a step" if ends_at == "step" else "no codec"):
+        run_batch(dataclasses.replace(context, threads=0), 0, batch, Process(cores=2))
+    assert sorted(kept) == [4, 6]
+
+
+def test_a_batch_whose_files_are_written_holds_on_to_nothing_of_its_loop(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has a graph and its pictures where the next batch wants the memory."""
+    context, batch = one_job(manifest)
+    loops, init = list[Any](), loop.Loop.__init__
+
+    def seen(self: loop.Loop, *given: Any) -> None:
+        init(self, *given)
+        loops.append(weakref.ref(self))
+
+    monkeypatch.setattr(loop.Loop, "__init__", seen)
+    gate = held(monkeypatch, 0)
+    wait = begin_batch(context, 0, batch, Process())
+    assert [there() for there in loops] == [None]
+    gate.set()
+    assert wait().outcomes[0].status == "done"
 
 
 def test_what_the_next_batch_needs_is_read_while_one_runs(manifest: Path) -> None:
