@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.errors import DiskFullError, NstError, RunFolderError, WorkerError
+from pipeline.notices import Notice
 from pipeline.plan import Batch, Job, Plan, pack
 from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
@@ -40,11 +41,13 @@ def run_plan(
     progress: Progress,
     options: RunOptions,
     work: Work = work_batch,
+    told: Sequence[Notice] = (),
 ) -> Summary:
     """Runs every job of the plan that is not done. The caller holds the run folder's lock.
 
     Args:
         work: runs one batch in a worker.
+        told: of the manifest and its plan, shown already; they are logged and counted.
 
     Raises:
         EngineError: the engine cannot be started.
@@ -53,6 +56,9 @@ def run_plan(
         run = _Run(plan, context, progress, options, log)
         jobs_of = counted(len(plan), "job")
         log.info("%s into %s on %s", jobs_of, context.run, ", ".join(context.slots))
+        for notice in told:
+            log.warning("%s: %s", notice.code, notice)
+            run.counts.notice(notice)
         run.run_json.write()  # what is to be done, from the first second
         jobs = options.share(len(plan))
         ends = stops_at(options.ends_at, run.ending.hear)
