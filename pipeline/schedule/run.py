@@ -238,6 +238,7 @@ class _Run:
 
     def _count(self, *outcomes: Outcome) -> None:
         ended: list[tuple[Job, Outcome]] = []
+        outcomes = tuple(map(self._without_blame, outcomes))
         for outcome in outcomes:
             job = self.underway.pop(outcome.name, None)
             self.counts.end(outcome, job)
@@ -256,6 +257,23 @@ class _Run:
         if lost:
             self._count(*lost)
 
+    def _without_blame(self, outcome: Outcome) -> Outcome:
+        """The outcome; of a job that had nowhere to be written, as of one that is left to do, and
+        the run ends early."""
+        why = outcome.error or ""
+        if outcome.error_type == RunFolderError.__name__:
+            try:
+                self.store.check_writable()
+            except RunFolderError as error:
+                why = str(error)
+            else:
+                return outcome  # it is that job's own place
+        elif outcome.error_type != DiskFullError.__name__:
+            return outcome
+        self.log.warning("left to do: %s: %s", outcome.name, outcome.error)
+        self.ending.give_up(why)
+        return replace(outcome, status="stopped")
+
     def _settle(self, outcome: Outcome, job: Job | None) -> None:
         """What follows from how one job ended."""
         if outcome.status == "done":
@@ -265,11 +283,6 @@ class _Run:
                     self.shards.add(job)
         elif outcome.status == "failed":
             self._note_failure(outcome)
-            if outcome.error_type == DiskFullError.__name__:
-                self.ending.give_up(outcome.error or "")
-            elif outcome.error_type == RunFolderError.__name__:
-                with self.ending.giving_up():
-                    self.store.check_writable()  # else it is that job's own place
         elif not self.options.fail_fast and not self.counts.summary.problem:
             self.counts.summary.stopped = True
 
