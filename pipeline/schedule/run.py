@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.errors import DiskFullError, NstError, RunFolderError, WorkerError
+from pipeline.errors import NstError, WorkerError
 from pipeline.notices import Notice
 from pipeline.plan import Batch, Job, Plan, pack
 from pipeline.schedule.clips import Clips
@@ -238,7 +238,7 @@ class _Run:
 
     def _count(self, *outcomes: Outcome) -> None:
         ended: list[tuple[Job, Outcome]] = []
-        outcomes = tuple(map(self._without_blame, outcomes))
+        outcomes = tuple(map(self.ending.without_blame, outcomes))
         for outcome in outcomes:
             job = self.underway.pop(outcome.name, None)
             self.counts.end(outcome, job)
@@ -256,23 +256,6 @@ class _Run:
         self.feed.put_first(following)
         if lost:
             self._count(*lost)
-
-    def _without_blame(self, outcome: Outcome) -> Outcome:
-        """The outcome; of a job that had nowhere to be written, as of one that is left to do, and
-        the run ends early."""
-        why = outcome.error or ""
-        if outcome.error_type == RunFolderError.__name__:
-            try:
-                self.store.check_writable()
-            except RunFolderError as error:
-                why = str(error)
-            else:
-                return outcome  # it is that job's own place
-        elif outcome.error_type != DiskFullError.__name__:
-            return outcome
-        self.log.warning("left to do: %s: %s", outcome.name, outcome.error)
-        self.ending.give_up(why)
-        return replace(outcome, status="stopped")
 
     def _settle(self, outcome: Outcome, job: Job | None) -> None:
         """What follows from how one job ended."""
