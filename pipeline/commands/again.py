@@ -21,7 +21,7 @@ from pipeline.commands.init import manifest_in
 from pipeline.commands.means import kept_means
 from pipeline.commands.options import Options
 from pipeline.commands.output import print_warnings
-from pipeline.commands.rounding import beside_then, like_then
+from pipeline.commands.rounding import beside_then, like_then, picture_then
 from pipeline.errors import ImageError, ManifestError, NstError, WeightsError
 from pipeline.manifest import (
     INITS,
@@ -96,6 +96,7 @@ def make_again(
     if made.settings.get("normalized") and (store := run_of(picture)):
         means = _means(store, manifest, options.cache)
     batch = like_then(picture, made) if changes.exact else None
+    then = None if quiet else picture_then(picture, made)
     options = options if batch is None else batch.on_its_device(options)
     code, record = run_alone(manifest, output, options, quiet=quiet, means=means, batch=batch)
     unchanged = Settings.model_validate(settings) == Settings.model_validate(given)
@@ -105,7 +106,7 @@ def make_again(
     if record.key != made.key:
         print_warnings([_why_other(picture, made)])
     elif not quiet:
-        for line in beside_then(picture, made, output, record, exact=changes.exact):
+        for line in beside_then(then, made, output, record, exact=changes.exact):
             say(line)
     return code
 

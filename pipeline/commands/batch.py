@@ -147,8 +147,7 @@ def _summary_lines(
         yield stale_line(summary.stale, output)
     if summary.already_done == summary.jobs and not (summary.videos or summary.videos_failed):
         if not summary.jobs:
-            yield f"nothing to do: no job is left into {output}; `exclude`, --only and the like "
-            yield "leave out all of them"
+            yield f"nothing to do in {output}: `exclude`, --only, --limit or --shard leave no job"
             return
         done = "job is" if summary.jobs == 1 else "jobs are"
         yield f"nothing to do: {summary.jobs} of {summary.jobs} {done} done in {output}"
@@ -186,4 +185,6 @@ def _summary_lines(
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:
-        yield f"stopped; go on with: {command}"
+        kept = 0 if summary.problem else store.under_way()
+        parts = f" with {counted(kept, 'job')} partly done, from where each goes on" if kept else ""
+        yield f"stopped{parts}; go on with: {command}"

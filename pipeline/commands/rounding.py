@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from pipeline.address import Address
 from pipeline.commands.options import Options
 from pipeline.errors import ImageError, ManifestError
 from pipeline.manifest import Manifest, Picture
 from pipeline.pictures import is_image_name, member_bytes
 from pipeline.store import Made, Record
+
+_MOST_LIKE_THEN = 1024  # jobs: records may be of strangers
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def like_then(picture: Path, made: Made) -> LikeThen:
     """The batch that a picture was made in.
 
     Raises:
-        ManifestError: nothing says which.
+        ManifestError: nothing says which, or what it says is no batch to make.
     """
     batch = made.batch if isinstance(made, Record) else {}
     if not isinstance(made, Record) or "size" not in batch:
@@ -70,6 +74,13 @@ def like_then(picture: Path, made: Made) -> LikeThen:
             ]
         )
     size = max(1, batch["size"])
+    if size > _MOST_LIKE_THEN:
+        raise ManifestError(
+            [
+                f"{picture}: its record says that it was made in a batch of {size:,}, and --exact "
+                f"makes {_MOST_LIKE_THEN:,} pictures at most; leave --exact out"
+            ]
+        )
     contents = min(size, max(1, batch.get("contents", size)))
     device = "cpu" if made.device.startswith("cpu") else ""
     return LikeThen(size, contents, max(0, batch.get("threads", 0)), device)
@@ -86,21 +97,36 @@ def _copies(content: Picture, count: int, folder: Path) -> Iterator[Path]:
             yield path
 
 
+def picture_then(picture: Path, made: Made) -> tuple[Path, Image.Image] | None:
+    """The picture as it is before it is made again, perhaps in its own place; None if it has gone.
+
+    Args:
+        picture: itself, or its record.
+    """
+    from pipeline.pictures import decode  # here alone: it takes a while to load
+
+    path = picture if is_image_name(picture) else _picture_of(picture, made)
+    try:
+        return None if path is None else (path, decode(path).image)
+    except ImageError:
+        return None
+
+
 def beside_then(
-    picture: Path, made: Made, output: Path, record: Record, *, exact: bool
+    then: tuple[Path, Image.Image] | None, made: Made, output: Path, record: Record, *, exact: bool
 ) -> Iterator[str]:
-    """Whether the pixels are the same as then, and if not, what was otherwise."""
-    before = picture if is_image_name(picture) else _picture_of(picture, made)
-    if before is None:
+    """Whether the pixels are the same as then, and if not, what was otherwise.
+
+    Args:
+        then: see `picture_then`.
+    """
+    if then is None:
         return
     import numpy as np  # here alone: they take a while to load
 
     from pipeline.pictures import decode
 
-    try:
-        one, other = decode(before).image, decode(output).image
-    except ImageError:
-        return  # only the record was given, and its picture has gone
+    (before, one), other = then, decode(output).image
     if one.size != other.size:
         return
     apart = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))

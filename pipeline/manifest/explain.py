@@ -70,6 +70,8 @@ def explain(problem: Any, position: Position) -> str:
         return f"{shown(given)} is unknown" + nearest(str(given), options)
     if kind == "missing":
         return _EXPLANATIONS[kind]
+    if position == ("backbone",) and isinstance(given, list):
+        return f"{shown(given)}: is one network; for several write `grid: {{backbone: [...]}}`"
     if kind == "value_error":
         return f"{shown(given)}: {context['error']}"
     template = _EXPLANATIONS.get(kind)

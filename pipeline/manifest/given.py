@@ -28,7 +28,10 @@ def take_given(document: Document, given: Mapping[str, Any]) -> None:
     for name in given:
         for position, values in places:
             if isinstance(values, dict) and name in values:
-                document.report((*position, name), f"has values here, so --set {name} cannot be")
+                way = f"use --only {name}=..." if position == ("grid",) else "change them there"
+                document.report(
+                    (*position, name), f"has values here, which --set {name} cannot replace; {way}"
+                )
     own = data.get("settings")
     if given.get("backbone") is not None:
         data.pop("backbone", None)  # which this takes the place of

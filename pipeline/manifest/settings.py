@@ -21,9 +21,9 @@ from pipeline.pictures import side_problem
 # Settings that once had another name -> today's. The old ones go on working wherever settings are
 # given.
 OLD_NAMES = {"optimiser": "optimizer", "normalised": "normalized"}
-# Job keys are made of the names that settings had at first, so that a new name changes no key.
 # `size_step: auto`: below this size half a step would be more than a sixteenth of a side.
 _STEP_PX, _STEP_FROM_PX = 16, 128
+# Job keys are made of the names that settings had at first, so that a new name changes no key.
 _NAMES_IN_KEYS = {new: old for old, new in OLD_NAMES.items()}
 
 

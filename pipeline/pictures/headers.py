@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from pipeline.errors import ImageError
 from pipeline.pictures.formats import (
@@ -26,6 +27,8 @@ _LONGEST_EXIF = 65_000  # a JPEG's marker holds 65,533 bytes
 _SIDES = (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH)
 # By which the ratio of its sides may be off: what rounding a small mask's sides comes to.
 _SHAPE = 0.02
+_PNG_CHUNKS = 8  # bytes before them
+_PNG_TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
 
 
@@ -100,10 +103,34 @@ def read_size(path: Path) -> tuple[int, int]:
 
 def _upright_size(file: Image.Image) -> tuple[int, int]:
     width, height = file.size
-    turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    # Pillow decodes all of a PNG that says nothing before its pixels, to see what is behind them.
+    plain = isinstance(file, PngImagePlugin.PngImageFile) and not _says_more_behind(file)
+    exif = Image.Image.getexif(file) if plain else file.getexif()
+    turned = exif.get(ExifTags.Base.Orientation, 1) in _TURNED
     if isinstance(file, TiffImagePlugin.TiffImageFile):  # newer Pillow has turned it already
         width, height = (int(file.tag_v2[tag]) for tag in _SIDES)
     return (height, width) if turned else (width, height)
+
+
+def _says_more_behind(file: PngImagePlugin.PngImageFile) -> bool:
+    """Whether a PNG has text or EXIF data behind its pixels, or ends before its end."""
+    stream, behind = file.fp, False
+    if stream is None:
+        return True
+    place = stream.tell()
+    try:
+        stream.seek(_PNG_CHUNKS)
+        while len(head := stream.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND":
+                return False
+            behind = behind or kind == b"IDAT"
+            if behind and kind in _PNG_TEXTS:
+                return True
+            stream.seek(length + 4, io.SEEK_CUR)
+        return True
+    finally:
+        stream.seek(place)
 
 
 def check_shape(mask: tuple[int, int], path: Path, picture: tuple[int, int], its: Path) -> None:

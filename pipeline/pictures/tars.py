@@ -41,6 +41,7 @@ class TarSet:
         self._places: dict[str, tuple[int, int]] = {}
         self._samples: dict[str, dict[str, str]] = {}  # key -> extension -> name
         self._keys: dict[str, str] = {}  # key in the shard -> that of its latest sample
+        self._numbers: dict[str, Iterator[int]] = {}  # of further samples of one key
         self._last, self._scattered = "", False  # whether samples' files lie side by side
         self._look_through()
         self._pictures = {key: _picture_of(found) for key, found in self._samples.items()}
@@ -87,7 +88,8 @@ class TarSet:
             return
         key, extension = self._keys.get(found[1], found[1]), found[2].lower()
         if extension in self._samples.get(key, {}):  # another sample of the same name
-            numbered = (f"{found[1]}~{number}" for number in itertools.count(2))
+            numbers = self._numbers.setdefault(found[1], itertools.count(2))
+            numbered = (f"{found[1]}~{number}" for number in numbers)
             key = next(free for free in numbered if free not in self._samples)
             self._keys[found[1]] = key
         self._scattered |= key != self._last and key in self._samples

@@ -111,7 +111,9 @@ def make_sheet(
 
 def _why_none(chosen: Chosen, left_out: Sequence[str]) -> str:
     if chosen.only is not None or chosen.without:
-        return "none of its pictures is meant by --favorites and --reject; check the names"
+        lists = [] if chosen.only is None else ["--favorites"]
+        lists += ["--reject"] if chosen.without else []
+        return f"{' and '.join(lists)} leave none of its pictures; check the names"
     why = f" that can be read ({left_out[0]})" if left_out else ""
     return f"no pictures there{why}; run the manifest first"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pipeline.notices import Notice
-from pipeline.plan import Job, split_and_class
+from pipeline.plan import Job, split_and_class_of
 from pipeline.slot import Outcome, Report
 from pipeline.store import Failure, PastRun, SlotUse, Summary, Tally, now
 
@@ -111,7 +111,9 @@ class Counts:
         """Counts a job by its content's class, if it has one, and by its style."""
         if job is None:
             return
-        _, of_class = split_and_class(job.content)
+        # A clip's frames lie in no folder but the clip's own.
+        below = job.place.label if job.place else job.content.below
+        _, of_class = split_and_class_of(below)
         pairs = [(self.summary.styles, job.style.label)]
         pairs += [(self.summary.classes, of_class)] if of_class else []
         for counts, name in pairs:

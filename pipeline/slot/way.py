@@ -71,7 +71,10 @@ class Way:
         self.lost = ""  # why one could not be written
 
     def begin(self, ready: Sequence[Prepared]) -> None:
-        """Removes frames of earlier attempts, where a job begins anew."""
+        """Tells that the steps begin, of which the first may be long; removes frames of earlier
+        attempts, where a job begins anew."""
+        state = slot_state(self.seat, self.batch, ready[0].job.name, len(ready), "optimize")
+        tell(self.store, self.seat, self.batch, state)
         for prepared in ready:
             if prepared.checkpoint is None and frame_every(prepared.job.settings, 1):
                 for frame in self.frames_of(prepared):

@@ -30,6 +30,8 @@ def read_made(path: Path) -> Made:
     Raises:
         ImageError: nothing of ours, or it cannot be read.
     """
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder; name one picture or record in it")
     if path.suffix.lower() == ".json":
         found = _record(path)
         if isinstance(found, str):

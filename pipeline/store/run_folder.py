@@ -90,6 +90,11 @@ class RunFolder(RunReader):
         """Where the checkpoint of the job with this key lies."""
         return self.state / "checkpoints" / f"{key}.safetensors"
 
+    def under_way(self) -> int:
+        """How many jobs go on from a checkpoint."""
+        folder = self.checkpoint_path("").parent
+        return sum(1 for _ in self.inside.files(folder, "*.safetensors"))
+
     def is_done(self, name: str, key: str, settings: Settings) -> bool:
         """Whether the record is there, its key is `key`, and its image is there in full length."""
         self.inside.remember(self.images)

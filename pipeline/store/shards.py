@@ -181,18 +181,30 @@ class Shards:
         numbers = [int(name) for name in taken if name.isdigit()]
         return self.folder / f"{prefix}{max(numbers, default=-1) + 1:06}{self._suffix}"
 
+    def check_classes(self) -> None:
+        """Whether the classes' numbers go with those of earlier shards.
+
+        Raises:
+            RunFolderError: they do not.
+        """
+        if self.size and (kept := self._kept_classes()):
+            numbered(self._given(), kept)
+
+    def _kept_classes(self) -> tuple[str | None, ...]:
+        """The classes of earlier shards, by number."""
+        try:
+            read = read_json(self.store.inside.read(self.folder / CLASSES))
+            return tuple(None if name is None else str(name) for name in read)
+        except (OSError, ValueError, TypeError):
+            return ()
+
     def _known_classes(self) -> Sequence[str | None]:
         """All classes by number; those of earlier shards keep theirs."""
         if self._classes is None:
-            path = self.folder / CLASSES
-            try:
-                read = read_json(self.store.inside.read(path))
-                kept = tuple(None if name is None else str(name) for name in read)
-            except (OSError, ValueError, TypeError):
-                kept = ()
+            kept = self._kept_classes()
             self._classes = numbered(self._given(), kept)
             if self._classes != kept:
-                self.store.write(path, to_json(self._classes))
+                self.store.write(self.folder / CLASSES, to_json(self._classes))
         return self._classes
 
     def _samples(
@@ -247,13 +259,15 @@ def shards_of(plan: Plan, store: RunFolder) -> Shards:
     """The shards of a plan's run.
 
     Raises:
-        RunFolderError: a shard is damaged.
+        RunFolderError: a shard is damaged, or its classes have other numbers than the plan's.
     """
     from pipeline.plan import classes_of
 
-    return Shards(
+    shards = Shards(
         store, plan.shard_size, plan.manifest.form.format, lambda: classes_of(plan.manifest)
     )
+    shards.check_classes()
+    return shards
 
 
 def _gone(path: Path) -> RunFolderError:

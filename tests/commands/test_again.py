@@ -170,6 +170,11 @@ def test_a_manifest_may_be_json(tmp_path: Path, picture: Picture) -> None:
     assert batch_manifest(tmp_path / "m.json", INLINE, quiet=True, with_report=False) == 0
 
 
+def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"is a folder; name one picture or record in it"):
+        show_picture(tmp_path, as_json=False)
+
+
 def test_what_says_nothing_of_itself_is_told(tmp_path: Path, picture: Picture) -> None:
     path = picture("plain.png")
     message = r"plain.png: does not say how it was made: no text of nst in it, and no record"

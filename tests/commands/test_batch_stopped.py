@@ -16,6 +16,8 @@ from batches import INLINE, assert_whole, records
 from PIL import Image
 
 from pipeline.commands import batch_manifest
+from pipeline.commands.batch import _summary_lines
+from pipeline.store import RunFolder, Summary
 
 MANIFEST = """
 output: run
@@ -112,3 +114,14 @@ def test_a_stopped_long_job_goes_on_from_its_checkpoint(manifest: Path) -> None:
         assert np.abs(images[0] - images[1]).max() <= 1
         steps = [point["step"] for point in resumed[name]["losses"]]
         assert steps == [point["step"] for point in record["losses"]]
+
+
+def test_jobs_that_are_partly_done_are_told_when_a_run_was_stopped(tmp_path: Path) -> None:
+    store = RunFolder(tmp_path)
+    store.begin("", {})
+    for key in ("a", "b"):
+        store.write(store.checkpoint_path(key), b"some")
+    *_, last = _summary_lines(Summary(jobs=8, stopped=True), tmp_path, "nst batch m.yaml", True)
+    assert last == (
+        "stopped with 2 jobs partly done, from where each goes on; go on with: nst batch m.yaml"
+    )

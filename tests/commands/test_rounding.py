@@ -1,5 +1,6 @@
 """A picture made again beside what it was: the same batch, and what is told where it differs."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from batches import INLINE, write
+from PIL import Image, ImageOps, PngImagePlugin
 
 from pipeline.commands import Changes, batch_manifest, make_again
-from pipeline.commands.rounding import beside_then, like_then
+from pipeline.commands.rounding import beside_then, like_then, picture_then
 from pipeline.errors import ManifestError
 from pipeline.store import Record, read_made
 
@@ -67,7 +69,8 @@ def test_what_was_otherwise_is_told(run: Path) -> None:
             "deterministic": True,
         }
     )
-    (said,) = beside_then(one.with_suffix(".json"), then, other, now, exact=False)
+    shown = picture_then(one.with_suffix(".json"), then)
+    (said,) = beside_then(shown, then, other, now, exact=False)
     for words in (
         f"differs from {one} by",
         "fp32 then, bf16 now",
@@ -80,10 +83,11 @@ def test_what_was_otherwise_is_told(run: Path) -> None:
     ):
         assert words in said
     then.batch.pop("threads")
-    (said,) = beside_then(one, then, other, now, exact=True)
+    (said,) = beside_then(picture_then(one, then), then, other, now, exact=True)
     assert said.endswith("how many CPU threads then is not known")
     one.unlink()
-    assert list(beside_then(one.with_suffix(".json"), then, other, now, exact=False)) == []
+    shown = picture_then(one.with_suffix(".json"), then)
+    assert shown is None and list(beside_then(shown, then, other, now, exact=False)) == []
 
 
 def test_exact_wants_the_record(run: Path) -> None:
@@ -98,3 +102,29 @@ def test_records_of_before_have_a_batch_of_that_many_contents(run: Path) -> None
     then.batch = {"number": 0, "size": 3}
     found = like_then(run / "a.png__s.png", then)
     assert (found.size, found.contents, found.threads, found.device) == (3, 3, 0, "cpu")
+
+
+def test_in_its_own_place_it_is_compared_with_what_was_there(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = run / "a.png__s.png"
+    then = record(made)
+    picture = Image.open(made)
+    meta = PngImagePlugin.PngInfo()
+    for name, text in picture.info.items():
+        if isinstance(text, str):
+            meta.add_text(name, text)
+    own = run.parent.parent / "own.png"
+    ImageOps.invert(picture.convert("RGB")).save(own, pnginfo=meta)
+    assert read_made(own).key == then.key
+    assert make_again(own, own, Changes(folders=[own.parent]), INLINE) == 0
+    assert "differs from" in capsys.readouterr().out
+
+
+def test_a_strangers_record_cannot_ask_for_any_number_of_pictures(run: Path) -> None:
+    path = run / "a.png__s.json"
+    said = json.loads(path.read_text())
+    said["batch"] = {"size": 20_000, "contents": 20_000}
+    path.write_text(json.dumps(said))
+    with pytest.raises(ManifestError, match=r"in a batch of 20,000, and --exact makes 1,024"):
+        make_again(run / "a.png__s.png", None, Changes(exact=True), INLINE)

@@ -205,3 +205,10 @@ def test_it_may_stand_among_the_settings_but_not_twice(
     ]
     (told,) = problems(load, "settings: {backbone: {name: lite, weights: caffe}}\n")
     assert told.startswith(":4: settings.backbone.weights: lite has no weights of caffe")
+
+
+def test_several_networks_are_an_axis(load: Callable[[str], Manifest]) -> None:
+    assert problems(load, "backbone: [lite, vgg19]\n") == [
+        ":4: backbone: ['lite', 'vgg19']: is one network; for several write "
+        "`grid: {backbone: [...]}`"
+    ]

@@ -1,10 +1,12 @@
 """What a file says of itself without its pixels."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from pipeline.errors import ImageError
 from pipeline.pictures import (
@@ -99,3 +101,27 @@ def test_a_png_cut_off_before_its_orientation_is_damaged(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(ImageError, match=r"a.png: damaged or truncated picture"):
         read_size(path)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_the_size_of_a_png_is_known_without_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    """Only one that says something behind them is decoded, by Pillow, to hear it."""
+    path, decoded = tmp_path / "a.png", list[str]()
+    two_halves().save(path)
+    width, height = two_halves().size
+    if behind:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        data = exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = struct.pack(">I", len(data)) + b"eXIf" + data
+        chunk += struct.pack(">I", zlib.crc32(b"eXIf" + data))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-12] + chunk + whole[-12:])
+    load = PngImagePlugin.PngImageFile.load
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "load", lambda self: decoded.append("") or load(self)
+    )
+    assert read_size(path) == ((height, width) if behind else (width, height))
+    assert bool(decoded) is behind

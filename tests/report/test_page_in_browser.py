@@ -317,7 +317,7 @@ def test_rejected_ones_are_saved_by_name_and_are_no_favorites(page: Page) -> Non
     page.wait(COUNT, "0")
     assert page.ask("nst.names('rejected')").splitlines()[1:] == ["a__red__style_weight-2.0"]
     page.choose("show", "not rejected (12)")
-    page.wait(SHOWN, "3 of 13 pictures shown")
+    page.wait(SHOWN, "3 of 13 pictures shown: style weight 2")
 
 
 def test_pictures_grow_to_the_full_width_and_the_page_alone_scrolls(page: Page) -> None:

@@ -69,7 +69,10 @@ def test_a_difference_of_runs_is_a_map_beside_both(run: Path, tmp_path: Path) ->
         ({"output": Path("x.bmp")}, ".png, .jpg, .webp or .pdf"),
         ({"tile": 20_000}, "choose --tile"),
         ({"output": Path("x.webp"), "tile": 4096}, "choose --tile"),  # of 16,383 px at most
-        ({"chosen": Chosen(only=JobNames(("no such*",)))}, "is meant by --favorites and --reject"),
+        (
+            {"chosen": Chosen(only=JobNames(("no such*",)))},
+            "--favorites leave none of its",
+        ),
     ],
 )
 def test_a_wrong_sheet_says_why(run: Path, change: dict[str, Any], message: str) -> None:

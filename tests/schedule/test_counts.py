@@ -1,5 +1,6 @@
 """A summary counted up: classes, styles, slots, what came before."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.manifest import Picture, Settings, Style
-from pipeline.plan import Job
+from pipeline.plan import Job, Place
 from pipeline.schedule.counts import Counts
 from pipeline.slot import Outcome, Report
 from pipeline.store import Failure, Summary
@@ -37,6 +38,15 @@ def test_jobs_are_counted_by_class_and_style() -> None:
     assert summary.styles == {"s": {"jobs": 3, "done": 2, "failed": 1}}
     assert (summary.already_done, summary.done) == (1, 2)
     assert (summary.targets_hits, summary.targets_computed) == (2, 1)
+
+
+def test_a_clip_is_no_class_of_its_frames() -> None:
+    c = counts()
+    for clip in ("v", "dogs/v"):
+        frame = job(f"{clip}/0001")
+        place = Place(clip, Path("v"), clip, 0, 1, "k", None)
+        c.meet(replace(frame, place=place), done=False)
+    assert c.summary.classes == {"dogs": {"jobs": 1, "done": 0, "failed": 0}}
 
 
 def test_beyond_a_number_of_classes_the_rest_are_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,3 +46,15 @@ def test_checkpoints_take_no_more_than_a_hundredth_of_the_time(
             kept_along.after(step, ready, Curves([[]]))
     assert kept == pytest.approx(600 / max(10, 100 * cost_s), rel=0.15)
     assert kept * cost_s <= 0.015 * moment
+
+
+def test_the_first_step_is_told_before_it_ends(tmp_path: Path) -> None:
+    """With a large network it may take long, and is no reading."""
+    store = RunFolder(tmp_path)
+    store.begin("", {})
+    seat: Any = SimpleNamespace(name="0", device="cpu", label="cpu")
+    ready: Any = [SimpleNamespace(job=SimpleNamespace(name="a"), checkpoint="there")] * 2
+    with ThreadPoolExecutor(1) as pool:
+        way.Way(store, seat, SimpleNamespace(number=3), pool, Timer()).begin(ready)  # type: ignore[arg-type]
+    state = store.live.slot("0")
+    assert state is not None and (state.phase, state.jobs, state.job) == ("optimize", 2, "a")

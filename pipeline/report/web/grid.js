@@ -87,6 +87,7 @@
   // Of a tile's width and height, how much its picture leaves free on each side.
   const letterbox = (box, job) => {
     const [w, h] = size(job), shape = w / h / ratio;
+    if (!(shape > 0)) return; // its size is not known
     box.style.setProperty("--aside", `calc(var(--t) * ${Math.max(0, 1 - shape) / 2})`);
     box.style.setProperty("--above", `calc(var(--h) * ${Math.max(0, 1 - 1 / shape) / 2})`);
   };
@@ -231,17 +232,20 @@
     $("grid").replaceChildren(...parts);
     fillShow();
     say(jobs);
-    $("paper").textContent = told.length ? "" : Object.entries(filters)
-      .filter(([, v]) => v >= 0).map(([i, v]) => named(axes[i], v)).join(", ");
+    $("paper").textContent = told.length ? "" : heldFast();
     keep(anchor);
     remember();
   };
+  // The one value of each axis that is neither rows nor columns.
+  const heldFast = () => Object.entries(filters)
+    .filter(([, v]) => v >= 0).map(([i, v]) => named(axes[i], v)).join(", ");
   const say = (jobs) => {
     const all = DATA.names.length - frames.reduce((sum, f) => sum + f.length - 1, 0);
     const packed = !grid.across && state.rows >= 0 && state.cols >= 0
       ? `; side by side, each with its ${words(axes[state.cols].name)}`
       : "";
-    $("shown").textContent = count ? `${jobs.length} of ${jobsText(all)} shown${packed}`
+    const held = heldFast() && `: ${heldFast()}`;
+    $("shown").textContent = count ? `${jobs.length} of ${jobsText(all)} shown${held}${packed}`
       : "no pictures yet";
   };
   // What stands at the top of the window stays there when the grid is drawn anew.
