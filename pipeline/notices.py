@@ -21,6 +21,7 @@ CODES = {
     "slow_precision": "a precision was asked for that the device only emulates",
     "not_compiled": "torch could not compile the network",
     "not_graphed": "a step could not be taken as one CUDA graph",
+    "no_checkpoint": "a checkpoint could not be written; the job goes on without, said once a slot",
     "cache_damaged": "a file of the cache was damaged and is made anew",
     "cache_unusable": "the cache could not be read or written",
     "excludes_nothing": "an entry of `exclude` names no job",

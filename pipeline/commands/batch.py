@@ -178,7 +178,7 @@ def _summary_lines(
     if reported and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
-        yield f"warnings: {counted_notices(summary)} (run.log has each with its job)"
+        yield f"warnings: {counted_notices(summary)} (each is in run.log)"
     yield from summary.retired
     if summary.failed:
         yield f"reasons of failures: nst status {shlex.quote(str(output))}"

@@ -82,7 +82,8 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         for warning in manifest.warnings:
             progress.warn(warning.text, warning.code)
         plan, context, digests = prepare_run(manifest, options, store)
-        for notice in notices_of_plan(plan):
+        of_plan = notices_of_plan(plan)
+        for notice in of_plan:
             progress.warn(notice.text, notice.code)
         _check_settings_here(manifest)
         check_case(plan, store)
@@ -97,7 +98,8 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
             progress.warn(f"--set {said}: for this run; pictures of other settings are made anew")
         try:
             with kept_trimmed(context.cache / CACHES["style targets"], limit):
-                return run_plan(plan, context, progress, options.run)
+                told = (*manifest.warnings, *of_plan)
+                return run_plan(plan, context, progress, options.run, told=told)
         finally:
             trim_downloads(limit)
 

@@ -201,7 +201,7 @@ def _part_lines(part: Part) -> Iterator[str]:
     if summary.problem:
         yield f"{name}ended early: {summary.problem}"
     if summary.warnings:
-        yield f"{name}warnings: {counted_notices(summary)}; each is in its picture's record"
+        yield f"{name}warnings: {counted_notices(summary)}; each is in run.log"
     for run in [*summary.earlier, summary]:
         if run.done or run.failed:
             yield (

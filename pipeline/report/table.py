@@ -17,7 +17,7 @@ from typing import Any
 from pipeline.errors import EngineError, install
 from pipeline.files import draft_of
 from pipeline.plan import split_and_class_of
-from pipeline.store import Failure, Record, RunFolder, every_record, open_failures
+from pipeline.store import Failure, Record, RunFolder, open_failures, placed_records, sample_key
 
 FORMATS = (".csv", ".parquet")
 _ROWS_AT_ONCE = 10_000
@@ -57,24 +57,26 @@ def rows(store: RunFolder) -> Iterator[dict[str, Any]]:
 
     Swept settings are `settings.NAME`, the last losses `loss.NAME`, labels that a data set gave
     `label.NAME`. `class` is the folder of the content; `split` the one above all, if it is named as
-    splits are.
+    splits are. Of a picture in a shard `image` is empty, and `shard` and `sample` say where it is.
     """
     failed = open_failures(store)  # though a picture of other inputs or settings may be there
-    for record in every_record(store):
+    for record, shard in placed_records(store):
         if record.name not in failed:
-            yield _row(record)
+            yield _row(record, shard)
     for failure in failed.values():
         yield _failed_row(failure)
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, shard: Path | None) -> dict[str, Any]:
+    packed = {"shard": f"shards/{shard.name}", "sample": sample_key(record.name)} if shard else {}
     last: Mapping[str, Any] = record.losses[-1] if record.losses else {}
     return {
         **places(record.name, record.content.file),
         "status": "done",
         "content": record.content.path,
         "style": record.style.name,
-        "image": record.output.path,
+        "image": None if packed else record.output.path,
+        **packed,
         "width": record.output.size[0],
         "height": record.output.size[1],
         "sha256": record.output.sha256,

@@ -10,11 +10,13 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
-from pipeline.errors import RunFolderError
+from pipeline.errors import DiskFullError, RunFolderError
 from pipeline.schedule.counts import Counts
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.progress import Progress
+from pipeline.slot import Outcome
 from pipeline.store import RunFolder
 from pipeline.terminal import counted
 
@@ -72,6 +74,23 @@ class Ending:
         )
         self._log.error("%s", summary.problem)
         self._progress.warn(summary.problem)
+
+    def without_blame(self, outcome: Outcome) -> Outcome:
+        """The outcome; of a job that had nowhere to be written, as of one that is left to do, and
+        the run ends early."""
+        why = outcome.error or ""
+        if outcome.error_type == RunFolderError.__name__:
+            try:
+                self._store.check_writable()
+            except RunFolderError as error:
+                why = str(error)
+            else:
+                return outcome  # it is that job's own place
+        elif outcome.error_type != DiskFullError.__name__:
+            return outcome
+        self._log.warning("left to do: %s: %s", outcome.name, outcome.error)
+        self.give_up(why)
+        return replace(outcome, status="stopped")
 
     @contextlib.contextmanager
     def giving_up(self) -> Iterator[None]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.errors import DiskFullError, NstError, RunFolderError, WorkerError
+from pipeline.errors import NstError, WorkerError
+from pipeline.notices import Notice
 from pipeline.plan import Batch, Job, Plan, pack
 from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
@@ -38,11 +39,13 @@ def run_plan(
     progress: Progress,
     options: RunOptions,
     work: Work = work_batch,
+    told: Sequence[Notice] = (),
 ) -> Summary:
     """Runs every job of the plan that is not done. The caller holds the run folder's lock.
 
     Args:
         work: runs one batch in a worker.
+        told: of the manifest and its plan, shown already; they are logged and counted.
 
     Raises:
         EngineError: the engine cannot be started.
@@ -51,6 +54,9 @@ def run_plan(
         run = _Run(plan, context, progress, options, log)
         jobs_of = counted(len(plan), "job")
         log.info("%s into %s on %s", jobs_of, context.run, ", ".join(context.slots))
+        for notice in told:
+            log.warning("%s: %s", notice.code, notice)
+            run.counts.notice(notice)
         run.run_json.write()  # what is to be done, from the first second
         jobs = options.share(len(plan))
         ends = stops_at(options.ends_at, run.ending.hear)
@@ -229,6 +235,7 @@ class _Run:
 
     def _count(self, *outcomes: Outcome) -> None:
         ended: list[tuple[Job, Outcome]] = []
+        outcomes = tuple(map(self.ending.without_blame, outcomes))
         for outcome in outcomes:
             job = self.underway.pop(outcome.name, None)
             self.counts.end(outcome, job)
@@ -256,11 +263,6 @@ class _Run:
                     self.shards.add(job)
         elif outcome.status == "failed":
             self._note_failure(outcome)
-            if outcome.error_type == DiskFullError.__name__:
-                self.ending.give_up(outcome.error or "")
-            elif outcome.error_type == RunFolderError.__name__:
-                with self.ending.giving_up():
-                    self.store.check_writable()  # else it is that job's own place
         elif not self.options.fail_fast and not self.counts.summary.problem:
             self.counts.summary.stopped = True
 

@@ -153,7 +153,9 @@ class Loop:
         # may just be recorded as a graph.
         images = step.images.detach().cpu()
         ends = zip(images, curves.values(), step.steps.tolist(), strict=True)
-        return [Result(image, curve, steps) for image, curve, steps in ends]
+        results = [Result(image, curve, steps) for image, curve, steps in ends]
+        results[0] = replace(results[0], warnings=self.way.notices())
+        return results
 
     def _inputs(self, index: int, ready: Sequence[Prepared]) -> ScaleInputs:
         scale = self.batch.scales[index]

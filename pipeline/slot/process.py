@@ -134,6 +134,7 @@ class Process:
             and network.
         styles: style targets that jobs share.
         not_compiled: why torch could not compile here, once it was tried; empty before.
+        checkpoints_lost: whether it was said that a checkpoint could not be written.
         held: locks of the GPU that an engine's worker took; the system frees them when it ends.
         cores: that the process may use, before it keeps to those near its GPU.
         began: when its last batch began, by `time.perf_counter`.
@@ -147,6 +148,7 @@ class Process:
     factors: dict[tuple[str, str], float] = field(default_factory=dict)
     styles: Kept = field(default_factory=Kept)
     not_compiled: str = ""
+    checkpoints_lost: bool = False
     held: list[FileLock] = field(default_factory=list)
     cores: int = field(default_factory=available_cores)
     began: float = 0.0
@@ -156,7 +158,7 @@ class Process:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
         self.networks, self.styles, self.ahead = Networks(), Kept(), ReadAhead()
         self.fits, self.tiles, self.factors = {}, {}, {}
-        self.not_compiled = ""
+        self.not_compiled, self.checkpoints_lost = "", False
 
     @cached_property
     def own_device(self) -> str:

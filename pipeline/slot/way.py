@@ -12,7 +12,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from pipeline.errors import RunFolderError
 from pipeline.method import State, Step
+from pipeline.notices import Notice
 from pipeline.plan import Batch
 from pipeline.slot.checkpoint import save_checkpoint
 from pipeline.slot.curves import Curves
@@ -66,6 +68,7 @@ class Way:
         self.last_news = 0.0
         self.kept_at = time.monotonic()
         self.cost_s = 0.0  # of the last checkpoint
+        self.lost = ""  # why one could not be written
 
     def begin(self, ready: Sequence[Prepared]) -> None:
         """Tells that the steps begin, of which the first may be long; removes frames of earlier
@@ -83,6 +86,14 @@ class Way:
     def frames_of(self, prepared: Prepared) -> list[Future[None]]:
         """The frames of a job that are being written; nobody else is given them."""
         return self.frames.pop(prepared.job.key, [])
+
+    def notices(self) -> tuple[Notice, ...]:
+        """What a person should know of the way, said once a process."""
+        if not self.lost or self.seat.process.checkpoints_lost:
+            return ()
+        self.seat.process.checkpoints_lost = True
+        said = f"no checkpoint is kept, and a job that breaks off begins anew: {self.lost}"
+        return (Notice("no_checkpoint", said),)
 
     def after(self, step: Step, ready: Sequence[Prepared], curves: Curves) -> None:
         """Keeps frames, tells who watches, keeps checkpoints.
@@ -112,11 +123,14 @@ class Way:
         tell(self.store, self.seat, self.batch, state)
 
     def _keep(self, state: State, ready: Sequence[Prepared], curves: Curves) -> None:
-        """Writes a checkpoint of each job."""
+        """Writes a checkpoint of each job, if it can."""
         began = time.monotonic()
-        with self.timer.phase("checkpoint"):
-            for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
-                save_checkpoint(self.store, prepared.job.key, state, index, curve)
+        try:
+            with self.timer.phase("checkpoint"):
+                for index, (prepared, curve) in enumerate(zip(ready, curves.values(), strict=True)):
+                    save_checkpoint(self.store, prepared.job.key, state, index, curve)
+        except RunFolderError as error:  # it would only have saved time
+            self.lost = str(error)
         self.kept_at = time.monotonic()
         self.cost_s = self.kept_at - began
 

@@ -52,6 +52,8 @@ from .sample import sample_of as sample_of
 from .shards import Shards as Shards
 from .shards import every_record as every_record
 from .shards import jobs_in as jobs_in
+from .shards import placed_records as placed_records
+from .shards import sample_key as sample_key
 from .shards import shards_of as shards_of
 from .stale import Stale as Stale
 from .stale import put_aside as put_aside

@@ -37,10 +37,23 @@ def is_alive(owner: Owner) -> bool | None:
     try:
         os.kill(owner.pid, 0)
     except PermissionError:  # somebody else's
-        return True
+        pass
     except (ProcessLookupError, OverflowError):
         return False
-    return True
+    return not _is_zombie(owner.pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and its number is only kept for its parent, as in a container
+    whose first process waits for nobody."""
+    import psutil  # here alone: it takes a while to load
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # just now
+        return True
+    except psutil.AccessDenied:
+        return False
 
 
 # Of a run's network, what its manifest says.

@@ -205,7 +205,7 @@ class Summary(PastRun):
         targets_hits, targets_computed: style targets from the cache, and computed.
         next: names of some jobs that would be run next.
         classes, styles: jobs seen so far, done and failed, by the content's class and by style.
-        warnings: how many notices of each code the jobs of this run gave.
+        warnings: how many notices of each code the manifest and the jobs of this run gave.
         retired: slots that get no batch any more, and devices that cannot be used, each with the
             reason.
         videos: those of clips that were written, by name.

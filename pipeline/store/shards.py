@@ -329,13 +329,22 @@ def every_record(store: RunFolder) -> Iterator[Record]:
     Raises:
         RunFolderError: a shard is damaged.
     """
+    yield from (record for record, _ in placed_records(store))
+
+
+def placed_records(store: RunFolder) -> Iterator[tuple[Record, Path | None]]:
+    """As `every_record`, with the shard that each is in; None of loose ones.
+
+    Raises:
+        RunFolderError: a shard is damaged.
+    """
     shards = store.shard_files()
     if not shards:
-        yield from store.records()
+        yield from ((record, None) for record in store.records())
         return
     stale = set(store.stale_names().packed)
     for shard in shards:
-        yield from (r for r in records_in(store.inside, shard) if r.name not in stale)
+        yield from ((r, shard) for r in records_in(store.inside, shard) if r.name not in stale)
 
 
 def records_in(inside: Inside, path: Path) -> Iterator[Record]:

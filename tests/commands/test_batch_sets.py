@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batches import INLINE
+from batches import INLINE, summary
 from batches import records as record_files
 from PIL import Image
 
-from pipeline.commands import Changes, batch_manifest, make_again
+from pipeline.commands import Changes, batch_manifest, make_again, show_status
 from pipeline.pictures import read_text
 
 HEAD = "style: s.png\nbackbone: lite\nsettings: {size: 48, steps: 2}\n"
@@ -57,6 +57,27 @@ def write(folder: Path, content: str, output: str = "run") -> Path:
     path = folder / "m.yaml"
     path.write_text(f"output: {output}\ncontent: {content}\n{HEAD}")
     return path
+
+
+def test_what_is_said_of_the_manifest_is_logged_and_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard = folder / "train-000000.tar"
+    with tarfile.open(shard) as tar:
+        cut = tar.getmember("0b.json").offset
+    with shard.open("r+b") as file:
+        file.truncate(cut)
+    path = write(folder, "train-000000.tar")
+    path.write_text(path.read_text() + "exclude: ['*nobody*']\n")
+    assert batch_manifest(path, INLINE) == 0
+    counts = {"cut_shard": 1, "excludes_nothing": 1}
+    assert summary(folder / "run")["warnings"] == counts
+    said, log = capsys.readouterr(), (folder / "run/run.log").read_text()
+    assert "warnings: 1 cut_shard, 1 excludes_nothing (each is in run.log)" in said.out
+    assert "WARNING cut_shard: " in log and "WARNING excludes_nothing: " in log
+    assert said.err.count("train-000000.tar") == log.count("train-000000.tar") == 1
+    assert show_status(folder / "run", as_json=False) == 0
+    assert "1 excludes_nothing; each is in run.log" in capsys.readouterr().out
 
 
 def test_shards_become_pictures_and_records_once(folder: Path) -> None:

@@ -279,9 +279,9 @@ def test_a_page_of_a_run_that_goes_on_leaves_its_inputs_what_they_are_now(
     new = picture("new.png", 77, (64, 64)).read_bytes()
     store(f"{DATA}/photos/cat.png", new)
 
-    def page_then_run(*arguments: Any) -> Any:
+    def page_then_run(*arguments: Any, **named: Any) -> Any:
         build_report(RunFolder(as_path("memory://runs/one")), live=True)
-        return run_plan(*arguments)
+        return run_plan(*arguments, **named)
 
     monkeypatch.setattr("pipeline.commands.run.run_plan", page_then_run)
     assert batch_manifest(memory, INLINE, quiet=True, with_report=False) == 0
@@ -347,13 +347,13 @@ def test_a_storage_that_goes_away_ends_the_run_in_order_and_it_goes_on(
     monkeypatch.setattr(steady.time, "sleep", lambda _: None)
     at = "pipeline.commands.run.run_plan"
 
-    def break_then_run(*arguments: Any) -> Any:
+    def break_then_run(*arguments: Any, **named: Any) -> Any:
         def fail(*_: Any, **__: Any) -> None:
             raise ConnectionError("gone")
 
         with monkeypatch.context() as patch:
             patch.setattr(MemoryFileSystem, broken, fail)
-            return run_plan(*arguments)
+            return run_plan(*arguments, **named)
 
     monkeypatch.setattr(at, break_then_run)
     try:

@@ -313,7 +313,7 @@ def test_commands_that_are_named_can_be_pasted(
     shard = replace(INLINE, run=replace(INLINE.run, shard=(1, 1)))
     store = RunFolder(tmp_path / "my run", "1-of-1")
 
-    def stopped(*_: object) -> Summary:
+    def stopped(*_: object, **__: object) -> Summary:
         return Summary(jobs=2, stopped=True)
 
     with pytest.MonkeyPatch.context() as patch:

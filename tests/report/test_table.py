@@ -1,8 +1,10 @@
 """One table of all of a run's jobs."""
 
 import csv
+import hashlib
 import json
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,13 +125,31 @@ def test_the_table_lies_beside_run_json_at_the_end_of_a_run(run: Path) -> None:
     assert pq.read_table(run / "metadata.parquet").num_rows == 6
 
 
-def test_a_run_in_shards_has_the_same_table(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_a_run_in_shards_has_the_same_table_and_says_where_pictures_are(
+    run: Path, tmp_path: Path, form: str
+) -> None:
     draw(tmp_path)
-    (tmp_path / "m.yaml").write_text(MANIFEST.replace("FORMAT", "webdataset"))
+    (tmp_path / "m.yaml").write_text(MANIFEST.replace("FORMAT", form))
     batch_manifest(tmp_path / "m.yaml", INLINE, quiet=True)
     rows = pq.read_table(tmp_path / "run/metadata.parquet").to_pylist()
     loose = pq.read_table(run / "metadata.parquet").to_pylist()
     assert [(r["name"], r["key"]) for r in rows] == [(r["name"], r["key"]) for r in loose]
+    assert set(rows[0]) - set(loose[0]) == {"shard", "sample"} and "image" in rows[0]
+    assert all(row["image"] is None for row in rows)
+    done = [row for row in rows if row["status"] == "done"]
+    assert len(done) == 4
+    for row in done:
+        found = pictures_in(tmp_path / "run" / row["shard"])[f"{row['sample']}.png"]
+        assert hashlib.sha256(found).hexdigest() == row["sha256"]
+
+
+def pictures_in(shard: Path) -> dict[str, bytes]:
+    if shard.suffix == ".parquet":
+        cells = pq.read_table(shard).column("image").to_pylist()
+        return {cell["path"]: cell["bytes"] for cell in cells}
+    with tarfile.open(shard) as tar:
+        return {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
 
 
 def test_names_that_are_no_text_are_kept(tmp_path: Path, picture: Callable[..., Path]) -> None:

@@ -377,6 +377,31 @@ def test_a_disk_that_is_full_behind_the_next_batch_fails_its_own_jobs(
     assert not context.store.is_done(job.name, job.key, job.settings)
 
 
+def test_checkpoints_that_cannot_be_written_are_a_warning_said_once(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, first, second = two_batches(manifest)
+    context = dataclasses.replace(context, checkpoint_every_s=1e-9)
+    monkeypatch.setattr("pipeline.slot.way._NEWS_EVERY_S", 0.0)
+    monkeypatch.setattr("pipeline.slot.way._AFFORDABLE", 1e9)
+    write, tried = RunFolder.write, list[Path]()
+
+    def full(store: RunFolder, path: Path, data: bytes) -> None:
+        if "checkpoints" in path.parts:
+            tried.append(path)
+            raise DiskFullError(f"{path}: no space left")
+        write(store, path, data)
+
+    monkeypatch.setattr(RunFolder, "write", full)
+    process = Process()
+    outcomes = [run_batch(context, 0, b, process).outcomes[0] for b in (first, second)]
+    assert [outcome.status for outcome in outcomes] == ["done", "done"] and len(tried) > 2
+    (said,) = (notice for outcome in outcomes for notice in outcome.warnings)
+    assert said.code == "no_checkpoint" and "no space left" in said.text
+    record = context.store.record(first.jobs[0].name)
+    assert record is not None and [w.code for w in record.warnings] == ["no_checkpoint"]
+
+
 def test_a_batch_that_breaks_off_has_its_files_written_before_it_is_told(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,13 +4,16 @@ import itertools
 import json
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
+from worlds import until
 
 from pipeline.address import as_path
 from pipeline.errors import RunFolderError
 from pipeline.remote import get, look, put
-from pipeline.store import Owner, RunFolder, RunLock, holder
+from pipeline.store import Owner, RunFolder, RunLock, holder, is_alive
 
 RUN = as_path("memory://bucket/run")
 OWNER = RUN / ".nst" / "owner.json"
@@ -51,6 +54,16 @@ def test_a_dead_process_of_this_machine_is_gone_on_for_at_once() -> None:
     holds(socket.gethostname(), DEAD)
     with RunLock(RunFolder(RUN)) as lock:
         assert lock.taken_over == f"process {DEAD} on {socket.gethostname()} since then"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no zombies there")
+def test_a_process_that_has_ended_and_that_nobody_waited_for_is_dead() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    owner = Owner(host=socket.gethostname(), pid=process.pid, since="then")
+    until(lambda: is_alive(owner) is False, 10.0)
+    process.wait()
+    assert is_alive(owner) is False
+    assert is_alive(owner.model_copy(update={"pid": os.getpid()})) is True
 
 
 def test_a_process_of_another_machine_without_a_sign_of_life_is_dead() -> None:
