@@ -185,6 +185,9 @@ def _summary_lines(
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:
-        kept = 0 if summary.problem else store.under_way()
-        parts = f" with {counted(kept, 'job')} partly done, from where each goes on" if kept else ""
-        yield f"stopped{parts}; go on with: {command}"
+        yield f"stopped{_partly(0 if summary.problem else store.under_way())}; go on with: {command}"
+
+
+def _partly(kept: int) -> str:
+    """Of a run that was stopped: the jobs that go on from checkpoints."""
+    return f" with {counted(kept, 'job')} partly done, from where each goes on" if kept else ""
