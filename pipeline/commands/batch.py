@@ -185,7 +185,8 @@ def _summary_lines(
     if summary.problem:
         yield f"ended early: {summary.problem}; then go on with: {command}"
     if summary.stopped:
-        yield f"stopped{_partly(0 if summary.problem else store.under_way())}; go on with: {command}"
+        kept = 0 if summary.problem else store.under_way()
+        yield f"stopped{_partly(kept)}; go on with: {command}"
 
 
 def _partly(kept: int) -> str:
