@@ -19,7 +19,16 @@ from pipeline.commands.output import (
     stale_line,
 )
 from pipeline.schedule import duration, per_hour
-from pipeline.store import Failure, Owner, RunFolder, SlotState, Summary, is_alive, open_failures
+from pipeline.store import (
+    Failure,
+    Owner,
+    RunFolder,
+    SlotState,
+    Summary,
+    is_alive,
+    open_failures,
+    process_lives,
+)
 from pipeline.terminal import console, counted, line, say
 
 _WATCH_EVERY_S = 2.0
@@ -240,6 +249,11 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _slot_line(state: SlotState) -> str:
+    if process_lives(state.host, state.pid) is False:
+        return (
+            f"slot {state.slot} ({state.device}): its process {state.pid} has ended; another one "
+            f"begins, and what it was at is tried again ({state.job})"
+        )
     step = f" step {state.step}/{state.steps}" if state.step is not None else ""
     ago = duration(max(0.0, time.time() - state.time))
     return (

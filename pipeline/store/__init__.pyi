@@ -20,6 +20,7 @@ from .headers import BackboneHeader as BackboneHeader
 from .headers import Owner as Owner
 from .headers import PlanHeader as PlanHeader
 from .headers import is_alive as is_alive
+from .headers import process_lives as process_lives
 from .lock import RunLock as RunLock
 from .made import ClipPlace as ClipPlace
 from .made import ContentInput as ContentInput

@@ -30,17 +30,22 @@ class Owner(Read):
 
 
 def is_alive(owner: Owner) -> bool | None:
-    """Whether the process that holds a run folder lives; None where that cannot be seen from here,
-    on another machine or on Windows."""
-    if owner.host != socket.gethostname() or os.name == "nt":
+    """Whether the process that holds a run folder lives; see `process_lives`."""
+    return process_lives(owner.host, owner.pid)
+
+
+def process_lives(host: str, pid: int) -> bool | None:
+    """Whether a process lives; None where that cannot be seen from here, on another machine or on
+    Windows."""
+    if host != socket.gethostname() or os.name == "nt":
         return None
     try:
-        os.kill(owner.pid, 0)
+        os.kill(pid, 0)
     except PermissionError:  # somebody else's
         pass
     except (ProcessLookupError, OverflowError):
         return False
-    return not _is_zombie(owner.pid)
+    return not _is_zombie(pid)
 
 
 def _is_zombie(pid: int) -> bool:

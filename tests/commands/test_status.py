@@ -79,6 +79,20 @@ def test_a_running_run_says_what_is_left_and_what_slots_do(
     )
 
 
+def test_a_slot_whose_process_has_died_is_not_at_work(store: RunFolder, capsys: Capture) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for slot, pid in (("0", gone.pid), ("1", os.getpid())):
+        store.live.write_slot(
+            SlotState(slot=slot, host=socket.gethostname(), pid=pid, time=1.0, phase="optimize")
+        )
+    store.write_summary(Summary(jobs=2, looked_at=2, updated="now"))
+    held(store, host=socket.gethostname(), pid=os.getpid())
+    said = said_of(store, capsys)
+    assert f"its process {gone.pid} has ended; another one begins" in said
+    assert f"process {os.getpid()} on {socket.gethostname()}): optimize of" in said
+
+
 def test_failures_are_grouped_and_those_done_since_left_out(
     store: RunFolder, capsys: Capture
 ) -> None:
