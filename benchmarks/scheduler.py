@@ -68,7 +68,7 @@ class Watched(Progress):
 
 def run(manifest: Path, devices: str, stop_after: int) -> tuple[Summary, Watched]:
     """What `nst batch` does, with the stand-in for the work."""
-    from stand_ins import sleeping_work
+    from sleeping import sleeping_work
 
     options = Options(devices, manifest.parent / "cache")
     read = load_manifest(manifest)
