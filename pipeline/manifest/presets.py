@@ -56,11 +56,13 @@ _GRAM_ALONE: dict[str, Any] = {"average": 0.95}
 _PREVIEW = _DEFAULT | {"size": 256, "steps": (37, 25, 18)}
 # Pictures of mixed sizes fill batches; no side loses or gains more than 8 px.
 _STEPPED: dict[str, Any] = {"size_step": "auto"}
+# What is decoded of a camera's picture beside the steps takes time from a CPU's.
+_TODAY = _REDUCED | _STEPPED
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": _DEFAULT | _STEPPED,
-    "fast": _FAST | _REDUCED | _STEPPED,
-    "draft": _DRAFT | _REDUCED | _STEPPED,
-    "preview": _PREVIEW | _STEPPED,
+    "default": _DEFAULT | _TODAY,
+    "fast": _FAST | _TODAY,
+    "draft": _DRAFT | _TODAY,
+    "preview": _PREVIEW | _TODAY,
     "classic": _GRAM_ALONE,
     # Gatys, Ecker, Bethge, CVPR 2016, with weights, start and steps of the first author's own code,
     # NeuralStyleTransfer.ipynb of github.com/leongatys/PytorchNeuralStyleTransfer: mean squared
@@ -150,12 +152,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # Presets whose values are not the first that they had, and which ones these are.
 PRESET_VERSIONS = {
-    "default": 4, "fast": 3, "draft": 3, "preview": 4, "gatys2016": 2, "style-transfer-pytorch": 2,
+    "default": 5, "fast": 3, "draft": 3, "preview": 5, "gatys2016": 2, "style-transfer-pytorch": 2,
 }  # fmt: skip
 _OLD: dict[str, dict[str, Any]] = {
     "default@1": _GRAM_ALONE,
     "default@2": _GRAM_AND_NEIGHBORS,
     "default@3": _DEFAULT,
+    "default@4": _DEFAULT | _STEPPED,
     "fast@1": _FAST,
     "fast@2": _FAST | _REDUCED,
     "draft@1": _DRAFT,
@@ -163,6 +166,7 @@ _OLD: dict[str, dict[str, Any]] = {
     "preview@1": _GRAM_ALONE | {"size": 256, "steps": 150, "scale_start": 96},
     "preview@2": _GRAM_AND_NEIGHBORS | {"size": 256, "steps": 80},
     "preview@3": _PREVIEW,
+    "preview@4": _PREVIEW | _STEPPED,
     "gatys2016@1": _GATYS
     | {
         "steps": 1000,
@@ -180,7 +184,7 @@ def preset_version(preset: str) -> int:
     """The version of a preset that a name means.
 
     >>> preset_version("default"), preset_version("default@1"), preset_version("tutorial")
-    (4, 1, 1)
+    (5, 1, 1)
     """
     name, _, version = preset.partition("@")
     return int(version) if version else PRESET_VERSIONS.get(name, 1)

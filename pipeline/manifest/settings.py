@@ -162,7 +162,7 @@ def as_given(values: Mapping[str, Any], version: int) -> dict[str, Any]:
     Raises:
         ValueError: no such preset, or none of this version, or a level that there is not.
 
-    >>> as_given({"preset": "default", "stroke": "large", "style_scale": 1.5, "seed": 3}, 4)
+    >>> as_given({"preset": "default", "stroke": "large", "style_scale": 1.5, "seed": 3}, 5)
     {'preset': 'default', 'stroke': 'large', 'seed': 3}
     """
     values = with_new_names(values)

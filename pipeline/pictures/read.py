@@ -154,7 +154,8 @@ _STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
 def _decoded(file: Image.Image, path: Path, data: bytes, background: str) -> Decoded:
     profile = file.info.get("icc_profile")
     notices = _of_several(file, path)
-    image = ImageOps.exif_transpose(file)
+    ImageOps.exif_transpose(file, in_place=True)  # a copy of a camera's picture takes its time
+    image: Image.Image = file
     notices += (*_large_chunks(file, path), *getattr(file, "notices", ()))
     image = _to_8_bit(image, file, path, data)
     if image.mode in _STRAIGHT:  # premultiplied

@@ -58,7 +58,7 @@ def test_a_picture_says_how_it_was_made(made: Path, tmp_path: Path, capsys: Capt
     said = capsys.readouterr().out
     content = tmp_path / "in/c.png"
     assert f"content     {content}, 72 x 56 px, SHA-256 {file_sha256(content)}" in said
-    assert "preset      default, version 4" in said and "seed        7\n" in said
+    assert "preset      default, version 5" in said and "seed        7\n" in said
     settings = said[said.index("settings ") : said.index("losses ")].split("\n")
     assert [row[12:] for row in settings if row] == ["size: 48", "scale_start: 0", "steps: 3"]
     assert "backbone    lite, digest" in said and f"nst again {made}" in said

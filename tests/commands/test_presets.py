@@ -39,7 +39,7 @@ def begun(tmp_path: Path, picture: Callable[..., Path]) -> Path:
 def test_an_older_version_has_the_older_values() -> None:
     old = Settings.model_validate({"preset": "default@1"})
     assert (old.steps, old.scale_start, old.average, old.neighbor_weight) == (300, 128, 0.95, 0)
-    assert preset_values("default@4") == preset_values("default")
+    assert preset_values("default@5") == preset_values("default")
     assert preset_values("default@9") is None and preset_values("gatys2016@1") is not None
     assert Settings.model_validate({"preset": "classic"}).deciding_pixels() == old.deciding_pixels()
 
@@ -77,11 +77,11 @@ def test_a_run_goes_on_with_its_presets_and_says_so(begun: Path) -> None:
 
 
 def test_todays_version_is_had_by_its_name(begun: Path) -> None:
-    begun.write_text(HEAD + SMALL.replace("{", "{preset: default@4, "))
+    begun.write_text(HEAD + SMALL.replace("{", "{preset: default@5, "))
     said = Said()
     assert run_manifest(load_manifest(begun), INLINE, said).done == 1
     (record,) = records(begun.parent / "run").values()
-    assert record["preset_version"] == 4 and not said.lines
+    assert record["preset_version"] == 5 and not said.lines
 
 
 def test_a_new_run_has_todays_versions(tmp_path: Path, picture: Callable[..., Path]) -> None:
@@ -91,7 +91,7 @@ def test_a_new_run_has_todays_versions(tmp_path: Path, picture: Callable[..., Pa
     header = RunFolder(tmp_path / "run").header()
     assert header is not None and header.presets == PRESET_VERSIONS
     (record,) = records(tmp_path / "run").values()
-    assert record["preset_version"] == 4 and record["settings"]["preset"] == "default"
+    assert record["preset_version"] == 5 and record["settings"]["preset"] == "default"
     assert record["losses"][0]["neighbors"] > 0
 
 
@@ -122,7 +122,7 @@ def test_a_version_that_is_gone_is_told_and_nothing_is_made(
     with pytest.raises(ManifestError, match="began with version 9 of preset default, which"):
         run_manifest(load_manifest(begun), INLINE, Said())
     assert json.loads(path.read_text())["presets"] == {"default": 9}
-    with pytest.raises(ManifestError, match="preset: default@4"):
+    with pytest.raises(ManifestError, match="preset: default@5"):
         show_plan(begun, Options(), as_json=False, measured=False)
 
 

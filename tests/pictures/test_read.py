@@ -184,7 +184,7 @@ def test_whatever_a_decoder_raises_is_a_damaged_picture(
 ) -> None:
     two_halves().save(tmp_path / "a.png")
 
-    def broken(image: Image.Image) -> None:
+    def broken(image: Image.Image, *, in_place: bool) -> None:
         raise error("odd EXIF")
 
     monkeypatch.setattr(ImageOps, "exif_transpose", broken)
