@@ -64,10 +64,13 @@ def batch_manifest(
     with reports.kept_fresh(store, _REPORTED) if fresh else contextlib.nullcontext():
         summary = run_manifest(manifest, options, progress)
     # Else the last part does it; one that only may run, on another machine, may have died as well.
-    if not any(part.runs and part.lives for part in find_parts(store)):
+    parts = find_parts(store)
+    if not any(part.runs and part.lives for part in parts):
+        # A part that had nothing to do may end last, and those before it have left these to it.
+        ended = [summary, *(part.summary for part in parts if len(parts) > 1)]
         if with_report:
-            _make_report(manifest, summary, progress)
-        if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
+            _make_report(manifest, summary, ended, progress)
+        if any(each.done + each.failed for each in ended) and summary.jobs <= _REPORTED:
             _make_table(store, progress)
     if tensorboard:
         reports.write_board(store)
@@ -95,13 +98,15 @@ def _check_board(output: Path, *, tensorboard: bool, trackers: Sequence[str]) ->
             )
 
 
-def _make_report(manifest: Manifest, summary: Summary, progress: Progress) -> None:
+def _make_report(
+    manifest: Manifest, summary: Summary, ended: Sequence[Summary], progress: Progress
+) -> None:
     if summary.jobs > _REPORTED and manifest.form.format == "files":
         progress.warn(
             f"no report of {counted(summary.jobs, 'job')} unasked; nst report "
             f"{shlex.quote(str(manifest.output))} makes it"
         )
-    elif summary.done + summary.failed + summary.moved + summary.stale:
+    elif any(each.done + each.failed + each.moved + each.stale for each in ended):
         try:
             reports.build_report(sample_of(RunFolder(manifest.output)))
         except (NstError, OSError) as error:  # the run itself is whole

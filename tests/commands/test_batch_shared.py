@@ -232,7 +232,7 @@ def test_a_part_that_may_have_died_elsewhere_keeps_no_report_back(
     manifest: Write, host: str, made: bool
 ) -> None:
     """Whether it lives cannot be seen; if it does, it writes the report once more."""
-    path = manifest()
+    path = manifest(8)
     run = path.parent / "run"
     other = RunFolder(run, "1-of-2")
     other.write_summary(Summary(jobs=2))
@@ -241,3 +241,17 @@ def test_a_part_that_may_have_died_elsewhere_keeps_no_report_back(
     second = replace(INLINE, run=RunOptions(engine="inline", shard=(2, 2)))
     assert batch_manifest(path, second, quiet=True) == 0
     assert (run / "report.html").exists() == (run / "metadata.parquet").exists() == made
+
+
+def test_a_last_part_without_jobs_of_its_own_writes_the_report(manifest: Write) -> None:
+    path = manifest(1)  # one of the parts has no job
+    run = path.parent / "run"
+    parts = [replace(INLINE, run=RunOptions(engine="inline", shard=(k, 2))) for k in (1, 2)]
+    for each in parts:
+        assert batch_manifest(path, each, quiet=True, with_report=False) == 0
+    (run / "metadata.parquet").unlink()
+    idle = next(
+        k for k in (1, 2) if not json.loads((run / f"run-{k}-of-2.json").read_text())["jobs"]
+    )
+    assert batch_manifest(path, parts[idle - 1], quiet=True) == 0
+    assert (run / "metadata.parquet").exists() and (run / "report.html").exists()
