@@ -86,5 +86,9 @@ class WorkerError(NstError):
     """A worker process died, hung, or has too little memory for a single job."""
 
 
+class DeviceFullError(WorkerError):
+    """A device's memory is held by others, so that nothing can be run there now."""
+
+
 class EngineError(NstError):
     """An engine is not installed, or its cluster cannot be reached."""

@@ -60,6 +60,7 @@ class Batch:
         attempts: how often workers died over these jobs before.
         ahead: content pictures that this slot will likely want next, decoded meanwhile.
         spoilt: slots whose device broke over this batch.
+        died: slots whose process ended over it, or hung.
         alone: lost together with others, so that it is run with no other beside it, and the one to
             blame is known.
     """
@@ -70,6 +71,7 @@ class Batch:
     attempts: int = 0
     ahead: tuple[ContentKey, ...] = ()
     spoilt: tuple[int, ...] = ()
+    died: tuple[int, ...] = ()
     alone: bool = False
 
     def followed_by(self, other: Batch | None) -> Batch:

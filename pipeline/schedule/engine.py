@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from pipeline.errors import NstError
 from pipeline.plan import Batch
 from pipeline.schedule.feed import Feed
-from pipeline.slot import Report, RunContext, breaks_device
+from pipeline.slot import Report, RunContext, is_devices_fault
 
 # Waits for a batch's files, and says how it ended.
 Writing = Callable[[], Report]
@@ -26,7 +27,7 @@ class Guarded(NamedTuple):
 
     Attributes:
         report: what the worker says, or None with the error and its traceback.
-        broken: whether the device, and with it this process, is spoilt.
+        broken: whether the device is at fault, so that this process has to end.
     """
 
     report: Report | None
@@ -103,8 +104,8 @@ def settled(found: Guarded | Writing) -> Guarded:
 
 def _lost(error: Exception) -> Guarded:
     """Called where the error is handled."""
-    said = f"{type(error).__name__}: {error}"
-    return Guarded(None, said, traceback.format_exc(), breaks_device(error))
+    said = str(error) if isinstance(error, NstError) else f"{type(error).__name__}: {error}"
+    return Guarded(None, said, traceback.format_exc(), is_devices_fault(error))
 
 
 def guarded(work: Work, context: RunContext, slot: int | None, batch: Batch) -> Guarded:

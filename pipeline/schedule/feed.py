@@ -19,9 +19,10 @@ SPOILS = 2  # devices that broke over a batch until it is the batch that is to b
 
 
 def may_take(slot: int, batch: Batch) -> bool:
-    """Whether a batch is for this slot: one over which its device broke is for another one, until
-    the batch is to blame."""
-    return slot not in batch.spoilt or len(batch.spoilt) >= SPOILS
+    """Whether a batch is for this slot: one over which its device broke, or its process ended, is
+    for another one, until the batch is to blame."""
+    lost = (*batch.spoilt, *batch.died)
+    return slot not in lost or len(lost) >= SPOILS
 
 
 class Feed:

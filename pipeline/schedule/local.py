@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from pipeline.plan import Batch
+from pipeline.schedule.blame import Blame
 from pipeline.schedule.engine import Ended, Engine, Work, guarded
 from pipeline.schedule.feed import Feed, may_take
 from pipeline.schedule.options import Patience, RunOptions
@@ -26,7 +27,7 @@ from pipeline.store import SlotState
 
 _START_S = 300.0  # for a process to start and import torch, also from a slow network disk
 _NOT_STARTED = "the worker did not start within"
-_MOST_BROKEN = 3  # batches in a row over which a slot's device broke
+_TOO_LONG = "the batch took more than"
 
 
 class InlineEngine:
@@ -43,7 +44,10 @@ class InlineEngine:
         while (batch := feed.next()) is not None:
             given = batch.followed_by(feed.after(1))
             found = guarded(self.work, self.context, 0, given)
-            yield Ended(batch, found.report, found.lost, found.trace)
+            over = f"{self.context.slots[0]}: {found.lost}" if found.broken else ""
+            yield Ended(batch, found.report, found.lost, found.trace, found.broken, over=over)
+            if found.broken:  # and this process with it
+                return
 
     def kill(self) -> None:
         """Nothing to end."""
@@ -76,7 +80,6 @@ class _Slot:
             first heard of after that.
         news, heard: the last that was heard of the worker, and when. All by this process's own
             clock, which nobody sets: a worker's says nothing here.
-        broke: how often in a row its device broke, or its process did not start.
         retired: why it gets no batch any more, or empty.
     """
 
@@ -90,7 +93,6 @@ class _Slot:
     news: SlotState | None = None
     heard: float = 0.0
     killed: str = ""
-    broke: int = 0
     retired: str = ""
 
     def limit(self, width: int, height: int) -> int:
@@ -168,6 +170,7 @@ class LocalEngine:
         self.devices = self.context.slots
         self.slots = [_Slot(number, device) for number, device in enumerate(self.context.slots)]
         self._tickets = itertools.count()
+        self._blame = Blame()
         self._heard: queue.SimpleQueue[tuple[Worker, News]] = queue.SimpleQueue()
 
     def run(self, feed: Feed) -> Iterator[Ended]:
@@ -281,10 +284,12 @@ class LocalEngine:
         lost = slot.killed or news.why
         slot.close()
         self._put_back(slot, feed)
-        broken = lost.startswith(_NOT_STARTED)
+        if first and not slot.killed:
+            lost = f"its worker could not begin: {lost}"
+        broken = bool(first)  # no batch is to blame for that
         for given in hit:
             ended = Ended(given.batch, None, lost, broken=broken, together=len(hit) > 1)
-            yield self._judged(slot, ended)
+            yield self._judged(slot, ended, died=not lost.startswith(_TOO_LONG))
 
     def _put_back(self, slot: _Slot, feed: Feed) -> None:
         """What a slot had not begun is for whoever comes next."""
@@ -292,18 +297,17 @@ class LocalEngine:
             feed.put_back(given.batch)
         slot.given = []
 
-    def _judged(self, slot: _Slot, ended: Ended) -> Ended:
-        """Retires a slot whose device broke too often in a row; none is left, all is over."""
-        slot.broke = slot.broke + 1 if ended.broken else 0 if ended.report else slot.broke
-        if not ended.broken:
-            return ended
-        spoilt = replace(ended.batch, spoilt=(*ended.batch.spoilt, slot.number))
-        ended = replace(ended, batch=spoilt)
-        if slot.broke < _MOST_BROKEN:
+    def _judged(self, slot: _Slot, ended: Ended, *, died: bool = False) -> Ended:
+        """Retires a slot that lost too many batches in a row; none is left, all is over.
+
+        Args:
+            died: whether its process ended over the batch, or hung.
+        """
+        ended, why = self._blame.judge(slot.number, ended, died=died)
+        if not why:
             return ended
         slot.retired = (
-            f"slot {slot.number} ({slot.device}) gets no batch any more, after {slot.broke} in a "
-            f"row that broke it: {ended.lost}"
+            f"slot {slot.number} ({slot.device}) gets no batch any more, after {why}: {ended.lost}"
         )
         over = "" if self._serving() else f"no slot is left; the last: {slot.retired}"
         return replace(ended, retired=slot.retired, over=over)
@@ -329,7 +333,7 @@ class LocalEngine:
                 continue
             slot.started = slot.started or moment
             if 0 < self.patience.batch_s < moment - slot.started:
-                slot.kill(f"the batch took more than the {self.patience.batch_s:g} s of --timeout")
+                slot.kill(f"{_TOO_LONG} the {self.patience.batch_s:g} s of --timeout")
             elif 0 < self.patience.stall_s < moment - slot.heard:
                 slot.kill(f"the worker got nowhere for {self.patience.stall_s:g} s (--stall)")
 

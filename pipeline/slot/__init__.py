@@ -15,7 +15,7 @@ then. Must not know other slots, engines or commands.
 - `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`, `kept.py`), `tensors.py`: what it
   needs, from files to tensors
 - `motion.py`, `flow.py`: what a clip's frame goes on from
-- `fitting.py`, `memory.py`: how much at once; `faults.py`: errors that break a device
+- `fitting.py`, `memory.py`: how much at once; `faults.py`: errors that are a device's
 - `loop.py`: the step loop; `divergence.py`: whether losses fell; `way.py`, `checkpoint.py`,
   `frames.py`, `curves.py`, `timer.py`: what is kept and told on the way
 - `untouched.py`: where masks leave pictures as they are; `outputs.py`: pictures and records

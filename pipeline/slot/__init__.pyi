@@ -3,6 +3,7 @@ from .agreement import compare as compare
 from .allocator import keep_freed_memory as keep_freed_memory
 from .cores import available_cores as available_cores
 from .faults import breaks_device as breaks_device
+from .faults import is_devices_fault as is_devices_fault
 from .memory import PROCESS_BYTES as PROCESS_BYTES
 from .memory import SHARE as SHARE
 from .memory import batch_limit as batch_limit

@@ -1,19 +1,45 @@
-"""Errors after which a device cannot be used any more. Must not load torch."""
+"""What errors say of the device: that it cannot be used any more, or that its memory ran out.
+
+In: errors. Out: what they mean. Must not load torch.
+"""
 
 from __future__ import annotations
 
 import re
 
-# In the words of CUDA, of the libraries on it, and of its like.
+from pipeline.errors import DeviceFullError
+
+# In the words of CUDA, of the libraries on it, of torch beside them, and of its like.
 _BROKEN = re.compile(
-    r"CUDA error|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS|cuBLAS error|CUSOLVER_STATUS|NCCL error|"
-    r"device-side assert|illegal memory access|HIP error|MPS backend.*(?:fault|hang)"
+    r"CUDA error|CUDA driver error|CUDA unknown error|CUDA driver initialization failed|"
+    r"No CUDA GPUs are available|Found no NVIDIA driver|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS|"
+    r"cuBLAS error|CUSOLVER_STATUS|NCCL error|device-side assert|illegal memory access|"
+    r"HIP error|MPS backend.*(?:fault|hang)"
 )
-_NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
+# Likewise, and of torch's allocator on a CPU, Linux's and others'. A library that could not be
+# begun on a GPU, or finds no way to convolve, mostly has no memory for its workspace; and torch
+# asks the driver who holds the memory in a way that fails in containers.
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|can't allocate memory|std::bad_alloc|ALLOC(?:ATION)?_FAILED|"
+    r"STATUS_NOT_INITIALIZED|NVML_SUCCESS == r|valid cuDNN algorithm|unable to find an engine",
+    re.IGNORECASE,
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, whoever raised it."""
+    # torch has a type of its own for it, which is always of this name.
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or bool(_NO_MEMORY.search(str(error)))
 
 
 def breaks_device(error: BaseException) -> bool:
     """Whether an error leaves a device's context useless, for this whole process; memory that ran
     out does not."""
-    text = str(error)
-    return bool(_BROKEN.search(text)) and not _NO_MEMORY.search(text)
+    return bool(_BROKEN.search(str(error))) and not is_out_of_memory(error)
+
+
+def is_devices_fault(error: BaseException) -> bool:
+    """Whether an error is the fault of the device, not of what was to be run there: it is broken,
+    or others hold its memory."""
+    return isinstance(error, DeviceFullError) or breaks_device(error)

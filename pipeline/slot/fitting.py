@@ -1,16 +1,17 @@
 """Fitting a batch into memory: how many pictures at once, tiles of which size, and smaller when it
-runs out.
+runs out; on a GPU whose memory others hold, waiting for it.
 
 In: a seat, a network, a batch. Out: numbers. What fitted is remembered by the process.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import torch
 
-from pipeline.errors import WorkerError
+from pipeline.errors import DeviceFullError, WorkerError
 from pipeline.method import Backbone, Scale
 from pipeline.plan import Batch
 from pipeline.slot.memory import (
@@ -22,6 +23,11 @@ from pipeline.slot.memory import (
     vector_bytes,
 )
 from pipeline.slot.seat import Seat
+
+# For how long a GPU's memory is waited for that others hold, and how often it is looked at.
+_WAITS_S, _LOOKS_S = 20.0, 1.0
+# Share of a device's memory above which what this process lacks is held by others.
+_HELD = 0.25
 
 
 class Fitting:
@@ -65,7 +71,7 @@ class Fitting:
             return 2.0 if self.statistic == "sliced_wasserstein" else 1.0
         factors, place = self.seat.process.factors, (device, self._network_name)
         if place not in factors:
-            if self._side(self.last, 1.0) != 0:
+            if self._side(self.last, 1.0, self.seat.budget()) != 0:
                 return 1.0  # too large to be taken whole: the count has to do
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)
@@ -88,9 +94,9 @@ class Fitting:
             self.network, self.last.pixels, factor, neighbors=self.neighbors, pairs=self.pairs
         )
 
-    def _side(self, scale: Scale, factor: float) -> int | None:
+    def _side(self, scale: Scale, factor: float, allowed: float) -> int | None:
         return tile_side(
-            self.network, scale.width, scale.height, self.seat.budget(), factor,
+            self.network, scale.width, scale.height, allowed, factor,
             neighbors=self.neighbors, pairs=self.pairs,
         )  # fmt: skip
 
@@ -99,33 +105,50 @@ class Fitting:
 
         Raises:
             WorkerError: not even the smallest tiles fit.
+            DeviceFullError: they would if others did not hold the device's memory.
         """
         known = self.seat.process.tiles.get(self._place(scale))
         if known is not None:
             return known
         factor = self.seat.process.factors.get((self.seat.device, self._network_name), 1.0)
-        side = self._side(scale, factor)
-        if side is None:
-            raise self._too_large(scale.width, scale.height)
-        return side
+
+        def side(allowed: float) -> int | None:
+            return self._side(scale, factor, allowed)
+
+        return self._when_there_is_room(side, scale.width, scale.height)
 
     def target_tile(self, network: Backbone, width: int, height: int) -> int:
         """The same for a style picture of this size through another network.
 
         Raises:
-            WorkerError: not even the smallest tiles fit.
+            WorkerError, DeviceFullError: as of `tile`.
         """
         beside = vector_bytes(network) if self.neighbors else 0.0
-        side = tile_side(network, width, height, self.seat.budget(), beside=beside)
-        if side is None:
-            raise self._too_large(width, height)
-        return side
+
+        def side(allowed: float) -> int | None:
+            return tile_side(network, width, height, allowed, beside=beside)
+
+        return self._when_there_is_room(side, width, height)
+
+    def _when_there_is_room(
+        self, side: Callable[[float], int | None], width: int, height: int
+    ) -> int:
+        """The side of tiles, by what may be taken; waited for where others hold the memory."""
+        until = time.monotonic() + _WAITS_S
+        while (found := side(self.seat.budget())) is None:
+            if side(self.seat.budget(whole=True)) is None:
+                raise self._too_large(width, height)
+            stops = self.seat.context.store.live.stop_asked()
+            if stops or time.monotonic() >= until:
+                raise self._full(width, height)
+            time.sleep(_LOOKS_S)
+        return found
 
     def shrink(self, count: int) -> None:
         """Memory ran out with `count` pictures at once: half of them, or smaller tiles for one.
 
         Raises:
-            WorkerError: not even the smallest tiles of one picture fit.
+            WorkerError, DeviceFullError: as of `tile`.
         """
         if self.seat.device.startswith("cuda"):
             torch.cuda.empty_cache()
@@ -139,23 +162,22 @@ class Fitting:
         place = self._place(self.last)
         side = tiles.get(place) or max(self.last.width, self.last.height)
         if side < 2 * SMALLEST_TILE:
-            raise self._too_large(self.last.width, self.last.height)
+            width, height = self.last.width, self.last.height
+            whole = self.seat.budget(whole=True)
+            fits = self._side(self.last, 1.0, whole) is not None
+            others = self.seat.budget() < (1 - _HELD) * whole
+            raise (self._full if fits and others else self._too_large)(width, height)
         tiles[place] = side // 2
+
+    def _full(self, width: int, height: int) -> DeviceFullError:
+        return DeviceFullError(
+            f"other programs hold the memory of {self.seat.label}: what is left is too little for "
+            f"one picture of {width} x {height} px, even in tiles; end them (nvidia-smi names "
+            f"them), or leave the device out (--devices)"
+        )
 
     def _too_large(self, width: int, height: int) -> WorkerError:
         return WorkerError(
             f"{self.seat.label} has too little memory for one picture of {width} x {height} px, "
             f"even in tiles; choose a smaller `size`, fewer workers (--devices) or another device"
         )
-
-
-# In the words of CUDA, and of torch's allocator on a CPU, Linux's and others'.
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "std::bad_alloc")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, whoever raised it."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return any(words in text for words in _OUT_OF_MEMORY)

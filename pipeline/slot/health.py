@@ -18,6 +18,9 @@ from pipeline.slot.preflight import Health, install_torch, to_json
 # How far, relatively, results in half precision may be from the CPU's in float32; rounding makes
 # them a hundredth of it.
 _ALLOWED = 0.1
+# Bytes without which not even the smallest tiles go through a network.
+_LEAST_FREE = 2**28
+_OTHERS_HOLD_IT = "other processes hold its memory; nvidia-smi names them"
 _DRIVERS = "https://www.nvidia.com/drivers"
 
 
@@ -53,6 +56,9 @@ def _described(health: Health) -> Health:
             return _failed(health, *_not_built_for(capability))
         free, total = torch.cuda.mem_get_info(device)
         health = replace(health, free=free, total=total)
+        if free < _LEAST_FREE:
+            problem = f"only {free / 2**20:.0f} MiB of its memory are free"
+            return _failed(health, problem, _OTHERS_HOLD_IT)
     elif device == "mps":
         total = torch.mps.recommended_max_memory()
         free = total - torch.mps.driver_allocated_memory()
@@ -98,7 +104,7 @@ def _explained(error: BaseException) -> tuple[str, str]:
     if "driver" in first and "too old" in first:
         mend = f"update it ({_DRIVERS}), or install an older torch: {install_torch()}"
     elif "out of memory" in first:
-        mend = "other processes hold its memory; nvidia-smi names them"
+        mend = _OTHERS_HOLD_IT
     elif "no NVIDIA driver" in first:
         mend = f"install it ({_DRIVERS})"
     else:

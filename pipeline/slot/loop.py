@@ -24,8 +24,8 @@ from pipeline.plan import Batch
 from pipeline.slot.checkpoint import stack
 from pipeline.slot.curves import Curves
 from pipeline.slot.divergence import divergence
-from pipeline.slot.faults import breaks_device
-from pipeline.slot.fitting import Fitting, is_out_of_memory
+from pipeline.slot.faults import breaks_device, is_out_of_memory
+from pipeline.slot.fitting import Fitting
 from pipeline.slot.outputs import Result
 from pipeline.slot.seat import Seat
 from pipeline.slot.styles import Prepared

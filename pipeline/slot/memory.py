@@ -48,11 +48,12 @@ def total_memory() -> int:
     return total
 
 
-def budget(device: str, slots: int) -> float:
+def budget(device: str, slots: int, *, whole: bool = False) -> float:
     """Bytes that one slot's step may take.
 
     Args:
         slots: how many slots share the device's memory.
+        whole: if nobody else held any of it. On other devices than GPUs it is all that is counted.
     """
     if device.startswith("cuda"):
         import torch  # here alone, so that plans can be counted without
@@ -61,7 +62,8 @@ def budget(device: str, slots: int) -> float:
         # What torch's own allocator holds is free for the next batch.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         # Slots that begin together all find it free.
-        return 0.9 * min(free + kept, total / max(1, slots))
+        share = total / max(1, slots)
+        return 0.9 * (share if whole else min(free + kept, share))
     if device == "mps":
         import torch  # likewise
 

@@ -40,9 +40,13 @@ class Seat:
         """The network for these settings, on this device; see `Networks.get`."""
         return self.process.networks.get(self.context, settings, dtype, self.device)
 
-    def budget(self) -> float:
-        """Bytes that a step may take here."""
-        return budget(self.device, self.context.slots.count(self.label))
+    def budget(self, *, whole: bool = False) -> float:
+        """Bytes that a step may take here.
+
+        Args:
+            whole: if no other program held any of the device's memory.
+        """
+        return budget(self.device, self.context.slots.count(self.label), whole=whole)
 
     @property
     def file_threads(self) -> int:

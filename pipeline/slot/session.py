@@ -6,9 +6,10 @@ the run folder by then, written while the next batch runs. An error of one job f
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pipeline.errors import DivergedError, NstError
+from pipeline.errors import DeviceFullError, DivergedError, NstError
 from pipeline.manifest import Settings
 from pipeline.pictures import Mask
 from pipeline.plan import Batch, ContentKey, content_key
@@ -26,7 +27,8 @@ from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
 from pipeline.slot.contents import Content
 from pipeline.slot.determinism import deterministic
-from pipeline.slot.fitting import Fitting, is_out_of_memory
+from pipeline.slot.faults import is_out_of_memory
+from pipeline.slot.fitting import Fitting
 from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
 from pipeline.slot.motion import read_motion
@@ -67,10 +69,26 @@ def begin_batch(
     try:
         seat = take_seat(context, slot, process)
         with deterministic(context.deterministic, seat.device):
-            return Session(seat, batch, process.files.of(seat.file_threads)).run()
+            with _memory_of(seat):
+                return Session(seat, batch, process.files.of(seat.file_threads)).run()
+    except DeviceFullError:
+        raise  # another slot may have room
     except NstError as error:  # of what all its jobs share: device, network
         outcomes = tuple(failed(job, error) for job in batch.jobs)
         return partial(Report, outcomes, "", "", {}, time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _memory_of(seat: Seat) -> Iterator[None]:
+    """Memory that runs out of a GPU where nothing can be made smaller is the device's fault: by the
+    count it was there."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (seat.device.startswith("cuda") and is_out_of_memory(error)):
+            raise
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DeviceFullError(f"the memory of {seat.label} ran out: {first}") from error
 
 
 def read_ahead(
@@ -175,6 +193,8 @@ class Session:
                 prepared = styles.prepare(job, content, kept)
                 moved = replace(prepared, motion=motion)
                 ready.append(with_beginning(moved, self.batch.scales[0]))
+            except DeviceFullError:
+                raise
             except NstError as error:
                 self.ended.append(failed(job, error))
         return ready
@@ -216,6 +236,8 @@ class Session:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+        except DeviceFullError:
+            raise
         except NstError as error:
             self._fail(part, error)
             return len(part)
@@ -228,6 +250,8 @@ class Session:
         # Outside of the handler, so that the error no longer holds on to the batch's tensors.
         try:
             self.fitting.shrink(len(part))
+        except DeviceFullError:
+            raise
         except NstError as error:
             self._fail(part, error)
             return len(part)

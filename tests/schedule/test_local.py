@@ -471,7 +471,9 @@ def test_a_job_that_breaks_every_device_is_the_one_to_blame(
     tried: str,
 ) -> None:
     monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: size)
-    monkeypatch.setattr(local, "_MOST_BROKEN", 3 if size == 1 else 100)  # it is about the job
+    monkeypatch.setattr(
+        "pipeline.schedule.blame._MOST_BROKEN", 3 if size == 1 else 100
+    )  # it is about the job
     summary = world(list(range(10))).run(slots=2, work=breaks_over_seed_5, retries=retries)
     assert (summary.done, summary.failed, summary.retired) == (9, 1, [])
     assert (summary.problem, summary.exit_code) == ("", 1)
@@ -482,7 +484,7 @@ def test_without_a_slot_that_works_the_run_ends_with_the_reason(
     world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.schedule.run.limit_of", lambda slots: lambda w, h: 1)
-    monkeypatch.setattr(local, "_MOST_BROKEN", 1)
+    monkeypatch.setattr("pipeline.schedule.blame._MOST_BROKEN", 1)
     here = world([1, 2, 3])
 
     def one_slot(self: LocalEngine) -> list[Any]:
@@ -501,6 +503,13 @@ def test_without_a_slot_that_works_the_run_ends_with_the_reason(
         ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", True),
         ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm", True),
         ("CUDA error: device-side assert triggered", True),
+        ("CUDA driver error: unknown error", True),
+        ("CUDA unknown error - this may be due to an incorrectly set up environment", True),
+        ("No CUDA GPUs are available", True),
+        ("Found no NVIDIA driver on your system.", True),
+        ("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED", False),
+        ("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`", False),
+        ("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", False),
         ("CUDA out of memory. Tried to allocate 2 GiB", False),
         ("CUDA error: out of memory", False),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate", False),

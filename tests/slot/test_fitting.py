@@ -7,14 +7,16 @@ import pytest
 import torch
 from students import write_teacher
 
-from pipeline.errors import WorkerError
+from pipeline.errors import DeviceFullError, WorkerError
 from pipeline.manifest import load_manifest
 from pipeline.method import Backbone, load_weights
 from pipeline.plan import Batch, Plan, scales_of
 from pipeline.slot import RunContext, run_batch, step_bytes
-from pipeline.slot.fitting import Fitting, is_out_of_memory
+from pipeline.slot.faults import is_out_of_memory
+from pipeline.slot.fitting import Fitting
 from pipeline.slot.process import Process
 from pipeline.slot.seat import Seat
+from pipeline.slot.session import _memory_of as memory_of
 from pipeline.store import RunFolder
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
@@ -41,7 +43,9 @@ class Where:
     def fitting(self, device: str = "cpu", steps: float = 1e9) -> Fitting:
         """On a device with memory for so many steps of one picture."""
         each = step_bytes(self.network, self.batch.scales[-1].pixels)
-        self.monkeypatch.setattr("pipeline.slot.seat.budget", lambda device, slots: steps * each)
+        self.monkeypatch.setattr(
+            "pipeline.slot.seat.budget", lambda device, slots, whole=False: steps * each
+        )
         return Fitting(
             Seat(self.context, self.process, "0", device, device), self.network, self.batch
         )
@@ -168,6 +172,12 @@ def test_where_not_even_the_smallest_tiles_fit_it_says_so(where: Where) -> None:
             True,
         ),
         (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("CUDNN_STATUS_SUBLIBRARY_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), True),
+        (RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("NVML_SUCCESS == r INTERNAL ASSERT FAILED"), True),
         (RuntimeError("an illegal memory access was encountered"), False),
     ],
 )
@@ -232,3 +242,85 @@ def test_what_fits_one_network_is_not_what_fits_another(
     assert fitting.together(4, never) == 2 and other.together(4, never) == 4
     scale = where.batch.scales[-1]
     assert fitting.tile(scale) == 32 and other.tile(scale) == 0
+
+
+class Card:
+    """Memory of a GPU as it becomes free: what each look finds, and what there is at all."""
+
+    def __init__(self, where: Where, free: list[float], whole: float) -> None:
+        each = step_bytes(where.network, where.batch.scales[-1].pixels)
+        self.looks, self.free, self.whole = 0, free, whole
+
+        def budget(device: str, slots: int, *, whole: bool = False) -> float:
+            if whole:
+                return self.whole * each
+            self.looks += 1
+            return self.free[min(self.looks, len(self.free)) - 1] * each
+
+        self.fitting = where.fitting("cuda:0")
+        where.monkeypatch.setattr("pipeline.slot.seat.budget", budget)
+        where.monkeypatch.setattr("pipeline.slot.fitting._LOOKS_S", 0.0)
+
+
+def test_memory_that_others_hold_is_waited_for(where: Where) -> None:
+    card = Card(where, [0.01, 0.01, 5], 10)
+    assert card.fitting.tile(where.batch.scales[-1]) == 0 and card.looks == 3
+
+
+def test_a_device_that_stays_full_is_to_blame(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.slot.fitting._WAITS_S", 0.02)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    card = Card(where, [0.01], 10)
+    for what in (
+        lambda: card.fitting.tile(where.batch.scales[-1]),
+        lambda: card.fitting.target_tile(where.network, 64, 64),
+        lambda: card.fitting.shrink(1),
+    ):
+        with pytest.raises(DeviceFullError, match="hold the memory of cuda:0: what is left"):
+            what()
+    assert card.looks > 2
+
+
+def test_a_picture_that_is_too_large_for_the_whole_device_is_not_waited_for(where: Where) -> None:
+    card = Card(where, [0.01], 0.02)
+    with pytest.raises(WorkerError, match="too little memory") as caught:
+        card.fitting.tile(where.batch.scales[-1])
+    assert not isinstance(caught.value, DeviceFullError) and card.looks == 1
+
+
+def test_a_run_that_is_to_stop_waits_for_no_memory(where: Where) -> None:
+    where.store.live.ask_to_stop()
+    with pytest.raises(DeviceFullError):
+        Card(where, [0.01], 10).fitting.tile(where.batch.scales[-1])
+
+
+@pytest.mark.parametrize("name", ["target_tile", "together", "shrink"])
+def test_a_full_device_fails_no_job(
+    where: Where, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The scheduler gives the batch to another slot."""
+
+    def full(*given: object) -> int:
+        raise DeviceFullError("full")
+
+    def runs_out(*given: object, **more: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Fitting, name, full)
+    if name == "shrink":
+        monkeypatch.setattr("pipeline.slot.loop.optimize", runs_out)
+    with pytest.raises(DeviceFullError, match="full"):
+        run_batch(where.context, 0, where.batch, where.process)
+
+
+@pytest.mark.parametrize(("device", "error"), [("cuda:0", DeviceFullError), ("cpu", MemoryError)])
+def test_memory_that_runs_out_beside_the_steps_is_a_gpus_fault(
+    where: Where, device: str, error: type[Exception]
+) -> None:
+    seat = Seat(where.context, where.process, "0", device, device)
+    with pytest.raises(error), memory_of(seat):
+        raise MemoryError
+    with pytest.raises(RuntimeError, match="of its own"), memory_of(seat):
+        raise RuntimeError("an error of its own")

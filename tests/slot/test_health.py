@@ -89,6 +89,16 @@ def test_kernels_run_within_a_major_version_or_are_compiled_for_newer_ones(
     assert module._is_built_for(*capability) is is_built
 
 
+def test_a_card_without_free_memory_is_left_out(
+    kernels: list[torch.dtype], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus.install(monkeypatch, gpus.RTX_4090)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100 * 2**20, 24 * gpus.GIB))
+    health = examine("cuda:0")
+    assert health.problem == "only 100 MiB of its memory are free" and not kernels
+    assert "nvidia-smi names them" in health.mend
+
+
 def test_amds_cards_are_not_judged_by_nvidias_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "hip", "6.4")
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["gfx90a", "gfx942"])
