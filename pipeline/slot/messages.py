@@ -125,8 +125,8 @@ class Report:
 
     Attributes:
         slot: the slot's name.
-        seconds: wall time by phase: `read`, `targets`, `optimize`, `write`; the last one without
-            what went on behind the next batch.
+        seconds: wall time by phase: `read`, `targets`, `inputs` (of each scale), `optimize`,
+            `write`; the last one without what went on behind the next batch.
         busy_s: wall time of all.
         fits: how many jobs fitted at once after memory ran out, or None if it did not.
     """

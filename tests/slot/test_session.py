@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -522,3 +523,16 @@ def test_the_next_batchs_style_is_read_while_one_runs(
     (outcome,) = run_batch(context, 0, second, process).outcomes
     assert (outcome.status, outcome.hits) == ("done", int(is_cached))
     assert not process.ahead.styles._read
+
+
+def test_what_a_scale_is_given_is_no_step(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, batch, _ = two_batches(manifest)
+    real = loop.scale_inputs
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.2)
+        return real(*given)
+
+    monkeypatch.setattr(loop, "scale_inputs", slow)
+    report = run_batch(context, 0, batch, Process())
+    assert report.seconds["inputs"] >= 0.2 * len(batch.scales)
