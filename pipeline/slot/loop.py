@@ -16,7 +16,6 @@ from pipeline.method import (
     ScaleInputs,
     Step,
     StepGraphs,
-    losses_and_gradient,
     optimize,
 )
 from pipeline.notices import Notice
@@ -144,7 +143,7 @@ class Loop:
             stack(kept, self.seat.device) if kept else None,
             init_styles(ready),
             begun_images(ready, first, self.seat.device),
-            self.graphs or losses_and_gradient,
+            self.graphs,
         ):
             curves.add(step)
             self.way.after(step, ready, curves)
