@@ -70,6 +70,41 @@ def average_decay(settings: Settings, steps: int) -> float:
     return max(0.0, 1 - 1 / (settings.average_share * steps)) if settings.average_share else 0.0
 
 
+def _movers_of(
+    backbone: Backbone,
+    jobs: Sequence[Settings],
+    scale: Scale,
+    begun: int,
+    given: ScaleInputs,
+    pixels: Tensor,
+) -> Movers:
+    """All jobs of a batch at a scale, after so many steps at those before it."""
+    shared, device = jobs[0], given.contents.device
+    options = OptimizerOptions(shared.corrections, shared.clamp, shared.adam_decay)
+    gains = [1 - average_decay(s, scale.steps) for s in jobs]
+    return Movers(
+        backbone,
+        batch_loss(backbone, jobs, given),
+        make_optimizer(shared.optimizer, options),
+        Rates.of(jobs, scale, begun, device),
+        given.tile,
+        shared.clamp,
+        any(s.tolerance for s in jobs),
+        pixels,
+        pixels.clone(),
+        torch.tensor(gains, device=device).view(-1, 1, 1, 1),
+        torch.zeros(len(jobs), device=device),
+    )
+
+
+def _losses_of(table: Tensor) -> Losses:
+    """Of a checkpoint; also from before there were neighbors, and from before there were clips."""
+    for count, place in ((4, 2), (5, 4)):
+        if len(table) == count:
+            table = torch.cat((table[:place], torch.zeros_like(table[:1]), table[place:]))
+    return Losses.of(table.contiguous())
+
+
 # Steps over which losses are averaged before `tolerance` compares them.
 _WINDOW = 10
 
@@ -96,7 +131,8 @@ class ScaleRun:
         self.backbone, self.jobs, self.scales, self.given = backbone, jobs, scales, given
         self.scale, self.done = scales[index], 0
         self.begun = sum(s.steps for s in scales[:index])
-        self.movers = self._movers(images.detach().clone(memory_format=torch.channels_last))
+        pixels = images.detach().clone(memory_format=torch.channels_last)
+        self.movers = _movers_of(backbone, jobs, self.scale, self.begun, given, pixels)
         self.tolerances = torch.tensor([s.tolerance for s in jobs], device=device)
         self.rows = torch.arange(len(jobs), device=device)
         self.moving = torch.ones(len(jobs), dtype=torch.bool)
@@ -106,26 +142,6 @@ class ScaleRun:
         self.counted = 0
         self.before = torch.full_like(self.movers.window, torch.inf)
         self.losses = Losses.of(torch.zeros(6, len(jobs), device=device))
-
-    def _movers(self, pixels: Tensor) -> Movers:
-        """All jobs, at the scale's first step."""
-        jobs, device = self.jobs, self.given.contents.device
-        shared = jobs[0]
-        options = OptimizerOptions(shared.corrections, shared.clamp, shared.adam_decay)
-        gains = [1 - average_decay(s, self.scale.steps) for s in jobs]
-        return Movers(
-            self.backbone,
-            batch_loss(self.backbone, jobs, self.given),
-            make_optimizer(shared.optimizer, options),
-            Rates.of(jobs, self.scale, self.begun, device),
-            self.given.tile,
-            shared.clamp,
-            any(s.tolerance for s in jobs),
-            pixels,
-            pixels.clone(),
-            torch.tensor(gains, device=device).view(-1, 1, 1, 1),
-            torch.zeros(len(jobs), device=device),
-        )
 
     @property
     def moves(self) -> Tensor:
@@ -266,13 +282,7 @@ class ScaleRun:
         )
         self.kept, self.before = average, tensors["before"].clone()
         self.moved_before, self.counted = tensors["moves"].cpu(), self.done
-        losses = tensors["losses"].transpose(0, 1)
-        # Checkpoints from before there were neighbors, and from before there were clips.
-        for count, place in ((4, 2), (5, 4)):
-            if len(losses) == count:
-                empty = torch.zeros_like(losses[:1])
-                losses = torch.cat((losses[:place], empty, losses[place:]))
-        self.losses = Losses.of(losses.contiguous())
+        self.losses = _losses_of(tensors["losses"].transpose(0, 1))
         prefix = "optimizer."
         movers.optimizer.load(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -161,9 +161,9 @@ class LBFGS:
         curvature = (y * self.moved).sum(1)
         good = curvature > 1e-10
         everyone = torch.arange(len(g), device=g.device)
-        slot = everyone, self.kept % self.corrections
+        slot, row = (everyone, self.kept % self.corrections), good[:, None]
         for history, last in ((self.s, self.moved), (self.y, y)):
-            history[slot] = torch.where(good[:, None], last, history[slot])
+            history[slot] = torch.where(row, last, history[slot])
         torch.where(good, curvature / y.square().sum(1), self.scale, out=self.scale)
         self.kept.add_(good)
         # What was is moved up by one where a pair came, and stays at the end where none did.
