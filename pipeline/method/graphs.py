@@ -94,11 +94,11 @@ class StepGraphs:
             left: steps of the scale from this one on.
 
         Raises:
-            torch.OutOfMemoryError: fewer pictures at once help.
+            RuntimeError: memory ran out, also in a capture; fewer pictures at once help.
         """
         if movers is not self._movers:
-            # What was held goes first: its memory is as large as a step's.
-            self._held, self._movers, self._taken = None, movers, 0
+            self.release()
+            self._movers, self._taken = movers, 0
         self._taken += 1
         if self._held is not None:
             return self._held.replay()
@@ -108,6 +108,10 @@ class StepGraphs:
             return self._aside(movers.step)
         self._held = self._captured(movers)
         return movers.step() if self._held is None else self._held.replay()
+
+    def release(self) -> None:
+        """Lets go of the graph and of the jobs, whose memory is as large as a step's."""
+        self._held, self._movers = None, None
 
     def _is_for(self, movers: Movers, left: int) -> bool:
         """Whether a graph is taken of these steps; tiles, and other devices, go without."""
@@ -119,9 +123,9 @@ class StepGraphs:
         movers.optimizer.steady()
         try:
             return _Held(movers)
-        except torch.OutOfMemoryError:
-            raise  # fewer pictures at once help
         except RuntimeError as error:  # such as an operation that waits for the device
+            if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+                raise
             lines = str(error).strip().splitlines() or [""]
             self.problem = f"{type(error).__name__}: {lines[0]}"
             return None

@@ -126,7 +126,14 @@ class Loop:
         )
 
     def _drive_once(self, ready: Sequence[Prepared]) -> list[Result]:
-        """Runs the step loop once."""
+        """Runs the step loop once; what its last steps' graph holds is free for the next."""
+        try:
+            return self._run_steps(ready)
+        finally:
+            if self.graphs is not None:
+                self.graphs.release()
+
+    def _run_steps(self, ready: Sequence[Prepared]) -> list[Result]:
         kept = [p.checkpoint for p in ready if p.checkpoint]
         curves = Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
         jobs = [p.job.settings for p in ready]

@@ -3,6 +3,8 @@
 No GPU is needed: graphs record the CPU's calls and make them again (`recorded.py`).
 """
 
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -209,17 +211,32 @@ def test_a_capture_that_breaks_off_changes_nothing(
     assert_same(run(where, None), graphed, optimizer == "adam")
 
 
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no room"), RuntimeError("CUDA error: out of memory")]
+)
 def test_running_out_of_memory_is_not_taken_for_that(
-    captured: list[Recorded], monkeypatch: pytest.MonkeyPatch
+    error: RuntimeError, captured: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(run: Callable[[], Any]) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr(module, "_capture", full)
     way = StepGraphs()
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error), match=str(error)):
         run(world(preset="classic"), way)
     assert not way.problem
+
+
+def test_what_is_released_is_free(captured: list[Recorded]) -> None:
+    way = StepGraphs()
+    run(world(preset="classic"), way)
+    held = [weakref.ref(each) for each in (captured.pop(), way._movers)]
+    captured.clear()
+    gc.collect()
+    assert all(each() is not None for each in held)
+    way.release()
+    gc.collect()
+    assert all(each() is None for each in held)
 
 
 # Calls of a step that is replayed, beside the replay: its losses are copied and cut in two, and
