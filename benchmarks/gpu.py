@@ -7,8 +7,9 @@ A data set of pictures of mixed sizes is drawn on disk, and `nst batch` runs it 
 at 512 px with 300 steps and at 256 px with 50: pictures an hour from the first to the last one that
 was finished, the share of the time in which `nvidia-smi` found a GPU busy, and the share of the
 roofline: what the cut network must compute over the GPU's own rate at its fastest convolution or
-matrix product, measured here. With several numbers of GPUs each is run, for how it scales. Without
-a CUDA GPU one tiny job is run on the CPU, so that all of this is known to run.
+matrix product, measured here. Each is run without and with `--graphs`, and with several numbers of
+GPUs, for how it scales. Without a CUDA GPU one tiny job is run on the CPU, so that all of this is
+known to run.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,7 @@ class Row:
     """What was found of a case.
 
     Attributes:
+        graphs: whether steps were CUDA graphs, or why they were not; empty where nobody asked.
         busy: share of the time in which a GPU was, NaN where nobody says.
         roofline: pictures an hour by arithmetic alone, NaN where that was not measured.
     """
@@ -64,6 +67,7 @@ class Row:
     size: int
     steps: int
     gpus: int
+    graphs: str
     pictures: int
     pictures_per_hour: float
     busy: float
@@ -115,13 +119,14 @@ def watched(gpus: int) -> Iterator[list[float]]:
         reader.join(5)
 
 
-def run_case(folder: Path, case: Case, gpus: int, rate: float) -> Row:
+def run_case(folder: Path, case: Case, gpus: int, rate: float, graphs: bool = False) -> Row:
     """Runs a case on so many GPUs, 0 for the CPU.
 
     Args:
         rate: multiply-adds a second of one GPU.
+        graphs: take steps as CUDA graphs.
     """
-    name = f"{case.backbone}-{case.size}-{gpus}"
+    name = f"{case.backbone}-{case.size}-{gpus}{'-graphs' * graphs}"
     manifest = folder / f"{name}.yaml"
     manifest.write_text(
         f"output: {name}\ncontent: content\nstyle: style\nbackbone: {case.backbone}\n"
@@ -132,12 +137,17 @@ def run_case(folder: Path, case: Case, gpus: int, rate: float) -> Row:
     devices = ",".join(f"cuda:{index}" for index in range(gpus)) or "cpu"
     how = RunOptions(engine="local" if gpus else "inline")
     with watched(gpus) as busy:
-        if batch_manifest(manifest, Options(devices, folder / "cache", run=how), quiet=True):
+        options = Options(devices, folder / "cache", run=how, graphs=graphs)
+        if batch_manifest(manifest, options, quiet=True):
             raise SystemExit(f"{name}: not all jobs were done; see {folder / name / 'run.log'}")
-    summary = RunFolder(folder / name).summaries()[""]
+    store = RunFolder(folder / name)
+    said = [each.text for record in store.records() for each in record.warnings
+            if each.code == "not_graphed"]  # fmt: skip
+    summary = store.summaries()[""]
     hours = max(use.busy_s for use in summary.slots.values()) / 3600
     return Row(
-        case.backbone, case.size, case.steps, gpus, summary.done, summary.done / hours,
+        case.backbone, case.size, case.steps, gpus,
+        (said[0] if said else "graphs") if graphs else "", summary.done, summary.done / hours,
         statistics.mean(busy) / 100 if busy else math.nan, _roofline(case, gpus, rate),
     )  # fmt: skip
 
@@ -172,8 +182,8 @@ def main(words: Sequence[str] | None = None) -> list[Row]:
         folder = Path(name)
         draw_pictures(folder, given.contents if there else 1, 1200 if there else 96)
         for case in CASES if there else [DRY]:
-            for gpus in counts:
-                rows.append(run_case(folder, case, gpus, rate))
+            for gpus, graphs in product(counts, (False, True) if there else (False,)):
+                rows.append(run_case(folder, case, gpus, rate, graphs))
                 if not given.json:
                     _print(rows[-1])
     if given.json:
@@ -186,8 +196,9 @@ def _print(row: Row) -> None:
         f", {100 * row.pictures_per_hour / row.roofline:.0f}% of the roofline's {row.roofline:,.0f}"
     )  # fmt: skip
     busy = "" if math.isnan(row.busy) else f", busy {100 * row.busy:.0f}%"
+    how = f", {row.graphs}" if row.graphs else ""
     print(
-        f"{row.backbone:6} {row.size:4} px, {row.steps:3} steps, {counted(row.gpus, 'GPU')}: "
+        f"{row.backbone:6} {row.size:4} px, {row.steps:3} steps, {counted(row.gpus, 'GPU')}{how}: "
         f"{counted(row.pictures, 'picture')}, {row.pictures_per_hour:,.0f} an hour{known}{busy}",
         flush=True,
     )

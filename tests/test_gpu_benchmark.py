@@ -3,11 +3,17 @@
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+
+from pipeline.commands import Options, batch_manifest
+from pipeline.store import Record, RunFolder
+from pipeline.store.records import Warned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import gpu
@@ -21,6 +27,36 @@ def test_without_a_gpu_it_says_so_and_runs_one_tiny_job(
     said = capsys.readouterr().out
     assert said.startswith("no CUDA GPU here: a dry run") and "1 picture, " in said
     assert (row.gpus, row.pictures) == (0, 1) and math.isnan(row.roofline)
+
+
+@pytest.mark.parametrize("problem", ["", "steps are taken call by call: it waits"])
+def test_a_case_is_run_with_and_without_graphs(
+    problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    asked = []
+
+    def batch(manifest: Path, options: Options, quiet: bool) -> int:
+        asked.append((manifest.stem, options.graphs))
+        return batch_manifest(manifest, replace(options, devices="cpu"), quiet=quiet)
+
+    def records(store: RunFolder) -> Iterator[Record]:
+        warnings = [Warned(code="not_graphed", text=problem)] if problem and asked[-1][1] else []
+        for record in found(store):
+            yield record.model_copy(update={"warnings": warnings})
+
+    found = RunFolder.records
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(gpu, "fastest_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(gpu, "CASES", [gpu.DRY])
+    monkeypatch.setattr(gpu, "batch_manifest", batch)
+    monkeypatch.setattr(RunFolder, "records", records)
+    plain, graphed = gpu.main(["--contents", "1"])
+    assert asked == [("lite-48-1", False), ("lite-48-1-graphs", True)]
+    assert (plain.graphs, graphed.graphs) == ("", problem or "graphs")
+    first, second = capsys.readouterr().out.splitlines()
+    assert "1 GPU: 1 picture" in first and f"1 GPU, {problem or 'graphs'}: 1 picture" in second
 
 
 def test_the_roofline_grows_with_gpus_and_shrinks_with_work() -> None:

@@ -68,6 +68,28 @@ def test_a_pair_ends_at_the_cpus_losses(
         assert ended[CARD][part] == pytest.approx(ended["cpu"][part], rel=0.02)
 
 
+@pytest.mark.parametrize("preset", ["default", "classic", "gatys2016", "style-transfer-pytorch"])
+def test_steps_as_graphs_end_at_the_same_losses(
+    preset: str, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("c.png", 1)
+    picture("s.png", 2)
+    ended = {}
+    for graphs in (False, True):
+        name = f"graphs-{graphs}"
+        (tmp_path / "m.yaml").write_text(
+            f"output: {name}\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
+            f"settings: {{preset: {preset}, size: 96, steps: 20, precision: fp32}}\n"
+        )
+        options = Options(CARD, run=RunOptions(engine="inline"), graphs=graphs)
+        assert batch_manifest(tmp_path / "m.yaml", options, quiet=True) == 0
+        (record,) = records(tmp_path / name)
+        assert "not_graphed" not in [warning.code for warning in record.warnings]
+        ended[graphs] = record.losses[-1]
+    for part in ("content", "style", "total"):
+        assert ended[True][part] == pytest.approx(ended[False][part], rel=0.02)
+
+
 def test_two_workers_see_their_own_card_alone(
     world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

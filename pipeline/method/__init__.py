@@ -15,7 +15,7 @@ processes.
 - `first_images.py`: pictures to begin with
 - `motion.py`: warping by optical flow, and where a flow is not to be trusted
 - `objective.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
-- `stylize.py`, `scale_run.py`: the loop over scales, and the steps of one
+- `stylize.py`, `scale_run.py`, `step.py`: the loop over scales, the steps of one, and one step
 - `graphs.py`: a step as one CUDA graph
 - `tiles.py`: losses and gradients of pictures too large to be taken whole
 """

@@ -1,8 +1,10 @@
-"""Losses and gradient of a step as one CUDA graph a shape and batch size: at small sizes a GPU is
-done sooner than the CPU has called it some hundred times.
+"""A step as one CUDA graph: at small sizes a GPU is done sooner than the CPU has called it some
+hundred times.
 
-In: what `losses_and_gradient` takes. Out: what it gives. Where a graph cannot be taken the calls
-are made one by one, and `problem` says why.
+In: the jobs that still move. Out: a step's losses. The first steps are taken call by call, for in
+them libraries choose their ways and optimizers make their memory, which a graph cannot hold. Then
+one is captured, which executes nothing, and replayed for all that follow, until jobs settle or the
+scale ends. Where a graph cannot be taken all steps are taken call by call, and `problem` says why.
 """
 
 from __future__ import annotations
@@ -13,49 +15,52 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pipeline.method.backbone import Backbone
-from pipeline.method.losses.objective import Losses, StyleTransferLoss
-from pipeline.method.tiles import losses_and_gradient
-
-# Of `losses_and_gradient`, and of whatever stands in for it.
-Gradients = Callable[[Backbone, StyleTransferLoss, Tensor, int], tuple[Losses, Tensor]]
-_Found = tuple[Losses, Tensor]
+from pipeline.method.losses.objective import Losses
+from pipeline.method.step import Movers
 
 _DEVICE = "cuda"
-_WARMS_UP = 2  # runs in which libraries choose their ways, which a graph cannot hold
+_FIRST = 2  # steps before a capture
+# How many replays are worth a capture, itself all the calls of a step and the making of a graph.
+_WORTH = 3
 
 
-def _capture(run: Callable[[], _Found]) -> tuple[torch.cuda.CUDAGraph, _Found]:
-    """A graph of what `run` does, and the tensors that it fills each time."""
-    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(_WARMS_UP):
-            run()
-    torch.cuda.current_stream().wait_stream(aside)
+def _capture(run: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """A graph of what `run` does, and the tensor that it fills each time."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         found = run()
     return graph, found
 
 
+class _Aside:
+    """A stream beside the current one, as torch wants it before a capture."""
+
+    def __init__(self) -> None:
+        self._stream: torch.cuda.Stream | None = None
+
+    def __call__(self, run: Callable[[], Losses]) -> Losses:
+        """What `run` gives, in order with all that was and will be asked for."""
+        if self._stream is None:
+            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            found = run()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return found
+
+
 class _Held:
-    """A graph, and the tensors that it reads and fills."""
+    """A graph of a step, and the tensors that it reads and fills."""
 
-    def __init__(self, backbone: Backbone, loss: StyleTransferLoss, images: Tensor) -> None:
-        self.loss, self.images, self.neighbors = loss, images, loss.neighbors
-        self.graph, self.found = _capture(lambda: losses_and_gradient(backbone, loss, images))
+    def __init__(self, movers: Movers) -> None:
+        self.loss, self.neighbors = movers.loss, movers.loss.neighbors
+        self.graph, self.found = _capture(lambda: movers.step().table())
 
-    def fits(self, loss: StyleTransferLoss, images: Tensor) -> bool:
-        """Whether it is of this loss and these pictures, which move where they lie."""
-        return loss is self.loss and images.data_ptr() == self.images.data_ptr()
-
-    def replay(self) -> _Found:
-        """The same again; the gradient is to be used before the next time."""
+    def replay(self) -> Losses:
+        """One step."""
         self._take_neighbors()
         self.graph.replay()
-        losses, gradient = self.found
-        return Losses(losses.parts.clone(), losses.total.clone()), gradient
+        return Losses.of(self.found.clone())  # the next one fills it anew
 
     def _take_neighbors(self) -> None:
         """Vectors that were chosen anew go where the graph reads them."""
@@ -69,7 +74,7 @@ class _Held:
 
 
 class StepGraphs:
-    """`losses_and_gradient` by graphs, one at a time: that of the scale that is under way.
+    """Takes steps by graphs, one at a time: of the jobs that still move, at their scale.
 
     Attributes:
         problem: why no graph is taken any more, or empty.
@@ -77,29 +82,50 @@ class StepGraphs:
 
     def __init__(self) -> None:
         self.problem = ""
+        self._movers: Movers | None = None  # whose graph is held, or is to come
         self._held: _Held | None = None
+        self._taken = 0
+        self._aside = _Aside()
 
-    def __call__(
-        self, backbone: Backbone, loss: StyleTransferLoss, images: Tensor, side: int = 0
-    ) -> _Found:
-        """See `losses_and_gradient`; tiles, and other devices, go without."""
-        if self.problem or side or images.device.type != _DEVICE:
-            return losses_and_gradient(backbone, loss, images, side)
-        if self._held is None or not self._held.fits(loss, images):
-            self._held = None  # its memory first
-            self._held = self._captured(backbone, loss, images)
-        if self._held is None:
-            return losses_and_gradient(backbone, loss, images, side)
-        return self._held.replay()
+    def __call__(self, movers: Movers, left: int) -> Losses:
+        """Takes a step; see `Movers.step`.
 
-    def _captured(
-        self, backbone: Backbone, loss: StyleTransferLoss, images: Tensor
-    ) -> _Held | None:
+        Args:
+            left: steps of the scale from this one on.
+
+        Raises:
+            RuntimeError: memory ran out, also in a capture; fewer pictures at once help.
+        """
+        if movers is not self._movers:
+            self.release()
+            self._movers, self._taken = movers, 0
+        self._taken += 1
+        if self._held is not None:
+            return self._held.replay()
+        if not self._is_for(movers, left):
+            return movers.step()
+        if self._taken <= _FIRST:
+            return self._aside(movers.step)
+        self._held = self._captured(movers)
+        return movers.step() if self._held is None else self._held.replay()
+
+    def release(self) -> None:
+        """Lets go of the graph and of the jobs, whose memory is as large as a step's."""
+        self._held, self._movers = None, None
+
+    def _is_for(self, movers: Movers, left: int) -> bool:
+        """Whether a graph is taken of these steps; tiles, and other devices, go without."""
+        if self.problem or movers.tile or movers.pixels.device.type != _DEVICE:
+            return False
+        return self._taken + left > _FIRST + _WORTH
+
+    def _captured(self, movers: Movers) -> _Held | None:
+        movers.optimizer.steady()
         try:
-            return _Held(backbone, loss, images)
-        except torch.OutOfMemoryError:
-            raise  # fewer pictures at once help
+            return _Held(movers)
         except RuntimeError as error:  # such as an operation that waits for the device
+            if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+                raise
             lines = str(error).strip().splitlines() or [""]
             self.problem = f"{type(error).__name__}: {lines[0]}"
             return None

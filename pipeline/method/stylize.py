@@ -15,13 +15,13 @@ from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.backbone import Backbone
 from pipeline.method.first_images import Styles, contents_as_begun, first_images
-from pipeline.method.graphs import Gradients
+from pipeline.method.graphs import StepGraphs
 from pipeline.method.losses.neighbors import StyleVectors, style_vectors
 from pipeline.method.losses.objective import Losses
 from pipeline.method.objective import ScaleInputs
 from pipeline.method.scale_run import ScaleRun, State
 from pipeline.method.scales import Scale
-from pipeline.method.tiles import features_of, losses_and_gradient, style_targets_of
+from pipeline.method.tiles import features_of, style_targets_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def optimize(
     resume: State | None = None,
     styles: Sequence[Styles | None] = (),
     begun: Tensor | None = None,
-    gradients: Gradients = losses_and_gradient,
+    graphs: StepGraphs | None = None,
 ) -> Iterator[Step]:
     """Stylizes a batch; no job's losses or steps depend on its neighbors, but for rounding.
 
@@ -104,7 +104,7 @@ def optimize(
         styles: of jobs that begin with `style_noise` or `content_matched`.
         begun: pictures to begin with instead of those that `init` stands for, B x 3 x H x W in
             [0, 1] at the first scale.
-        gradients: how losses and gradient of a step are had: call by call, or as `StepGraphs`.
+        graphs: takes the steps, if they are not to be taken call by call.
         resume: where to go on, if not at the beginning; the result is the same.
 
     Yields:
@@ -132,7 +132,7 @@ def optimize(
                 for each in (run.given, given)
             )
             run = run.grown(index, given, before, after)
-        run.gradients = gradients
+        run.graphs = graphs
         begun_at = sum(s.steps for s in scales[:index])
         while not run.ended:
             losses = run.step()

@@ -16,7 +16,6 @@ from pipeline.method import (
     ScaleInputs,
     Step,
     StepGraphs,
-    losses_and_gradient,
     optimize,
 )
 from pipeline.notices import Notice
@@ -127,7 +126,14 @@ class Loop:
         )
 
     def _drive_once(self, ready: Sequence[Prepared]) -> list[Result]:
-        """Runs the step loop once."""
+        """Runs the step loop once; what its last steps' graph holds is free for the next."""
+        try:
+            return self._run_steps(ready)
+        finally:
+            if self.graphs is not None:
+                self.graphs.release()
+
+    def _run_steps(self, ready: Sequence[Prepared]) -> list[Result]:
         kept = [p.checkpoint for p in ready if p.checkpoint]
         curves = Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
         jobs = [p.job.settings for p in ready]
@@ -144,7 +150,7 @@ class Loop:
             stack(kept, self.seat.device) if kept else None,
             init_styles(ready),
             begun_images(ready, first, self.seat.device),
-            self.graphs or losses_and_gradient,
+            self.graphs,
         ):
             curves.add(step)
             self.way.after(step, ready, curves)

@@ -18,9 +18,11 @@ def objective(x: Tensor, curvature: Tensor) -> Tensor:
     return (curvature * (x - 1).square()).sum() + (x**4).sum() * 0.1
 
 
-def run(optimizer: Optimizer, steps: int, rates: Tensor) -> Tensor:
+def run(optimizer: Optimizer, steps: int, rates: Tensor, steady_after: int = -1) -> Tensor:
     x = STARTS.clone()
-    for _ in range(steps):
+    for step in range(steps):
+        if step == steady_after:
+            optimizer.steady()
         y = x.clone().requires_grad_()
         total = sum(objective(y[i], CURVATURES[i]) for i in range(3))
         (gradient,) = torch.autograd.grad(total, y)
@@ -53,8 +55,10 @@ def test_adam_follows_torch(decay: float) -> None:
         torch.testing.assert_close(ours[i], theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_lbfgs_follows_torch_past_a_full_history() -> None:
-    ours = run(LBFGS(corrections=5), 15, RATES)
+@pytest.mark.parametrize("steady_after", [-1, 1, 3, 9])
+def test_lbfgs_follows_torch_past_a_full_history(steady_after: int) -> None:
+    """Also where all of the history's places take part before they are full."""
+    ours = run(LBFGS(corrections=5), 15, RATES, steady_after)
     for i in range(3):
         theirs = alone(
             lambda x, i: torch.optim.LBFGS(

@@ -175,7 +175,7 @@ def test_a_presets_losses_and_gradient_are_its_tools(
     weights: Weights, preset: str, init: str
 ) -> None:
     run, start = begun(weights, preset, init)
-    losses, gradient = losses_and_gradient(run.backbone, run.loss, run.pixels, 0)
+    losses, gradient = losses_and_gradient(run.backbone, run.movers.loss, run.movers.pixels, 0)
     wanted = FORMULAS[preset](weights, start)
     for name in ("content", "style", "tv", "total"):
         found, expected = (float(getattr(parts, name).detach()) for parts in (losses, wanted))

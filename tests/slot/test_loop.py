@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from pipeline.slot import loop as module
 from pipeline.slot.loop import Loop
 from pipeline.slot.outputs import Result
 
@@ -37,3 +38,20 @@ def test_a_record_says_that_there_was_no_graph(
     said = [(notice.code, notice.text) for notice in found.warnings]
     text = "steps are taken call by call, not as a CUDA graph: RuntimeError: it waits"
     assert said == ([("not_graphed", text)] if problem else [])
+
+
+def test_a_graph_is_let_go_where_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    driven, let_go = loop(), []
+
+    def full(*given: Any) -> None:
+        assert given[-1] is driven.graphs
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    driven.seat.process.networks = cast(Any, None)
+    driven.batch = cast(Any, SimpleNamespace(scales=[None]))
+    driven.way = cast(Any, SimpleNamespace(begin=lambda ready: None))
+    monkeypatch.setattr(module, "optimize", full)
+    monkeypatch.setattr(module.StepGraphs, "release", lambda self: let_go.append(self))
+    with pytest.raises(torch.OutOfMemoryError):
+        driven._drive_once([])
+    assert let_go == [driven.graphs]

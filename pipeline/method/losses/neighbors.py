@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -243,6 +242,7 @@ class Neighbors:
         shares: c, the content's share of the query, B values.
         powers: of how much a position stands out, B values.
         means, scales: of the styles, B x D x 1 x 1.
+        moves: what `normalized` multiplies by and adds, made of them.
         regions: of each job the content's regions, each as its positions and the places of the
             vectors that they may take; None for one region of all, which may take any.
         chosen: of each position the vector that it is drawn to, B x (h w); -1 for none.
@@ -257,6 +257,7 @@ class Neighbors:
     powers: Tensor
     means: Tensor
     scales: Tensor
+    moves: tuple[Tensor, Tensor]
     regions: Sequence[Sequence[tuple[Tensor, Tensor]] | None]
     chosen: Tensor | None = None
     targets: Tensor | None = None
@@ -283,14 +284,9 @@ class Neighbors:
             regions = [_regions(one, style) for one, style in zip(where, styles, strict=True)]
         means = torch.stack([style.mean for style in styles])[..., None, None]
         scales = torch.stack([style.scale for style in styles])[..., None, None]
-        whole = Neighbors(styles, joined, shares, powers, means, scales, regions)
+        moves = (1 / scales, -means * (1 / scales))
+        whole = Neighbors(styles, joined, shares, powers, means, scales, moves, regions)
         return replace(whole, contents=whole.normalized(joined))
-
-    @cached_property
-    def moves(self) -> tuple[Tensor, Tensor]:
-        """What `normalized` multiplies by and adds."""
-        factor = 1 / self.scales
-        return factor, -self.means * factor
 
     def normalized(self, joined: Tensor) -> Tensor:
         """`joined_features` less the style's mean, over its scale."""
@@ -345,7 +341,7 @@ class Neighbors:
         return Neighbors(
             [self.styles[place] for place in places],
             self.contents[rows], self.shares[rows], self.powers[rows],
-            self.means[rows], self.scales[rows],
+            self.means[rows], self.scales[rows], (self.moves[0][rows], self.moves[1][rows]),
             [self.regions[place] for place in places],
             **picked,
         )  # fmt: skip

@@ -93,6 +93,11 @@ class Losses:
         """Before `temporal_weight`."""
         return self.parts[4]
 
+    @staticmethod
+    def of(table: Tensor) -> Losses:
+        """What `table` gave."""
+        return Losses(table[:5], table[5])
+
     def detached(self) -> Losses:
         """Without a graph."""
         return Losses(self.parts, self.total.detach())

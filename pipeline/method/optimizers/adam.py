@@ -22,7 +22,7 @@ class Adam:
 
     def __init__(self, betas: tuple[float, float] = (0.9, 0.99), epsilon: float = 1e-8) -> None:
         self.betas, self.epsilon = betas, epsilon
-        self.count: Tensor | None = None  # steps so far, of each picture
+        self.count: Tensor | None = None  # steps so far, of each picture, B x 1 x ...
         self.first: Tensor | None = None
         self.second: Tensor | None = None
 
@@ -30,14 +30,17 @@ class Adam:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
         if self.first is None or self.second is None or self.count is None:
             self.first, self.second = torch.zeros_like(images), torch.zeros_like(images)
-            self.count = images.new_zeros(len(images))
-        self.count = self.count + 1
+            self.count = per_image(images.new_zeros(len(images)), images)
+        self.count.add_(1)
         beta1, beta2 = self.betas
         self.first.lerp_(gradients, 1 - beta1)
         self.second.mul_(beta2).addcmul_(gradients, gradients, value=1 - beta2)
-        root = (self.second / per_image(1 - beta2**self.count, images)).sqrt_().add_(self.epsilon)
-        step = per_image(rates / (1 - beta1**self.count), images) * self.first
+        root = (self.second / (1 - beta2**self.count)).sqrt_().add_(self.epsilon)
+        step = per_image(rates, images) / (1 - beta1**self.count) * self.first
         images.addcdiv_(step, root, value=-1)
+
+    def steady(self) -> None:
+        """See `Optimizer`. So they are as they are."""
 
     def clamp(self, images: Tensor) -> None:
         """See `Optimizer`."""
@@ -56,11 +59,11 @@ class Adam:
         """See `Optimizer`."""
         if self.first is None or self.second is None or self.count is None:
             return {}
-        return {"first": self.first, "second": self.second, "count": self.count}
+        return {"first": self.first, "second": self.second, "count": self.count.flatten()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """See `Optimizer`."""
         if not state:
             return
-        self.count = state["count"].clone()
         self.first, self.second = state["first"].clone(), state["second"].clone()
+        self.count = per_image(state["count"].clone(), self.first)

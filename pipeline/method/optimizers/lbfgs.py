@@ -1,7 +1,7 @@
 """Batched L-BFGS: a history a picture, all scalars of the method tensors over the batch.
 
-In: pictures, gradients, a learning rate a picture. Out: the pictures, moved in place. Nothing waits
-for the device: what depends on values is chosen there.
+In: pictures, gradients, a learning rate a picture. Out: the pictures, moved in place, as is the
+history. Nothing waits for the device: what depends on values is chosen there.
 """
 
 from __future__ import annotations
@@ -59,19 +59,26 @@ class LBFGS:
         self.shape = images.shape
         if self.previous is None:
             self._begin(g)
+        assert self.previous is not None
         if self.pending:
             self._remember(g)
         direction = self._direction(g)
         norms = g.abs().sum(1)
         first = (1 / norms).clamp_max(1) * rates
         length = torch.where(self.fresh, first, self._length(norms, rates))
-        self.fresh, self.pending = torch.zeros_like(self.fresh), True
+        self.fresh.zero_()
+        self.pending = True
         descends = (g * direction).sum(1) < 0
-        self.previous = g.clone()
+        self.previous.copy_(g)
         rms = length * direction.square().mean(1).sqrt()
         length = length * (self.longest / rms.clamp_min(1e-30)).clamp_max(1)
-        self.moved = direction * (length * descends)[:, None]
+        torch.mul(direction, (length * descends)[:, None], out=self.moved)
         images.add_(self.moved.view_as(images))
+
+    def steady(self) -> None:
+        """See `Optimizer`. All places of the history take part from here on: a picture's empty ones
+        are 0, and change nothing but rounding."""
+        self.products = self._placed_products()
 
     def enlarge(self, size: tuple[int, int]) -> None:
         """See `Optimizer`. Only the scaling is carried: the pairs belong to another problem, and
@@ -90,20 +97,20 @@ class LBFGS:
         """See `Optimizer`. The step is taken to be the one that is left, so its pair stays true."""
         before = images.clone()
         images.clamp_(0, 1)
-        self.moved = self.moved + (images - before).flatten(1)
+        self.moved.add_((images - before).flatten(1))
 
     def state(self) -> dict[str, Tensor]:
         """See `Optimizer`; the history is B x corrections x n, the products B x corrections x
         corrections."""
         if self.previous is None:
             return {}
-        lacking = self.corrections - self.products.shape[1]
+        shape = torch.tensor(self.shape[1:], device=self.kept.device)
         return {
             "progress": torch.where(self.fresh, 0, 2 if self.pending else 1),
-            "shape": torch.tensor(self.shape[1:]).expand(len(self.kept), -1),
+            "shape": shape.expand(len(self.kept), -1),
             "s": self.s,
             "y": self.y,
-            "products": F.pad(self.products, (lacking, 0, lacking, 0)),
+            "products": self._placed_products(),
             "kept": self.kept,
             "scale": self.scale,
             "moved": self.moved,
@@ -124,6 +131,11 @@ class LBFGS:
         first = self.corrections - depth
         products = state["products"] if "products" in state else self._all_products()
         self.products = products[:, first:, first:].clone()
+
+    def _placed_products(self) -> Tensor:
+        """The products as those of a full history, B x corrections x corrections."""
+        lacking = self.corrections - self.products.shape[1]
+        return F.pad(self.products, (lacking, 0, lacking, 0))
 
     def _all_products(self) -> Tensor:
         """The products of all pairs, for checkpoints from before they were kept."""
@@ -149,11 +161,11 @@ class LBFGS:
         curvature = (y * self.moved).sum(1)
         good = curvature > 1e-10
         everyone = torch.arange(len(g), device=g.device)
-        slot = everyone, self.kept % self.corrections
+        slot, row = (everyone, self.kept % self.corrections), good[:, None]
         for history, last in ((self.s, self.moved), (self.y, y)):
-            history[slot] = torch.where(good[:, None], last, history[slot])
-        self.scale = torch.where(good, curvature / y.square().sum(1), self.scale)
-        self.kept = self.kept + good
+            history[slot] = torch.where(row, last, history[slot])
+        torch.where(good, curvature / y.square().sum(1), self.scale, out=self.scale)
+        self.kept.add_(good)
         # What was is moved up by one where a pair came, and stays at the end where none did.
         was = self.products.shape[1]
         depth = min(self.corrections, was + 1)
@@ -164,7 +176,10 @@ class LBFGS:
         with full_products():
             newest = torch.bmm(self.s[:, :depth], y[..., None]).gather(1, order)
         came = torch.cat((moved_up[..., :-1], newest), 2)
-        self.products = torch.where(good[:, None, None], came, stayed)
+        if depth > was:
+            self.products = torch.where(good[:, None, None], came, stayed)
+        else:
+            torch.where(good[:, None, None], came, stayed, out=self.products)
 
     def _length(self, norms: Tensor, rates: Tensor) -> Tensor:
         """How far along the direction: the rate; without `longest`, while nothing is known of the

@@ -16,7 +16,8 @@ class Optimizer(Protocol):
     """Moves a batch of pictures, given their gradients; its state can be kept and put back."""
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next step depends on, each tensor B x ...; empty before the first step."""
+        """All that the next step depends on, each tensor B x ...; empty before the first step.
+        What it gives is to be read before the next step, which changes it in place."""
         ...
 
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -25,6 +26,11 @@ class Optimizer(Protocol):
 
     def step(self, images: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Moves `images` (B x ...) in place; `rates` are B learning rates."""
+        ...
+
+    def steady(self) -> None:
+        """After a first step: makes every later one the same calls on the same tensors, whatever
+        is in them, as a CUDA graph of one step needs."""
         ...
 
     def clamp(self, images: Tensor) -> None:
