@@ -83,7 +83,10 @@ class DeviceWorld:
         self.settings, self.device, self.extras = settings, device, extras
         self.backbone = without_values(network).to(device)
         self.scales = schedule_scales(settings, *SIZE)
-        self.ready = [self._prepared() for _ in range(jobs)]
+        first = self._prepared()
+        self.ready = [
+            replace(first, content=replace(first.content, working=_picture())) for _ in range(jobs)
+        ]
         self.jobs = [settings] * jobs
 
     def _prepared(self) -> Prepared:
@@ -230,7 +233,7 @@ def watched_lapse(name: str, in_loop: bool = False) -> Seen:
 
     if in_loop:
         with patch.dict(TV_LOSSES, {"mean_squares": loss}):
-            return watched(Settings(size=96, steps=[3, 3], scale_start=64, scale_factor=2.0))
+            return watched(Settings(size=96, steps=[2, 2], scale_start=64, scale_factor=2.0))
     seen = Seen()
     with fake_device() as device, Watch(device) as watch:
         images = torch.rand(2, 3, 8, 8).contiguous(memory_format=torch.channels_last).to(device)

@@ -15,11 +15,11 @@ from pipeline.method.losses.style import STATISTICS
 from pipeline.method.losses.total_variation import TV_LOSSES
 from pipeline.method.optimizers.table import OPTIMIZERS
 
-TWO_SCALES = {"size": 96, "steps": [3, 3], "scale_start": 64, "scale_factor": 2.0, "warmup": 0}
+TWO_SCALES = {"size": 96, "steps": [2, 2], "scale_start": 64, "scale_factor": 2.0, "warmup": 0}
 
 
 def settings(preset: str = "classic", **changed: object) -> Settings:
-    values: dict[str, Any] = {"preset": preset, **TWO_SCALES, "neighbor_every": 2, **changed}
+    values: dict[str, Any] = {"preset": preset, **TWO_SCALES, "neighbor_every": 1, **changed}
     return Settings.model_validate(values)
 
 
@@ -97,13 +97,13 @@ def test_jobs_that_settle_are_asked_for_once_in_ten_steps() -> None:
 
 def test_what_a_slot_keeps_of_steps_stays_on_the_device() -> None:
     seen = aside(watched_between, settings(), False)
-    assert len(seen.counts) == 6 and min(seen.counts) > 0 and not seen.wrong
+    assert len(seen.counts) == 4 and min(seen.counts) > 0 and not seen.wrong
 
 
 def test_news_wait_for_one_value() -> None:
     """The batch's mean loss; of the last step there are none."""
     seen = aside(watched_between, settings(), True)
-    assert seen.waits == [1, 2, 3, 4, 5]
+    assert seen.waits == [1, 2, 3]
     assert all(each.startswith("_local_scalar_dense: waits") for each in seen.wrong)
 
 
@@ -115,7 +115,7 @@ def test_the_watch_notices(said: str, name: str) -> None:
 
 def test_the_watch_notices_in_each_step_but_a_scales_first() -> None:
     seen = aside(watched_lapse, "item", True)
-    assert seen.waits == [2, 3, 5, 6] and "device_world" not in seen.wrong[0]
+    assert seen.waits == [2, 4] and "device_world" not in seen.wrong[0]
 
 
 def test_the_device_is_not_of_this_process() -> None:
@@ -145,7 +145,8 @@ CALLS = {
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_step_makes_no_more_calls_than_it_did(preset: str) -> None:
     size = "96x80" if preset == "tutorial" else 96
-    seen = aside(watched, settings(preset, size=size, init="content", neighbor_every=100))
+    own = {"size": size, "steps": [3, 3], "init": "content", "neighbor_every": 100}
+    seen = aside(watched, settings(preset, **own))
     assert max(seen.counts) <= CALLS[preset]
     assert not seen.wrong, "\n".join(seen.wrong)
 
