@@ -23,8 +23,6 @@ _WAITS = {
 _NO_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 # How `torch.tensor(list, device=...)` is seen: the values come from the CPU.
 _UPLOADS = {"lift_fresh", "lift"}
-# Autograd's own, of which versions of torch make more or fewer.
-_UNCOUNTED = {"detach"}
 _CHANNELS_LAST = torch.channels_last
 
 
@@ -43,13 +41,14 @@ def _last(values: Any) -> bool:
     return all(t.is_contiguous(memory_format=_CHANNELS_LAST) for t in tensors_in(values))
 
 
-def _made_up(func: Any, first: Tensor) -> Any:
-    """Something in place of values."""
-    if func is torch.ops.aten.nonzero.default:
-        return first.new_empty((first.numel(), first.dim()), dtype=torch.long)
-    if func is torch.ops.aten._local_scalar_dense.default:
-        return 1.0 if first.dtype.is_floating_point else 1
-    return None
+def _counts(name: str, args: Any, found: Any) -> bool:
+    """Whether a call counts, and is not one of those of which versions of torch make more or fewer:
+    autograd's own, and slices that are the whole."""
+    if name == "slice":
+        return bool(found.shape != args[0].shape)
+    if name == "slice_backward":
+        return [*args[0].shape] != [*args[1]]
+    return name != "detach"
 
 
 class Watch(TorchDispatchMode):
@@ -57,26 +56,28 @@ class Watch(TorchDispatchMode):
 
     Args:
         device: where all tensors should be.
+        holds: whether conditions are taken to hold; else truths are false, and of the places where
+            something is to be found one is missing.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, holds: bool = True) -> None:
         super().__init__()
-        self.device, self.on = torch.device(device).type, False
+        self.device, self.holds, self.on = torch.device(device).type, holds, False
         self.calls: list[str] = []
         self.wrong: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, func.overloadpacket.__name__
-        if func is torch.ops.prim.device.default:  # where a fake tensor is, which torch asks often
-            return func(*args, **kwargs)
+        if func is torch.ops.prim.device.default:  # no call: how torch asks where a tensor lies
+            return args[0].device
         if self.on:
-            if name not in _UNCOUNTED:
-                self.calls.append(name)
             self._check_call(name, args, kwargs)
             self._check_tensors(name, [*tensors_in(args), *tensors_in(kwargs)])
         found = self._laid_out(name, args, self._run(func, args, kwargs))
         if self.on:
             self._check_tensors(name, [*tensors_in(found)])
+            if _counts(name, args, found):
+                self.calls.append(name)
         return found
 
     def forget(self) -> None:
@@ -90,10 +91,21 @@ class Watch(TorchDispatchMode):
         except _NO_VALUES:
             if self.on:
                 self._say(func.overloadpacket.__name__, "waits for the device")
-            instead = _made_up(func, args[0])
+            instead = self._made_up(func, args[0])
             if instead is None:
                 raise
             return instead
+
+    def _made_up(self, func: Any, first: Tensor) -> Any:
+        """Something in place of values."""
+        if func is torch.ops.aten.nonzero.default:
+            count = first.numel() if self.holds else first.numel() - 1
+            return first.new_empty((count, first.dim()), dtype=torch.long)
+        if func is torch.ops.aten._local_scalar_dense.default:
+            if first.dtype == torch.bool:
+                return self.holds
+            return 1.0 if first.dtype.is_floating_point else 1
+        return None
 
     def _laid_out(self, name: str, args: Any, found: Any) -> Any:
         """What cuDNN gives: channels-last where a convolution's input or kernel is. Of a device

@@ -30,6 +30,7 @@ from pipeline.method import (
     Step,
     StyleVectors,
     Weights,
+    job_weights,
     load_weights,
     neighbor_targets,
     optimize,
@@ -154,11 +155,13 @@ class Seen:
 
     Attributes:
         wrong: what no step may ask, each once.
+        steps: those in which something was wrong.
         counts: how many calls each watched step, or what is between two, made.
         waits: at which steps something waited for a value of the device, once for each value.
     """
 
     wrong: list[str] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
 
@@ -166,26 +169,30 @@ class Seen:
         """Adds what the watch saw of a step, which it forgets."""
         self.counts.append(len(watch.calls))
         self.waits.extend([step] * watch.calls.count("_local_scalar_dense"))
-        self.wrong.extend(each for each in watch.wrong if each not in self.wrong)
+        self.steps.extend([step] if watch.wrong else [])
+        self.wrong.extend(dict.fromkeys(each for each in watch.wrong if each not in self.wrong))
         watch.forget()
 
 
 @contextmanager
-def _world(settings: Settings, extras: str, jobs: int) -> Iterator[tuple[DeviceWorld, Watch]]:
+def _world(
+    settings: Settings, extras: str = "", jobs: int = 2, holds: bool = True
+) -> Iterator[tuple[DeviceWorld, Watch]]:
     given = extras.split()
     network = _network(settings, given)  # of whose weights it wants the values
-    with fake_device() as device, Watch(device) as watch:
+    with fake_device() as device, Watch(device, holds) as watch:
         yield DeviceWorld(settings, network, device, given, jobs), watch
 
 
-def watched(settings: Settings, extras: str = "", jobs: int = 2) -> Seen:
+def watched(settings: Settings, extras: str = "", jobs: int = 2, holds: bool = True) -> Seen:
     """Runs all steps and looks at those after each scale's first.
 
     Args:
         extras: see `DeviceWorld`; and `bf16` or `fp16`.
+        holds: see `Watch`.
     """
     seen, firsts = Seen(), [1]
-    with _world(settings, extras, jobs) as (world, watch):
+    with _world(settings, extras, jobs, holds) as (world, watch):
         firsts += [last + 1 for last in world.lasts]
         for step in world.steps():
             watch.on = False
@@ -208,7 +215,7 @@ def watched_between(settings: Settings, tells: bool) -> Seen:
     with (
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(1) as pool,
-        _world(settings, "", 2) as (world, watch),
+        _world(settings) as (world, watch),
     ):
         store, curves = RunFolder(Path(folder)), Curves([[], []])
         store.begin("", {})
@@ -221,6 +228,21 @@ def watched_between(settings: Settings, tells: bool) -> Seen:
             watch.on = False
             seen.take(watch, step.number)
     return seen
+
+
+def copies_at_once(settings: Settings) -> tuple[int, int]:
+    """How many copies to the device the weights of many jobs make, and from it the losses of many
+    steps."""
+    with _world(settings) as (world, watch):
+        curves = Curves([[], []])
+        for step in world.steps():
+            curves.add(step)
+        watch.on = True
+        job_weights(world.jobs, torch.device(world.device))
+        to_device = watch.calls.count("_to_copy")
+        watch.forget()
+        curves.values()
+        return to_device, watch.calls.count("_to_copy")
 
 
 def watched_lapse(name: str, in_loop: bool = False) -> Seen:

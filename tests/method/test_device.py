@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from device_world import Seen, watched, watched_between, watched_lapse
+from device_world import Seen, copies_at_once, watched, watched_between, watched_lapse
 from fake_device import aside
 from lapses import SAID
 
@@ -91,8 +91,15 @@ def test_narrow_networks_ask_for_nothing(style_loss: str, precision: str) -> Non
 
 def test_jobs_that_settle_are_asked_for_once_in_ten_steps() -> None:
     seen = aside(watched, settings(tolerance=1e-9, steps=31, scale_start=0))
-    assert seen.waits == [10, 20, 30]
+    assert seen.waits == seen.steps == [10, 20, 30]
     assert all(each.startswith("_local_scalar_dense: waits") for each in seen.wrong)
+
+
+def test_without_those_that_have_settled_steps_go_on_as_before() -> None:
+    """One more has at each ten of the steps."""
+    own = {"steps": 31, "scale_start": 0, "neighbor_weight": 1.0, "neighbor_every": 40}
+    seen = aside(watched, settings(tolerance=1e-9, **own), "", 4, False)
+    assert seen.steps == [10, 20, 30] and seen.counts[10] > seen.counts[0]
 
 
 def test_what_a_slot_keeps_of_steps_stays_on_the_device() -> None:
@@ -105,6 +112,11 @@ def test_news_wait_for_one_value() -> None:
     seen = aside(watched_between, settings(), True)
     assert seen.waits == [1, 2, 3]
     assert all(each.startswith("_local_scalar_dense: waits") for each in seen.wrong)
+
+
+def test_what_is_of_one_size_is_copied_at_once() -> None:
+    """The jobs' weights, and the losses of all steps: each copy waits."""
+    assert aside(copies_at_once, settings()) == (1, 1)
 
 
 @pytest.mark.parametrize(("said", "name"), [(said, name) for said in SAID for name in SAID[said]])
