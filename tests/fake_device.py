@@ -29,8 +29,8 @@ Found = TypeVar("Found")
 def registered() -> str:
     """The device's name, after it was registered in this process.
 
-    Before 2.9 torch took the device's streams and hooks, which backward asks for, from C++ alone.
-    Of the devices that it has of its own, `lazy` is then nearest: it brings them, and no operators.
+    Older versions of torch, such as 2.6, take what backward asks a device for (streams, hooks) from
+    C++ alone. Of their own devices `lazy` is then nearest: it has these, and no operators.
     """
     register = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
     if register is None:
@@ -61,8 +61,8 @@ def fake_device() -> Iterator[str]:
 
 
 def without_values(network: Module) -> Module:
-    """A network whose tensors are those of `fake_device`, as yet on the CPU. Of tensors with values
-    torch before 2.9 calls some operators on the device itself, which has none."""
+    """A network whose tensors are those of `fake_device`, as yet on the CPU. With values torch
+    2.6 would have the device itself copy them, which has no operators."""
     return network._apply(_mode().from_tensor)
 
 
