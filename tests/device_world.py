@@ -37,6 +37,7 @@ from pipeline.method import (
     schedule_scales,
     style_targets,
 )
+from pipeline.method.first_images import first_images
 from pipeline.method.losses.total_variation import TV_LOSSES
 from pipeline.pictures import Mask, guides_of
 from pipeline.slot.contents import Content
@@ -227,6 +228,17 @@ def watched_between(settings: Settings, tells: bool) -> Seen:
             way.after(step, world.ready, curves)
             watch.on = False
             seen.take(watch, step.number)
+    return seen
+
+
+def watched_beginning(settings: Settings) -> Seen:
+    """Looks at what makes the pictures to begin with."""
+    seen = Seen()
+    with _world(settings) as (world, watch):
+        contents = world.inputs(0).contents
+        watch.on = True
+        first_images(world.jobs, contents, {})
+        seen.take(watch, 0)
     return seen
 
 

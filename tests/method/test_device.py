@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from device_world import Seen, copies_at_once, watched, watched_between, watched_lapse
+from device_world import (
+    Seen,
+    copies_at_once,
+    watched,
+    watched_beginning,
+    watched_between,
+    watched_lapse,
+)
 from fake_device import aside
 from lapses import SAID
 
@@ -112,6 +119,10 @@ def test_news_wait_for_one_value() -> None:
     seen = aside(watched_between, settings(), True)
     assert seen.waits == [1, 2, 3]
     assert all(each.startswith("_local_scalar_dense: waits") for each in seen.wrong)
+
+
+def test_content_pictures_to_begin_with_stay_on_the_device() -> None:
+    assert not aside(watched_beginning, settings(init="content")).wrong
 
 
 def test_what_is_of_one_size_is_copied_at_once() -> None:
