@@ -15,11 +15,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# What cannot be had without the device's values, and what reads them within: an error code, sizes.
-_WAITS = {
-    "_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2",
-    "_linalg_eigh", "_linalg_svd", "_linalg_check_errors", "repeat_interleave",
-}  # fmt: skip
+# What reads the device's error code within, which torch does not tell of tensors without values.
+_WAITS = {"_linalg_eigh", "_linalg_svd", "_linalg_check_errors"}
 _NO_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 # How `torch.tensor(list, device=...)` is seen: the values come from the CPU.
 _UPLOADS = {"lift_fresh", "lift"}

@@ -8,6 +8,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 NCHW = torch.contiguous_format
+# There before anyone looks.
+CPU, INDEX = torch.ones(3, 1, 1), torch.tensor([0])
 
 
 def _kernel(x: Tensor) -> Tensor:
@@ -37,14 +39,16 @@ WAITS: dict[str, Callable[[Tensor], Any]] = {
     "equal": lambda x: torch.equal(x, x + 1),
     "unique": lambda x: x.unique(),
     "eigh": lambda x: torch.linalg.eigh(x[0]),
+    "svd": lambda x: torch.linalg.svd(x[0]),
+    "cholesky": lambda x: torch.linalg.cholesky(x[0]),
     "repeat_interleave": lambda x: x.repeat_interleave(torch.ones_like(x[:, 0, 0, 0]).long(), 0),
     # Of what the watch knows no name of, torch says that it has no values.
     "unbacked": lambda x: torch.bincount(x[0, 0, 0].long()),
 }
 OTHERS: dict[str, Callable[[Tensor], Any]] = {
-    "cpu tensor": lambda x: x + torch.ones(3, 1, 1),
-    "cpu scalar": lambda x: x * torch.tensor(2.0),
-    "cpu index": lambda x: x[torch.tensor([0])],
+    "cpu tensor": lambda x: x + CPU,
+    "cpu scalar": lambda x: x * CPU[0, 0, 0],
+    "cpu index": lambda x: x[INDEX],
 }
 COPIES: dict[str, Callable[[Tensor], Any]] = {
     "cpu": lambda x: x.cpu(),
@@ -52,7 +56,8 @@ COPIES: dict[str, Callable[[Tensor], Any]] = {
     "to device": lambda x: x * torch.ones(3, 1, 1).to(x.device),
     "tensor of a list": lambda x: torch.tensor([1.0, 2.0], device=x.device),
     "new tensor": lambda x: x.new_tensor([1.0, 2.0]),
-    "copy": lambda x: x.copy_(torch.ones(2, 3, 8, 8)),
+    "copied into": lambda x: x.copy_(torch.ones(2, 3, 8, 8)),
+    "cpu tensor made": lambda x: torch.ones(3),
 }
 WIDE: dict[str, Callable[[Tensor], Any]] = {
     "double": lambda x: x.double(),
