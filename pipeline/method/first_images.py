@@ -119,9 +119,8 @@ def first_images(
         regions: at the first scale.
     """
     contents = contents_as_begun(jobs, contents, contents, styles, regions)
-    if all(
-        s.init in _CONTENTS and not s.init_noise for s in jobs
-    ):  # they need not leave the device
+    # They need not leave the device, which waits for what does.
+    if all(s.init in _CONTENTS and not s.init_noise for s in jobs):
         return contents.clamp(0, 1)
     images = []
     for index, (settings, content) in enumerate(zip(jobs, contents.cpu(), strict=True)):
