@@ -97,7 +97,9 @@ class DeviceWorld:
         mask = Mask({name: _picture("L") for name in ("#ffffff", "#000000")}) if regions else None
         picture, keep = _picture(), _picture("L") if "keep" in self.extras else None
         job: Any = SimpleNamespace(settings=self.settings, name="a", key="k")
-        neighbors = tuple(self._vectors(s.height, s.width, regions) for s in self.scales)
+        neighbors: tuple[StyleVectors, ...] = ()
+        if self.settings.neighbor_weight:  # else features that it wants may not be there
+            neighbors = tuple(self._vectors(s.height, s.width, regions) for s in self.scales)
         return Prepared(
             job,
             Content(picture, picture, "", mask, keep),
@@ -107,7 +109,7 @@ class DeviceWorld:
             0,
             0,
             (),
-            neighbors=neighbors if self.settings.neighbor_weight else (),
+            neighbors=neighbors,
             motion=_motion() if "before" in self.extras else None,
         )
 
@@ -121,8 +123,6 @@ class DeviceWorld:
         return {layer: target.cpu() for layer, target in found.items()}
 
     def _vectors(self, height: int, width: int, regions: bool) -> StyleVectors:
-        if not self.settings.neighbor_weight:  # and features that it wants may not be there
-            return StyleVectors(*[torch.empty(0)] * 3)
         image = torch.rand(3, height, width).to(self.device)
         whole = neighbor_targets(self.backbone, image).to("cpu")
         if not regions:
