@@ -1,40 +1,23 @@
-"""What the step loop asks of a device, call by call, on a device that has no values.
+"""What code asks of a device, call by call, and what of it no step loop should ask.
 
-torch's meta device runs every operator, backward too, but knows shapes, types and layouts alone. It
-is not the CPU, so what is written for GPUs runs on it as on one; and what would wait for a GPU's
-values cannot be had from it.
+Of tensors without values what waits for them is noticed and given something in their place, so that
+the code goes on.
 """
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.manifest import Settings
-from pipeline.method import (
-    Backbone,
-    Before,
-    Regions,
-    ScaleInputs,
-    StyleVectors,
-    Weights,
-    load_weights,
-    neighbor_targets,
-    optimize,
-    schedule_scales,
-)
-from pipeline.method.tiles import style_targets_of
-
-_WAITS = {
-    "_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2",
-    "_linalg_eigh", "_linalg_svd", "_linalg_check_errors", "repeat_interleave",
-}  # fmt: skip
+# What reads the device's error code within, which torch does not tell of tensors without values.
+_WAITS = {"_linalg_eigh", "_linalg_svd", "_linalg_check_errors"}
+_NO_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 # How `torch.tensor(list, device=...)` is seen: the values come from the CPU.
 _UPLOADS = {"lift_fresh", "lift"}
 _CHANNELS_LAST = torch.channels_last
@@ -51,56 +34,85 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
+def _last(values: Any) -> bool:
+    return all(t.is_contiguous(memory_format=_CHANNELS_LAST) for t in tensors_in(values))
+
+
+def _counts(name: str, args: Any, found: Any) -> bool:
+    """Whether a call counts, and is not one of those of which versions of torch make more or fewer:
+    autograd's own, and slices that are the whole."""
+    if name == "slice":
+        return bool(found.shape != args[0].shape)
+    if name == "slice_backward":
+        return [*args[0].shape] != [*args[1]]
+    return name != "detach"
+
+
 class Watch(TorchDispatchMode):
     """Keeps the names of all calls while it is `on`, and what is wrong with them.
 
-    While it is not, values that a device without them is asked for are made up.
+    Args:
+        device: where all tensors should be.
+        holds: whether conditions are taken to hold; else truths are false, and of the places where
+            something is to be found one is missing.
     """
 
-    def __init__(self, device: str = "meta") -> None:
+    def __init__(self, device: str, holds: bool = True) -> None:
         super().__init__()
-        self.device, self.on = device, False
+        self.device, self.holds, self.on = torch.device(device).type, holds, False
         self.calls: list[str] = []
         self.wrong: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name, kwargs = func.overloadpacket.__name__, kwargs or {}
-        if not self.on:
-            made_up = self._made_up(name, args, kwargs)
-            found = func(*args, **kwargs) if made_up is None else made_up
-            return self._laid_out(name, args, found)
-        if name != "detach":  # autograd's own, of which versions of torch make more or fewer
-            self.calls.append(name)
-        self._check_call(name, args, kwargs)
-        self._check_tensors(name, [*tensors_in(args), *tensors_in(kwargs)])
-        if name == "_local_scalar_dense" and self.device == "meta":
-            return 1.0
-        found = func(*args, **kwargs)
-        self._check_tensors(name, [*tensors_in(found)])
-        return self._laid_out(name, args, found)
-
-    def _laid_out(self, name: str, args: Any, found: Any) -> Any:
-        """What cuDNN gives: channels-last where a convolution's input or kernel is."""
-        last = any(t.is_contiguous(memory_format=_CHANNELS_LAST) for t in tensors_in(args[:3]))
-        if name == "convolution" and last:
-            return found.contiguous(memory_format=_CHANNELS_LAST)
-        if name == "convolution_backward" and last:
-            return (found[0].contiguous(memory_format=_CHANNELS_LAST), *found[1:])
+        kwargs, name = kwargs or {}, func.overloadpacket.__name__
+        if func is torch.ops.prim.device.default:  # no call: how torch asks where a tensor lies
+            return args[0].device
+        if self.on:
+            self._check_call(name, args, kwargs)
+            self._check_tensors(name, [*tensors_in(args), *tensors_in(kwargs)])
+        found = self._laid_out(name, args, self._run(func, args, kwargs))
+        if self.on:
+            self._check_tensors(name, [*tensors_in(found)])
+            if _counts(name, args, found):
+                self.calls.append(name)
         return found
 
-    def _made_up(self, name: str, args: Any, kwargs: Any) -> Any:
-        if self.device != "meta" or not args or not isinstance(args[0], Tensor):
-            return None
-        (first, *_) = args
-        if first.device.type != "meta":
-            return None
-        if name == "_local_scalar_dense":
-            return 1.0
-        if name == "nonzero":
-            return torch.empty(first.numel(), first.dim(), dtype=torch.long, device="meta")
-        if name == "_to_copy" and kwargs.get("device") == torch.device("cpu"):
-            return torch.zeros(first.shape, dtype=kwargs.get("dtype") or first.dtype)
+    def forget(self) -> None:
+        """Begins anew."""
+        self.calls.clear()
+        self.wrong.clear()
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return func(*args, **kwargs)
+        except _NO_VALUES:
+            if self.on:
+                self._say(func.overloadpacket.__name__, "waits for the device")
+            instead = self._made_up(func, args[0])
+            if instead is None:
+                raise
+            return instead
+
+    def _made_up(self, func: Any, first: Tensor) -> Any:
+        """Something in place of values."""
+        if func is torch.ops.aten.nonzero.default:
+            count = first.numel() if self.holds else first.numel() - 1
+            return first.new_empty((count, first.dim()), dtype=torch.long)
+        if func is torch.ops.aten._local_scalar_dense.default:
+            if first.dtype == torch.bool:
+                return self.holds
+            return 1.0 if first.dtype.is_floating_point else 1
         return None
+
+    def _laid_out(self, name: str, args: Any, found: Any) -> Any:
+        """What cuDNN gives: channels-last where a convolution's input or kernel is. Of a device
+        that it does not know torch says that its convolutions forget it."""
+        if name == "convolution" and (_last(args[0]) or _last(args[1])):
+            return found.contiguous(memory_format=_CHANNELS_LAST)
+        if name == "convolution_backward" and (_last(args[1]) or _last(args[2])):
+            first, *others = found
+            return first.contiguous(memory_format=_CHANNELS_LAST), *others
+        return found
 
     def _say(self, name: str, what: str) -> None:
         frame: FrameType | None = sys._getframe()
@@ -119,8 +131,8 @@ class Watch(TorchDispatchMode):
         if any(t.dtype in (torch.bool, torch.uint8) for t in masks):
             self._say(name, "by a mask, waits for the device")
         if name.startswith("convolution"):
-            images = args[:2] if name == "convolution_backward" else args[:1]
-            if not all(t.is_contiguous(memory_format=_CHANNELS_LAST) for t in images):
+            images = args[:2] if name == "convolution_backward" else args[0]
+            if not _last(images):
                 self._say(name, "of what is not channels-last")
 
     def _check_tensors(self, name: str, tensors: Sequence[Tensor]) -> None:
@@ -128,74 +140,3 @@ class Watch(TorchDispatchMode):
             self._say(name, "of a tensor on another device")
         if any(t.dtype == torch.float64 for t in tensors):
             self._say(name, "in float64")
-
-
-@lru_cache
-def lite() -> Weights:
-    """The shipped network's weights, read once."""
-    return load_weights("lite")
-
-
-class DeviceWorld:
-    """Some jobs, two unless a test says more, through the shipped network on a device.
-
-    Args:
-        extras: `regions`, `keep`, `before`, `tiles`, `bf16`: what is there beside the settings.
-    """
-
-    def __init__(self, settings: Settings, extras: str = "", device: str = "meta") -> None:
-        self.settings, self.extras, self.device = settings, extras.split(), device
-        self.jobs = 2
-        dtype = torch.bfloat16 if "bf16" in self.extras else torch.float32
-        self.backbone = Backbone(
-            lite(), settings.layers, settings.pooling, settings.padding, dtype,
-            settings.pooling_scale,
-        ).to(device)  # fmt: skip
-        self.scales = schedule_scales(settings, 96, 80)
-
-    def inputs(self, index: int) -> ScaleInputs:
-        """The tensors of one scale, as a slot gives them."""
-        s, scale = self.settings, self.scales[index]
-        size = (scale.height, scale.width)
-        images = torch.rand(self.jobs, 3, *size).to(self.device)
-        regions, guides = None, None
-        if "regions" in self.extras:
-            guides = torch.rand(self.jobs, 2, *size).to(self.device)
-            regions = Regions(guides, torch.rand(self.jobs, 2).to(self.device))
-        targets = style_targets_of(
-            self.backbone, images, tuple(s.style_layers), s.style_loss, 0, guides
-        )
-        styles = targets if regions else {k: v[:, 0] for k, v in targets.items()}
-        return ScaleInputs(
-            images.contiguous(memory_format=_CHANNELS_LAST),
-            torch.arange(self.jobs).to(self.device),
-            styles,
-            48 if "tiles" in self.extras else 0,
-            regions,
-            [self._vectors(image) for image in images] if s.neighbor_weight else (),
-            Before(images, images[:, :1]) if "before" in self.extras else None,
-            images[:, :1] if "keep" in self.extras else None,
-        )
-
-    def _vectors(self, image: Tensor) -> StyleVectors:
-        whole = neighbor_targets(self.backbone, image)
-        if "regions" not in self.extras:
-            return whole
-        allowed = torch.ones(2, whole.vectors.shape[1], dtype=torch.bool).to(self.device)
-        return StyleVectors(whole.vectors, whole.mean, whole.scale, allowed)
-
-    def watched(self, watch: Watch) -> list[int]:
-        """Runs all steps under a watch, which looks at those after each scale's first; how many
-        calls each of these made."""
-        counts, last = [], None
-        lasts = [sum(s.steps for s in self.scales[: i + 1]) for i in range(len(self.scales))]
-        with watch:
-            jobs = [self.settings] * self.jobs
-            for step in optimize(self.backbone, jobs, self.scales, self.inputs):
-                watch.on = False
-                if step.scale == last:
-                    counts.append(len(watch.calls))
-                last = step.scale
-                watch.calls.clear()
-                watch.on = step.number not in lasts
-        return counts

@@ -35,6 +35,8 @@ def noise_like(shape: Sequence[int], seed: int, deviation: float) -> Tensor:
     return torch.randn(*shape, generator=generator) * deviation
 
 
+# What begins with the content picture.
+_CONTENTS = ("content", "content_matched")
 # ImageNet's mean color in RGB, and the noise that neural-style begins with, on its scale of 255.
 _MEAN_COLOR = (123.68, 116.779, 103.939)
 
@@ -46,7 +48,7 @@ def _first_image(
     if file is not None:
         return file
     shape, seed = content.shape, settings.seed
-    if settings.init in ("content", "content_matched"):
+    if settings.init in _CONTENTS:
         return content
     if settings.init == "gray":
         return torch.full(shape, 0.5)
@@ -117,6 +119,9 @@ def first_images(
         regions: at the first scale.
     """
     contents = contents_as_begun(jobs, contents, contents, styles, regions)
+    # They need not leave the device, which waits for what does.
+    if all(s.init in _CONTENTS and not s.init_noise for s in jobs):
+        return contents.clamp(0, 1)
     images = []
     for index, (settings, content) in enumerate(zip(jobs, contents.cpu(), strict=True)):
         own = styles[index] if styles else None

@@ -15,7 +15,6 @@ from pipeline.slot.checkpoint import Curve
 from pipeline.store import Point
 
 _POINTS = 50
-_LOSSES = ("content", "style", "neighbors", "tv", "temporal", "total")
 
 
 class Curves:
@@ -33,15 +32,17 @@ class Curves:
         """Keeps a step's losses if it is one of those to keep."""
         every = max(1, step.total // _POINTS)
         if step.number % every == 0 or step.number in (1, step.total):
-            parts = [getattr(step.losses, name) for name in _LOSSES]
-            self.rows.append((step.number, torch.stack(parts)))
+            self.rows.append((step.number, step.losses.table()))
 
     def values(self) -> list[Curve]:
-        """Per job: step, and each loss."""
-        rows = [(number, part.T.cpu().tolist()) for number, part in self.rows]
+        """Per job: step, and each loss. Waits for the device once."""
+        if not self.rows:
+            return [[*before] for before in self.before]
+        numbers, tables = zip(*self.rows, strict=True)
+        jobs = torch.stack(tables).permute(2, 0, 1).cpu().tolist()
         return [
-            [*before, *(_point(number, losses[i]) for number, losses in rows)]
-            for i, before in enumerate(self.before)
+            [*before, *map(_point, numbers, own)]
+            for before, own in zip(self.before, jobs, strict=True)
         ]
 
 
