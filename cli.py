@@ -319,7 +319,7 @@ def sheet(
     ],
     rows: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="content, style, or a swept setting.", show_default=False),
+        typer.Option(help="content, style, class, split, or a swept setting.", show_default=False),
     ] = None,
     cols: Annotated[
         Optional[str],  # noqa: UP045

@@ -111,9 +111,7 @@ class Counts:
         """Counts a job by its content's class, if it has one, and by its style."""
         if job is None:
             return
-        # A clip's frames lie in no folder but the clip's own.
-        below = job.place.label if job.place else job.content.below
-        _, of_class = split_and_class_of(below)
+        _, of_class = split_and_class_of(job.below)
         pairs = [(self.summary.styles, job.style.label)]
         pairs += [(self.summary.classes, of_class)] if of_class else []
         for counts, name in pairs:
