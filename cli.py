@@ -11,6 +11,7 @@ import typer
 from pipeline import commands
 from pipeline.address import as_path
 from pipeline.errors import NstError
+from pipeline.interrupts import ending_in_words
 from pipeline.terminal import say
 from pipeline.version import nst_version
 
@@ -683,7 +684,8 @@ _RUNS = ("batch", "run", "again", "distill")
 def main() -> None:
     """Entry point: errors to standard error; exit code 2 for what the user has to change."""
     output = commands.make_lenient()
-    code = _exit_code()
+    with ending_in_words(sys.argv[1:]):
+        code = _exit_code()
     lost = "" if sys.argv[1:2] and sys.argv[1] in _RUNS else commands.lost_answer(output)
     if lost:
         say(f"error: {lost}", file=sys.stderr)
@@ -696,8 +698,6 @@ def _exit_code() -> int:
     except NstError as error:
         say(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     return 0

@@ -22,9 +22,10 @@ from pipeline.commands.output import counted_notices, print_json, stale_line
 from pipeline.commands.report import write_own_table
 from pipeline.commands.status import find_parts
 from pipeline.errors import NstError, RunFolderError
+from pipeline.interrupts import Interrupted
 from pipeline.manifest import Manifest
 from pipeline.schedule import Progress, duration, make_progress, per_hour
-from pipeline.store import RunFolder, Summary, sample_of
+from pipeline.store import RunFolder, Summary, now, sample_of
 from pipeline.terminal import counted, line, say
 
 # A page holds all records in memory while it is made: of more jobs only when asked for.
@@ -61,14 +62,10 @@ def batch_manifest(
     progress = make_progress(quiet=quiet, as_json=as_json)
     store = RunFolder(manifest.output)
     fresh = with_report and manifest.form.format == "files"  # else a page would want a sample
-    with reports.kept_fresh(store, _REPORTED) if fresh else contextlib.nullcontext():
-        summary = run_manifest(manifest, options, progress)
-    # Else the last part does it; one that only may run, on another machine, may have died as well.
-    if not any(part.runs and part.lives for part in find_parts(store)):
-        if with_report:
-            _make_report(manifest, summary, progress)
-        if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
-            _make_table(store, progress)
+    with _ended_in_words(store):
+        with reports.kept_fresh(store, _REPORTED) if fresh else contextlib.nullcontext():
+            summary = run_manifest(manifest, options, progress)
+        _finish(manifest, summary, progress, with_report)
     if tensorboard:
         reports.write_board(store)
     for name in trackers:
@@ -83,6 +80,34 @@ def batch_manifest(
         lines = _summary_lines(summary, manifest.output, again, with_report)
         say("\n".join(map(line, lines)))
     return summary.exit_code
+
+
+@contextlib.contextmanager
+def _ended_in_words(store: RunFolder) -> Iterator[None]:
+    """Where a signal ends the block after the run has ended, it is told what may be missing."""
+    began = now()
+    try:
+        yield
+    except Interrupted:
+        if not any(run.ended and run.updated >= began for run in store.summaries().values()):
+            raise
+        run = shlex.quote(str(store.path))
+        raise Interrupted(
+            f"stopped after the last batch: report and table may be older than the pictures; nst "
+            f"report {run} and nst table {run} make them"
+        ) from None
+
+
+def _finish(manifest: Manifest, summary: Summary, progress: Progress, with_report: bool) -> None:
+    """What is made of all pictures at the end. Of several parts the last one does it; one that only
+    may run, on another machine, may have died as well."""
+    store = RunFolder(manifest.output)
+    if any(part.runs and part.lives for part in find_parts(store)):
+        return
+    if with_report:
+        _make_report(manifest, summary, progress)
+    if summary.done + summary.failed > 0 and summary.jobs <= _REPORTED:
+        _make_table(store, progress)
 
 
 def _check_board(output: Path, *, tensorboard: bool, trackers: Sequence[str]) -> None:
