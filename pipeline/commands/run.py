@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.address import Address, kept_secrets
+from pipeline.commands.backbone import begun_with
 from pipeline.commands.beside import check_case, write_beside
 from pipeline.commands.means import means_file
 from pipeline.commands.options import Options
@@ -88,7 +89,8 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         _check_settings_here(manifest)
         check_case(plan, store)
         presets = presets_begun_with(store)
-        store.begin(manifest.text, _header(manifest, plan, context, digests, presets).plain())
+        header = _header(manifest, plan, context, digests, presets)
+        store.begin(manifest.text, _with_begun(header, options, store).plain())
         write_beside(manifest, plan, store)
         first = not options.run.shares or store.part.startswith("1-")  # else another took them
         if options.run.redo and not take_back(plan, options.run, store) and first:
@@ -288,6 +290,17 @@ def _header(
         naming=manifest.naming,
         style_names=plan.style_names,
     )
+
+
+def _with_begun(header: PlanHeader, options: Options, store: RunFolder) -> PlanHeader:
+    """The header of a run with `--set backbone` says what later runs without it go on with."""
+    begun = begun_with(options, store)
+    if begun is None:
+        return header
+    named = options.given["backbone"]
+    said = isinstance(named, dict) and "weights" in named
+    own = header.backbone.model_copy(update={"said": said})
+    return header.model_copy(update={"begun": begun, "backbone": own})
 
 
 def _backbone_headers(
