@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from batches import HEAD, INLINE
+from PIL import Image
 
 from pipeline.address import as_path
 from pipeline.commands import damaged, show_plan
@@ -69,6 +70,34 @@ def test_of_many_an_even_sample_is_looked_at_and_all_styles(
     seen.clear()
     monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 1)
     assert find_damaged(planned(manifest), Choice()).looked_at == len(seen) == 1
+
+
+def test_masks_are_looked_at_with_their_pictures_and_no_others(
+    manifest: Path,
+    seen: list[str],
+    picture: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(COUNT):
+        picture(f"content/{number}.png", number)
+        with Image.open(picture(f"masks/{number}.png", number)) as mask:
+            tall = mask.resize((10, 90)) if number in (3, 4) else mask.copy()
+        tall.save(manifest.parent / f"masks/{number}.png")
+    manifest.write_text(HEAD + "masks: {content: '../masks/{name}'}\n")
+    plan = planned(manifest)
+    assert all(job.problem is None for job in plan.jobs()) and seen == []  # none for the jobs' keys
+    found = find_damaged(plan, Choice())
+    assert [mask.name for mask, _ in found.masks] == ["3.png", "4.png"] and found.not_all == ""
+    assert len(seen) == 2 + 2 * COUNT  # styles, and contents with their masks
+    marked = [job for job in map(found.mark, plan.jobs()) if job.problem and job.style.label == "s"]
+    assert {job.content.label for job in marked} == {"3", "4"}
+    assert "a mask has its picture's shape" in str(marked[0].problem)
+    seen.clear()
+    monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 7)
+    assert show_plan(manifest, INLINE, as_json=False, measured=False) == 0
+    assert "looked at 7 of 12 pictures and their masks for" in capsys.readouterr().out
+    assert sorted(seen) == sorted(["s.png", "t.png", *[f"{n}.png" for n in (1, 3, 5, 7, 9)] * 2])
 
 
 def test_only_pictures_of_the_jobs_that_are_meant_are_looked_at(
