@@ -410,6 +410,9 @@ def plan(
             "--for", help="Other slots to tell the time on, such as 8xcuda.", show_default=False
         ),
     ] = None,
+    all_settings: Annotated[
+        bool, typer.Option("--settings", help="Show all settings, those of the preset too.")
+    ] = False,
     settings: Set = None,
     only: Only = None,
     limit: Limit = 0,
@@ -423,7 +426,12 @@ def plan(
     run = commands.RunOptions(choice=choice)
     options = commands.Options(devices, cache_dir, max_jobs, run, given=given)
     code = commands.show_plan(
-        manifest, options, as_json=json_lines, measured=measure, others_slots=others_slots or []
+        manifest,
+        options,
+        as_json=json_lines,
+        measured=measure,
+        others_slots=others_slots or [],
+        all_settings=all_settings,
     )
     raise typer.Exit(code)
 
