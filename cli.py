@@ -11,6 +11,7 @@ import typer
 from pipeline import commands
 from pipeline.address import as_path
 from pipeline.errors import NstError
+from pipeline.interrupts import ending_in_words
 from pipeline.terminal import say
 from pipeline.version import nst_version
 
@@ -319,7 +320,7 @@ def sheet(
     ],
     rows: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="content, style, or a swept setting.", show_default=False),
+        typer.Option(help="content, style, class, split, or a swept setting.", show_default=False),
     ] = None,
     cols: Annotated[
         Optional[str],  # noqa: UP045
@@ -409,6 +410,9 @@ def plan(
             "--for", help="Other slots to tell the time on, such as 8xcuda.", show_default=False
         ),
     ] = None,
+    all_settings: Annotated[
+        bool, typer.Option("--settings", help="Show all settings, those of the preset too.")
+    ] = False,
     settings: Set = None,
     only: Only = None,
     limit: Limit = 0,
@@ -422,7 +426,12 @@ def plan(
     run = commands.RunOptions(choice=choice)
     options = commands.Options(devices, cache_dir, max_jobs, run, given=given)
     code = commands.show_plan(
-        manifest, options, as_json=json_lines, measured=measure, others_slots=others_slots or []
+        manifest,
+        options,
+        as_json=json_lines,
+        measured=measure,
+        others_slots=others_slots or [],
+        all_settings=all_settings,
     )
     raise typer.Exit(code)
 
@@ -683,7 +692,8 @@ _RUNS = ("batch", "run", "again", "distill")
 def main() -> None:
     """Entry point: errors to standard error; exit code 2 for what the user has to change."""
     output = commands.make_lenient()
-    code = _exit_code()
+    with ending_in_words(sys.argv[1:]):
+        code = _exit_code()
     lost = "" if sys.argv[1:2] and sys.argv[1] in _RUNS else commands.lost_answer(output)
     if lost:
         say(f"error: {lost}", file=sys.stderr)
@@ -696,8 +706,6 @@ def _exit_code() -> int:
     except NstError as error:
         say(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     return 0

@@ -1,5 +1,17 @@
-"""`python -m pipeline` is `nst`."""
+"""`nst` and `python -m pipeline`: hear signals before anything is loaded that takes a while."""
 
-from cli import main
+import sys
 
-main()
+from pipeline.interrupts import ending_in_words
+
+
+def main() -> None:
+    """Entry point: the command line."""
+    with ending_in_words(sys.argv[1:]):
+        from cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+TAKEN_OVER = "taken_over"  # one part of a run alone
+
 # Code -> what it means, as it stands in the README.
 CODES = {
     "unusable_profile": "a picture's color profile cannot be used; its colors are taken as sRGB",
@@ -30,6 +32,11 @@ CODES = {
     "unpaired_mask": "a picture without its mask is taken whole, or a mask has no picture",
     "no_such_region": "a style names a region that a picture's mask does not have",
     "older_preset": "a run goes on with the version of a preset that it began with",
+    "set_for_once": "`--set` gave settings for this run alone",
+    "nothing_redone": "`--redo` chose none of the jobs that are done",
+    TAKEN_OVER: "the run goes on where another process ended without notice",
+    "no_report": "the report or the table was not made",
+    "not_told": "an address or a tracker could not be told of the run's end",
 }
 
 

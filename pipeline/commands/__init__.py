@@ -6,9 +6,10 @@ not printed. Must not know how anything is done: that is the stages' below.
 - `options.py`, `given.py`, `output.py`: what several commands take, and print, alike
 - `prepare.py` (and `backbone.py`, `means.py`), `run.py` (and `beside.py`, `redo.py`): a manifest's
   jobs, and its run
-- `init.py`, `import_manifest.py`: manifests; `batch.py` (and `detach.py`, `missing.py`,
-  `notify.py`), `plan.py` (and `damaged.py`, `estimate.py`, `disk.py`, `why.py`), `pair.py`
-  (`nst run`), `again.py` (and `alone.py`, `rounding.py`), `show.py`: one picture, and back from it
+- `init.py`, `import_manifest.py`: manifests; `batch.py` (and `afterwards.py`, `detach.py`,
+  `missing.py`, `notify.py`), `plan.py` (and `damaged.py`, `estimate.py`, `disk.py`, `why.py`),
+  `pair.py` (`nst run`), `again.py` (and `alone.py`, `rounding.py`), `show.py`: one picture, and
+  back from it
 - `streams.py`: standard output and error that may go away
 - `status.py`, `report.py` (and `nst sheet`, `nst table`), `best.py`, `clean.py`, `stop.py`: of a
   run folder, which `places.py` finds by its manifest, too; `slurm.py`: its shards as an array job

@@ -14,7 +14,7 @@ from pipeline.manifest import Manifest, is_file
 from pipeline.method import INSTALL_EXTRA, extra_path, torchvision_path
 from pipeline.notices import Notice
 from pipeline.schedule import ENGINES, has_gpu
-from pipeline.store import RunFolder
+from pipeline.store import BackboneHeader, RunFolder
 
 
 def keep_backbone(manifest: Manifest, options: Options, store: RunFolder) -> Manifest:
@@ -22,11 +22,19 @@ def keep_backbone(manifest: Manifest, options: Options, store: RunFolder) -> Man
     if manifest.backbone != AUTO:
         return manifest
     header = store.header()
-    if header is not None and header.backbone.name != AUTO:
-        return replace(manifest, backbone=header.backbone.name)
+    if header is not None and header.kept.name != AUTO:
+        return replace(manifest, backbone=header.kept.name)
     name, why = _choice(options)
     said = Notice("chosen_backbone", f"backbone {name}: {why}")
     return replace(manifest, backbone=name, warnings=(*manifest.warnings, said))
+
+
+def begun_with(options: Options, store: RunFolder) -> BackboneHeader | None:
+    """Of a run with `--set backbone`, what one without it goes on with; else None."""
+    if options.given.get("backbone") is None:
+        return None
+    header = store.header()
+    return BackboneHeader(name=AUTO) if header is None else header.kept
 
 
 def _choice(options: Options) -> tuple[str, str]:

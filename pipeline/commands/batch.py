@@ -14,21 +14,19 @@ from typing import Any
 
 from pipeline import report as reports  # whose names load arrays when they are asked for
 from pipeline.address import Address
+from pipeline.commands.afterwards import REPORTED, Afterwards
 from pipeline.commands.again import given_manifest
 from pipeline.commands.missing import missing_lines
 from pipeline.commands.notify import check_address, notify
 from pipeline.commands.options import Options, deciding_words
 from pipeline.commands.output import counted_notices, print_json, stale_line
-from pipeline.commands.report import write_own_table
 from pipeline.commands.status import find_parts
-from pipeline.errors import NstError, RunFolderError
+from pipeline.errors import RunFolderError
+from pipeline.interrupts import Interrupted
 from pipeline.manifest import Manifest
-from pipeline.schedule import Progress, duration, make_progress, per_hour
-from pipeline.store import RunFolder, Summary, sample_of
+from pipeline.schedule import duration, make_progress, per_hour
+from pipeline.store import RunFolder, Summary, now
 from pipeline.terminal import counted, line, say
-
-# A page holds all records in memory while it is made: of more jobs only when asked for.
-_REPORTED = 50_000
 
 
 def batch_manifest(
@@ -61,24 +59,18 @@ def batch_manifest(
     progress = make_progress(quiet=quiet, as_json=as_json)
     store = RunFolder(manifest.output)
     fresh = with_report and manifest.form.format == "files"  # else a page would want a sample
-    with reports.kept_fresh(store, _REPORTED) if fresh else contextlib.nullcontext():
-        summary = run_manifest(manifest, options, progress)
-    # Else the last part does it; one that only may run, on another machine, may have died as well.
-    parts = find_parts(store)
-    if not any(part.runs and part.lives for part in parts):
-        # A part that had nothing to do may end last, and those before it have left these to it.
-        ended = [summary, *(part.summary for part in parts if len(parts) > 1)]
-        if with_report:
-            _make_report(manifest, summary, ended, progress)
-        if any(each.done + each.failed for each in ended) and summary.jobs <= _REPORTED:
-            _make_table(store, progress)
-    if tensorboard:
-        reports.write_board(store)
-    for name in trackers:
-        if lost := reports.log_run(name, store, summary):
-            progress.warn(lost)
-    if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
-        progress.warn(lost)
+    with _ended_in_words(store):
+        with reports.kept_fresh(store, REPORTED) if fresh else contextlib.nullcontext():
+            summary = run_manifest(manifest, options, progress)
+        after = Afterwards(manifest.output, summary, options.run, progress)
+        _finish(manifest, after, with_report)
+        if tensorboard:
+            reports.write_board(store)
+        for name in trackers:
+            if lost := reports.log_run(name, store, summary):
+                after.warn("not_told", lost)
+        if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
+            after.warn("not_told", lost)
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
@@ -86,6 +78,35 @@ def batch_manifest(
         lines = _summary_lines(summary, manifest.output, again, with_report)
         say("\n".join(map(line, lines)))
     return summary.exit_code
+
+
+@contextlib.contextmanager
+def _ended_in_words(store: RunFolder) -> Iterator[None]:
+    """Where a signal ends the block after the run has ended, it is told what may be missing."""
+    began = now()
+    try:
+        yield
+    except Interrupted:
+        if not any(run.ended and run.updated >= began for run in store.summaries().values()):
+            raise
+        run = shlex.quote(str(store.path))
+        raise Interrupted(
+            f"stopped after the last batch: report and table may be older than the pictures; nst "
+            f"report {run} and nst table {run} make them"
+        ) from None
+
+
+def _finish(manifest: Manifest, after: Afterwards, with_report: bool) -> None:
+    """What is made of all pictures at the end. Of several parts the last one does it; one that only
+    may run, on another machine, may have died as well."""
+    parts = find_parts(RunFolder(manifest.output))
+    if any(part.runs and part.lives for part in parts):
+        return
+    if len(parts) > 1:  # the last one may have had nothing to do itself
+        after.also_of(part.summary for part in parts)
+    if with_report:
+        after.make_report(loose=manifest.form.format == "files")
+    after.make_table()
 
 
 def _check_board(output: Path, *, tensorboard: bool, trackers: Sequence[str]) -> None:
@@ -96,28 +117,6 @@ def _check_board(output: Path, *, tensorboard: bool, trackers: Sequence[str]) ->
                 f"{output}: TensorBoard's files go to local folders alone; leave {option} out, "
                 f"or choose a local `output`"
             )
-
-
-def _make_report(
-    manifest: Manifest, summary: Summary, ended: Sequence[Summary], progress: Progress
-) -> None:
-    if summary.jobs > _REPORTED and manifest.form.format == "files":
-        progress.warn(
-            f"no report of {counted(summary.jobs, 'job')} unasked; nst report "
-            f"{shlex.quote(str(manifest.output))} makes it"
-        )
-    elif any(each.done + each.failed + each.moved + each.stale for each in ended):
-        try:
-            reports.build_report(sample_of(RunFolder(manifest.output)))
-        except (NstError, OSError) as error:  # the run itself is whole
-            progress.warn(f"no report: {error}")
-
-
-def _make_table(store: RunFolder, progress: Progress) -> None:
-    try:
-        write_own_table(store)
-    except (NstError, OSError) as error:  # the run itself is whole
-        progress.warn(f"no table: {error}")
 
 
 def _summary_event(summary: Summary, output: Path) -> dict[str, Any]:
@@ -183,7 +182,8 @@ def _summary_lines(
     if reported and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
-        yield f"warnings: {counted_notices(summary)} (each is in run.log)"
+        log = RunFolder(output, summary.part).log.name
+        yield f"warnings: {counted_notices(summary.warnings)} (each is in {log})"
     yield from summary.retired
     if summary.failed:
         yield f"reasons of failures: nst status {shlex.quote(str(output))}"

@@ -6,13 +6,15 @@ In: a plan and a run folder. Out: the map of a draw; the dataset's other files.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.address import Address
 from pipeline.errors import ManifestError, RunFolderError
-from pipeline.files import tells_case
+from pipeline.files import real, tells_case
 from pipeline.manifest import Manifest, Sample, Style, write_map
+from pipeline.pictures import is_image_name, place_in_set
 from pipeline.plan import Plan, own_path
 from pipeline.store import RunFolder, mirror_others
 
@@ -80,7 +82,24 @@ def _mirror(manifest: Manifest, plan: Plan, store: RunFolder) -> None:
         how,
         placed=own_path if manifest.naming > 1 else str,
         records={f"{name}.json" for name in records},
+        inputs=_inputs(manifest),
     )
+
+
+def _inputs(manifest: Manifest) -> set[Path]:
+    """Files that pictures are made of, and whose names do not say that they are pictures: data
+    sets, clips, masks of any suffix."""
+    set_of = lru_cache(maxsize=1_000)(place_in_set)  # many are of one
+    found: set[Path] = set()
+    for content in manifest.contents:
+        place = set_of(content.path.parent / "picture")
+        paths = [content.path if place is None else place[0]]
+        paths += [p for frame in (content, *content.frames) for p in (frame.mask, frame.keep) if p]
+        found.update(path for path in paths if not is_image_name(path))
+    for style in manifest.styles:
+        paths = [path for path, _ in style.parts] + [path for path in style.masks if path]
+        found.update(path for path in paths if not is_image_name(path))
+    return set(map(real, found))
 
 
 def _as_written(style: Style) -> Any:

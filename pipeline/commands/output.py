@@ -17,7 +17,7 @@ from pipeline.notices import Notice
 from pipeline.terminal import counted, json_printable, line, say
 
 if TYPE_CHECKING:
-    from pipeline.store import RunFolder, Summary
+    from pipeline.store import RunFolder
 
 _SHOWN = 5  # of what could not be read
 
@@ -41,12 +41,10 @@ def say_left_out(reasons: Sequence[str]) -> None:
         say(f"left out {len(reasons):,} that cannot be read: {shown}{more}", file=sys.stderr)
 
 
-def counted_notices(summary: Summary) -> str:
+def counted_notices(warnings: Mapping[str, int]) -> str:
     """How many notices of each code a run gave, in a line, or empty."""
-    return ", ".join(
-        f"{count:,} {code}"
-        for code, count in sorted(summary.warnings.items(), key=lambda item: -item[1])
-    )
+    ordered = sorted(warnings.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count:,} {code}" for code, count in ordered)
 
 
 def stale_line(count: int, run: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.again import given_manifest
-from pipeline.commands.damaged import Damaged, find_damaged
+from pipeline.commands.damaged import marked_jobs
 from pipeline.commands.options import Options, slots_meant
 from pipeline.commands.output import layer_text, print_json, print_warnings
 from pipeline.commands.prepare import (
@@ -44,11 +44,13 @@ def show_plan(
     as_json: bool,
     measured: bool,
     others_slots: Sequence[str] = (),
+    all_settings: bool = False,
 ) -> int:
     """Prints what would run; with `measured`, how long it would take.
 
     Args:
         others_slots: other slots to estimate the time for, such as `8xcuda`.
+        all_settings: print all settings of a job, not only those that differ from its preset's.
 
     Raises:
         DeviceError: slots of no such form, or that are to be estimated without measuring.
@@ -67,13 +69,19 @@ def show_plan(
         print_warnings([f"passed over: {manifest.passed}"])
     planned = plan_jobs(manifest, options, find_digests(manifest, options, store, keep=False))
     print_warnings(notices_of_plan(planned))
-    damaged = find_damaged(planned, options.run.choice)
+    jobs, damaged = marked_jobs(planned, options.run.choice)
+    states = _states(jobs, planned, store)
     if as_json:
-        print_warnings([damaged.not_all] if damaged.not_all else [])
-        for state in _states(planned, options, store, damaged):
+        for state in states:
             print_json(_job_event(state, store))
+        print_warnings([damaged.not_all] if damaged.not_all else [])
         return 0
-    _print_plan(planned, options, store, damaged)
+    first = _print_plan(states, planned, store)
+    if damaged.not_all:
+        console().print(damaged.not_all, highlight=False, soft_wrap=True)
+    _print_aside(planned, console())
+    if first is not None:
+        _print_settings(first, planned.manifest, options.given, every=all_settings)
     if measured:
         from pipeline.commands.estimate import print_estimate  # loads torch, which takes seconds
 
@@ -90,10 +98,8 @@ class _State:
     why: str
 
 
-def _states(
-    planned: Plan, options: Options, store: RunFolder, damaged: Damaged
-) -> Iterator[_State]:
-    """The chosen jobs in order, each with what the run folder says of it."""
+def _states(jobs: Iterator[Job], planned: Plan, store: RunFolder) -> Iterator[_State]:
+    """The jobs in order, each with what the run folder says of it."""
     shards, failures = shards_of(planned, store), store.failures()
     renamed = Stale(store)  # pictures of inputs with other names now, which a run takes along
     renamed.look(planned.names(), planned.formats, loose=not planned.shard_size)
@@ -105,7 +111,7 @@ def _states(
         reason = "" if done else why(job, planned.manifest, store, failures, renamed)
         return _State(job, done, reason)
 
-    return store.inside.each(map(damaged.mark, options.run.choice.jobs(planned)), state)
+    return store.inside.each(jobs, state)
 
 
 def _job_event(state: _State, store: RunFolder) -> dict[str, Any]:
@@ -125,14 +131,15 @@ def _job_event(state: _State, store: RunFolder) -> dict[str, Any]:
     }
 
 
-def _print_plan(planned: Plan, options: Options, store: RunFolder, damaged: Damaged) -> None:
+def _print_plan(states: Iterator[_State], planned: Plan, store: RunFolder) -> Job | None:
+    """Prints the plan; its first job."""
     first: Job | None = None
     problems: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
 
     def marked() -> Iterator[tuple[Job, bool]]:
         nonlocal first
-        for state in _states(planned, options, store, damaged):
+        for state in states:
             first = first or state.job
             if state.job.problem is not None:
                 problems[str(state.job.problem)] += 1
@@ -149,8 +156,6 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder, damaged: Dama
     title = f"{jobs} into {store.path}"
     from rich.table import Table  # here alone: it takes a while to load
 
-    if first:  # it is long: what is asked for stands below it
-        _print_settings(first, planned.manifest, options.given, shown)
     table = Table("axis", "value", "jobs", "done", title=title)
     for axis, rows in counts.items():
         for number, (value, (each, finished)) in enumerate(rows.items()):
@@ -162,9 +167,7 @@ def _print_plan(planned: Plan, options: Options, store: RunFolder, damaged: Dama
     left = total - done - problems.total()
     shown.print(f"{jobs}, {done} done, {left} to run")
     _print_reasons(reasons, problems, shown)
-    if damaged.not_all:
-        shown.print(damaged.not_all, highlight=False, soft_wrap=True)
-    _print_aside(planned, shown)
+    return first
 
 
 def _print_reasons(reasons: Counter[str], problems: Counter[str], shown: Console) -> None:
@@ -190,31 +193,38 @@ def _print_aside(planned: Plan, shown: Console) -> None:
         shown.print(f"passed over: {planned.manifest.passed}", highlight=False)
 
 
-def _print_settings(job: Job, manifest: Manifest, chosen: Collection[str], shown: Console) -> None:
-    """A table of the settings.
+def _print_settings(job: Job, manifest: Manifest, chosen: Collection[str], *, every: bool) -> None:
+    """A table of the settings, but for swept ones.
 
     Args:
         manifest: whose network the job has, if its settings name none.
         chosen: names of those that the command line gave.
+        every: also those that are as the preset has them.
     """
     swept = set(job.point)
     from rich.table import Table  # here alone: it takes a while to load
 
-    table = Table("setting", "value", "from", title="settings of every job, swept ones aside")
+    table = Table("setting", "value", "from", title="settings of every job")
     preset = preset_values(job.settings.preset) or {}
-    values = job.settings.model_dump(mode="json")
-    for name, value in values.items():
+    left_out = 0
+    for name, value in job.settings.model_dump(mode="json").items():
         if name in swept:
             continue
-        source = f"preset {job.settings.preset}" if name in preset else "default"
         given = preset.get(name, Settings.model_fields[name].default)
         said = value if not isinstance(value, dict) else layer_text(value)
-        source = source if _same(getattr(job.settings, name), given) else "manifest"
+        source = f"preset {job.settings.preset}" if name in preset else "default"
+        own = name == "backbone" or not _same(getattr(job.settings, name), given)
+        source = "manifest" if own else source
         if name == "backbone":
-            said, source = value_text(as_plain(manifest.network(value))), "manifest"
-        source = "--set" if name in chosen else source
-        table.add_row(name, str(said), source)
-    shown.print(table)
+            said = value_text(as_plain(manifest.network(value)))
+        if own or every or name == "preset" or name in chosen:
+            table.add_row(name, str(said), "--set" if name in chosen else source)
+        else:
+            left_out += 1
+    console().print(table)
+    if left_out:
+        more = f"{left_out} other settings are as preset {job.settings.preset} has them"
+        console().print(f"{more}; --settings shows them", highlight=False, soft_wrap=True)
 
 
 def _same(value: object, given: object) -> bool:

@@ -102,11 +102,11 @@ def keep_weights(manifest: Manifest, store: RunFolder) -> Manifest:
     header = store.header()
     if header is None:
         return manifest
-    several = [kept for kept in header.backbones if not kept.said]
+    begun = [header.begun] if header.begun else []
     kept = {
         one.name: one.weights
-        for one in (header.backbone, *several)  # of one name the last counts
-        if one.weights in WEIGHT_SOURCES
+        for one in (header.backbone, *header.backbones, *begun)  # of one name the last counts
+        if one.weights in WEIGHT_SOURCES and not one.said
     }
     sources = {
         text: source

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.address import Address, kept_secrets
+from pipeline.commands.backbone import begun_with
 from pipeline.commands.beside import check_case, write_beside
 from pipeline.commands.means import means_file
 from pipeline.commands.options import Options
@@ -31,6 +32,7 @@ from pipeline.files import cache_folder, real
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.manifest import ORIGINAL, Manifest, Settings
 from pipeline.method import Known, inspect_weights, shape_with
+from pipeline.notices import TAKEN_OVER, Notice
 from pipeline.pictures import check_depth, pyarrow, read_size
 from pipeline.plan import Plan
 from pipeline.remote import keep_downloads_in, trim_downloads
@@ -75,33 +77,46 @@ def run_manifest(manifest: Manifest, options: Options, progress: Progress) -> Su
         with _part(manifest, options) as part:
             store = RunFolder(manifest.output, part)
             lock = stack.enter_context(RunLock(store))
+        told = _Told(progress)
         if lock.taken_over:
-            progress.warn(f"going on where {lock.taken_over} ended without notice")
+            told.add(Notice(TAKEN_OVER, f"going on where {lock.taken_over} ended without notice"))
         manifest = keep_all(manifest, options, store)
         manifest = decode_clips(manifest, options, progress.warn)
-        for warning in manifest.warnings:
-            progress.warn(warning.text, warning.code)
+        told.add(*manifest.warnings)
         plan, context, digests = prepare_run(manifest, options, store)
-        of_plan = notices_of_plan(plan)
-        for notice in of_plan:
-            progress.warn(notice.text, notice.code)
+        told.add(*notices_of_plan(plan))
         _check_settings_here(manifest)
         check_case(plan, store)
         presets = presets_begun_with(store)
-        store.begin(manifest.text, _header(manifest, plan, context, digests, presets).plain())
+        header = _header(manifest, plan, context, digests, presets)
+        store.begin(manifest.text, _with_begun(header, options, store).plain())
         write_beside(manifest, plan, store)
         first = not options.run.shares or store.part.startswith("1-")  # else another took them
         if options.run.redo and not take_back(plan, options.run, store) and first:
-            progress.warn("--redo chose none of the jobs that are done")
+            told.add(Notice("nothing_redone", "--redo chose none of the jobs that are done"))
         if options.given:
             said = ", ".join(f"{name}={value}" for name, value in options.given.items())
-            progress.warn(f"--set {said}: for this run; pictures of other settings are made anew")
+            once = f"--set {said}: for this run; pictures of other settings are made anew"
+            told.add(Notice("set_for_once", once))
         try:
             with kept_trimmed(context.cache / CACHES["style targets"], limit):
-                told = (*manifest.warnings, *of_plan)
-                return run_plan(plan, context, progress, options.run, told=told)
+                return run_plan(plan, context, progress, options.run, told=told.notices)
         finally:
             trim_downloads(limit)
+
+
+class _Told:
+    """What was told before a run began, to be logged and counted once it has."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.notices: list[Notice] = []
+
+    def add(self, *notices: Notice) -> None:
+        """Tells."""
+        for notice in notices:
+            self._progress.warn(notice.text, notice.code)
+        self.notices += notices
 
 
 def _check_reach(manifest: Manifest, options: Options) -> None:
@@ -288,6 +303,17 @@ def _header(
         naming=manifest.naming,
         style_names=plan.style_names,
     )
+
+
+def _with_begun(header: PlanHeader, options: Options, store: RunFolder) -> PlanHeader:
+    """The header of a run with `--set backbone` says what later runs without it go on with."""
+    begun = begun_with(options, store)
+    if begun is None:
+        return header
+    named = options.given["backbone"]
+    said = isinstance(named, dict) and "weights" in named
+    own = header.backbone.model_copy(update={"said": said})
+    return header.model_copy(update={"begun": begun, "backbone": own})
 
 
 def _backbone_headers(

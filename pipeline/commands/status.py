@@ -142,7 +142,7 @@ def _as_json(store: RunFolder) -> dict[str, Any]:
     return {
         "runs": {part: summary.whole() for part, summary in store.summaries().items()},
         "states": {part.name: {"running": part.runs, "state": part.state} for part in parts},
-        "total": {"jobs": _jobs(store, parts), "done": _done(parts)},
+        "total": {"jobs": _jobs(store, parts), "done": _done(parts), "warnings": _warnings(parts)},
         "never_started": _never_started(parts),
         "failed": [failure.plain() for failure in open_failures(store).values()],
         "slots": [state.plain() for state in _slots(store, parts)],
@@ -167,10 +167,24 @@ def _total(store: RunFolder, parts: Sequence[Part]) -> Iterator[str]:
     done, jobs = _done(parts), _jobs(store, parts)
     failed = sum(part.summary.failed for part in parts)
     yield f"all shards: {done} of {counted(jobs, 'job')} done, {failed} failed"
+    if warnings := _warnings(parts):
+        yield f"all shards: warnings: {counted_notices(warnings)}; each is in the shards' logs"
     if missing := _never_started(parts):
         shown = ", ".join(map(str, missing[:_NAMES_SHOWN])) + (", ..." if missing[10:] else "")
         of = _division(parts[0].name)
         yield f"{len(missing)} of {of} shards never started: {shown} (--shard {missing[0]}/{of})"
+
+
+def _warnings(parts: Sequence[Part]) -> dict[str, int]:
+    """How many notices of each code all parts gave; once those that each tells of the manifest."""
+    found: dict[str, int] = {}
+    for part in parts:
+        for code, count in part.summary.told.items():
+            found[code] = max(found.get(code, 0), count)
+    for part in parts:
+        for code, count in part.summary.own_warnings.items():
+            found[code] = found.get(code, 0) + count
+    return found
 
 
 def _done(parts: Sequence[Part]) -> int:
@@ -209,8 +223,8 @@ def _part_lines(part: Part) -> Iterator[str]:
     yield f"{name}{part.finished} of {counted(summary.jobs, 'job')} done{so_far}; {part.state}"
     if summary.problem:
         yield f"{name}ended early: {summary.problem}"
-    if summary.warnings:
-        yield f"{name}warnings: {counted_notices(summary)}; each is in run.log"
+    if warnings := summary.own_warnings if part.name else summary.warnings:
+        yield f"{name}warnings: {counted_notices(warnings)}; each is in {_log_of(part)}"
     for run in [*summary.earlier, summary]:
         if run.done or run.failed:
             yield (
@@ -229,6 +243,10 @@ def _part_lines(part: Part) -> Iterator[str]:
         yield f"no video {video}: {why}"
     if summary.next and part.left:
         yield f"{name}next: {', '.join(summary.next)}, ..."
+
+
+def _log_of(part: Part) -> str:
+    return f"run{f'-{part.name}' if part.name else ''}.log"
 
 
 def _failure_lines(failures: Mapping[str, Failure]) -> Iterator[str]:

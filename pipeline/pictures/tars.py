@@ -42,6 +42,7 @@ class TarSet:
         self._samples: dict[str, dict[str, str]] = {}  # key -> extension -> name
         self._keys: dict[str, str] = {}  # key in the shard -> that of its latest sample
         self._numbers: dict[str, Iterator[int]] = {}  # of further samples of one key
+        self._given: set[str] = set()  # the keys of those
         self._last, self._scattered = "", False  # whether samples' files lie side by side
         self._look_through()
         self._pictures = {key: _picture_of(found) for key, found in self._samples.items()}
@@ -87,11 +88,14 @@ class TarSet:
         if found is None:
             return
         key, extension = self._keys.get(found[1], found[1]), found[2].lower()
-        if extension in self._samples.get(key, {}):  # another sample of the same name
+        # Another sample of the same name; or of a name that such a one was given before.
+        is_another = extension in self._samples.get(key, {})
+        if is_another or (key in self._given and found[1] not in self._keys):
             numbers = self._numbers.setdefault(found[1], itertools.count(2))
             numbered = (f"{found[1]}~{number}" for number in numbers)
             key = next(free for free in numbered if free not in self._samples)
             self._keys[found[1]] = key
+            self._given.add(key)
         self._scattered |= key != self._last and key in self._samples
         self._last, name = key, f"{key}.{found[2]}"
         self._places[name] = (offset, size)

@@ -11,6 +11,8 @@ from .choice import Rule as Rule
 from .choice import check_rules as check_rules
 from .choice import match as match
 from .choice import parse_rules as parse_rules
+from .classes import NO_PLACE as NO_PLACE
+from .classes import PLACES as PLACES
 from .classes import classes_of as classes_of
 from .classes import split_and_class as split_and_class
 from .classes import split_and_class_of as split_and_class_of

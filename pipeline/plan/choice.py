@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from pipeline.errors import ManifestError
-from pipeline.manifest import nearest
+from pipeline.manifest import Manifest, nearest
+from pipeline.plan.classes import NO_PLACE, PLACES, place_values
 from pipeline.plan.counts import job_values
 from pipeline.plan.jobs import Job, Plan
 from pipeline.plan.labels import value_text
@@ -25,7 +26,7 @@ class Rule:
 
     Attributes:
         option: that says it, for messages.
-        axis: `content`, `style` or a swept setting.
+        axis: `content`, `style`, `class`, `split` or a swept setting.
         pattern: as for file names, of the value as `nst plan` shows it; or a number.
     """
 
@@ -94,12 +95,22 @@ def _axes(plan: Plan) -> dict[str, list[str]]:
     axes = {
         "content": [content.label for content in manifest.contents],
         "style": [style.label for style in manifest.styles],
+        **_places(manifest),
         **{name: list(map(value_text, values)) for name, values in manifest.axes.items()},
     }
     for own, _ in plan.pairing.own_settings:
         for name, value in own.items():
             axes.setdefault(name, []).append(value_text(value))
     return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
+
+
+def _places(manifest: Manifest) -> dict[str, list[str]]:
+    """Classes and splits of the contents; an axis that no content has a value of is none."""
+    found: dict[str, dict[str, None]] = {axis: {} for axis in PLACES}
+    for content in manifest.contents:
+        for axis, value in place_values(content.below).items():
+            found[axis][value] = None
+    return {axis: list(values) for axis, values in found.items() if set(values) - {NO_PLACE}}
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ class Choice:
     def _limited(self, plan: Plan) -> Iterator[Job]:
         lots, last = 0, ""
         for job in plan.jobs(self.order, self.seed):
-            if not match(self.only, job_values(job)):
+            if self.only and not match(self.only, job_values(job)):
                 continue
             if _lot(job) != last:
                 lots, last = lots + 1, _lot(job)

@@ -11,6 +11,9 @@ from pathlib import PurePosixPath
 from pipeline.manifest import Manifest, Picture
 from pipeline.pictures import SPLITS
 
+PLACES = ("class", "split")  # axes of contents' folders
+NO_PLACE = "none"  # how the class of a picture that has none is shown
+
 
 def split_and_class(content: Picture) -> tuple[str, str]:
     """A picture's split and class: its first folder, if that is named as splits are, and the last
@@ -30,6 +33,16 @@ def split_and_class_of(below: str) -> tuple[str, str]:
     split = folders[0] if folders and folders[0].lower() in SPLITS else ""
     rest = folders[1:] if split else folders
     return split, rest[-1] if rest else ""
+
+
+def place_values(below: str) -> dict[str, str]:
+    """The same as values of the axes `class` and `split`, `none` where there is none.
+
+    >>> place_values("train/cat/a.jpg"), place_values("a.jpg")
+    ({'class': 'cat', 'split': 'train'}, {'class': 'none', 'split': 'none'})
+    """
+    split, of_class = split_and_class_of(below)
+    return {"class": of_class or NO_PLACE, "split": split or NO_PLACE}
 
 
 def classes_of(manifest: Manifest) -> Iterator[tuple[str, int | None]]:

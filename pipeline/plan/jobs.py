@@ -92,6 +92,12 @@ class Job:
         return known or hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
 
     @property
+    def below(self) -> str:
+        """What has its split and class: its content's path below the content folder; of a frame,
+        which lies in no folder but its clip's own, the clip's."""
+        return self.place.label if self.place else self.content.below
+
+    @property
     def before(self) -> Before | None:
         """The job that this one goes on from, if any."""
         return self.place.before if self.place else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.address import Address, as_path
 from pipeline.manifest import INITS, Picture, Settings, Style
-from pipeline.pictures import check_shape, read_identity, read_size, seems_in_set
+from pipeline.pictures import read_identity, seems_in_set
 from pipeline.plan.pairing import PairIndex
 from pipeline.remote import fetched_ahead
 from pipeline.version import MASKS, STYLE_LOSSES, UNBOUNDED_LBFGS
@@ -52,7 +52,6 @@ class Keys:
         self._file_sha256 = lru_cache(maxsize=1_000_000)(read_identity)
         # Those of data sets come one after the other, and there are millions of them.
         self._member_sha256 = lru_cache(maxsize=10_000)(read_identity)
-        self._fits = lru_cache(maxsize=100_000)(_check_mask)
 
     def _sha256(self, path: Path) -> str:
         return self._member_sha256(path) if seems_in_set(path) else self._file_sha256(path)
@@ -101,8 +100,7 @@ class Keys:
             before: of a clip's frame after the first, the key of the job of the frame before.
 
         Raises:
-            ImageError: an input file has vanished or cannot be read, or a mask is no picture or of
-                another shape than its own.
+            ImageError: an input file has vanished or cannot be read.
         """
         parts = [
             str(self._algorithm),
@@ -119,21 +117,7 @@ class Keys:
             parts.append(json.dumps({"masks": MASKS, "edge": settings.mask_edge}))
         if content.keep:
             parts.append(json.dumps({"keep": self._sha256(content.keep), "masks": MASKS}))
-        self._check_masks(content, style)
         if before:
             parts.append(before)
             parts.append(json.dumps(settings.deciding_frames(), sort_keys=True))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    def _check_masks(self, content: Picture, style: Style) -> None:
-        """By their headers, so that what would fail once it is the job's turn is told now; not of
-        remote ones, whose digests are known without their files."""
-        masks = [(mask, content.path) for mask in (content.mask, content.keep)]
-        masks += zip(style.masks, (path for path, _ in style.parts), strict=False)
-        for mask, picture in masks:
-            if mask and not any(isinstance(path, Address) for path in (mask, picture)):
-                self._fits(mask, picture)
-
-
-def _check_mask(mask: Path, picture: Path) -> None:
-    check_shape(read_size(mask), mask, read_size(picture), picture)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
-from pipeline.manifest import Manifest, Picture, Sample, Style
+from pipeline.manifest import LEVELS, Manifest, Picture, Sample, Settings, Style
 from pipeline.plan.names import naming_of
 
 
@@ -69,12 +70,42 @@ class Pairing:
 
     @cached_property
     def _extra(self) -> list[PairIndex]:
-        """Explicit pairs that the pairing does not already make."""
-        pairs = [
+        """Explicit pairs that the pairing does not already make. Of several that come to the same
+        settings, such as a backbone by name beside none where it is every job's, one: that without
+        settings of its own, else the first."""
+        pairs = dict.fromkeys(
             PairIndex(pair.content, pair.style, self._own_index[self._shown(pair.settings)])
             for pair in self.manifest.pairs
-        ]
-        return [pair for pair in dict.fromkeys(pairs) if pair.own or not self._is_made(pair)]
+        )
+        often = Counter((pair.content, pair.style) for pair in pairs)
+        kept: dict[tuple[int, int, object], PairIndex] = {}
+        for pair in pairs:
+            is_made = self._is_made(pair)
+            alone = often[pair.content, pair.style] == 1 and not is_made
+            meant = pair.own if alone else self._meant(pair.own)
+            if is_made and meant == self._meant(0):
+                continue
+            place = (pair.content, pair.style, meant)
+            if place not in kept or not pair.own:
+                kept[place] = pair
+        return list(kept.values())
+
+    @cached_property
+    def _meant(self) -> Callable[[int], object]:
+        """What jobs with each of the pairs' own settings are made with, to tell the same ones."""
+        manifest = self.manifest
+        # At other points of the grid these decide what the rest of the settings are.
+        decided = bool({"preset", *LEVELS} & manifest.axes.keys())
+
+        @cache
+        def meant(own: int) -> object:
+            given = {**manifest.settings, **self.own_settings[own][0]}
+            network = manifest.network(given.pop("backbone", None))
+            if decided:
+                return network, repr(sorted(given.items()))
+            return network, Settings.model_validate(manifest.with_versions(given)).model_dump_json()
+
+        return meant
 
     @cached_property
     def own_settings(self) -> list[tuple[Mapping[str, Any], str]]:

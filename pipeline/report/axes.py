@@ -6,13 +6,13 @@ In: entries. Out: axes, their values in order, and each entry's place on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pipeline.manifest import LEVELS
-from pipeline.plan import value_text
+from pipeline.plan import NO_PLACE, PLACES, value_text
 from pipeline.report.entries import Entry
 from pipeline.report.table import places
 
@@ -54,11 +54,11 @@ def make_axes(entries: Sequence[Entry]) -> list[Axis]:
     """
     swept = list(dict.fromkeys(name for entry in entries for name in entry.swept))
     contents, styles = Axis("content", "content"), Axis("style", "style")
-    folders = [Axis("class", "place"), Axis("split", "place")]
+    folders = [Axis(name, "place") for name in PLACES]
     axes = {name: Axis(name, "setting") for name in swept}
     clips = clips_of(entries)
     paths = [clips.get(entry.name, entry.content) for entry in entries]
-    labels = _short_names(sorted(set(paths)))
+    labels = short_names(sorted(set(paths)))
     for entry, path in zip(entries, paths, strict=True):
         contents.add(path, labels[path], path, _picture(entry, entry.content))
         first = next(iter(entry.parts), "")
@@ -73,7 +73,7 @@ def make_axes(entries: Sequence[Entry]) -> list[Axis]:
         name = str(PurePosixPath(entry.name).parent) if entry.name in clips else entry.name
         for folder in folders:
             place = places(name, entry.file)[folder.name]
-            folder.add(place, place or "none", place, None)
+            folder.add(place, place or NO_PLACE, place, None)
         for name, axis in axes.items():
             value = entry.swept.get(name)
             label = value_text(value) if name in entry.swept else "as set"
@@ -112,17 +112,34 @@ def _picture(entry: Entry, path: str) -> tuple[str, str] | None:
     return (path, digest) if digest else None
 
 
-def _short_names(paths: Sequence[str]) -> dict[str, str]:
-    """File names without their suffix; with the folder where two are the same."""
-    counts: dict[str, int] = {}
-    for path in paths:
-        counts[Path(path).stem] = counts.get(Path(path).stem, 0) + 1
-    return {
-        path: Path(path).stem
-        if counts[Path(path).stem] == 1
-        else f"{Path(path).parent.name}/{Path(path).stem}"
-        for path in paths
-    }
+def short_names(paths: Collection[str]) -> dict[str, str]:
+    """File names without their suffix; where two are the same, with as many folders as tell them
+    apart, or with their suffix.
+
+    >>> short_names(["in/cat/1.jpg", "in/dog/1.jpg", "in/x.png"])
+    {'in/cat/1.jpg': 'cat/1', 'in/dog/1.jpg': 'dog/1', 'in/x.png': 'x'}
+    >>> short_names(["in/a.jpg", "in/a.png"])
+    {'in/a.jpg': 'a.jpg', 'in/a.png': 'a.png'}
+    """
+    same: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(paths):
+        same.setdefault(Path(path).stem, []).append(Path(path))
+    texts = {path: text for some in same.values() for path, text in _told_apart(some).items()}
+    return {path: texts[Path(path)] for path in paths}
+
+
+def _told_apart(paths: Sequence[Path]) -> dict[Path, str]:
+    """Names of files that have one stem."""
+    for with_suffix, folders in ((False, 0), (False, 1), (False, 2), (False, 3), (True, 0)):
+        texts = {path: _last_parts(path, folders, with_suffix) for path in paths}
+        if len(set(texts.values())) == len(texts):
+            return texts
+    return {path: str(path) for path in paths}
+
+
+def _last_parts(path: Path, folders: int, with_suffix: bool) -> str:
+    above = path.parent.parts[max(0, len(path.parent.parts) - folders) :]
+    return "/".join([*above, path.name if with_suffix else path.stem])
 
 
 def rank(axis: str, value: Any, label: str) -> tuple[int, float, str]:

@@ -18,8 +18,9 @@ from pipeline.errors import ImageError, ManifestError
 from pipeline.files import write_atomic
 from pipeline.manifest import OLD_NAMES, JobNames
 from pipeline.pictures import decode, on_white, opened
+from pipeline.plan import PLACES
 from pipeline.report.inputs import Inputs
-from pipeline.report.sheet_cells import Cell, as_words, cells_of
+from pipeline.report.sheet_cells import Cell, as_words, cells_of, numbered
 from pipeline.report.sheet_draw import (
     GAP,
     PAPER,
@@ -74,9 +75,10 @@ def make_sheet(
     """Writes the contact sheet of a run.
 
     Args:
-        rows, cols: axes, such as `content`, `style`, or a swept setting (by an old name, too).
-            Without either: contents and styles, or pictures side by side with what tells them apart
-            where that would leave most places empty.
+        rows, cols: axes: `content`, `style`, `class` and `split` of a data set, or a swept setting
+            (by an old name, too). By class, a section has one content of each. Without either:
+            contents and styles, or pictures side by side with what tells them apart where that
+            would leave most places empty.
         output: a .png, .jpg, .webp or .pdf file; a PDF has a page for each section.
         tile: long side of a picture in px.
         other: another run; each place then shows both runs' pictures of the job's name, and a map
@@ -132,7 +134,7 @@ def _axes(cells: Sequence[Cell], rows: str | None, cols: str | None) -> tuple[st
         return ("content", "style") if is_full else None
     if rows is None or cols is None:
         given = rows or cols
-        rows = rows or ("content" if given != "content" else "style")
+        rows = rows or ("style" if given in ("content", *PLACES) else "content")
         cols = cols or ("style" if given != "style" else "content")
     rows, cols = OLD_NAMES.get(rows, rows), OLD_NAMES.get(cols, cols)
     for option, axis in (("--rows", rows), ("--cols", cols)):
@@ -173,8 +175,14 @@ class _Sheet:
     ) -> None:
         self.axes, self.compared, self.inputs, self.left_out = axes, compared, inputs, left_out
         self.tile = _tile_size(cells, tile)
+        used = set(axes or ())
+        self.by_place = bool(used & set(PLACES)) and "content" not in used
+        if self.by_place:
+            cells = numbered(cells, used)
+        # A content has one class: beside contents, classes tell nothing apart.
+        used |= {*PLACES, *(["content"] if self.by_place else [])}
         shown = {axis for axis in cells[0].labels if len({c.labels[axis] for c in cells}) > 1}
-        self.rest = [axis for axis in cells[0].labels if axis in shown - set(axes or ())]
+        self.rest = [axis for axis in cells[0].labels if axis in shown - used]
         self.sections: dict[tuple[str, ...], list[Cell]] = {}
         if axes is None:
             self.sections[()] = list(cells)
@@ -220,7 +228,8 @@ class _Sheet:
         placed: dict[tuple[int, int], Place] = {}
         for cell in some:
             at = (row[cell.labels[rows]], column[cell.labels[cols]])
-            placed.setdefault(at, self._place(cell, ""))
+            caption = as_words(cell.labels["content"]) if self.by_place else ""
+            placed.setdefault(at, self._place(cell, caption))
         heads = [
             [self._head(axis, text, some) for _, text in values]
             for axis, values in ((cols, across), (rows, down))
@@ -228,7 +237,7 @@ class _Sheet:
         names = tuple("" if axis in ("content", "style") else as_words(axis) for axis in self.axes)
         return Grid(
             title, heads[0], heads[1], (names[1], names[0]), self.compared, placed,
-            bool(self.compared), len(across),
+            bool(self.compared) or self.by_place, len(across),
         )  # fmt: skip
 
     def _side_by_side(self, some: Sequence[Cell]) -> Grid:

@@ -5,15 +5,16 @@ In: records of a run, perhaps of another one. Out: cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.manifest import JobNames
-from pipeline.plan import value_text
-from pipeline.report.axes import rank
+from pipeline.plan import NO_PLACE, PLACES, value_text
+from pipeline.report.axes import rank, short_names
+from pipeline.report.table import places
 from pipeline.store import Record, RunFolder
 
 
@@ -38,7 +39,8 @@ class Cell:
 def cells_of(
     store: RunFolder, other: Path | None, only: JobNames | None, without: JobNames
 ) -> list[Cell]:
-    """The pictures of a run that are meant, each with a value on every axis."""
+    """The pictures of a run that are meant, each with a value on every axis: content, style, swept
+    settings, and class and split where a content has one."""
     beside = RunFolder(other) if other else None
     without = without.among(record.name for record in store.records())
     only = None if only is None else only.among(record.name for record in store.records())
@@ -48,20 +50,49 @@ def cells_of(
         if (only is None or only.takes(record.name)) and not without.takes(record.name)
     ]
     axes = dict.fromkeys(name for cell in found for name in cell.labels)
+    for name in PLACES:
+        if all(cell.labels[name] == NO_PLACE for cell in found):
+            axes.pop(name, None)
+    contents = short_names({cell.labels["content"] for cell in found})
     return [
         replace(
             cell,
-            labels={name: cell.labels.get(name, "as set") for name in axes},
+            labels={name: cell.labels.get(name, "as set") for name in axes}
+            | {"content": contents[cell.labels["content"]]},
             order={name: cell.order.get(name, (2, 0.0, "")) for name in axes},
         )
         for cell in found
     ]
 
 
+def numbered(cells: Sequence[Cell], axes: Collection[str]) -> list[Cell]:
+    """The same, with an axis `picture`: the number of a content among those of its class, or of its
+    place on others of these axes."""
+    found: dict[tuple[str, ...], dict[str, int]] = {}
+    wide = [axis for axis in axes if axis in PLACES]
+    for cell in sorted(cells, key=lambda cell: cell.order["content"]):
+        some = found.setdefault(tuple(cell.labels[axis] for axis in wide), {})
+        some.setdefault(cell.labels["content"], len(some) + 1)
+    return [_with_number(cell, found[tuple(cell.labels[axis] for axis in wide)]) for cell in cells]
+
+
+def _with_number(cell: Cell, numbers: Mapping[str, int]) -> Cell:
+    number = numbers[cell.labels["content"]]
+    return replace(
+        cell,
+        labels={**cell.labels, "picture": f"{number:,}"},
+        order={**cell.order, "picture": (0, number, "")},
+    )
+
+
 def _cell(store: RunFolder, record: Record, beside: RunFolder | None) -> Cell:
+    # A clip is a folder of its frames.
+    name = record.name if record.clip is None else str(PurePosixPath(record.name).parent)
+    found = places(name, record.content.file)
     values: dict[str, Any] = {
-        "content": Path(record.content.path).stem,
+        "content": record.content.path,
         "style": record.style.name,
+        **{axis: found[axis] or NO_PLACE for axis in PLACES},
         **record.swept,
     }
     match = beside.record(record.name) if beside else None

@@ -4,6 +4,7 @@ from .engines import ENGINES as ENGINES
 from .estimate import measure as measure
 from .estimate import seconds_of_one as seconds_of_one
 from .log import LOG_FORMATS as LOG_FORMATS
+from .log import open_log as open_log
 from .options import Patience as Patience
 from .options import RunOptions as RunOptions
 from .progress import Progress as Progress

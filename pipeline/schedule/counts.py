@@ -69,10 +69,16 @@ class Counts:
             note = {"name": failure.name, "type": failure.type, "error": failure.error}
             self.summary.failures.append(note)  # type: ignore[arg-type]
 
-    def notice(self, said: Notice) -> bool:
-        """Counts a notice; whether it is one of its code's first, which are shown one by one."""
+    def notice(self, said: Notice, *, of_all: bool = False) -> bool:
+        """Counts a notice; whether it is one of its code's first, which are shown one by one.
+
+        Args:
+            of_all: it is the manifest's or the command's, and the same for all parts of the run.
+        """
         count = self.summary.warnings.get(said.code, 0) + 1
         self.summary.warnings[said.code] = count
+        if of_all:
+            self.summary.told[said.code] = self.summary.told.get(said.code, 0) + 1
         return count <= _SHOWN
 
     def use(self, report: Report) -> None:
@@ -111,9 +117,7 @@ class Counts:
         """Counts a job by its content's class, if it has one, and by its style."""
         if job is None:
             return
-        # A clip's frames lie in no folder but the clip's own.
-        below = job.place.label if job.place else job.content.below
-        _, of_class = split_and_class_of(below)
+        _, of_class = split_and_class_of(job.below)
         pairs = [(self.summary.styles, job.style.label)]
         pairs += [(self.summary.classes, of_class)] if of_class else []
         for counts, name in pairs:

@@ -42,7 +42,9 @@ class Earlier:
         before = stale.store.stale_names()
         stale.look(plan.names(), plan.formats, loose=not plan.shard_size)
         if self._options.partial:  # what jobs left aside now would take along is not known
-            stale.pictures = dict.fromkeys(before.pictures)
+            # A run with another `--set` may have listed what is a job's own again.
+            still = [below for below in before.pictures if below in stale.pictures]
+            stale.pictures = dict.fromkeys(still)
             stale.failures = list(dict.fromkeys([*before.failures, *stale.failures]))
         self._failed = frozenset(stale.store.failures())
         self._looked = True

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.errors import NstError, WorkerError
-from pipeline.notices import Notice
+from pipeline.notices import TAKEN_OVER, Notice
 from pipeline.plan import Batch, Job, Plan, pack
 from pipeline.schedule.clips import Clips
 from pipeline.schedule.counts import Counts
@@ -45,7 +45,7 @@ def run_plan(
 
     Args:
         work: runs one batch in a worker.
-        told: of the manifest and its plan, shown already; they are logged and counted.
+        told: before the run began, shown already; they are logged and counted.
 
     Raises:
         EngineError: the engine cannot be started.
@@ -56,7 +56,7 @@ def run_plan(
         log.info("%s into %s on %s", jobs_of, context.run, ", ".join(context.slots))
         for notice in told:
             log.warning("%s: %s", notice.code, notice)
-            run.counts.notice(notice)
+            run.counts.notice(notice, of_all=notice.code != TAKEN_OVER)
         run.run_json.write()  # what is to be done, from the first second
         jobs = options.share(len(plan))
         ends = stops_at(options.ends_at, run.ending.hear)
@@ -115,6 +115,7 @@ class _Run:
         self.store, self.log, self.devices = context.store, log, context.slots
         before = self.store.summaries().get(self.store.part)
         self.counts = Counts(options.share(len(plan)), context.slots, before)
+        self.counts.summary.part = self.store.part
         self.shards = shards_of(plan, self.store)
         self.underway: dict[str, Job] = {}
         self.clips = Clips(plan.manifest, self.store)

@@ -16,8 +16,9 @@ then. Must not know other slots, engines or commands.
   needs, from files to tensors
 - `motion.py`, `flow.py`: what a clip's frame goes on from
 - `fitting.py`, `memory.py`: how much at once; `faults.py`: errors that are a device's
-- `loop.py`: the step loop; `divergence.py`: whether losses fell; `way.py`, `checkpoint.py`,
-  `frames.py`, `curves.py`, `timer.py`: what is kept and told on the way
+- `loop.py`: the step loop; `interruptible.py`: stops within steps; `divergence.py`: whether losses
+  fell; `way.py`, `checkpoint.py`, `frames.py`, `curves.py`, `timer.py`: what is kept and told on
+  the way
 - `untouched.py`: where masks leave pictures as they are; `outputs.py`: pictures and records
 """
 

@@ -25,6 +25,7 @@ from pipeline.slot.curves import Curves
 from pipeline.slot.divergence import divergence
 from pipeline.slot.faults import breaks_device, is_out_of_memory
 from pipeline.slot.fitting import Fitting
+from pipeline.slot.interruptible import can_be_interrupted, interruptible
 from pipeline.slot.outputs import Result
 from pipeline.slot.seat import Seat
 from pipeline.slot.styles import Prepared
@@ -141,7 +142,7 @@ class Loop:
         networks = self.seat.process.networks
         step: Step | None = None
         self.way.begin(ready)
-        for step in optimize(
+        steps = optimize(
             networks.compiled(self.network) if self._compiles else self.network,
             jobs,
             self.batch.scales,
@@ -151,7 +152,10 @@ class Loop:
             init_styles(ready),
             begun_images(ready, first, self.seat.device),
             self.graphs,
-        ):
+        )
+        if can_be_interrupted(self.seat.device, compiles=self._compiles):
+            steps = interruptible(steps, self.way.look)
+        for step in steps:
             curves.add(step)
             self.way.after(step, ready, curves)
         assert step is not None  # a checkpoint is never of the last step

@@ -65,7 +65,7 @@ class Way:
     ) -> None:
         self.store, self.seat, self.batch, self.pool, self.timer = store, seat, batch, pool, timer
         self.frames: dict[str, list[Future[None]]] = {}
-        self.last_news = 0.0
+        self.last_news = self.looked = 0.0
         self.kept_at = time.monotonic()
         self.cost_s = 0.0  # of the last checkpoint
         self.lost = ""  # why one could not be written
@@ -114,6 +114,19 @@ class Way:
         if stopping:
             raise Stopped
         self._tell(step, ready)
+
+    def look(self) -> None:
+        """Within a long step, which is lost where it ends there.
+
+        Raises:
+            Stopped: the run was asked to stop.
+        """
+        moment = time.monotonic()
+        if moment - self.looked < _NEWS_EVERY_S:
+            return
+        self.looked = moment
+        if self.store.live.stop_asked():
+            raise Stopped
 
     def _tell(self, step: Step, ready: Sequence[Prepared]) -> None:
         loss = float(step.losses.total.mean())

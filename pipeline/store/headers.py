@@ -69,7 +69,7 @@ class BackboneHeader(Read):
     """A network of a run: its name, where its weights come from, a digest, and what they are.
 
     Attributes:
-        said: of one of several, whether the manifest itself says where its weights come from.
+        said: of one of several, or of `--set`, whether it is said where its weights come from.
     """
 
     name: str
@@ -86,6 +86,8 @@ class PlanHeader(Read):
     Attributes:
         backbone: the network of jobs whose settings name none, or the first there is.
         backbones: of a run with several, all of them.
+        begun: of a run with `--set backbone`, the network that one without it goes on with, `auto`
+            where none was chosen yet; None where that is `backbone`.
         folder, run: the manifest's folder and the run's, as they were; empty in older files.
         jobs, pairs, contents, styles: how many.
         grid: the swept settings' values.
@@ -99,6 +101,7 @@ class PlanHeader(Read):
     schema_version: int = Field(default=1, alias="schema")
     backbone: BackboneHeader
     backbones: list[BackboneHeader] = Field(default_factory=list)
+    begun: BackboneHeader | None = None
     manifest: str = ""
     folder: str = ""
     run: str = ""
@@ -114,6 +117,11 @@ class PlanHeader(Read):
     presets: dict[str, int] = Field(default_factory=dict)
     naming: int = 1
     style_names: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def kept(self) -> BackboneHeader:
+        """The network that the folder goes on with where none is named."""
+        return self.begun or self.backbone
 
 
 class ShardIndex(Read):

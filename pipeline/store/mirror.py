@@ -24,9 +24,10 @@ def mirror_others(
     how: str,
     placed: Callable[[str], str] = str,
     records: Collection[str] = (),
+    inputs: Collection[Path] = (),
 ) -> int:
-    """Copies or links every file of `folders` that is no picture; those that are there and as new
-    are left alone.
+    """Copies or links every file of `folders` that is no picture and no input; those that are there
+    and as new are left alone.
 
     Args:
         store: the run folder; they go among its pictures, and it is left out where it lies within
@@ -34,6 +35,8 @@ def mirror_others(
         how: `copy`, or `link` for hard links (copies where the file system has none).
         placed: where among the pictures a file goes that lies there below its folder.
         records: paths there that are taken.
+        inputs: files that pictures are made of, and whose names do not say that they are pictures;
+            where they lie in truth (`real`).
 
     Returns:
         files that were written.
@@ -45,6 +48,8 @@ def mirror_others(
     written = 0
     taken: dict[Path, Path] = {}
     for source, relative in _others(folders, store.path):
+        if inputs and real(source) in inputs:
+            continue
         below = placed(relative)
         place = store.images / below
         if below in records:

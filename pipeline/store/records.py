@@ -206,6 +206,8 @@ class Summary(PastRun):
         next: names of some jobs that would be run next.
         classes, styles: jobs seen so far, done and failed, by the content's class and by style.
         warnings: how many notices of each code the manifest and the jobs of this run gave.
+        told: of these, those of the manifest and the command, which are the same for all parts.
+        part: which of several parts of a run it is, such as `1-of-4`; else empty.
         retired: slots that get no batch any more, and devices that cannot be used, each with the
             reason.
         videos: those of clips that were written, by name.
@@ -232,12 +234,20 @@ class Summary(PastRun):
     failures: list[FailureNote] = Field(default_factory=list)
     next: list[str] = Field(default_factory=list)
     warnings: dict[str, int] = Field(default_factory=dict)
+    told: dict[str, int] = Field(default_factory=dict)
+    part: str = ""
     retired: list[str] = Field(default_factory=list)
     videos: list[str] = Field(default_factory=list)
     videos_failed: dict[str, str] = Field(default_factory=dict)
     earlier: list[PastRun] = Field(default_factory=list)
     classes: dict[str, Tally] = Field(default_factory=dict)
     styles: dict[str, Tally] = Field(default_factory=dict)
+
+    @property
+    def own_warnings(self) -> dict[str, int]:
+        """How many notices of each code are not those of all parts."""
+        own = {code: count - self.told.get(code, 0) for code, count in self.warnings.items()}
+        return {code: count for code, count in own.items() if count > 0}
 
     @property
     def exit_code(self) -> int:

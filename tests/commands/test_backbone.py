@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from pipeline import stylize_pair
 from pipeline.commands import Options, PairRequest, run_manifest, run_pair, show_plan
 from pipeline.commands import backbone as chosen
 from pipeline.commands.backbone import keep_backbone
+from pipeline.commands.prepare import keep_weights
 from pipeline.errors import ManifestError, WeightsError
-from pipeline.manifest import load_manifest
+from pipeline.manifest import Manifest, load_manifest
 from pipeline.schedule import RunOptions, has_gpu
 from pipeline.store import RunFolder
 
@@ -96,6 +98,42 @@ def test_a_folder_that_began_with_another_keeps_it(
     loaded = load_manifest(manifest)
     found = keep_backbone(loaded, Options(), RunFolder(loaded.output))
     assert found.backbone == "vgg19" and not found.warnings
+
+
+def test_set_for_one_run_is_for_one_run(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, gpu=True, weights=True, folder=manifest.parent)
+    once = replace(INLINE, given={"backbone": "lite"})
+
+    def keeps() -> Manifest:
+        loaded = load_manifest(manifest)
+        store = RunFolder(loaded.output)
+        return keep_weights(keep_backbone(loaded, INLINE, store), store)
+
+    assert run_manifest(load_manifest(manifest, once.given), once, Said()).done == 1
+    found = keeps()  # none was chosen yet
+    assert found.backbone == "vgg19" and found.warnings
+    header = {"schema": 1, "backbone": {"name": "vgg19", "weights": "caffe"}}
+    (manifest.parent / "run/plan.json").write_text(json.dumps(header))
+    for _ in range(2):
+        assert run_manifest(load_manifest(manifest, once.given), once, Said()).already_done == 1
+        found = keeps()
+        assert (found.backbone, found.weights, found.warnings) == ("vgg19", "caffe", ())
+
+
+def test_weights_that_set_named_for_one_run_are_not_kept(manifest: Path) -> None:
+    named = {"name": "vgg19", "weights": "caffe"}
+    header = {
+        "schema": 1,
+        "backbone": {**named, "said": True},
+        "begun": {"name": "vgg19", "weights": "torchvision"},
+    }
+    (manifest.parent / "run").mkdir()
+    (manifest.parent / "run/plan.json").write_text(json.dumps(header))
+    loaded = load_manifest(manifest, {"backbone": "vgg19"})
+    assert keep_weights(loaded, RunFolder(loaded.output)).weights == "torchvision"
+    del header["begun"]
+    (manifest.parent / "run/plan.json").write_text(json.dumps(header))
+    assert keep_weights(loaded, RunFolder(loaded.output)).weights is None
 
 
 def test_a_plan_says_it_too(

@@ -85,6 +85,61 @@ def test_an_interrupt_stops_in_order_and_says_so(manifest: Path) -> None:
     assert not (manifest.parent / "run/.nst/tmp").exists()
 
 
+# Runs a command in this process, which sends itself a signal when it loads a module.
+AT_IMPORT = """
+import os, signal, sys
+signal_name, module, *command = sys.argv[1:]
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), getattr(signal, signal_name))
+sys.meta_path.insert(0, Finder())
+sys.argv = ["nst", *command]
+from pipeline.__main__ import main
+main()
+"""
+
+
+def interrupted(signal_name: str, module: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    """A command that gets a signal when it loads a module."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    words = [sys.executable, "-c", AT_IMPORT, signal_name, module, *command]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("SIGINT", "typer"), ("SIGINT", "yaml"), ("SIGTERM", "pipeline.commands.run")],
+)
+def test_an_interrupt_before_the_first_batch_is_told_too(
+    manifest: Path, name: str, module: str
+) -> None:
+    ended = interrupted(name, module, "batch", str(manifest), "--devices", "cpu")
+    assert ended.returncode == 130 and ended.stdout == ""
+    assert ended.stderr == "stopped before the first batch; the same command goes on\n"
+    assert batch_manifest(manifest, INLINE, quiet=True) == 0
+
+
+def test_an_interrupt_after_the_last_batch_says_what_is_missing(manifest: Path) -> None:
+    words = ["batch", str(manifest), "--devices", "cpu", "--engine", "inline", "--quiet"]
+    ended = interrupted("SIGINT", "pyarrow", *words)  # asked for by the table alone
+    run = manifest.parent / "run"
+    assert ended.returncode == 130 and len(records(run)) == 8
+    assert ended.stderr == (
+        f"stopped after the last batch: report and table may be older than the pictures; nst "
+        f"report {run} and nst table {run} make them\n"
+    )
+
+
+def test_an_interrupt_of_another_command_ends_it_without_a_trace(manifest: Path) -> None:
+    ended = interrupted("SIGINT", "typer", "plan", str(manifest))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    pair = [str(manifest.parent / name) for name in ("content/a.png", "style/s.png")]
+    ended = interrupted("SIGTERM", "yaml", "run", *pair, "-o", str(manifest.parent / "o.png"))
+    assert ended.returncode == 130
+    assert ended.stderr == "stopped before the first step; nothing was written\n"
+
+
 def test_a_stopped_long_job_goes_on_from_its_checkpoint(manifest: Path) -> None:
     manifest.write_text(
         MANIFEST.replace("steps: 6", "steps: 160")

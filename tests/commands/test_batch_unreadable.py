@@ -139,7 +139,7 @@ def test_the_plan_says_which_cannot_be_made(
 def test_the_plan_tells_of_pictures_and_masks_by_their_headers(
     manifest: Path, picture: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Masks also when a run begins: no worker sees their jobs."""
+    """A run meets the same as it reads them."""
     text = HEAD.replace("content: content", "content: content/*.png")
     manifest.write_text(text + QUICK + "masks: {content: '../masks/{name}'}\n")
     size = read_size(manifest.parent / "content/a.png")

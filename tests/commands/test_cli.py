@@ -231,7 +231,7 @@ def test_no_report_when_none_is_wanted(manifest: Path) -> None:
 def test_a_very_large_run_is_not_reported_unasked(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.commands.batch._REPORTED", 1)
+    monkeypatch.setattr("pipeline.commands.afterwards.REPORTED", 1)
     call("batch", manifest, "-q", "--devices", "cpu", "--engine", "inline")
     assert not (manifest.parent / "run/report.html").exists()
     call("report", manifest.parent / "run")

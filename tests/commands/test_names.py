@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batches import INLINE, Said, records
+from PIL import Image
 
 from pipeline.commands import batch_manifest, beside, run_manifest, show_plan
 from pipeline.commands.prepare import keep_names
@@ -137,6 +139,27 @@ def test_copied_files_lie_where_the_pictures_do(
     copied = {p.parent.relative_to(tmp_path / "run/images"): p.read_text()
               for p in (tmp_path / "run/images").rglob("*.txt")}  # fmt: skip
     assert sorted(copied.values()) == ["_x_", "x:"] and copied.keys() < made
+
+
+def test_what_pictures_are_made_of_is_no_other_file(write: Write, tmp_path: Path) -> None:
+    """Masks of any suffix, and data sets: they lie in the folder as labels do."""
+    folder = tmp_path / "c"
+    mask = Image.new("L", Image.open(folder / "b.png").size)
+    mask.paste(255, (0, 0, mask.width // 2, mask.height))
+    (folder / "masks").mkdir()
+    for name in ("b.mask", "masks/b.keep"):
+        mask.save(folder / name, "PNG")
+    (folder / "b.txt").write_text("label")
+    with tarfile.open(folder / "more.tar", "w") as tar:
+        tar.add(next(folder.glob("*.png")), "t.png")
+    text = write("{path: run, others: copy}").read_text()
+    text = text.replace("content: c", "content: [c, c/more.tar]")
+    masks = "masks: {content: '{stem}.mask', keep: 'masks/{stem}.keep', missing: whole}\n"
+    (tmp_path / "m.yaml").write_text(text + masks)
+    assert run(tmp_path / "m.yaml") == (3, 0)
+    images = tmp_path / "run/images"
+    found = {p.relative_to(images).as_posix() for p in images.rglob("*") if p.is_file()}
+    assert {name for name in found if "__" not in name} == {"b.txt"}
 
 
 def test_a_copied_file_never_takes_a_records_place(write: Write, tmp_path: Path) -> None:

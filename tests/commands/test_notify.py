@@ -75,7 +75,13 @@ def test_an_answer_that_is_none_is_a_warning_without_the_secret(
     assert batch_manifest(manifest, INLINE, notify_url=url) == 1
     said = "".join(capsys.readouterr())
     assert "127.0.0.1 was not told: it answered 403" in said and "SECRET" not in said
-    kept = [path for path in (manifest.parent / "run").rglob("*") if path.is_file()]
+    run = manifest.parent / "run"
+    assert json.loads((run / "run.json").read_text())["warnings"]["not_told"] == 1
+    (entry,) = [
+        entry for entry in (run / "run.log").read_text().splitlines() if "not_told" in entry
+    ]
+    assert "WARNING not_told: 127.0.0.1 was not told: it answered 403" in entry
+    kept = [path for path in run.rglob("*") if path.is_file()]
     assert not any(b"SECRET" in path.read_bytes() for path in kept)
 
 

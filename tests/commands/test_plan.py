@@ -12,6 +12,7 @@ from batches import INLINE, records
 
 from pipeline.commands import batch_manifest, show_plan
 from pipeline.errors import DeviceError
+from pipeline.manifest import Settings
 
 MANIFEST = """
 output: run
@@ -62,6 +63,33 @@ def test_what_changed_is_named(
     assert reasons(manifest, capsys)["its picture is gone"] == 1
     (run / "images/b.png__s.json").write_text("{")
     assert reasons(manifest, capsys)["its record cannot be read"] == 1
+
+
+def test_the_plan_comes_first_and_then_what_differs_from_the_preset(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = replace(INLINE, given={"tv_weight": 2.0})
+    capsys.readouterr()
+    show_plan(manifest, options, as_json=False, measured=False)
+    said = capsys.readouterr().out
+    plan, settings = said.split("settings of every job")
+    assert "4 jobs, 0 done, 4 to run" in plan and "4 changed: tv_weight" in plan
+    rows = [line.split("│")[1:4] for line in settings.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["preset", "classic", "manifest"],
+        ["size", "48", "manifest"],
+        ["scale_start", "0", "manifest"],
+        ["steps", "2", "manifest"],
+        ["tv_weight", "2.0", "--set"],
+        ["backbone", "lite", "manifest"],
+    ]
+    more = len(Settings.model_fields) - len(rows)
+    assert said.endswith(
+        f"{more} other settings are as preset classic has them; --settings shows them\n"
+    )
+    show_plan(manifest, options, as_json=False, measured=False, all_settings=True)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert len(rows) >= len(Settings.model_fields) and "preset classic" in "".join(rows)
 
 
 def test_new_ones_failed_ones_and_those_of_another_network(

@@ -278,6 +278,29 @@ def test_a_part_of_a_run_leaves_what_was_stale_before(folder: Path) -> None:
     assert RunFolder(folder / "run").stale() == before and len(before) == 2
 
 
+def test_what_another_format_left_aside_is_no_more_stale_when_a_part_makes_it_again(
+    folder: Path, capsys: Capture
+) -> None:
+    """`--set format=jpg` once leaves every PNG aside; a later run of a part makes one again."""
+    path = manifest(folder)
+    run = RunFolder(folder / "run")
+    batch_manifest(path, INLINE, quiet=True)
+    batch_manifest(path, replace(INLINE, given={"format": "jpg"}), quiet=True)
+    assert len(run.stale()) == 2
+    choice = Choice(parse_rules("--only", ["content=b"]))
+    batch_manifest(path, replace(INLINE, run=replace(INLINE.run, choice=choice)), quiet=True)
+    run = RunFolder(folder / "run")
+    assert {record.output.path for record in run.records()} == {
+        "images/b.png__s.png", "images/x/a.png__s.jpg"
+    }  # fmt: skip
+    assert run.stale() == []
+    move_stale(folder / "run")
+    assert (folder / "run/images/b.png__s.png").is_file()
+    capsys.readouterr()
+    show_status(folder / "run", as_json=False)
+    assert "of no job" not in capsys.readouterr().out
+
+
 def test_a_failure_stands_no_more_when_its_input_is_back(folder: Path, capsys: Capture) -> None:
     whole = (folder / "c/b.png").read_bytes()
     (folder / "c/b.png").write_bytes(whole[:200])

@@ -129,6 +129,31 @@ def test_shards_are_named(store: RunFolder, capsys: Capture) -> None:
     assert "shard 2-of-3: 5 of 5 jobs done; ended" in capsys.readouterr().out
 
 
+def test_what_the_manifest_told_every_shard_is_said_once(store: RunFolder, capsys: Capture) -> None:
+    for number in (1, 2):
+        RunFolder(store.path, f"{number}-of-2").write_summary(
+            Summary(
+                jobs=5, done=5, ended=True, updated="now", part=f"{number}-of-2",
+                warnings={"old_name": 2, "no_end_marker": number}, told={"old_name": 2},
+            )
+        )  # fmt: skip
+    RunFolder(store.path, "1-of-2").write_summary(
+        Summary(
+            jobs=5, done=5, ended=True, updated="now", part="1-of-2",
+            warnings={"old_name": 2}, told={"old_name": 2},
+        )
+    )  # fmt: skip
+    assert show_status(store.path, as_json=False) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "warnings" in line]
+    assert said == [
+        "all shards: warnings: 2 old_name, 2 no_end_marker; each is in the shards' logs",
+        "shard 2-of-2: warnings: 2 no_end_marker; each is in run-2-of-2.log",
+    ]
+    assert show_status(store.path, as_json=True) == 0
+    total = json.loads(capsys.readouterr().out)["total"]
+    assert total["warnings"] == {"old_name": 2, "no_end_marker": 2}
+
+
 def test_watching_ends_with_the_run(
     store: RunFolder, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +246,10 @@ def test_shards_are_one_run(store: RunFolder, capsys: Capture) -> None:
     assert [line.split(":")[0] for line in lines[2::2]] == ["shard 2-of-11", "shard 10-of-11"]
     show_status(store.path, as_json=True)
     found = json.loads(capsys.readouterr().out)
-    assert found["total"] == {"jobs": 40, "done": 7} and len(found["never_started"]) == 9
+    assert (
+        found["total"] == {"jobs": 40, "done": 7, "warnings": {}}
+        and len(found["never_started"]) == 9
+    )
     assert found["states"]["2-of-11"] == {"running": False, "state": "ended 2026-01-04"}
 
 

@@ -171,6 +171,40 @@ def test_samples_of_one_name_are_each_a_picture(tmp_path: Path) -> None:
     assert len({read_identity(path / name) for name in found}) == 5
 
 
+def test_a_sample_keeps_its_files_whose_name_another_was_given(tmp_path: Path) -> None:
+    """The second `a` is `a~2`; the class, the text and the picture of `a~2` itself are its own."""
+    path = tmp_path / "s.tar"
+    names = ["a.jpg", "a.cls", "a.jpg", "a~2.cls", "a~2.txt", "a~2.jpg", "a~2.jpg", "a~3.jpg"]
+    with tarfile.open(path, "w") as tar:
+        for number, name in enumerate(names):
+            data = encoded(number) if name.endswith("jpg") else b"%d" % number
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    found = {m.name: m.label for m in set_members(path)}
+    own = {"a.jpg": "1", "a~2.jpg": "", "a~2~2.jpg": "3", "a~2~3.jpg": "", "a~3.jpg": ""}
+    assert found == own
+    assert member_labels(path / "a~2~2.jpg") == {"cls": 3, "txt": "4"}
+    assert member_labels(path / "a~2.jpg") == {}
+    identities = [read_identity(path / name) for name in own]
+    assert len(set(identities)) == 5
+
+
+def test_names_in_a_shard_stay_when_it_grows(tmp_path: Path) -> None:
+    found: list[str] = []
+    names = ["a.jpg", "a.jpg", "a~2.jpg", "a.JPG", "A.jpg", "a~2.jpg"]
+    for count in range(1, len(names) + 1):
+        path = tmp_path / f"{count}.tar"
+        with tarfile.open(path, "w") as tar:
+            for number, name in enumerate(names[:count]):
+                info = tarfile.TarInfo(name)
+                info.size = len(encoded(number))
+                tar.addfile(info, io.BytesIO(encoded(number)))
+        before, found = found, [member.name for member in set_members(path)]
+        assert found[:-1] == before
+    assert found == ["a.jpg", "a~2.jpg", "a~2~2.jpg", "a~3.JPG", "A.jpg", "a~2~3.jpg"]
+
+
 @pytest.mark.parametrize("data", [b"", b"no tar at all" * 100, b"\x1f\x8b" + bytes(600)])
 def test_what_is_no_shard_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "s.tar"

@@ -36,6 +36,9 @@ def chosen(plan: Plan, *only: str, **more: int) -> list[str]:
     ("only", "expected"),
     [
         ((), 30),
+        (("class=cats",), 18),
+        (("class=dog*", "style=wave"), 4),
+        (("class=cats", "class=dogs"), 30),
         (("style=wave",), 10),
         (("style=wave*",), 20),
         (("style=wave", "style=mosaic"), 20),
@@ -55,7 +58,9 @@ def test_rules_of_one_axis_are_alternatives_of_several_all_hold(
     [
         ("style", "--only style: write axis=value"),
         ("sytle=wave", "--only sytle=wave: no such axis; did you mean 'style'"),
-        ("size=64", "no such axis; known are content, style, style_weight"),
+        ("size=64", "no such axis; known are content, style, class, style_weight"),
+        ("class=cat", "--only class=cat: no class matches; did you mean 'cats'?"),
+        ("split=train", "no such axis; known are content, style, class, style_weight"),
         ("style=mosaik", "no style matches; did you mean 'mosaic'"),
         ("style_weight=7", "no style_weight matches; known are 1000, 10000"),
     ],
@@ -64,6 +69,37 @@ def test_a_rule_that_can_match_nothing_is_told(plan: Plan, only: str, said: str)
     with pytest.raises(ManifestError) as raised:
         chosen(plan, only)
     assert said in str(raised.value)
+
+
+def test_splits_are_chosen_as_classes_are_and_contents_without_either(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for index, name in enumerate(("train/cats/a", "val/cats/a", "val/b", "c")):
+        picture(f"content/{name}.png", index)
+    picture("s.png", 9)
+    path = tmp_path / "m.yaml"
+    path.write_text("output: run\ncontent: content\nstyle: s.png\nbackbone: lite\n")
+    plan = Plan(load_manifest(path), lambda settings: "digest", 1)
+    assert chosen(plan, "split=val") == ["val/b.png__s", "val/cats/a.png__s"]
+    assert chosen(plan, "split=val", "class=cats") == ["val/cats/a.png__s"]
+    assert chosen(plan, "class=none") == ["c.png__s", "val/b.png__s"]
+
+
+def test_a_clips_frames_are_of_the_class_that_its_folder_is(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for clip in ("content/cats/a", "content/dogs/b"):
+        for number in range(2):
+            picture(f"{clip}/{number:04}.png", number)
+    picture("s.png", 9)
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        "output: run\ncontent: [content/cats/a/%04d.png, content/dogs/b/%04d.png]\n"
+        "style: s.png\nbackbone: lite\n"
+    )
+    plan = Plan(load_manifest(path), lambda settings: "digest", 1)
+    labels = [content.label for content in plan.manifest.contents]
+    assert [job.below for job in plan.jobs()] == [label for label in labels for _ in range(2)]
 
 
 def test_the_first_few_and_a_draw_of_them(plan: Plan) -> None:

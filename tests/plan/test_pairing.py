@@ -1,11 +1,12 @@
 """Which contents go with which styles."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.manifest import Manifest, Output, Picture, Sample, Style
+from pipeline.manifest import Manifest, Output, Picture, Sample, Settings, Style
 from pipeline.manifest.model import Pair
 from pipeline.plan.pairing import Pairing
 
@@ -71,6 +72,46 @@ def test_pairs_with_settings_of_their_own_are_pairs_of_their_own() -> None:
     given = Pairing(manifest("product", pairs))
     assert indices(given)[4:] == [(0, 0), (0, 0)] and [pair.own for pair in given][4:] == [1, 2]
     assert [label for _, label in given.own_settings] == ["", "seed-1", "seed-2"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ([{}, {"backbone": "lite"}], [{}]),
+        ([{"backbone": "lite"}, {}], [{}]),
+        ([{"backbone": "lite"}, {"backbone": {"name": "lite"}}], [{"backbone": "lite"}]),
+        ([{}, {"backbone": "vgg19"}], [{}, {"backbone": "vgg19"}]),
+        (
+            [{}, {"steps": 7}, {"steps": 8, "backbone": "lite"}],
+            [{}, {"steps": 8, "backbone": "lite"}],
+        ),
+        ([{"seed": 1}, {"seed": 1, "backbone": "lite"}], [{"seed": 1}]),
+    ],
+)
+def test_pairs_that_come_to_the_same_settings_are_one(
+    rows: list[dict[str, Any]], kept: list[dict[str, Any]]
+) -> None:
+    found = replace(
+        manifest("product", tuple(Pair(2, 2, own) for own in rows)),
+        settings={"steps": 7, "preset": "classic"},
+    )
+    given = Pairing(found)
+    assert [given.own_settings[pair.own][0] for pair in list(given)[4:]] == kept
+    of_product = replace(found, pairs=tuple(Pair(0, 0, own) for own in rows))
+    others = [own for own in kept if own not in ({}, {"backbone": "lite"})]
+    given = Pairing(of_product)
+    assert [given.own_settings[pair.own][0] for pair in list(given)[4:]] == others
+    assert len(given) == 4 + len(others)
+
+
+def test_what_a_swept_preset_decides_is_not_taken_for_the_same() -> None:
+    """These steps are what every job has by the preset `default`, not by those of the grid."""
+    steps = {"steps": Settings().steps}
+    pairs = (Pair(2, 2, {}), Pair(2, 2, steps), Pair(2, 2, {"backbone": "lite"}))
+    assert len(Pairing(manifest("product", pairs))) == 4 + 1
+    found = replace(manifest("product", pairs), axes={"preset": ("classic", "fast")})
+    given = Pairing(found)
+    assert [given.own_settings[pair.own][0] for pair in list(given)[4:]] == [{}, steps]
 
 
 def test_labels_are_spelled_as_the_manifest_spells_settings() -> None:

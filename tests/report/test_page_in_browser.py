@@ -162,6 +162,34 @@ def test_sorting_puts_the_failed_last(page: Page) -> None:
     assert page.ask("[...document.querySelectorAll('.tile')].at(-1).classList.contains('failed')")
 
 
+def test_what_is_made_comes_before_what_failed(page: Page) -> None:
+    for weight in (1.0, 2.0):  # the first content and the first weight have nothing else
+        failure = {"name": f"A{weight}", "content": "A.png", "style": "red", "error": "broken"}
+        parts = {str(page.pictures[2]): 1.0}
+        swept = {"style_weight": weight}
+        RunFolder(page.run).add_failure(Failure(**failure, style_parts=parts, swept=swept))
+    build_report(RunFolder(page.run))
+    page.open_at("")
+    failed = "[...document.querySelectorAll('.tile')].map(t => t.classList.contains('failed'))"
+    page.wait(SHOWN, "5 of 15 pictures shown: style weight 2")  # the first that has pictures
+    assert page.ask(failed) == [False] * 4 + [True]
+    rows = "[...document.querySelectorAll('.row .label')].map(e => e.textContent)"
+    assert page.ask(rows) == ["a", "b", "A"]
+    page.choose("rows", "style weight")
+    page.choose("cols", "content")
+    page.choose("filter-style", "red")
+    page.wait("document.querySelectorAll('.row').length", 5)
+    columns = "[...document.querySelectorAll('.col')].map(e => e.textContent)"
+    assert page.ask(columns) == ["a", "b", "A"] and page.ask(rows) == ["2", "5", "10", "1", "99"]
+    for order in ("name", "time"):
+        page.choose("rows", "none")
+        page.choose("cols", "none")
+        page.choose("filter-style", "all")
+        page.choose("sort", order)
+        page.wait(TILES, 15)
+        assert page.ask(failed) == [False] * 12 + [True] * 3
+
+
 def test_search_and_failed_only(page: Page) -> None:
     page.choose("rows", "none")
     page.choose("cols", "none")

@@ -92,6 +92,50 @@ def test_an_axis_goes_by_its_old_name_too(run: Path, tmp_path: Path) -> None:
     assert {(9, 0, 9), (9, 1, 9)} <= colors
 
 
+def classes_run(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Two classes of two contents each, whose files have the same names; one style."""
+    made = {}
+    for i, of_class in enumerate(("cats", "dogs")):
+        for j in range(2):
+            content = folder / "in" / of_class / f"{j}.png"
+            content.parent.mkdir(parents=True, exist_ok=True)
+            made[f"{of_class}/{j}"] = color = (60 + 60 * i, 60 + 60 * j, 7)
+            Image.new("RGB", (32, 24), color[::-1]).save(content)
+            name = add_job(folder / "run", content, folder / "s.png", color)
+            for end in (".png", ".json"):
+                old = folder / "run" / "images" / f"{name}{end}"
+                new = folder / "run" / "images" / of_class / old.name
+                new.parent.mkdir(exist_ok=True)
+                text = old.read_bytes().replace(name.encode(), f"{of_class}/{name}".encode())
+                new.write_bytes(old.read_bytes() if end == ".png" else text)
+                old.unlink()
+    return made
+
+
+def test_a_sheet_by_class_has_a_content_of_each_class_in_a_section(tmp_path: Path) -> None:
+    made, path = classes_run(tmp_path), tmp_path / "s.png"
+    assert make_sheet(tmp_path / "run", "style", "class", path, 64) == []
+    sheet = pixels(path)
+    top, left = zip(*(np.argwhere((sheet == made[n]).all(2))[0] for n in made), strict=True)
+    assert left[0] == left[1] < left[2] == left[3]  # a column a class
+    assert top[0] == top[2] < top[1] == top[3]  # the firsts of the classes, and the seconds below
+    assert make_sheet(tmp_path / "run", "class", None, tmp_path / "t.png", 64) == []
+    assert make_sheet(tmp_path / "run", None, "class", tmp_path / "u.png", 64) == []
+    assert (pixels(tmp_path / "u.png") == sheet).all()
+    with pytest.raises(ManifestError, match=r"there are content, style, class$"):
+        make_sheet(tmp_path / "run", "class", "split", path, 64)
+
+
+def test_contents_of_one_file_name_each_have_their_row(tmp_path: Path) -> None:
+    made, path = classes_run(tmp_path), tmp_path / "s.png"
+    assert make_sheet(tmp_path / "run", "content", "style", path, 64) == []
+    assert {tuple(p) for p in pixels(path).reshape(-1, 3)} >= set(made.values())
+    labels = {
+        c.labels["content"] for c in cells_of(RunFolder(tmp_path / "run"), None, None, JobNames())
+    }
+    assert labels == set(made)
+
+
 def test_a_sheet_as_pdf_has_a_page_a_section(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "s.pdf"
     assert make_sheet(run, "content", "style", path, 64) == []

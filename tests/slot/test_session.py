@@ -27,6 +27,7 @@ from pipeline.slot.fitting import Fitting
 from pipeline.slot.process import Process
 from pipeline.slot.seat import take_seat
 from pipeline.slot.session import Session, read_ahead
+from pipeline.slot.way import Way
 from pipeline.store import RunFolder
 
 MANIFEST = """
@@ -163,6 +164,27 @@ def test_a_run_that_is_to_stop_stops_at_the_next_step(
     monkeypatch.setattr(loop, "optimize", optimize)
     (outcome,) = run_batch(context, 0, batch).outcomes
     assert outcome.status == "stopped" and not list(context.store.images.rglob("*"))
+
+
+@pytest.mark.parametrize("last", [5, 20, 30])
+def test_a_run_that_is_to_stop_stops_within_its_first_step(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    context, batch = one_job(manifest, steps=50)
+    monkeypatch.setattr("pipeline.slot.way._NEWS_EVERY_S", 0.0)
+    looks, real = [0], Way.look
+
+    def look(way: Way) -> None:
+        looks[0] += 1
+        if looks[0] == last:
+            context.store.live.ask_to_stop()
+        real(way)
+
+    monkeypatch.setattr(Way, "look", look)
+    monkeypatch.setattr(Way, "after", lambda *given: pytest.fail("a step came to its end"))
+    (outcome,) = run_batch(context, 0, batch).outcomes
+    assert outcome.status == "stopped" and not list(context.store.images.rglob("*"))
+    assert looks == [last]
 
 
 def test_what_cannot_be_written_fails_its_job(

@@ -21,10 +21,9 @@
           wanted.every(([i, v]) => axes[i].column[job] === v) &&
           sought.every((word) => text(job).includes(word))) jobs.push(job);
     }
-    if (state.sort !== "plan") {
-      jobs.sort((a, b) => (sorted(a) < sorted(b) ? -1 : sorted(a) > sorted(b) ? 1 : a - b));
-    }
-    return jobs;
+    const turn = state.sort === "plan" ? (a, b) => a - b
+      : (a, b) => (sorted(a) < sorted(b) ? -1 : sorted(a) > sorted(b) ? 1 : a - b);
+    return jobs.sort((a, b) => failed(a) - failed(b) || turn(a, b)); // what is made comes first
   };
 
   // How much of a grid of two axes has pictures: little of a data set with a style drawn for each.
@@ -56,6 +55,11 @@
     if (many > 12 && axes[rows].labels.length < many) [rows, cols] = [cols, rows];
     return [rows, cols];
   };
+  // Values in order of their axis, but those of which all has failed come last.
+  const madeFirst = (values, axis, jobs) => {
+    const made = new Set(jobs.filter((job) => !failed(job)).map((job) => axis.column[job]));
+    return values.sort((a, b) => made.has(b) - made.has(a) || a - b);
+  };
   // Whoever looks for some pictures wants all of these.
   const seeks = () => state.query !== "" || !["all", "done", "not rejected"].includes(state.show);
   // Axes that are neither rows nor columns show what was chosen; else all their values where a place
@@ -65,6 +69,7 @@
     const free = several.filter((i) => i !== state.rows && i !== state.cols);
     filters = Object.fromEntries(free.map((i) => [i, state.filters[i] ?? -1]));
     if (state.rows < 0 || state.cols < 0 || seeks()) return free;
+    const every = [...DATA.names.keys()];
     for (const i of free.filter((j) => !(j in state.filters))) {
       const places = new Map();
       let twice = false;
@@ -78,7 +83,7 @@
         twice = (places.get(place) ?? v) !== v;
         places.set(place, v);
       }
-      filters[i] = twice ? 0 : -1;
+      filters[i] = twice ? madeFirst([...axes[i].labels.keys()], axes[i], every)[0] : -1;
     }
     return free;
   };
@@ -99,10 +104,10 @@
       if (cols) used.add(cols.column[job]);
     }
     const down = [...groups.keys()];
-    if (state.sort === "plan") down.sort((a, b) => a - b);
+    if (rows && state.sort === "plan") madeFirst(down, rows, jobs);
     const lines = [];
     if (cols) {
-      const across = [...used].sort((a, b) => a - b);
+      const across = madeFirst([...used], cols, jobs);
       for (const r of down) {
         const cells = new Map();
         for (const job of groups.get(r)) {
