@@ -16,6 +16,8 @@ from .losses.neighbors import vector_places as vector_places
 from .losses.objective import Kinds as Kinds
 from .losses.objective import Losses as Losses
 from .losses.objective import StyleTransferLoss as StyleTransferLoss
+from .losses.style import prepare_targets as prepare_targets
+from .losses.style import prepares_once as prepares_once
 from .losses.temporal import Before as Before
 from .motion import consistency as consistency
 from .motion import disoccluded as disoccluded

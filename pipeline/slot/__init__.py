@@ -12,8 +12,8 @@ then. Must not know other slots, engines or commands.
   another does
 - `inputs.py`: files as the plan saw them; `ahead.py`: what is read while the batch before runs;
   `beginnings.py`: what jobs begin with
-- `contents.py`, `styles.py` (and `sizes.py`, `neighbors.py`, `kept.py`), `tensors.py`: what it
-  needs, from files to tensors
+- `contents.py`, `styles.py` (and `sizes.py`, `targets.py`, `neighbors.py`, `compared.py`,
+  `kept.py`), `tensors.py`: what it needs, from files to tensors
 - `motion.py`, `flow.py`: what a clip's frame goes on from
 - `fitting.py`, `memory.py`: how much at once; `faults.py`: errors that break a device
 - `loop.py`: the step loop; `divergence.py`: whether losses fell; `way.py`, `checkpoint.py`,

@@ -23,17 +23,13 @@ from pipeline.slot.styles import Prepared
 def scale_inputs(
     scale: Scale, index: int, ready: Sequence[Prepared], device: str, tile: int
 ) -> ScaleInputs:
-    """The tensors of one scale; each content picture is there once."""
+    """The tensors of one scale; each content picture and each style is there once."""
     stretch = ready[0].job.settings.fit == "stretch"
     shown = {id(p.content.working): p.content for p in ready}
     order = list(shown)
     rows = torch.tensor([order.index(id(p.content.working)) for p in ready], device=device)
     levels = [each.level(scale.width, scale.height, stretch) for each in shown.values()]
     contents = pixels_on(device, levels)
-    styles = {
-        layer: moved(torch.stack([p.targets[index][layer] for p in ready]), device)
-        for layer in ready[0].targets[index]
-    }
     regions = None
     if ready[0].content.mask is not None:
         guides = [
@@ -45,7 +41,36 @@ def scale_inputs(
         regions = Regions(moved(torch.stack(guides), device), shares)
     vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
     keep = _keep(ready, scale, device)
-    return ScaleInputs(contents, rows, styles, tile, regions, vectors, before, keep)
+    styles, style_rows, prepared = _styles(index, ready, device)
+    return ScaleInputs(
+        contents, rows, styles, tile, regions, vectors, before, keep, style_rows, prepared
+    )
+
+
+def _styles(
+    index: int, ready: Sequence[Prepared], device: str
+) -> tuple[dict[str, Tensor], Tensor | None, dict[str, tuple[Tensor, ...]]]:
+    """The styles of jobs at a scale, as `ScaleInputs` has them: targets, rows, and what these are
+    compared by."""
+    shown = {p.style: p for p in ready}
+    names, styles = list(shown), list(shown.values())
+    targets = {
+        layer: moved(torch.stack([p.targets[index][layer] for p in styles]), device)
+        for layer in styles[0].targets[index]
+    }
+    rows = None
+    if len(styles) < len(ready):
+        rows = moved(torch.tensor([names.index(p.style) for p in ready]), device)
+    prepared: dict[str, tuple[Tensor, ...]] = {}
+    if styles[0].compared:
+        prepared = {
+            layer: tuple(
+                moved(torch.cat(parts), device)
+                for parts in zip(*(p.compared[index][layer] for p in styles), strict=True)
+            )
+            for layer in targets
+        }
+    return targets, rows, prepared
 
 
 def pixels_on(device: str, pictures: Sequence[Tensor]) -> Tensor:
