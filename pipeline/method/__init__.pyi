@@ -24,6 +24,7 @@ from .motion import disoccluded as disoccluded
 from .motion import flicker as flicker
 from .motion import motion_boundaries as motion_boundaries
 from .motion import warp as warp
+from .moving import moved as moved
 from .normalization import mean_activations as mean_activations
 from .normalization import normalize as normalize
 from .objective import ScaleInputs as ScaleInputs

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors, bicubic
+from pipeline.method import (
+    Before,
+    Regions,
+    Scale,
+    ScaleInputs,
+    Styles,
+    StyleVectors,
+    bicubic,
+    moved,
+)
 from pipeline.pictures import (
     fit_image,
     guides_of,
@@ -27,7 +36,7 @@ def scale_inputs(
     stretch = ready[0].job.settings.fit == "stretch"
     shown = {id(p.content.working): p.content for p in ready}
     order = list(shown)
-    rows = torch.tensor([order.index(id(p.content.working)) for p in ready], device=device)
+    rows = moved(torch.tensor([order.index(id(p.content.working)) for p in ready]), device)
     levels = [each.level(scale.width, scale.height, stretch) for each in shown.values()]
     contents = pixels_on(device, levels)
     regions = None
@@ -37,8 +46,8 @@ def scale_inputs(
             for p in ready
             if p.content.mask is not None
         ]
-        shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
-        regions = Regions(moved(torch.stack(guides), device), shares)
+        shares = torch.tensor([p.shares for p in ready], dtype=torch.float32)
+        regions = Regions(moved(torch.stack(guides), device), moved(shares, device))
     vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
     keep = _keep(ready, scale, device)
     styles, style_rows, prepared = _styles(index, ready, device)
@@ -81,14 +90,6 @@ def pixels_on(device: str, pictures: Sequence[Tensor]) -> Tensor:
     levels = moved(torch.stack(list(pictures)), device)
     pixels = levels.permute(0, 3, 1, 2).float().div_(255)
     return pixels.contiguous(memory_format=torch.channels_last)
-
-
-def moved(values: Tensor, device: str) -> Tensor:
-    """Values on a device; to a GPU they go while this process goes on."""
-    if not device.startswith("cuda"):
-        return values.to(device)
-    # The allocator keeps what is pinned until it has been read.
-    return values.pin_memory().to(device, non_blocking=True)
 
 
 def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:

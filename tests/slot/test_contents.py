@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from pipeline.pictures import decode
 from pipeline.slot.contents import Content, read_content
-from pipeline.slot.tensors import moved, pixels_on
+from pipeline.slot.tensors import pixels_on
 
 SIZES = ((40, 30), (80, 60))
 
@@ -130,20 +130,3 @@ def test_pixels_become_numbers_on_the_device() -> None:
     pixels = pixels_on("cpu", levels)
     assert pixels.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(pixels, torch.stack(levels).permute(0, 3, 1, 2).float() / 255)
-
-
-def test_a_gpu_is_handed_pinned_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = []
-
-    def pin(values: torch.Tensor) -> torch.Tensor:
-        said.append(("pinned", values.dtype))
-        return values
-
-    def to(values: torch.Tensor, device: str, non_blocking: bool = False) -> torch.Tensor:
-        said.append((device, non_blocking))
-        return values
-
-    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    monkeypatch.setattr(torch.Tensor, "to", to)
-    moved(torch.zeros(2, dtype=torch.uint8), "cuda:0")
-    assert said == [("pinned", torch.uint8), ("cuda:0", True)]
