@@ -29,6 +29,7 @@ from .normalization import mean_activations as mean_activations
 from .normalization import normalize as normalize
 from .objective import ScaleInputs as ScaleInputs
 from .objective import batch_loss as batch_loss
+from .products import full_float32 as full_float32
 from .scale_run import State as State
 from .scales import Scale as Scale
 from .scales import last_scales as last_scales
