@@ -130,8 +130,8 @@ class Process:
         fits: how many pictures of so many pixels fitted a device with a network, where memory ran
             out before; by device, the network's digest and pixels.
         tiles: likewise the side of tiles in px.
-        factors: memory that a step was measured to take on a GPU over what was counted, by device
-            and network.
+        factors: memory that a step was measured to take on a GPU over what was counted, by device,
+            network and pixels.
         styles: style targets that jobs share.
         not_compiled: why torch could not compile here, once it was tried; empty before.
         checkpoints_lost: whether it was said that a checkpoint could not be written.
@@ -145,7 +145,7 @@ class Process:
     ahead: ReadAhead = field(default_factory=ReadAhead)
     fits: dict[tuple[str, str, int], int] = field(default_factory=dict)
     tiles: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    factors: dict[tuple[str, str], float] = field(default_factory=dict)
+    factors: dict[tuple[str, str, int], float] = field(default_factory=dict)
     styles: Kept = field(default_factory=Kept)
     not_compiled: str = ""
     checkpoints_lost: bool = False
