@@ -20,12 +20,7 @@ from pipeline.method import (
     bicubic,
     moved,
 )
-from pipeline.pictures import (
-    fit_image,
-    guides_of,
-    shares_of,
-    to_tensor,
-)
+from pipeline.pictures import fit_image, to_tensor
 from pipeline.slot.styles import Prepared
 
 
@@ -37,19 +32,16 @@ def scale_inputs(
     shown = {id(p.content.working): p.content for p in ready}
     order = list(shown)
     rows = moved(torch.tensor([order.index(id(p.content.working)) for p in ready]), device)
-    levels = [each.level(scale.width, scale.height, stretch) for each in shown.values()]
-    contents = pixels_on(device, levels)
+    size = (scale.width, scale.height, stretch)
+    contents = pixels_on(device, [each.level(*size) for each in shown.values()])
     regions = None
-    if ready[0].content.mask is not None:
-        guides = [
-            guides_of(p.content.mask, scale.width, scale.height, stretch)
-            for p in ready
-            if p.content.mask is not None
-        ]
+    guides = [found for c in shown.values() if (found := c.guides_at(*size)) is not None]
+    if guides:
         shares = torch.tensor([p.shares for p in ready], dtype=torch.float32)
-        regions = Regions(moved(torch.stack(guides), device), moved(shares, device))
+        regions = Regions(_shares_on(device, guides)[rows], moved(shares, device))
     vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
-    keep = _keep(ready, scale, device)
+    keep = _keep([each.shares_at(*size) for each in shown.values()], scale, device)
+    keep = None if keep is None else keep[rows]
     styles, style_rows, prepared = _styles(index, ready, device)
     return ScaleInputs(
         contents, rows, styles, tile, regions, vectors, before, keep, style_rows, prepared
@@ -92,16 +84,17 @@ def pixels_on(device: str, pictures: Sequence[Tensor]) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
-    """How much of each place each job keeps, B x 1 x H x W; None where none says so."""
-    if all(p.content.keep is None for p in ready):
+def _shares_on(device: str, levels: Sequence[Tensor]) -> Tensor:
+    """8-bit shares of one shape on a device, float32 in [0, 1]; they travel as bytes, too."""
+    return moved(torch.stack(list(levels)), device).float() / 255
+
+
+def _keep(levels: Sequence[Tensor | None], scale: Scale, device: str) -> Tensor | None:
+    """How much of each place each content keeps, B x 1 x H x W; None where none says so."""
+    if all(each is None for each in levels):
         return None
-    shares = torch.ones(len(ready), 1, scale.height, scale.width)
-    for index, p in enumerate(ready):
-        if p.content.keep is not None:
-            stretch = p.job.settings.fit == "stretch"
-            shares[index, 0] = shares_of(p.content.keep, scale.width, scale.height, stretch)
-    return moved(shares, device)
+    whole = torch.full((scale.height, scale.width), 255, dtype=torch.uint8)
+    return _shares_on(device, [whole if each is None else each for each in levels])[:, None]
 
 
 def _before(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | None:
