@@ -7,7 +7,8 @@ then. Must not know other slots, engines or commands.
 - `work.py`: what workers are told to do, by name
 - `session.py`: the batch's way through the slot; `trial.py`: a few steps, for estimates
 - `seat.py`, `precision.py`, `determinism.py`, `cores.py`, `visible.py`: where and how it runs;
-  `process.py`: what the process keeps between batches, `allocator.py`: memory too
+  `process.py`: what the process keeps between batches, `allocator.py`: memory too;
+  `compiling.py`: networks compiled
 - `preflight.py`, `health.py`: whether a device works; `agreement.py`: whether it computes as
   another does
 - `inputs.py`: files as the plan saw them; `ahead.py`: what is read while the batch before runs;

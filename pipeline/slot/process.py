@@ -11,6 +11,7 @@ import contextlib
 import os
 import tempfile
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
 from pipeline.slot.ahead import Pools, ReadAhead
 from pipeline.slot.allocator import keep_freed_memory
+from pipeline.slot.compiling import Seen, compiled, make_room
 from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.kept import Kept
 from pipeline.slot.messages import RunContext
@@ -53,7 +55,8 @@ class Networks:
     def __init__(self) -> None:
         self._weights = lru_cache(maxsize=4)(_load)
         self._made = lru_cache(maxsize=8)(self._make)
-        self._compiled = lru_cache(maxsize=8)(_compile)
+        self._compiled = lru_cache(maxsize=8)(compiled)
+        self._seen: set[tuple[int, Seen]] = set()
         self._lock = threading.Lock()  # so that two threads do not load the same
 
     def get(
@@ -101,8 +104,14 @@ class Networks:
         with self._lock:
             return self._weights(*given).digest
 
-    def compiled(self, network: Backbone) -> Backbone:
-        """The same network, compiled by torch when it first sees a size: a minute, once a size."""
+    def compiled(self, network: Backbone, shapes: Iterable[Seen]) -> Backbone:
+        """The same network, compiled by torch when it first sees a size: a minute, once a size.
+
+        Args:
+            shapes: of what it is about to see.
+        """
+        self._seen.update((id(network), shape) for shape in shapes)
+        make_room(len(self._seen))
         return self._compiled(network)
 
 
@@ -115,11 +124,6 @@ def _load(
 ) -> Weights:
     weights = load_weights(name, file, preprocessing, cache)
     return normalized(weights, load_means(means)) if means else weights
-
-
-def _compile(network: Backbone) -> Backbone:
-    compiled: Backbone = torch.compile(network, dynamic=False)  # type: ignore[assignment]
-    return compiled
 
 
 @dataclass
