@@ -10,9 +10,9 @@ processes.
 - `lacking.py`: what Apple's GPU does not do
 - `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
   and all of them together
-- `optimizers/`: Adam and L-BFGS over a batch; `products.py`: products in full float32
+- `optimizers/`: Adam and L-BFGS over a batch; `products.py`: full float32
 - `scales.py`: the sizes, coarse to fine
-- `first_images.py`: pictures to begin with
+- `first_images.py`: pictures to begin with; `moving.py`: tensors on their way to a device
 - `motion.py`: warping by optical flow, and where a flow is not to be trusted
 - `objective.py`, `batch_weights.py`: the objective of a batch at one scale; weights over the batch
 - `stylize.py`, `scale_run.py`, `step.py`: the loop over scales, the steps of one, and one step

@@ -5,14 +5,16 @@ In: settings, content and style pictures as tensors. Out: B x 3 x H x W in [0, 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from pipeline.manifest import Settings
 from pipeline.method.losses.guides import Regions
+from pipeline.method.moving import moved
 from pipeline.pictures import move_to_styles
 
 
@@ -35,37 +37,39 @@ def noise_like(shape: Sequence[int], seed: int, deviation: float) -> Tensor:
     return torch.randn(*shape, generator=generator) * deviation
 
 
-# What begins with the content picture.
+# What `init` is called where it is the content picture.
 _CONTENTS = ("content", "content_matched")
+_GRAY = 0.5
 # ImageNet's mean color in RGB, and the noise that neural-style begins with, on its scale of 255.
 _MEAN_COLOR = (123.68, 116.779, 103.939)
 
 
+# Noise of a seed and a deviation.
+_Noise = Callable[[int, float], Tensor]
+
+
 def _first_image(
-    settings: Settings, content: Tensor, styles: Styles | None, file: Tensor | None
+    settings: Settings, shape: torch.Size, styles: Styles | None, noise: _Noise
 ) -> Tensor:
-    """What `init` stands for, 3 x H x W; see the setting's help."""
-    if file is not None:
-        return file
-    shape, seed = content.shape, settings.seed
-    if settings.init in _CONTENTS:
-        return content
+    """What `init` stands for where that is neither the content nor a file, 3 x H x W on the CPU;
+    see the setting's help."""
+    seed = settings.seed
     if settings.init == "gray":
-        return torch.full(shape, 0.5)
+        return torch.full(shape, _GRAY)
     if settings.init == "mean":
         color = torch.tensor(_MEAN_COLOR).view(3, 1, 1) / 255
-        return color + noise_like(shape, seed, 0.001 / 255)
+        return color + noise(seed, 0.001 / 255)
     if settings.init == "uniform":
         return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
     if settings.init == "style_noise":
         assert styles is not None  # whoever calls gives them where they are needed
         pixels = torch.cat([style.flatten(1) for style in styles.pictures], 1)
         mean, deviation = pixels.mean(1).view(3, 1, 1), pixels.std(1).view(3, 1, 1)
-        return noise_like(shape, seed, 1.0) * deviation + mean
-    return noise_like(shape, seed, 0.25) + 0.5
+        return noise(seed, 1.0) * deviation + mean
+    return noise(seed, 0.25) + 0.5
 
 
-def _moved(content: Tensor, picture: Tensor, styles: Styles | None) -> Tensor:
+def _matched(content: Tensor, picture: Tensor, styles: Styles | None) -> Tensor:
     """A picture's colors, moved as the content's are to the style's."""
     assert styles is not None
     return move_to_styles(content, styles.pictures, styles.weights)(picture)
@@ -89,11 +93,11 @@ def contents_as_begun(
     """
     if all(settings.init != "content_matched" for settings in jobs):
         return contents
-    moved = [
-        _moved(small.cpu(), content.cpu(), own) if job.init == "content_matched" else content.cpu()
-        for job, content, small, own in zip(jobs, contents, before, styles, strict=True)
-    ]
-    together = torch.stack(moved).to(contents.device)
+    together = contents.clone(memory_format=torch.contiguous_format)
+    for index, (job, own) in enumerate(zip(jobs, styles, strict=True)):
+        if job.init == "content_matched":
+            picture = _matched(before[index].cpu(), contents[index].cpu(), own)
+            together[index] = moved(picture, contents.device)
     if regions is None:
         return together
     styled = regions.guides * (regions.shares > 0)[..., None, None]
@@ -107,10 +111,11 @@ def first_images(
     styles: Sequence[Styles | None] = (),
     regions: Regions | None = None,
 ) -> Tensor:
-    """Where the optimization starts, B x 3 x H x W in [0, 1].
+    """Where the optimization starts, B x 3 x H x W in [0, 1], on the contents' device.
 
     x = (1 - k) x_0 + k n, with `init`'s picture x_0, `init_noise` k and normal noise n of mean 0.5
-    and deviation 0.25.
+    and deviation 0.25. What is drawn is drawn on the CPU, so that it is the same for any device;
+    contents stay where they are.
 
     Args:
         contents: the content pictures at the first scale.
@@ -118,16 +123,25 @@ def first_images(
         styles: each job's; needed where `init` is `style_noise` or `content_matched`.
         regions: at the first scale.
     """
-    contents = contents_as_begun(jobs, contents, contents, styles, regions)
-    # They need not leave the device, which waits for what does.
-    if all(s.init in _CONTENTS and not s.init_noise for s in jobs):
-        return contents.clamp(0, 1)
-    images = []
-    for index, (settings, content) in enumerate(zip(jobs, contents.cpu(), strict=True)):
-        own = styles[index] if styles else None
-        image = _first_image(settings, content, own, pictures.get(settings.init))
-        if settings.init_noise:
-            noise = noise_like(content.shape, settings.seed + 1, 0.25) + 0.5
-            image = image.lerp(noise, settings.init_noise)
-        images.append(image.clamp(0, 1))
-    return torch.stack(images).to(contents.device)
+    images = contents_as_begun(jobs, contents, contents, styles, regions).clone()
+    noise = cache(partial(noise_like, contents.shape[1:]))  # grids share seeds
+    for index, (settings, image) in enumerate(zip(jobs, images.unbind(), strict=True)):
+        file, own = pictures.get(settings.init), styles[index] if styles else None
+        _begin(image, settings, file, own, noise)
+    return images.clamp_(0, 1)
+
+
+def _begin(
+    image: Tensor, settings: Settings, file: Tensor | None, styles: Styles | None, noise: _Noise
+) -> None:
+    """Makes of a content picture, 3 x H x W on the device, what a job begins with."""
+    share = settings.init_noise
+    mixed = noise(settings.seed + 1, 0.25) + 0.5 if share else None
+    if settings.init in _CONTENTS:
+        if mixed is not None:
+            image.lerp_(moved(mixed, image.device), share)
+    elif settings.init == "gray" and mixed is None:
+        image.fill_(_GRAY)
+    else:
+        own = _first_image(settings, image.shape, styles, noise) if file is None else file
+        image.copy_(moved(own if mixed is None else own.lerp(mixed, share), image.device))

@@ -6,7 +6,7 @@ In: a backbone, jobs, pictures and targets. Out: a `StyleTransferLoss` over all 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from pipeline.method.losses.guides import Regions
 from pipeline.method.losses.laplacian import Outlines
 from pipeline.method.losses.neighbors import Neighbors, StyleVectors
 from pipeline.method.losses.objective import Kinds, StyleTransferLoss
+from pipeline.method.losses.statistic import Prepared
 from pipeline.method.losses.temporal import Before
 from pipeline.method.tiles import JOINED, features_of
 
@@ -29,13 +30,17 @@ class ScaleInputs:
     Attributes:
         contents: U x 3 x H x W in [0, 1], each content picture once.
         rows: which of them each of the B jobs has, B whole numbers.
-        styles: per style layer the targets, B x C x K, or B x R x C x K with regions.
+        styles: per style layer the targets, U x C x K, or U x R x C x K with regions; each style
+            once.
         tile: side of the tiles in px in which pictures go through the network; 0 takes them whole.
         regions: which part of the canvas takes which target; None for one region of all.
         neighbors: each job's style vectors; empty without that term.
         before: the results of the frames before, of jobs that are frames of clips; None for others.
         keep: how much of each place of each job's content is kept, B x 1 x H x W in [0, 1]; None
             for all alike.
+        style_rows: which of the styles each job has, B whole numbers; None for one each.
+        prepared: per style layer what `prepare_targets` gave of these styles, one after the other;
+            empty has it found at each scale.
     """
 
     contents: Tensor
@@ -46,6 +51,8 @@ class ScaleInputs:
     neighbors: Sequence[StyleVectors] = ()
     before: Before | None = None
     keep: Tensor | None = None
+    style_rows: Tensor | None = None
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
 
 
 def batch_loss(
@@ -71,6 +78,8 @@ def batch_loss(
         given.before,
         given.keep,
         Outlines.of(given.contents[given.rows]) if any(s.laplacian_weight for s in jobs) else None,
+        given.style_rows,
+        given.prepared,
     )
 
 

@@ -1,6 +1,6 @@
-"""Products in full float32, whatever the convolutions' precision.
+"""Products and convolutions in full float32, whatever a process is set to.
 
-In: nothing. Out: a context. Knows of no loss and no optimizer.
+In: nothing. Out: contexts. Knows of no loss and no optimizer.
 """
 
 from __future__ import annotations
@@ -24,3 +24,18 @@ def full_products() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Within it convolutions round as float32 does, too.
+
+    So style targets are the same whatever precision the loop has whose batch needs them first.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with full_products():
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -42,7 +42,9 @@ from .sets import set_passed as set_passed
 from .sets import set_problem as set_problem
 from .sizes import canvas_size as canvas_size
 from .sizes import side_problem as side_problem
+from .tensors import guide_levels as guide_levels
 from .tensors import guides_of as guides_of
+from .tensors import share_levels as share_levels
 from .tensors import shares_of as shares_of
 from .tensors import to_image as to_image
 from .tensors import to_tensor as to_tensor

@@ -34,14 +34,24 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(to_levels(pixels), "RGB")
 
 
-def shares_of(image: Image.Image, width: int, height: int, stretch: bool = False) -> Tensor:
-    """A gray picture, fitted as its picture is, as float32, height x width in [0, 1]."""
+def share_levels(image: Image.Image, width: int, height: int, stretch: bool = False) -> Tensor:
+    """A gray picture, fitted as its picture is, as 8 bits, height x width."""
     # BOX does not ring: shares stay within [0, 1], and those of a mask's regions sum to 1.
     fitted = fit_image(image, width, height, stretch, Image.Resampling.BOX)
-    return torch.from_numpy(np.array(fitted)).float() / 255
+    return torch.from_numpy(np.array(fitted))
+
+
+def shares_of(image: Image.Image, width: int, height: int, stretch: bool = False) -> Tensor:
+    """The same as float32 in [0, 1]."""
+    return share_levels(image, width, height, stretch).float() / 255
+
+
+def guide_levels(mask: Mask, width: int, height: int, stretch: bool = False) -> Tensor:
+    """A mask's guidance channels, fitted as the picture is, as 8 bits, R x height x width."""
+    regions = mask.regions.values()
+    return torch.stack([share_levels(image, width, height, stretch) for image in regions])
 
 
 def guides_of(mask: Mask, width: int, height: int, stretch: bool = False) -> Tensor:
-    """A mask's guidance channels, fitted as the picture is, R x height x width in [0, 1]."""
-    regions = mask.regions.values()
-    return torch.stack([shares_of(image, width, height, stretch) for image in regions])
+    """The same as float32 in [0, 1]."""
+    return guide_levels(mask, width, height, stretch).float() / 255

@@ -22,8 +22,10 @@ from pipeline.pictures import (
     canvas_size,
     check_shape,
     fit_image,
+    guide_levels,
     in_shape,
     read_identity,
+    share_levels,
     to_tensor,
 )
 from pipeline.plan import Planned
@@ -48,6 +50,8 @@ class Content:
         notices: what is to be said of its files.
         size: width and height in px of the picture in the file.
         levels: by width and height, `working` at the sizes it was read for, 8-bit h x w x 3.
+        guides, shares: likewise guidance channels of `mask`, 8-bit R x h x w, and `keep`, 8-bit
+            h x w; empty without these.
         colors: what `sample` gives, if it was asked for.
     """
 
@@ -60,6 +64,8 @@ class Content:
     notices: tuple[Notice, ...] = ()
     size: tuple[int, int] = (0, 0)
     levels: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
+    guides: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
+    shares: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
     colors: Tensor | None = None
 
     @property
@@ -76,6 +82,20 @@ class Content:
         """`working` at a size, 8-bit height x width x 3."""
         found = self.levels.get((width, height))
         return _level(self.working, (width, height), stretch) if found is None else found
+
+    def guides_at(self, width: int, height: int, stretch: bool) -> Tensor | None:
+        """Guidance channels of `mask` at a size, 8-bit R x height x width; None without a mask."""
+        if self.mask is None:
+            return None
+        found = self.guides.get((width, height))
+        return guide_levels(self.mask, width, height, stretch) if found is None else found
+
+    def shares_at(self, width: int, height: int, stretch: bool) -> Tensor | None:
+        """`keep` at a size, 8-bit height x width; None without it."""
+        if self.keep is None:
+            return None
+        found = self.shares.get((width, height))
+        return share_levels(self.keep, width, height, stretch) if found is None else found
 
 
 def _sample(image: Image.Image) -> Tensor:
@@ -147,12 +167,16 @@ def _fitted(
         return replace(content, working=working)
     fitted = {size: fit_image(working, *size, stretch) for size in dict.fromkeys(sizes)}
     levels = {size: torch.from_numpy(np.array(each)) for size, each in fitted.items()}
+    guides = {size: content.guides_at(*size, stretch) for size in fitted}
+    shares = {size: content.shares_at(*size, stretch) for size in fitted}
     largest = fitted[sizes[-1]]
     return replace(
         content,
         image=fit_image(image, *sizes[-1], stretch) if gray else largest,
         working=largest,
         levels=levels,
+        guides={size: each for size, each in guides.items() if each is not None},
+        shares={size: each for size, each in shares.items() if each is not None},
         colors=_sample(image) if sampled else None,
     )
 

@@ -53,7 +53,8 @@ class Fitting:
         """How many of `count` pictures to take at once: as fitted before, else as memory allows.
 
         Args:
-            one_step: takes one step with one picture, so that its memory can be measured.
+            one_step: takes one step with one picture, so that its memory can be measured: that of
+                the second, since the first also takes what libraries keep to work in.
         """
         known = self.seat.process.fits.get(self._place(self.last))
         if known is not None:
@@ -64,15 +65,17 @@ class Fitting:
         return max(1, min(count, most, int(self.seat.budget() / each)))
 
     def _factor(self, one_step: Callable[[], None]) -> float:
-        """Measured over counted memory of a step: on a GPU, one step of one picture is measured."""
+        """Measured over counted memory of a step: on a GPU, a step of one picture is measured, once
+        for each size, since libraries choose their ways by it."""
         device = self.seat.device
         if not device.startswith("cuda"):
             # Sorted projections are as much again as the features that they are of.
             return 2.0 if self.statistic == "sliced_wasserstein" else 1.0
-        factors, place = self.seat.process.factors, (device, self._network_name)
+        factors, place = self.seat.process.factors, self._step
         if place not in factors:
             if self._side(self.last, 1.0, self.seat.budget()) != 0:
                 return 1.0  # too large to be taken whole: the count has to do
+            one_step()
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)
             one_step()
@@ -83,11 +86,13 @@ class Fitting:
         return factors[place]
 
     @property
-    def _network_name(self) -> str:
+    def _step(self) -> tuple[str, str, int]:
+        """What decides how much memory a step takes: device, network and losses, pixels."""
         network = self.network
         kind = (network.digest, str(network.dtype), network.padding, network.pooling)
         term = "neighbors" if self.neighbors else "alone"
-        return " ".join((*kind, self.statistic, term, *network.layers))
+        name = " ".join((*kind, self.statistic, term, *network.layers))
+        return self.seat.device, name, self.last.pixels
 
     def _step_bytes(self, factor: float) -> float:
         return step_bytes(
@@ -110,7 +115,7 @@ class Fitting:
         known = self.seat.process.tiles.get(self._place(scale))
         if known is not None:
             return known
-        factor = self.seat.process.factors.get((self.seat.device, self._network_name), 1.0)
+        factor = self.seat.process.factors.get(self._step, 1.0)
 
         def side(allowed: float) -> int | None:
             return self._side(scale, factor, allowed)

@@ -139,11 +139,10 @@ class Loop:
         curves = Curves([p.checkpoint.curve if p.checkpoint else [] for p in ready])
         jobs = [p.job.settings for p in ready]
         first = self.batch.scales[0]
-        networks = self.seat.process.networks
         step: Step | None = None
         self.way.begin(ready)
         steps = optimize(
-            networks.compiled(self.network) if self._compiles else self.network,
+            self._compiled(ready) if self._compiles else self.network,
             jobs,
             self.batch.scales,
             lambda index: self._inputs(index, ready),
@@ -166,6 +165,12 @@ class Loop:
         results = [Result(image, curve, steps) for image, curve, steps in ends]
         results[0] = replace(results[0], warnings=self.way.notices())
         return results
+
+    def _compiled(self, ready: Sequence[Prepared]) -> Backbone:
+        """The network, compiled for these jobs."""
+        contents = len({id(p.content.working) for p in ready})
+        shapes = [(len(ready), contents, s.width, s.height) for s in self.batch.scales]
+        return self.seat.process.networks.compiled(self.network, shapes)
 
     def _inputs(self, index: int, ready: Sequence[Prepared]) -> ScaleInputs:
         """What a scale is given, brought to the device: no step, and not timed as one."""

@@ -11,6 +11,7 @@ import contextlib
 import os
 import tempfile
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.manifest import Settings
 from pipeline.method import Backbone, Padding, Pooling, Weights, load_weights
 from pipeline.slot.ahead import Pools, ReadAhead
 from pipeline.slot.allocator import keep_freed_memory
+from pipeline.slot.compiling import Seen, compiled, make_room
 from pipeline.slot.cores import available_cores, keep_near
 from pipeline.slot.kept import Kept
 from pipeline.slot.messages import RunContext
@@ -53,7 +55,8 @@ class Networks:
     def __init__(self) -> None:
         self._weights = lru_cache(maxsize=4)(_load)
         self._made = lru_cache(maxsize=8)(self._make)
-        self._compiled = lru_cache(maxsize=8)(_compile)
+        self._compiled = lru_cache(maxsize=8)(compiled)
+        self._seen: set[tuple[int, Seen]] = set()
         self._lock = threading.Lock()  # so that two threads do not load the same
 
     def get(
@@ -101,8 +104,14 @@ class Networks:
         with self._lock:
             return self._weights(*given).digest
 
-    def compiled(self, network: Backbone) -> Backbone:
-        """The same network, compiled by torch when it first sees a size: a minute, once a size."""
+    def compiled(self, network: Backbone, shapes: Iterable[Seen]) -> Backbone:
+        """The same network, compiled by torch when it first sees a size: a minute, once a size.
+
+        Args:
+            shapes: of what it is about to see.
+        """
+        self._seen.update((id(network), shape) for shape in shapes)
+        make_room(len(self._seen))
         return self._compiled(network)
 
 
@@ -117,11 +126,6 @@ def _load(
     return normalized(weights, load_means(means)) if means else weights
 
 
-def _compile(network: Backbone) -> Backbone:
-    compiled: Backbone = torch.compile(network, dynamic=False)  # type: ignore[assignment]
-    return compiled
-
-
 @dataclass
 class Process:
     """What one process keeps.
@@ -130,8 +134,8 @@ class Process:
         fits: how many pictures of so many pixels fitted a device with a network, where memory ran
             out before; by device, the network's digest and pixels.
         tiles: likewise the side of tiles in px.
-        factors: memory that a step was measured to take on a GPU over what was counted, by device
-            and network.
+        factors: memory that a step was measured to take on a GPU over what was counted, by device,
+            network and pixels.
         styles: style targets that jobs share.
         not_compiled: why torch could not compile here, once it was tried; empty before.
         checkpoints_lost: whether it was said that a checkpoint could not be written.
@@ -145,7 +149,7 @@ class Process:
     ahead: ReadAhead = field(default_factory=ReadAhead)
     fits: dict[tuple[str, str, int], int] = field(default_factory=dict)
     tiles: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    factors: dict[tuple[str, str], float] = field(default_factory=dict)
+    factors: dict[tuple[str, str, int], float] = field(default_factory=dict)
     styles: Kept = field(default_factory=Kept)
     not_compiled: str = ""
     checkpoints_lost: bool = False

@@ -36,7 +36,8 @@ from pipeline.slot.outputs import Circumstances, Result, write_result
 from pipeline.slot.precision import network_type, precision_notices, use_precision
 from pipeline.slot.process import PROCESS, Process
 from pipeline.slot.seat import Seat, take_seat
-from pipeline.slot.styles import Prepared, StyleReader, compute_targets
+from pipeline.slot.styles import Prepared, StyleReader
+from pipeline.slot.targets import compute_targets
 from pipeline.slot.timer import Timer
 from pipeline.slot.way import Stopped, Way, tell
 from pipeline.store import RunFolder
@@ -102,23 +103,23 @@ def read_ahead(
     if not batches:
         process.ahead.begin(())
         return
-    threads, last = take_seat(context, slot, process).file_threads, batches[-1]
+    seat, last = take_seat(context, slot, process), batches[-1]
+    threads = seat.file_threads
     for batch in batches[:-1]:
         process.ahead.begin(batch.contents, threads)
-    process.ahead.begin(last.contents, threads, partial(_styles_ahead, context, last, process))
+    process.ahead.begin(last.contents, threads, partial(_styles_ahead, seat, last))
 
 
-def _styles_ahead(
-    context: RunContext, batch: Batch, process: Process, contents: Mapping[ContentKey, Content]
-) -> None:
+def _styles_ahead(seat: Seat, batch: Batch, contents: Mapping[ContentKey, Content]) -> None:
     """Reads what a batch needs of its styles."""
+    context, process = seat.context, seat.process
 
     def compute(*given: object) -> dict[str, Tensor]:
         raise AssertionError("the device is another batch's")
 
     digest = process.networks.digest(context, batch.jobs[0].settings)
     given = (batch.scales, digest, context.cache, compute, process.styles, process.ahead.styles)
-    reader = StyleReader(*given)
+    reader = StyleReader(*given, seat.device)
     for job in batch.jobs:
         reader.look_ahead(job, contents[content_key(job, batch.scales)])
 
@@ -183,6 +184,7 @@ class Session:
             self._compute_targets,
             self.seat.process.styles,
             ahead.styles,
+            self.seat.device,
         )
         ready = []
         for job in self.batch.jobs:
@@ -197,7 +199,7 @@ class Session:
                 raise
             except NstError as error:
                 self.ended.append(failed(job, error))
-        return ready
+        return styles.with_compared(ready, self.seat.file_threads)
 
     def _compute_targets(
         self, pixels: Sequence[Tensor], settings: Settings, mask: Mask | None, compared: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,12 +18,11 @@ from torch import Tensor
 
 from pipeline.layers import LAYERS, NEIGHBOR_LAYERS
 from pipeline.manifest import Settings
-from pipeline.method import Backbone, Scale, Styles, StyleVectors, style_targets
+from pipeline.method import Scale, Styles, StyleVectors
 from pipeline.notices import Notice, notices_of
 from pipeline.pictures import (
     Mask,
     fit_image,
-    guides_of,
     read_identity,
     read_size,
     recolor_style,
@@ -33,12 +32,14 @@ from pipeline.pictures import (
 from pipeline.plan import Job
 from pipeline.slot.ahead import StylePixels, StylesAhead
 from pipeline.slot.checkpoint import Checkpoint
+from pipeline.slot.compared import Compared, compared_by
 from pipeline.slot.contents import Content
 from pipeline.slot.inputs import read_as_planned, read_mask_as_planned
 from pipeline.slot.kept import Kept
 from pipeline.slot.motion import Motion
-from pipeline.slot.neighbors import compute_vectors, vectors_together
+from pipeline.slot.neighbors import vectors_together
 from pipeline.slot.sizes import style_sizes
+from pipeline.slot.targets import NEIGHBORS
 from pipeline.store import TargetsKey, blend_targets, split_scales, targets_cache
 from pipeline.version import MASKS
 
@@ -50,6 +51,9 @@ class Prepared:
     Attributes:
         targets: per scale and layer C x K, or R x C x K with regions.
         neighbors: per scale the style's vectors; empty where no term wants them.
+        style: what decides the targets: jobs with the same share them.
+        compared: per scale and layer what the targets are compared by; empty where that is found
+            on the device.
         shares: of the style loss, for each region; empty without regions.
         style_sha256: of each of the style's pictures.
         motion: what a clip's frame goes on from.
@@ -70,6 +74,8 @@ class Prepared:
     motion: Motion | None = None
     start: Image.Image | None = None
     begins: Styles | None = None
+    style: str = ""
+    compared: tuple[Compared, ...] = ()
 
     @property
     def position(self) -> tuple[int, int]:
@@ -80,7 +86,6 @@ class Prepared:
 # A style picture's targets: all sizes at once, by name `scale.layer`, through the float32 network.
 # The last argument is what is compared: a style loss, or `NEIGHBORS`.
 Compute = Callable[[Sequence[Tensor], Settings, Mask | None, str], dict[str, Tensor]]
-NEIGHBORS = "neighbors"
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class StyleReader:
             `scale.layer`.
         kept: what jobs share of targets, from one batch to the next.
         ahead: style pictures that were read while the batch before ran.
+        device: on which the batch is optimized.
     """
 
     scales: Sequence[Scale]
@@ -115,6 +121,7 @@ class StyleReader:
     compute: Compute
     kept: Kept = field(default_factory=Kept)
     ahead: StylesAhead = field(default_factory=StylesAhead)
+    device: str = "cpu"
 
     def prepare(self, job: Job, content: Content, checkpoint: Checkpoint | None) -> Prepared:
         """Reads a job's style.
@@ -127,22 +134,15 @@ class StyleReader:
         masks = _masks(job, content)
         said = self._absent(content, job)
         parts = _parts(job, masks)
-        found = [(reading.targets(part, settings.style_loss), part.weight) for part in parts]
         places, shares = self._regions(job, content, masks)
-
-        def together() -> tuple[dict[str, Tensor], ...]:
-            return tuple(
-                self._together([(targets[i], weight) for targets, weight in found], places)
-                for i in range(len(self.scales))
-            )
-
-        each = self.kept.get(reading.name(parts, settings.style_loss, places), together)
+        name, each = reading.style(parts, places)
         vectors = reading.vectors(parts, places) if settings.neighbor_weight else ()
         hashes = tuple(part.identity[:64] for part in parts)
         computed = sum(part in reading.missed for part in parts)
         return Prepared(
             job, content, hashes, each, shares, len(parts) - computed, computed,
             (*content.notices, *said, *dict.fromkeys(reading.warnings)), checkpoint, vectors,
+            style=name,
         )  # fmt: skip
 
     def look_ahead(self, job: Job, content: Content) -> None:
@@ -151,14 +151,24 @@ class StyleReader:
         Raises:
             ImageError: as `prepare`.
         """
-        settings = job.settings
-        reading = _Reading(self, content, settings)
-        for part in _parts(job, _masks(job, content)):
-            for compared in (
-                settings.style_loss,
-                *([NEIGHBORS] if settings.neighbor_weight else []),
-            ):
-                reading.look_ahead(part, compared)
+        settings, masks = job.settings, _masks(job, content)
+        reading, parts = _Reading(self, content, settings), _parts(job, masks)
+        there = [reading.look_ahead(part, settings.style_loss) for part in parts]
+        if settings.neighbor_weight:
+            for part in parts:
+                reading.look_ahead(part, NEIGHBORS)
+        if all(there):
+            places, _ = self._regions(job, content, masks)
+            name, each = reading.style(parts, places)
+            compared_by({name: each}, settings.style_loss, self.device, self.kept)
+
+    def with_compared(self, ready: Sequence[Prepared], threads: int) -> list[Prepared]:
+        """Prepared jobs with what their targets are compared by, found in so many threads."""
+        if not ready:
+            return []
+        loss, styles = ready[0].job.settings.style_loss, {p.style: p.targets for p in ready}
+        found = compared_by(styles, loss, self.device, self.kept, threads)
+        return [replace(p, compared=found[p.style]) for p in ready]
 
     @staticmethod
     def _absent(content: Content, job: Job) -> list[Notice]:
@@ -194,7 +204,7 @@ class StyleReader:
         return places, tuple(1 / count if t is not None else 0.0 for t in taken)
 
     @staticmethod
-    def _together(
+    def together(
         parts: Sequence[tuple[Mapping[str, Tensor], float]],
         places: Sequence[Sequence[int | None]],
     ) -> dict[str, Tensor]:
@@ -252,6 +262,24 @@ class _Reading:
             stretch=settings.fit == "stretch",
         )
 
+    def style(
+        self, parts: Sequence[_Part], places: Sequence[Sequence[int | None]]
+    ) -> tuple[str, tuple[dict[str, Tensor], ...]]:
+        """What decides a style's targets, its pictures together; and these at each scale."""
+        loss, reader = self.settings.style_loss, self.reader
+        found = [(self.targets(part, loss), part.weight) for part in parts]
+
+        def together() -> tuple[dict[str, Tensor], ...]:
+            return tuple(
+                reader.together([(targets[i], weight) for targets, weight in found], places)
+                for i in range(len(reader.scales))
+            )
+
+        name = self.name(parts, loss, places)
+        if len(parts) == 1 and not places:
+            return name, tuple(found[0][0])  # of weight 1; kept as they are
+        return name, reader.kept.get(name, together)
+
     def targets(self, part: _Part, compared: str) -> list[dict[str, Tensor]]:
         """What is compared of a picture at each scale, from the cache or computed."""
         key = self._key(part, compared)
@@ -304,18 +332,20 @@ class _Reading:
             mask = read_mask_as_planned(part.mask, part.mask_identity, picture.size, part.path)
         return StylePixels(pixels, mask, decoded.notices)
 
-    def look_ahead(self, part: _Part, compared: str) -> None:
-        """Reads what `targets` will ask for: from the cache, else what it is computed of."""
+    def look_ahead(self, part: _Part, compared: str) -> bool:
+        """Reads what `targets` will ask for: from the cache, else what it is computed of. Whether
+        it was in the cache."""
         key = self._key(part, compared)
         name, reader = key.digest(), self.reader
         if name in reader.kept:
-            return
+            return True
         cached = targets_cache(reader.cache).find(name)
         if cached is None:
             reader.ahead.put(name, self._pixels(part, key.sizes))
         else:
             scales = split_scales(cached.tensors, len(key.sizes))
             reader.kept.get(name, lambda: (scales, cached.about.get("notices")))
+        return cached is not None
 
     def vectors(
         self, parts: Sequence[_Part], places: Sequence[Sequence[int | None]]
@@ -367,34 +397,3 @@ _mask_as_planned = lru_cache(maxsize=64)(read_mask_as_planned)
 
 def _mask(job: Job, path: Path, its: Path) -> Mask:
     return _mask_as_planned(path, _identity(job, path), read_size(its), its)
-
-
-def compute_targets(
-    network: Backbone,
-    pixels: Sequence[Tensor],
-    settings: Settings,
-    mask: Mask | None,
-    tile: Callable[[int, int], int],
-    compared: str,
-) -> dict[str, Tensor]:
-    """A style picture's targets at each of its sizes, named `scale.layer`.
-
-    Args:
-        network: float32, whatever the loop's precision, so that all runs share them.
-        pixels: the picture at each scale, 3 x h x w.
-        tile: width, height -> side of tiles in px, 0 for none.
-        compared: a style loss, or `NEIGHBORS`.
-    """
-    if compared == NEIGHBORS:
-        return compute_vectors(network, pixels, settings, mask, tile)
-    layers = tuple(layer for layer in LAYERS if layer in settings.style_layers)
-    tensors: dict[str, Tensor] = {}
-    for index, image in enumerate(pixels):
-        height, width = image.shape[1:]
-        guides = None
-        if mask is not None:
-            guides = guides_of(mask, width, height, settings.fit == "stretch").to(image.device)
-        side = tile(width, height)
-        found = style_targets(network, image, layers, compared, side, guides)
-        tensors |= {f"{index}.{layer}": values for layer, values in found.items()}
-    return tensors

@@ -10,42 +10,68 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.method import Before, Regions, Scale, ScaleInputs, Styles, StyleVectors, bicubic
-from pipeline.pictures import (
-    fit_image,
-    guides_of,
-    shares_of,
-    to_tensor,
+from pipeline.method import (
+    Before,
+    Regions,
+    Scale,
+    ScaleInputs,
+    Styles,
+    StyleVectors,
+    bicubic,
+    moved,
 )
+from pipeline.pictures import fit_image, to_tensor
 from pipeline.slot.styles import Prepared
 
 
 def scale_inputs(
     scale: Scale, index: int, ready: Sequence[Prepared], device: str, tile: int
 ) -> ScaleInputs:
-    """The tensors of one scale; each content picture is there once."""
+    """The tensors of one scale; each content picture and each style is there once."""
     stretch = ready[0].job.settings.fit == "stretch"
     shown = {id(p.content.working): p.content for p in ready}
     order = list(shown)
-    rows = torch.tensor([order.index(id(p.content.working)) for p in ready], device=device)
-    levels = [each.level(scale.width, scale.height, stretch) for each in shown.values()]
-    contents = pixels_on(device, levels)
-    styles = {
-        layer: moved(torch.stack([p.targets[index][layer] for p in ready]), device)
-        for layer in ready[0].targets[index]
-    }
+    rows = moved(torch.tensor([order.index(id(p.content.working)) for p in ready]), device)
+    size = (scale.width, scale.height, stretch)
+    contents = pixels_on(device, [each.level(*size) for each in shown.values()])
     regions = None
-    if ready[0].content.mask is not None:
-        guides = [
-            guides_of(p.content.mask, scale.width, scale.height, stretch)
-            for p in ready
-            if p.content.mask is not None
-        ]
-        shares = torch.tensor([p.shares for p in ready], dtype=torch.float32, device=device)
-        regions = Regions(moved(torch.stack(guides), device), shares)
+    guides = [found for c in shown.values() if (found := c.guides_at(*size)) is not None]
+    if guides:
+        shares = torch.tensor([p.shares for p in ready], dtype=torch.float32)
+        regions = Regions(_shares_on(device, guides)[rows], moved(shares, device))
     vectors, before = _vectors(index, ready, device), _before(ready, scale, device)
-    keep = _keep(ready, scale, device)
-    return ScaleInputs(contents, rows, styles, tile, regions, vectors, before, keep)
+    keep = _keep([each.shares_at(*size) for each in shown.values()], scale, device)
+    keep = None if keep is None else keep[rows]
+    styles, style_rows, prepared = _styles(index, ready, device)
+    return ScaleInputs(
+        contents, rows, styles, tile, regions, vectors, before, keep, style_rows, prepared
+    )
+
+
+def _styles(
+    index: int, ready: Sequence[Prepared], device: str
+) -> tuple[dict[str, Tensor], Tensor | None, dict[str, tuple[Tensor, ...]]]:
+    """The styles of jobs at a scale, as `ScaleInputs` has them: targets, rows, and what these are
+    compared by."""
+    shown = {p.style: p for p in ready}
+    names, styles = list(shown), list(shown.values())
+    targets = {
+        layer: moved(torch.stack([p.targets[index][layer] for p in styles]), device)
+        for layer in styles[0].targets[index]
+    }
+    rows = None
+    if len(styles) < len(ready):
+        rows = moved(torch.tensor([names.index(p.style) for p in ready]), device)
+    prepared: dict[str, tuple[Tensor, ...]] = {}
+    if styles[0].compared:
+        prepared = {
+            layer: tuple(
+                moved(torch.cat(parts), device)
+                for parts in zip(*(p.compared[index][layer] for p in styles), strict=True)
+            )
+            for layer in targets
+        }
+    return targets, rows, prepared
 
 
 def pixels_on(device: str, pictures: Sequence[Tensor]) -> Tensor:
@@ -58,24 +84,17 @@ def pixels_on(device: str, pictures: Sequence[Tensor]) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def moved(values: Tensor, device: str) -> Tensor:
-    """Values on a device; to a GPU they go while this process goes on."""
-    if not device.startswith("cuda"):
-        return values.to(device)
-    # The allocator keeps what is pinned until it has been read.
-    return values.pin_memory().to(device, non_blocking=True)
+def _shares_on(device: str, levels: Sequence[Tensor]) -> Tensor:
+    """8-bit shares of one shape on a device, float32 in [0, 1]; they travel as bytes, too."""
+    return moved(torch.stack(list(levels)), device).float() / 255
 
 
-def _keep(ready: Sequence[Prepared], scale: Scale, device: str) -> Tensor | None:
-    """How much of each place each job keeps, B x 1 x H x W; None where none says so."""
-    if all(p.content.keep is None for p in ready):
+def _keep(levels: Sequence[Tensor | None], scale: Scale, device: str) -> Tensor | None:
+    """How much of each place each content keeps, B x 1 x H x W; None where none says so."""
+    if all(each is None for each in levels):
         return None
-    shares = torch.ones(len(ready), 1, scale.height, scale.width)
-    for index, p in enumerate(ready):
-        if p.content.keep is not None:
-            stretch = p.job.settings.fit == "stretch"
-            shares[index, 0] = shares_of(p.content.keep, scale.width, scale.height, stretch)
-    return moved(shares, device)
+    whole = torch.full((scale.height, scale.width), 255, dtype=torch.uint8)
+    return _shares_on(device, [whole if each is None else each for each in levels])[:, None]
 
 
 def _before(ready: Sequence[Prepared], scale: Scale, device: str) -> Before | None:

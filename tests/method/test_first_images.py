@@ -110,3 +110,36 @@ def test_regions_that_stay_keep_their_colors() -> None:
     assert torch.equal(found[0, ..., 5:], CONTENT[..., 5:])
     torch.testing.assert_close(found[0, ..., :4], moved[..., :4])
     torch.testing.assert_close(found[1], moved)
+
+
+def elsewhere(**settings: object) -> torch.Tensor:
+    """Of a content picture on a device from which torch copies nothing back."""
+    job = Settings(**settings)  # type: ignore[arg-type]
+    pictures, styles = {"mine.png": CONTENT}, [Styles([STYLE], [1.0])]
+    return first_images([job], CONTENT[None].to("meta"), pictures, styles)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("init", [*(set(INITS) - {"content_matched"}), "mine.png"])
+def test_a_content_picture_never_leaves_its_device(init: str, share: float) -> None:
+    found = elsewhere(init=init, init_noise=share)
+    assert found.device.type == "meta" and found.shape == (1, 3, 8, 10)
+    with pytest.raises(NotImplementedError, match="meta tensor"):
+        elsewhere(init="content_matched")  # colors are moved on the CPU
+
+
+def test_jobs_that_share_a_seed_begin_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, float]] = []
+
+    def counted(shape: torch.Size, seed: int, deviation: float) -> torch.Tensor:
+        drawn.append((seed, deviation))
+        return noise_like(shape, seed, deviation)
+
+    given = [("noise", 0.0), ("noise", 0.3), ("mean", 0.3), ("content", 0.3), ("style_noise", 0.0)]
+    jobs = [Settings(init=init, init_noise=share, seed=4) for init, share in given]
+    alone = [first(init=init, init_noise=share, seed=4) for init, share in given]
+    monkeypatch.setattr("pipeline.method.first_images.noise_like", counted)
+    contents, styles = CONTENT.expand(5, -1, -1, -1), [Styles([STYLE], [1.0])] * 5
+    together = first_images(jobs, contents, {}, styles)
+    assert all(torch.equal(one, own) for one, own in zip(together, alone, strict=True))
+    assert sorted(drawn) == [(4, 0.001 / 255), (4, 0.25), (4, 1.0), (5, 0.25)]

@@ -1,5 +1,6 @@
 """A content picture is read once, at the sizes that its batch asks for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image, ImageOps
 
 from pipeline.pictures import decode
 from pipeline.slot.contents import Content, read_content
-from pipeline.slot.tensors import moved, pixels_on
+from pipeline.slot.tensors import pixels_on
 
 SIZES = ((40, 30), (80, 60))
 
@@ -55,6 +56,37 @@ def test_a_mask_is_no_larger_than_what_was_decoded(tmp_path: Path) -> None:
     assert read.mask is not None and len(read.mask.names) == 4 and read.keep is not None
     largest = max(read.keep.width, *(region.width for region in read.mask.regions.values()))
     assert largest <= 683 and read.size == (4000, 3000)
+
+
+@pytest.mark.parametrize("stretch", [False, True])
+def test_masks_are_fitted_where_the_picture_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stretch: bool
+) -> None:
+    path, mask = photo(tmp_path / "c.png", (200, 130)), tmp_path / "m.png"
+    levels = np.random.default_rng(3).integers(0, 256, (130, 200), dtype=np.uint8)
+    Image.fromarray(levels).save(mask)
+    sizes = ((40, 30), (80, 60))
+    read = read_content(path, "white", False, mask, mask, sizes=sizes, stretch=stretch)
+    whole = read_content(path, "white", False, mask, mask)
+
+    def never(*given: object) -> torch.Tensor:
+        raise AssertionError("it was fitted")
+
+    wanted = [(whole.guides_at(*size, stretch), whole.shares_at(*size, stretch)) for size in sizes]
+    for name in ("guide_levels", "share_levels"):
+        monkeypatch.setattr(f"pipeline.slot.contents.{name}", never)
+    for size, (guides, shares) in zip(sizes, wanted, strict=True):
+        found, kept = read.guides_at(*size, stretch), read.shares_at(*size, stretch)
+        assert found is not None and guides is not None and torch.equal(found, guides)
+        assert kept is not None and shares is not None and torch.equal(kept, shares)
+        assert found.dtype == kept.dtype == torch.uint8 and found.shape == (2, *size[::-1])
+        box = Image.fromarray(levels).resize(size, Image.Resampling.BOX)
+        if stretch:  # else it is cropped, too
+            assert np.array_equal(kept.numpy(), np.asarray(box))
+    with pytest.raises(AssertionError, match="it was fitted"):
+        read.guides_at(20, 15, stretch)
+    assert replace(read, mask=None).guides_at(*sizes[0], stretch) is None
+    assert replace(read, keep=None).shares_at(*sizes[0], stretch) is None
 
 
 def test_a_stretched_level_is_not_cropped(tmp_path: Path) -> None:
@@ -130,20 +162,3 @@ def test_pixels_become_numbers_on_the_device() -> None:
     pixels = pixels_on("cpu", levels)
     assert pixels.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(pixels, torch.stack(levels).permute(0, 3, 1, 2).float() / 255)
-
-
-def test_a_gpu_is_handed_pinned_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = []
-
-    def pin(values: torch.Tensor) -> torch.Tensor:
-        said.append(("pinned", values.dtype))
-        return values
-
-    def to(values: torch.Tensor, device: str, non_blocking: bool = False) -> torch.Tensor:
-        said.append((device, non_blocking))
-        return values
-
-    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    monkeypatch.setattr(torch.Tensor, "to", to)
-    moved(torch.zeros(2, dtype=torch.uint8), "cuda:0")
-    assert said == [("pinned", torch.uint8), ("cuda:0", True)]

@@ -1,6 +1,7 @@
 """Fitting a batch into memory: what is taken at once, and what happens when it runs out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,16 +104,64 @@ def test_tiles_leave_room_for_what_lbfgs_keeps(where: Where) -> None:
         where.fitting(steps=0.9 * HISTORY / each).tile(where.batch.scales[-1])
 
 
+class Allocator:
+    """A GPU's, patched: what is held, and the most since it was last reset.
+
+    The first step leaves a workspace behind; each takes some bytes and lets them go.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, step: float, workspace: float = 0.0) -> None:
+        self.held, self.most, self.step, self.workspace = 1000.0, 1000.0, step, workspace
+        self.steps = 0
+        patch.setattr(torch.cuda, "reset_peak_memory_stats", self._reset)
+        patch.setattr(torch.cuda, "memory_allocated", lambda device: self.held)
+        patch.setattr(torch.cuda, "max_memory_allocated", lambda device: self.most)
+
+    def _reset(self, device: str) -> None:
+        self.most = self.held
+
+    def one_step(self) -> None:
+        self.steps += 1
+        self.held += self.workspace if self.steps == 1 else 0
+        self.most = max(self.most, self.held + self.step)
+
+
 def test_on_a_gpu_a_step_is_measured_once(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
     each = step_bytes(where.network, where.batch.scales[-1].pixels)
-    calls: list[str] = []
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1000)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 1000 + 2 * each)
+    gpu = Allocator(monkeypatch, 2 * each)
     fitting = where.fitting("cuda:0", steps=5)
-    assert fitting.together(4, lambda: calls.append("step")) == 2  # twice the count each
-    assert fitting.together(4, lambda: calls.append("step")) == 2
-    assert calls == ["step"]
+    assert fitting.together(4, gpu.one_step) == 2  # twice the count each
+    assert fitting.together(4, gpu.one_step) == 2
+    assert gpu.steps == 2
+
+
+def test_what_libraries_keep_to_work_in_is_not_a_pictures(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = step_bytes(where.network, where.batch.scales[-1].pixels)
+    gpu = Allocator(monkeypatch, each, workspace=3 * each)
+    assert where.fitting("cuda:0", steps=4).together(4, gpu.one_step) == 4
+
+
+def test_a_step_is_measured_for_each_size(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At another one libraries go about it another way."""
+    last = where.batch.scales[-1]
+    each = step_bytes(where.network, last.pixels)
+    gpu = Allocator(monkeypatch, 2 * each)
+    small = where.fitting("cuda:0", steps=8)
+    assert small.together(4, gpu.one_step) == 4
+    large = where.fitting("cuda:0", steps=8)
+    large.last = replace(last, width=2 * last.width)
+    gpu.step = 2 * each  # as much as was counted
+    assert large.together(4, gpu.one_step) == 4 and gpu.steps == 4
+    place = [key for key in where.process.factors if key[2] == last.pixels]
+    assert where.process.factors[place[0]] == pytest.approx(2)
+    assert min(where.process.factors.values()) == pytest.approx(1)
+    assert large.tile(replace(last, width=8 * last.width)) == 0
+    where.process.factors[place[0]] = 100.0  # the small size's
+    assert large.tile(last) == 0
+    with pytest.raises(WorkerError, match="too little memory"):
+        small.tile(last)
 
 
 def test_a_picture_too_large_to_be_taken_whole_is_not_measured(where: Where) -> None:

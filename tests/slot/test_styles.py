@@ -14,7 +14,8 @@ from pipeline.method.first_images import Styles, first_images
 from pipeline.plan import Plan
 from pipeline.slot import style_sizes
 from pipeline.slot.contents import read_content
-from pipeline.slot.styles import StyleReader, compute_targets
+from pipeline.slot.styles import StyleReader
+from pipeline.slot.targets import compute_targets
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])

@@ -29,6 +29,7 @@ from torch.autograd.function import once_differentiable
 from pipeline.layers import NEIGHBOR_LAYERS, SHRINK, shrink_of
 from pipeline.method.losses.guides import guides_at
 from pipeline.method.losses.squares import TINY
+from pipeline.method.moving import moved
 
 # Positions at a style picture's edges that are left out: what the network sees beyond them makes
 # vectors that nothing but the picture's own edges is like, which then take the style's as a frame.
@@ -58,8 +59,8 @@ class StyleVectors:
 
     def to(self, device: str | torch.device) -> StyleVectors:
         """The same on a device."""
-        vectors, mean, scale = (t.to(device) for t in (self.vectors, self.mean, self.scale))
-        allowed = None if self.allowed is None else self.allowed.to(device)
+        vectors, mean, scale = (moved(t, device) for t in (self.vectors, self.mean, self.scale))
+        allowed = None if self.allowed is None else moved(self.allowed, device)
         return StyleVectors(vectors, mean, scale, allowed)
 
 

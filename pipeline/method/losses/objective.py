@@ -19,7 +19,7 @@ from pipeline.method.losses.guides import Regions, positions_of
 from pipeline.method.losses.laplacian import Outlines
 from pipeline.method.losses.neighbors import Neighbors, joined_features
 from pipeline.method.losses.squares import apart, energy
-from pipeline.method.losses.statistic import measured
+from pipeline.method.losses.statistic import Prepared, measured
 from pipeline.method.losses.style import STATISTICS, weighted_sums
 from pipeline.method.losses.temporal import Before, temporal_loss
 from pipeline.method.losses.total_variation import TV_LOSSES
@@ -52,6 +52,21 @@ class JobWeights:
     style_layers: Mapping[str, Tensor]
     powers: Tensor
     normalizes: bool = False
+
+    def select(self, rows: Tensor) -> JobWeights:
+        """The same of some of the jobs, by their places in the batch."""
+        return JobWeights(
+            self.content[rows],
+            self.laplacian[rows],
+            self.style[rows],
+            self.tv[rows],
+            self.neighbors[rows],
+            self.temporal[rows],
+            {k: v[rows] for k, v in self.content_layers.items()},
+            {k: v[rows] for k, v in self.style_layers.items()},
+            self.powers[rows],
+            self.normalizes,
+        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,7 @@ class StyleTransferLoss:
     Args:
         kinds: which losses.
         contents: per content layer the features to keep, B x C x h x w.
-        styles: per style layer the statistic to reach, B x C x K, or B x R x C x K with regions.
+        styles: per style layer the statistic to reach, U x C x K, or U x R x C x K with regions.
         weights: each job's.
         regions: None for one region of all.
         neighbors: what positions are drawn to; None without that term.
@@ -160,6 +175,9 @@ class StyleTransferLoss:
         keep: how much of each place of the contents is kept, B x 1 x H x W in [0, 1]; each
             position's (F - P)^2 is weighed by it (`kept_at`). None for all alike.
         outlines: the contents' Laplacians; None without that loss.
+        style_rows: which of the U styles each picture has, B whole numbers; None for one each.
+        prepared: what `StyleStatistic.prepare` gave of `styles`, these flattened to U R x C x K;
+            None has it found here.
     """
 
     def __init__(
@@ -174,20 +192,22 @@ class StyleTransferLoss:
         before: Before | None = None,
         keep: Tensor | None = None,
         outlines: Outlines | None = None,
+        style_rows: Tensor | None = None,
+        prepared: Mapping[str, Prepared] | None = None,
     ) -> None:
         self.neighbors, self.before = neighbors, before
         self.keep, self.outlines = keep, outlines
         self.channels = channels or {}
         self.kinds, self.statistic = kinds, STATISTICS[kinds.style]
         self.contents, self.styles, self.weights = contents, styles, weights
-        self.regions = regions
+        self.regions, self.style_rows = regions, style_rows
         sizes = {layer: target.shape[2:] for layer, target in contents.items()}
         self.kept = {} if keep is None else {k: kept_at(keep, s).sqrt() for k, s in sizes.items()}
         self.aims = {k: t * self.kept[k] if self.kept else t for k, t in contents.items()}
         self.guides = {} if regions is None else {k: regions.shares_at(k) for k in styles}
-        self._weigh()
+        self._weigh(prepared)
 
-    def _weigh(self) -> None:
+    def _weigh(self, prepared: Mapping[str, Prepared] | None) -> None:
         """All that a step needs and that stays: once a scale, since each call has its price."""
         loss, w = self.kinds.loss, self.weights
         one = torch.ones_like(w.content)
@@ -201,15 +221,28 @@ class StyleTransferLoss:
         ]
         self.factors = torch.stack(factors) if factors else one
         flat = {k: t.flatten(0, 1) if t.dim() == 4 else t for k, t in self.styles.items()}
-        self.prepared = {k: self.statistic.prepare(target) for k, target in flat.items()}
+        self.made = prepared or {k: self.statistic.prepare(t) for k, t in flat.items()}
+        self.prepared = {
+            k: tuple(self._each(part) for part in parts) for k, parts in self.made.items()
+        }
         divisors = [
-            self.statistic.divisor(loss, t, self.prepared[k], self._channels(k, t.shape[1]))
+            self._each(self.statistic.divisor(loss, t, self.made[k], self._channels(k, t.shape[1])))
             for k, t in flat.items()
         ]
         self.divisors = torch.stack(divisors) if divisors else one
         shares = one[:, None] if self.regions is None else self.regions.shares
         layers = [(w.style_layers[layer][:, None] * shares).flatten() for layer in self.styles]
         self.shares = torch.stack(layers) if layers else one
+
+    def _each(self, values: Tensor) -> Tensor:
+        """Of each picture what is there of each style: U R x ... -> B R x ..."""
+        if self.style_rows is None:
+            return values
+        count = 1 if self.regions is None else self.regions.shares.shape[1]
+        styles = values.view(-1, count, *values.shape[1:])
+        if len(styles) == 1:  # without regions none is copied
+            return styles.expand(len(self.style_rows), *styles.shape[1:]).flatten(0, 1)
+        return styles[self.style_rows].flatten(0, 1)
 
     def _channels(self, layer: str, own: int) -> int:
         return self.channels.get(layer, own)
@@ -221,31 +254,20 @@ class StyleTransferLoss:
 
     def select(self, rows: Tensor) -> StyleTransferLoss:
         """The same for some of the pictures, by their places in the batch."""
-        w = self.weights
-        weights = JobWeights(
-            w.content[rows],
-            w.laplacian[rows],
-            w.style[rows],
-            w.tv[rows],
-            w.neighbors[rows],
-            w.temporal[rows],
-            {k: v[rows] for k, v in w.content_layers.items()},
-            {k: v[rows] for k, v in w.style_layers.items()},
-            w.powers[rows],
-            w.normalizes,
-        )
         regions = self.regions and Regions(self.regions.guides[rows], self.regions.shares[rows])
         return StyleTransferLoss(
             self.kinds,
             {k: v[rows] for k, v in self.contents.items()},
-            {k: v[rows] for k, v in self.styles.items()},
-            weights,
+            self.styles,
+            self.weights.select(rows),
             regions,
             self.channels,
             self.neighbors and self.neighbors.select(rows),
             self.before and self.before.select(rows),
             None if self.keep is None else self.keep[rows],
             self.outlines and self.outlines.select(rows),
+            rows if self.style_rows is None else self.style_rows[rows],
+            self.made,
         )
 
     def statistics(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.method.losses.squares import TINY, energy
 
-# What a statistic makes of its targets, once a scale.
+# What a statistic makes of its targets.
 Prepared = tuple[Tensor, ...]
 
 
@@ -30,10 +30,12 @@ class StyleStatistic:
             gave.
         divisors: for `loss: paper` and `loss: mean`, what that is divided by, of the number of
             channels: that of C, but where a small network stands in for one with more.
-        prepare: what `distance` needs of targets N x C x K, computed once a scale.
+        prepare: what `distance` needs of targets N x C x K, each part N x ... .
         size: of the target and what was prepared of it, for `loss: relative`, what the squared
             distance is measured against, N values.
         takes_bfloat16: whether `sums` does, and sums in float32 all the same.
+        prepares_once: whether `prepare` takes so long that it is done once a style, on the CPU, and
+            kept; else on the device for each scale.
         additive: whether the sums over parts of a picture add up to the whole's, as tiles need.
     """
 
@@ -44,6 +46,7 @@ class StyleStatistic:
     size: Callable[[Tensor, Prepared], Tensor] = lambda target, prepared: energy(prepared[0])
     additive: bool = True
     takes_bfloat16: bool = False
+    prepares_once: bool = False
 
     def divisor(self, loss: str, target: Tensor, prepared: Prepared, channels: int) -> Tensor:
         """What the squared distance is divided by in a layer, N values.

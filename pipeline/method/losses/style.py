@@ -6,12 +6,14 @@ loss is a file beside this one and a line in `STATISTICS`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from pipeline.method.losses.gram import GRAM
 from pipeline.method.losses.mean_std import MEAN_STD
 from pipeline.method.losses.sliced_wasserstein import SLICED_WASSERSTEIN
-from pipeline.method.losses.statistic import StyleStatistic
+from pipeline.method.losses.statistic import Prepared, StyleStatistic
 from pipeline.method.losses.wasserstein import WASSERSTEIN
 
 STATISTICS: dict[str, StyleStatistic] = {
@@ -20,6 +22,25 @@ STATISTICS: dict[str, StyleStatistic] = {
     "wasserstein": WASSERSTEIN,
     "sliced_wasserstein": SLICED_WASSERSTEIN,
 }
+
+
+def prepares_once(name: str) -> bool:
+    """Whether `prepare_targets` takes so long that it is done once a style."""
+    return STATISTICS[name].prepares_once
+
+
+def prepare_targets(name: str, targets: Mapping[str, Tensor]) -> dict[str, Prepared]:
+    """What a style's targets are compared by, found where they lie.
+
+    Args:
+        name: one of `STATISTICS`.
+        targets: per layer C x K, or R x C x K with regions.
+
+    Returns:
+        per layer what `StyleStatistic.prepare` gives for N = R, or 1.
+    """
+    prepare = STATISTICS[name].prepare
+    return {k: prepare(t if t.dim() == 3 else t[None]) for k, t in targets.items()}
 
 
 def weighted_sums(name: str, features: Tensor, guides: Tensor | None = None) -> Tensor:

@@ -86,4 +86,5 @@ WASSERSTEIN = StyleStatistic(
     prepare=_prepare,
     size=_size,
     takes_bfloat16=True,
+    prepares_once=True,
 )

@@ -1,0 +1,57 @@
+"""What style losses make of their targets: where that takes long, once a style and in threads.
+
+In: targets by style. Out: what they are compared by. Uses no device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from torch import Tensor
+
+from pipeline.method import prepare_targets, prepares_once
+from pipeline.slot.kept import Kept
+
+# Of a style at a scale, per layer.
+Compared = Mapping[str, tuple[Tensor, ...]]
+
+
+def compared_by(
+    styles: Mapping[str, Sequence[Mapping[str, Tensor]]],
+    loss: str,
+    device: str,
+    kept: Kept,
+    threads: int = 1,
+) -> dict[str, tuple[Compared, ...]]:
+    """What targets are compared by, per style and scale; nothing where that is found for each batch
+    on its device.
+
+    Args:
+        styles: by what decides a style's targets, these per scale and layer.
+        loss: the style loss.
+        device: on which it is compared: a CPU goes on in the precision in which this is found,
+            for others it is rounded to float32.
+        kept: where it is looked for first, and put.
+        threads: in which styles and scales are taken side by side.
+    """
+    if not prepares_once(loss):
+        return dict.fromkeys(styles, ())
+
+    def at(name: str, scale: int) -> Compared:
+        def make() -> Compared:
+            found = prepare_targets(loss, styles[name][scale])
+            if device == "cpu":
+                return found
+            return {layer: tuple(part.float() for part in parts) for layer, parts in found.items()}
+
+        kind = "whole" if device == "cpu" else "float32"
+        return kept.get(f"{kind} {scale} {name}", make)
+
+    pairs = [(name, scale) for name, scales in styles.items() for scale in range(len(scales))]
+    with ThreadPoolExecutor(threads) as pool:
+        found = dict(zip(pairs, pool.map(at, *zip(*pairs, strict=True)), strict=True))
+    return {
+        name: tuple(found[name, scale] for scale in range(len(scales)))
+        for name, scales in styles.items()
+    }
