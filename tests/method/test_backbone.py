@@ -133,7 +133,8 @@ def test_compiled_it_gives_the_same_features_and_gradient() -> None:
         features = one(pixels)
         loss = sum(values.square().sum() for values in features.values())
         gradients.append(torch.autograd.grad(loss, pixels)[0])
-    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
+    off = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
+    assert float(off) < 1e-5
 
 
 def test_bf16_features_are_close_and_handed_out_as_float32() -> None:
@@ -181,4 +182,4 @@ def test_what_a_compiler_sees_of_replicate_padding_is_the_same(
     network, image = Backbone(load_weights("lite"), ["conv2_1"]), torch.rand(1, 3, 20, 24)
     plain = network(image)["conv2_1"]
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(network(image)["conv2_1"], plain)
+    assert float((network(image)["conv2_1"] - plain).norm() / plain.norm()) < 1e-6

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.method import Backbone, load_weights
-from pipeline.method.backbone import _halved
+from pipeline.method.convolutions import _halved
 from pipeline.method.losses import gram
 from pipeline.method.losses.gram import gram_sum, moment_sum
 from pipeline.method.losses.neighbors import _Apart, joined_features
