@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor
 
+from pipeline.method.means import means
+
 Pooling = Literal["avg", "max", "l2"]
 Padding = Literal["zeros", "replicate", "reflect", "replicate_first"]
 
@@ -113,43 +115,6 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
 
 
-def spread_mean(gradient: Tensor, like: Tensor) -> Tensor:
-    """The gradient of means over squares of 2 x 2: B x C x h x w -> B x C x H x W.
-
-    Args:
-        like: what was averaged; an odd last row or column of it was in no square.
-    """
-    if like.shape[2] % 2 or like.shape[3] % 2:
-        size, stride = [2, 2], [2, 2]
-        return torch.ops.aten.avg_pool2d_backward(
-            gradient, like, size, stride, [0, 0], False, True, None
-        )
-    # On a CPU torch's own takes twice as long as a copy.
-    return F.interpolate(gradient * 0.25, scale_factor=2, mode="nearest")
-
-
-class _HalveMean(torch.autograd.Function):
-    """Means over squares of 2 x 2, of which there are only whole ones."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:
-        context.like = x
-        return F.avg_pool2d(x, 2)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        return spread_mean(gradient, context.like)
-
-
-def _halved(x: Tensor) -> Tensor:
-    """B x C x H x W -> B x C x H/2 x W/2, sides rounded down."""
-    odd = x.shape[2] % 2 or x.shape[3] % 2
-    if odd or x.device.type != "cpu" or torch.compiler.is_compiling():
-        return F.avg_pool2d(x, 2)
-    halved: Tensor = _HalveMean.apply(x)
-    return halved
-
-
 def pooled(x: Tensor, pooling: Pooling) -> Tensor:
     """2 x 2 with stride 2: B x C x H x W -> B x C x H/2 x W/2, sides rounded down.
 
@@ -160,4 +125,4 @@ def pooled(x: Tensor, pooling: Pooling) -> Tensor:
         # In float16 squares are soon too large.
         wide = x.float() if x.dtype == torch.float16 else x
         return (F.avg_pool2d(wide.square(), 2) + L2_TINY).sqrt().to(x.dtype)
-    return _halved(x) if pooling == "avg" else F.max_pool2d(x, 2)
+    return means(x, 2) if pooling == "avg" else F.max_pool2d(x, 2)

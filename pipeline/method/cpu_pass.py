@@ -21,10 +21,10 @@ from torch.autograd.function import once_differentiable
 from pipeline.method.convolutions import (
     Pooling,
     pooled,
-    spread_mean,
     with_edges,
     without_edges,
 )
+from pipeline.method.means import spread_mean
 from pipeline.method.onednn import Kernel
 
 _CHANNELS_LAST = torch.channels_last
@@ -120,8 +120,8 @@ class Chain:
             )
             return found
         if beside is None:
-            return spread_mean(gradient, before)
-        return spread_mean(gradient / beside, before).mul_(before)
+            return spread_mean(gradient, *before.shape[2:])
+        return spread_mean(gradient / beside, *before.shape[2:]).mul_(before)
 
 
 def _joined(gradient: Tensor | None, given: Tensor | None, head: Kernel | None) -> Tensor | None:

@@ -14,9 +14,8 @@ from pipeline.method.losses.squares import apart
 from pipeline.method.losses.statistic import StyleStatistic
 
 
-def _product(flat: Tensor) -> Tensor:
-    """F F^T for F of N x C x M, in float32."""
-    wide = flat.float()  # products of bfloat16 numbers are exact in it
+def _product(wide: Tensor) -> Tensor:
+    """F F^T for F of N x C x M; in float32, in which products of bfloat16 numbers are exact."""
     if wide.device.type == "cpu":  # the batched product copies its transposed factor there
         return torch.stack([one @ one.T for one in wide])
     parts = _parts(*wide.shape[1:])
@@ -50,7 +49,7 @@ class _GramSum(torch.autograd.Function):
     def forward(context: Any, flat: Tensor) -> Tensor:
         """N x C x C, float32."""
         context.save_for_backward(flat.mT)
-        return _product(flat)
+        return _product(flat.float())
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
@@ -69,11 +68,9 @@ class _MomentSum(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, flat: Tensor, weights: Tensor | None) -> Tensor:
         context.save_for_backward(flat.mT, weights)
-        if weights is None:
-            means = flat.sum(2, keepdim=True, dtype=torch.float32)
-        else:
-            means = torch.bmm(flat, weights.mT)
-        return torch.cat((_product(flat), means), 2)
+        wide = flat.float()
+        means = wide.sum(2, keepdim=True) if weights is None else torch.bmm(wide, weights.mT)
+        return torch.cat((_product(wide), means), 2)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
