@@ -87,10 +87,11 @@ class Chain:
         given, gradient = list(gradients), None
         for layer in reversed(self.layers):
             own = held.pop()
+            mine = gradient is not None or layer.head is not None
             if layer.handed:
                 gradient = _joined(gradient, given.pop(), layer.head)
             if gradient is not None:
-                gradient = layer.kernel.back(_masked(gradient, own))
+                gradient = layer.kernel.back(_masked(gradient, own, mine))
                 if layer.inset is not None:
                     gradient = without_edges(gradient, layer.inset)
             if layer.pools:
@@ -133,9 +134,19 @@ def _joined(gradient: Tensor | None, given: Tensor | None, head: Kernel | None) 
     return given if gradient is None else gradient.add_(given)
 
 
-def _masked(gradient: Tensor, features: Tensor) -> Tensor:
-    """The gradient before a ReLU, channels-last."""
-    masked: Tensor = torch.ops.aten.threshold_backward(gradient, features, 0)
+def _masked(gradient: Tensor, features: Tensor, mine: bool) -> Tensor:
+    """The gradient before a ReLU, channels-last.
+
+    Args:
+        mine: whether the gradient may be changed.
+    """
+    masked: Tensor
+    if mine and gradient.is_contiguous(memory_format=_CHANNELS_LAST):
+        masked = torch.ops.aten.threshold_backward.grad_input(
+            gradient, features, 0, grad_input=gradient
+        )
+    else:
+        masked = torch.ops.aten.threshold_backward(gradient, features, 0)
     return masked
 
 

@@ -1,11 +1,15 @@
-"""A frozen convolution by oneDNN's own operators, with bias and ReLU in it, on a CPU.
+"""Frozen convolutions and products of matrices by oneDNN's own operators, on a CPU.
 
-In: features and gradients of them. Out: features, and gradients of the input. Knows of no network.
+In: features and gradients of them. Out: features, gradients, matrices. Knows of no network and no
+loss.
 
 torch's convolution brings a kernel from its plain layout into oneDNN's at each call, and its ReLU
 is one more pass. A frozen kernel can be laid out once, and the gradient in the input is a
 convolution too, with the kernel turned around. The operators are those that torch's own compiler
 emits for CPUs; as they are no part of its public interface, `fits` asks whether they are there.
+
+Products in float32 are taken here too: the library that torch has for them does not make full use
+of all CPUs, and takes twice as long on some.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ def _operators(dtype: torch.dtype) -> bool:
     there = (
         torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
         and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
     )
@@ -103,3 +108,45 @@ class Kernel:
     def back(self, gradient: Tensor) -> Tensor:
         """The gradient in the input, of that in the output before its ReLU; both channels-last."""
         return self._back.convolve(gradient, None, "none")
+
+
+# Numbers in a product below which a call costs more than it saves.
+_FEW = 1 << 14
+
+
+def multiplies(x: Tensor) -> bool:
+    """Whether products with x, N x M x C, are taken here: in full float32, and of some size."""
+    if x.dtype != torch.float32 or x.shape[1:].numel() < _FEW or x.stride(2) != 1:
+        return False
+    return fits(x) and torch.get_float32_matmul_precision() == "highest"
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b, where `multiplies`: N x M x C, N x K x C and N x 1 x K -> N x M x K."""
+    # It reads numbers as they lie, whatever the strides say.
+    x, weight = x.contiguous(), weight.contiguous()
+    biases = [None] * len(x) if bias is None else [*bias[:, 0].contiguous()]
+    found = [
+        torch.ops.mkldnn._linear_pointwise(*parts, "none", [], "")
+        for parts in zip(x, weight, biases, strict=True)
+    ]
+    return torch.stack(found) if len(found) > 1 else found[0][None]
+
+
+def inner(x: Tensor) -> Tensor:
+    """X^T X, where `multiplies`: N x M x C -> N x C x C.
+
+    As the gradient that a 1x1 convolution's kernel would have if the output's were the input. (Its
+    dilation means nothing but that torch leaves it to oneDNN.)
+    """
+    x = x.contiguous()
+    kernel = x.new_empty(x.shape[2], x.shape[2], 1, 1)
+    found = []
+    for one in x:
+        column = one[None, :, None].permute(0, 3, 1, 2)  # 1 x C x M x 1, channels-last
+        _, gradient, _ = torch.ops.aten.convolution_backward(
+            column, column, kernel, None, [1, 1], [0, 0], [2, 2], False, [0, 0], 1,
+            [False, True, False],
+        )  # fmt: skip
+        found.append(gradient[:, :, 0, 0])
+    return torch.stack(found)

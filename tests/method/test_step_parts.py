@@ -7,12 +7,12 @@ import torch
 
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.method import Backbone, load_weights
-from pipeline.method.means import means
 from pipeline.method.losses import gram
 from pipeline.method.losses.gram import gram_sum, moment_sum
 from pipeline.method.losses.joined import joined_features
 from pipeline.method.losses.neighbors import _Apart
 from pipeline.method.losses.total_variation import TV_LOSSES
+from pipeline.method.means import means
 
 FEW = 8
 

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from pipeline.method.losses.squares import apart
 from pipeline.method.losses.statistic import StyleStatistic
+from pipeline.method.onednn import inner, linear, multiplies
 
 
 def _product(wide: Tensor) -> Tensor:
     """F F^T for F of N x C x M; in float32, in which products of bfloat16 numbers are exact."""
+    if multiplies(wide.mT):
+        return inner(wide.mT)
     if wide.device.type == "cpu":  # the batched product copies its transposed factor there
         return torch.stack([one @ one.T for one in wide])
     parts = _parts(*wide.shape[1:])
@@ -56,6 +59,8 @@ class _GramSum(torch.autograd.Function):
         """N x C x M, in channels-last order if the features came so."""
         (turned,) = context.saved_tensors
         both = (gradient + gradient.mT).to(turned.dtype)
+        if multiplies(turned):
+            return linear(turned, both).mT
         if turned.stride(2) == 1:  # or what follows would walk two layouts at once
             return torch.bmm(turned, both).mT
         return torch.bmm(both, turned.mT)
@@ -77,6 +82,8 @@ class _MomentSum(torch.autograd.Function):
         turned, weights = context.saved_tensors
         second, first = gradient[..., :-1], gradient[..., -1:]
         both = (second + second.mT).to(turned.dtype)
+        if weights is None and multiplies(turned):
+            return linear(turned, both, first.mT).mT, None
         spread = (first if weights is None else first * weights).to(turned.dtype)
         if turned.stride(2) == 1:
             return torch.baddbmm(spread.mT, turned, both).mT, None
