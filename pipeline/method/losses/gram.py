@@ -17,9 +17,11 @@ from pipeline.method.onednn import inner, linear, multiplies
 
 def _product(wide: Tensor) -> Tensor:
     """F F^T for F of N x C x M; in float32, in which products of bfloat16 numbers are exact."""
-    if multiplies(wide.mT):
-        return inner(wide.mT)
-    if wide.device.type == "cpu":  # the batched product copies its transposed factor there
+    if wide.device.type == "cpu":
+        turned = wide.mT
+        if multiplies(turned):
+            return inner(turned)
+        # The batched product copies its transposed factor there.
         return torch.stack([one @ one.T for one in wide])
     parts = _parts(*wide.shape[1:])
     if parts == 1:
