@@ -5,9 +5,10 @@ not know files (but for `weights/`, which reads networks), the console, a clock,
 processes.
 
 - `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
-- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant; `half.py`: its
+- `backbone.py`, `normalization.py`: the frozen network, and its normalized variant;
+  `convolutions.py`: its parts; `cpu_pass.py`, `onednn.py`: its passes on a CPU; `half.py`: its
   passes in float16; `shape.py`: what is known of a network without its numbers
-- `lacking.py`: what Apple's GPU does not do
+- `means.py`: means over squares; `lacking.py`: what Apple's GPU does not do
 - `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
   and all of them together
 - `optimizers/`: Adam and L-BFGS over a batch; `products.py`: full float32

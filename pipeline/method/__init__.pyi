@@ -1,8 +1,8 @@
 from .backbone import Backbone as Backbone
-from .backbone import Padding as Padding
-from .backbone import Pooling as Pooling
-from .backbone import padded_conv as padded_conv
 from .batch_weights import job_weights as job_weights
+from .convolutions import Padding as Padding
+from .convolutions import Pooling as Pooling
+from .convolutions import padded_conv as padded_conv
 from .first_images import Styles as Styles
 from .graphs import StepGraphs as StepGraphs
 from .lacking import area_means as area_means

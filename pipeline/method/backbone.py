@@ -11,105 +11,19 @@ features that the paper and its followers used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
 from pipeline.errors import BackboneError
 from pipeline.layers import LAYERS, no_layers
+from pipeline.method.convolutions import Padding, Pooling, inset_of, padded_conv, pointwise, pooled
+from pipeline.method.cpu_pass import Chain, Layer
 from pipeline.method.half import SHRUNK, HalfPass
+from pipeline.method.onednn import Kernel, fits
 from pipeline.method.shape import shape_with
 from pipeline.method.weights.tensors import Weights
-
-Pooling = Literal["avg", "max", "l2"]
-Padding = Literal["zeros", "replicate", "reflect", "replicate_first"]
-
-
-def _with_edges(x: Tensor, inset: int) -> Tensor:
-    """One position beyond each edge: the edge itself again, or with `inset` 1 the one before it."""
-    b, c, h, w = x.shape
-    layout = torch.channels_last
-    whole = torch.empty((b, c, h + 2, w + 2), dtype=x.dtype, device=x.device,
-                        memory_format=layout)  # fmt: skip
-    whole[:, :, 1:-1, 1:-1] = x
-    whole[:, :, 0, 1:-1], whole[:, :, -1, 1:-1] = x[:, :, inset], x[:, :, -1 - inset]
-    whole[..., 0], whole[..., -1] = whole[..., 1 + inset], whole[..., -2 - inset]
-    return whole
-
-
-class _Pad(torch.autograd.Function):
-    """`_with_edges`. On a GPU torch's own padding forgets channels-last, and its gradient adds up
-    in any order."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor, inset: int) -> Tensor:
-        context.inset = inset
-        return _with_edges(x, inset)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        inset = context.inset
-        tall = gradient[..., 1:-1].clone(memory_format=torch.channels_last)
-        tall[..., inset] += gradient[..., 0]
-        tall[..., -1 - inset] += gradient[..., -1]
-        own = tall[:, :, 1:-1]
-        own[:, :, inset] += tall[:, :, 0]
-        own[:, :, -1 - inset] += tall[:, :, -1]
-        return own, None
-
-
-class _HalveMean(torch.autograd.Function):
-    """Means over squares of 2 x 2, of which there are only whole ones. On a CPU torch's gradient
-    of it takes twice as long as a copy."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 2)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        spread: Tensor = F.interpolate(gradient * 0.25, scale_factor=2, mode="nearest")
-        return spread
-
-
-def _halved(x: Tensor) -> Tensor:
-    """B x C x H x W -> B x C x H/2 x W/2, sides rounded down."""
-    odd = x.shape[2] % 2 or x.shape[3] % 2
-    if odd or x.device.type != "cpu" or torch.compiler.is_compiling():
-        return F.avg_pool2d(x, 2)
-    halved: Tensor = _HalveMean.apply(x)
-    return halved
-
-
-def _padded(x: Tensor, inset: int, few: bool) -> Tensor:
-    """B x C x H x W -> B x C x (H + 2) x (W + 2); see `_Pad`.
-
-    Args:
-        few: whether there are so few channels that on a GPU copies cost nothing and calls do.
-    """
-    few = few and x.device.type != "cpu"
-    if not few and not torch.compiler.is_compiling():
-        padded: Tensor = _Pad.apply(x, inset)
-        return padded
-    for dim in (2, 3):
-        last = x.shape[dim] - 1 - inset
-        x = torch.cat((x.narrow(dim, inset, 1), x, x.narrow(dim, last, 1)), dim)
-    return x
-
-
-def padded_conv(x: Tensor, weight: Tensor, bias: Tensor, padding: Padding, first: bool) -> Tensor:
-    """A 3x3 convolution that keeps the size: B x C x H x W -> B x C_out x H x W.
-
-    Args:
-        padding: see `Backbone`.
-        first: whether it is the network's first, which sees the picture.
-    """
-    if padding == "zeros" or (padding == "replicate_first" and not first):
-        return F.conv2d(x, weight, bias, padding=1)
-    return F.conv2d(_padded(x, 1 if padding == "reflect" else 0, first), weight, bias)
 
 
 def _channels_last(gradient: Tensor) -> Tensor:
@@ -160,6 +74,7 @@ class Backbone(nn.Module):
             named = f"backbone {weights.name} ({weights.source})"
             raise BackboneError(no_layers(named, missing, weights.convs))
         self.pooling, self.padding = pooling, padding
+        self._cpu_chain: Chain | None = None
         self.digest = weights.digest
         widths = {layer: len(bias) for layer, (_, bias) in weights.convs.items()}
         heads = {layer: len(bias) for layer, (_, bias) in weights.heads.items()}
@@ -190,31 +105,67 @@ class Backbone(nn.Module):
         self.register_buffer(f"{name}_bias", (bias.detach() * shrunk).to(dtype))
 
     def _conv(self, name: str, x: Tensor) -> Tensor:
-        return F.conv2d(x, getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias"))
+        return pointwise(x, getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias"))
 
     def _enter(self, images: Tensor) -> Tensor:
         """The input's transform; a convolution 1 x 1 of float32 falls to a slow kernel on CPUs."""
         if not self.turns or images.device.type != "cpu":
             return self._conv("input", images)
-        shift = self.get_buffer("input_bias").view(-1, 1, 1)
-        if not self.exchanges:
-            return torch.addcmul(shift, images, self.get_buffer("input_factor"))
-        chosen = images.index_select(1, self.get_buffer("input_from"))
-        chosen = chosen.contiguous(memory_format=torch.channels_last)
-        return torch.addcmul(shift, chosen, self.get_buffer("input_factor"))
+        if self.exchanges:
+            images = images.index_select(1, self.get_buffer("input_from"))
+            images = images.contiguous(memory_format=torch.channels_last)
+        # Whole rows at once: over three numbers at a time a loop does little else than begin.
+        rows = images.permute(0, 2, 3, 1).flatten(2)
+        parts = (self.get_buffer("input_bias"), self.get_buffer("input_factor").flatten())
+        shift, factor = (part.expand(images.shape[3], -1).flatten() for part in parts)
+        entered = torch.addcmul(shift, rows, factor)
+        return entered.unflatten(2, (-1, len(parts[0]))).permute(0, 3, 1, 2)
 
     def _conv3x3(self, name: str, x: Tensor) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
         return padded_conv(x, weight, bias, self.padding, first=name == "conv1_1")
 
     def _pool(self, x: Tensor) -> Tensor:
-        if self.pooling == "l2":  # the small number keeps the root's gradient finite at zero
-            # In float16 squares are soon too large.
-            wide = x.float() if x.dtype == torch.float16 else x
-            pooled = (F.avg_pool2d(wide.square(), 2) + 1e-8).sqrt().to(x.dtype)
-        else:
-            pooled = _halved(x) if self.pooling == "avg" else F.max_pool2d(x, 2)
-        return pooled if self.pooling_scale == 1 else pooled * self.pooling_scale
+        found = pooled(x, self.pooling)
+        return found if self.pooling_scale == 1 else found * self.pooling_scale
+
+    def _kernel(self, name: str, padding: int, relu: bool) -> Kernel:
+        weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
+        return Kernel(weight, bias, padding, relu)
+
+    def _made_chain(self) -> Chain:
+        """The network as a CPU takes it."""
+        layers = []
+        for name in self.chain:
+            inset = inset_of(self.padding, name == "conv1_1")
+            kernel = self._kernel(name, 1 if inset is None else 0, relu=True)
+            head = self._kernel(f"head_{name}", 0, relu=False) if name in self.heads else None
+            handed, pools = name in self.layers, name.endswith("_1") and name != "conv1_1"
+            layers.append(Layer(kernel, inset, pools, handed, head))
+        return Chain(layers, self.pooling, self.pooling_scale)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Backbone:
+        self._cpu_chain = None  # it holds the tensors that go
+        moved: Backbone = super()._apply(fn, recurse)
+        return moved
+
+    def _features(self, x: Tensor) -> dict[str, Tensor]:
+        """Of what the network takes, per layer that is asked for."""
+        if fits(x):
+            self._cpu_chain = self._cpu_chain or self._made_chain()
+            return dict(zip(self.layers, self._cpu_chain(x), strict=True))
+        features = {}
+        for layer in self.chain:
+            if layer.endswith("_1") and layer != "conv1_1":
+                x = self._pool(x)
+            # In place: a frozen convolution needs neither its input nor its output to go back.
+            x = self._conv3x3(layer, x).relu_()
+            if layer in self.layers:
+                handed_out = self._conv(f"head_{layer}", x) if layer in self.heads else x
+                if handed_out.requires_grad and not torch.compiler.is_compiling():
+                    handed_out.register_hook(_channels_last)  # type: ignore[no-untyped-call]
+                features[layer] = handed_out
+        return features
 
     @property
     def halo(self) -> int:
@@ -250,20 +201,9 @@ class Backbone(nn.Module):
                 f"a picture of {images.shape[-1]} x {images.shape[-2]} px is too small for "
                 f"{self.chain[-1]}: at least {self.smallest_side} px a side are needed"
             )
-        features = {}
         x = self._enter(images.contiguous(memory_format=torch.channels_last))
-        half = HalfPass() if self.dtype == torch.float16 else None
-        x = half.enter(x) if half else x.to(self.dtype)
-        for layer in self.chain:
-            if layer.endswith("_1") and layer != "conv1_1":
-                x = self._pool(x)
-            # In place: a frozen convolution needs neither its input nor its output to go back.
-            x = F.relu(self._conv3x3(layer, x), inplace=True)
-            if layer in self.layers:
-                handed_out = self._conv(f"head_{layer}", x) if layer in self.heads else x
-                if handed_out.requires_grad and not torch.compiler.is_compiling():
-                    handed_out.register_hook(_channels_last)  # type: ignore[no-untyped-call]
-                features[layer] = handed_out
-        if half:
-            return half.leave(features)
+        if self.dtype == torch.float16:
+            half = HalfPass()
+            return half.leave(self._features(half.enter(x)))
+        features = self._features(x.to(self.dtype))
         return features if narrow else {layer: v.float() for layer, v in features.items()}

@@ -11,7 +11,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pipeline.method.backbone import Backbone, Padding, Pooling
+from pipeline.method.backbone import Backbone
+from pipeline.method.convolutions import Padding, Pooling
 from pipeline.method.weights.tensors import Weights
 
 

@@ -19,7 +19,7 @@ from pipeline.errors import DeviceError
 from pipeline.layers import SHRINK, shrink_of
 from pipeline.method.backbone import Backbone
 from pipeline.method.losses.guides import guides_at
-from pipeline.method.losses.neighbors import joined_features
+from pipeline.method.losses.joined import joined_features
 from pipeline.method.losses.objective import Losses, Statistics, StyleTransferLoss
 from pipeline.method.losses.squares import TINY
 from pipeline.method.losses.style import STATISTICS, style_sums

@@ -93,15 +93,18 @@ def test_pooling_is_what_it_says_times_its_scale() -> None:
     plain = dataclasses.replace(weights, heads={})
     before = Backbone(plain, ["conv1_2"])(image)["conv1_2"]
     blocks = before.double().unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
-    means = {"avg": blocks.mean(4), "max": blocks.amax(4), "l2": blocks.square().mean(4).sqrt()}
+    means = {
+        "avg": blocks.mean(4),
+        "max": blocks.amax(4),
+        "l2": (blocks.square().mean(4) + 1e-8).sqrt(),
+    }
     kernel, bias = (tensor.double() for tensor in weights.convs["conv2_1"])
     for pooling, pooled in means.items():
         padded = torch.nn.functional.pad(1.5 * pooled, (1, 1, 1, 1), mode="replicate")
         expected = torch.nn.functional.conv2d(padded, kernel, bias).relu()
         network = Backbone(plain, ["conv2_1"], pooling, pooling_scale=1.5)  # type: ignore[arg-type]
         found = network(image)["conv2_1"].double()
-        # The small number under l2's root is 1e-4 where nothing fires.
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-3)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_l2_pooling_has_a_gradient_where_nothing_fires() -> None:
@@ -133,7 +136,8 @@ def test_compiled_it_gives_the_same_features_and_gradient() -> None:
         features = one(pixels)
         loss = sum(values.square().sum() for values in features.values())
         gradients.append(torch.autograd.grad(loss, pixels)[0])
-    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
+    off = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
+    assert float(off) < 1e-5
 
 
 def test_bf16_features_are_close_and_handed_out_as_float32() -> None:
@@ -181,4 +185,4 @@ def test_what_a_compiler_sees_of_replicate_padding_is_the_same(
     network, image = Backbone(load_weights("lite"), ["conv2_1"]), torch.rand(1, 3, 20, 24)
     plain = network(image)["conv2_1"]
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(network(image)["conv2_1"], plain)
+    assert float((network(image)["conv2_1"] - plain).norm() / plain.norm()) < 1e-6

@@ -27,7 +27,8 @@ from pipeline.method import (
     style_targets,
     vector_places,
 )
-from pipeline.method.losses.neighbors import Neighbors, drawn, joined_features, nearest, queries
+from pipeline.method.losses.joined import joined_features
+from pipeline.method.losses.neighbors import Neighbors, drawn, nearest, queries
 from pipeline.method.tiles import JOINED, losses_and_gradient
 
 SETTINGS = Settings(size=64, scale_start=0, neighbor_weight=2.0, neighbor_content=0.3)

@@ -7,11 +7,12 @@ import torch
 
 from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.method import Backbone, load_weights
-from pipeline.method.backbone import _halved
 from pipeline.method.losses import gram
 from pipeline.method.losses.gram import gram_sum, moment_sum
-from pipeline.method.losses.neighbors import _Apart, joined_features
+from pipeline.method.losses.joined import joined_features
+from pipeline.method.losses.neighbors import _Apart
 from pipeline.method.losses.total_variation import TV_LOSSES
+from pipeline.method.means import means
 
 FEW = 8
 
@@ -98,7 +99,7 @@ def test_features_come_narrow_where_that_is_asked_for() -> None:
 def test_halving_has_average_poolings_gradient(size: tuple[int, int]) -> None:
     images = torch.rand(2, FEW, *size).contiguous(memory_format=torch.channels_last)
     slopes = []
-    for pool in (_halved, lambda x: torch.nn.functional.avg_pool2d(x, 2)):
+    for pool in (lambda x: means(x, 2), lambda x: torch.nn.functional.avg_pool2d(x, 2)):
         x = images.clone().requires_grad_()
         pooled = pool(x)
         pooled.backward(torch.arange(pooled.numel()).float().view_as(pooled))

@@ -12,12 +12,16 @@ from torch import Tensor
 
 from pipeline.method.losses.squares import apart
 from pipeline.method.losses.statistic import StyleStatistic
+from pipeline.method.onednn import inner, linear, multiplies
 
 
-def _product(flat: Tensor) -> Tensor:
-    """F F^T for F of N x C x M, in float32."""
-    wide = flat.float()  # products of bfloat16 numbers are exact in it
-    if wide.device.type == "cpu":  # the batched product copies its transposed factor there
+def _product(wide: Tensor) -> Tensor:
+    """F F^T for F of N x C x M; in float32, in which products of bfloat16 numbers are exact."""
+    if wide.device.type == "cpu":
+        turned = wide.mT
+        if multiplies(turned):
+            return inner(turned)
+        # The batched product copies its transposed factor there.
         return torch.stack([one @ one.T for one in wide])
     parts = _parts(*wide.shape[1:])
     if parts == 1:
@@ -50,13 +54,15 @@ class _GramSum(torch.autograd.Function):
     def forward(context: Any, flat: Tensor) -> Tensor:
         """N x C x C, float32."""
         context.save_for_backward(flat.mT)
-        return _product(flat)
+        return _product(flat.float())
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         """N x C x M, in channels-last order if the features came so."""
         (turned,) = context.saved_tensors
         both = (gradient + gradient.mT).to(turned.dtype)
+        if multiplies(turned):
+            return linear(turned, both).mT
         if turned.stride(2) == 1:  # or what follows would walk two layouts at once
             return torch.bmm(turned, both).mT
         return torch.bmm(both, turned.mT)
@@ -69,17 +75,17 @@ class _MomentSum(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, flat: Tensor, weights: Tensor | None) -> Tensor:
         context.save_for_backward(flat.mT, weights)
-        if weights is None:
-            means = flat.sum(2, keepdim=True, dtype=torch.float32)
-        else:
-            means = torch.bmm(flat, weights.mT)
-        return torch.cat((_product(flat), means), 2)
+        wide = flat.float()
+        means = wide.sum(2, keepdim=True) if weights is None else torch.bmm(wide, weights.mT)
+        return torch.cat((_product(wide), means), 2)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         turned, weights = context.saved_tensors
         second, first = gradient[..., :-1], gradient[..., -1:]
         both = (second + second.mT).to(turned.dtype)
+        if weights is None and multiplies(turned):
+            return linear(turned, both, first.mT).mT, None
         spread = (first if weights is None else first * weights).to(turned.dtype)
         if turned.stride(2) == 1:
             return torch.baddbmm(spread.mT, turned, both).mT, None

@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.layers import NEIGHBOR_LAYERS, SHRINK, shrink_of
+from pipeline.layers import NEIGHBOR_LAYERS
 from pipeline.method.losses.guides import guides_at
+from pipeline.method.losses.joined import joined_features
 from pipeline.method.losses.squares import TINY
 from pipeline.method.moving import moved
 
@@ -62,35 +62,6 @@ class StyleVectors:
         vectors, mean, scale = (moved(t, device) for t in (self.vectors, self.mean, self.scale))
         allowed = None if self.allowed is None else moved(self.allowed, device)
         return StyleVectors(vectors, mean, scale, allowed)
-
-
-def joined_features(features: Mapping[str, Tensor]) -> Tensor:
-    """F before it is normalized: B x D x h x w at a quarter of the picture's side, rounded down.
-
-    Layers above that size are averaged and the one below it is repeated, so that a tile gives its
-    own part of what the whole picture gives.
-    """
-    size = features["conv3_1"].shape[2:]
-    return torch.cat(
-        [_resized(features[layer].float(), layer, size) for layer in NEIGHBOR_LAYERS], 1
-    )
-
-
-def _resized(features: Tensor, layer: str, size: Sequence[int]) -> Tensor:
-    shrink = shrink_of(layer)
-    if shrink < SHRINK:
-        return F.avg_pool2d(features, SHRINK // shrink)
-    times = shrink // SHRINK
-    if times == 1:
-        return features
-    grown = F.interpolate(features, scale_factor=times, mode="nearest")
-    # Pooling dropped an odd last row or column: there stands what is beside it.
-    for dim, side in zip((2, 3), size, strict=True):
-        short = side - grown.shape[dim]
-        if short:
-            last = grown.narrow(dim, grown.shape[dim] - 1, 1)
-            grown = torch.cat((grown, *[last] * short), dim)
-    return grown
 
 
 def vector_places(height: int, width: int) -> Tensor:
@@ -218,7 +189,8 @@ class _Apart(torch.autograd.Function):
         context: Any, x: Tensor, a: Tensor, b: Tensor, targets: Tensor, drawn_to: Tensor
     ) -> Tensor:
         own = torch.addcmul(b, x, a)
-        length = (own.square().sum(1) + TINY).sqrt()
+        norm = torch.linalg.vector_norm(own, dim=1)
+        length = (norm * norm + TINY).sqrt()
         along = (own * targets).sum(1)
         context.save_for_backward(own, a, targets, length, along)
         return (drawn_to - along / length).sum((1, 2))

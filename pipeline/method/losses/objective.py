@@ -16,8 +16,9 @@ from torch import Tensor
 from pipeline.method.losses.content import CONTENT_LOSSES, kept_at
 from pipeline.method.losses.gradient_norm import NormalizeGradient
 from pipeline.method.losses.guides import Regions, positions_of
+from pipeline.method.losses.joined import joined_features
 from pipeline.method.losses.laplacian import Outlines
-from pipeline.method.losses.neighbors import Neighbors, joined_features
+from pipeline.method.losses.neighbors import Neighbors
 from pipeline.method.losses.squares import apart, energy
 from pipeline.method.losses.statistic import Prepared, measured
 from pipeline.method.losses.style import STATISTICS, weighted_sums

@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.method.onednn import linear, multiplies
 from pipeline.method.products import full_products
 
 # For each iteration a, b, c: the odd polynomial of degree 5 that is nearest to 1 (a linear program)
@@ -85,6 +86,11 @@ def by_products(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
         return torch.where(good, distance, torch.nan), slope
 
 
+def _by_rows(left: Tensor, right: Tensor) -> Tensor:
+    """A B^T, N x C x C."""
+    return linear(left, right) if multiplies(left) else left @ right.mT
+
+
 @torch.no_grad()
 def by_eigenvalues(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
     """`covariance_distance` by the eigenvalues of R S R; N x C x C.
@@ -94,12 +100,16 @@ def by_eigenvalues(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
     matrices = roots @ covariances @ roots
     # A picture that has diverged must not take its batch along: eigh refuses NaN, so it gets
     # none, and the NaN goes on as the loss.
-    finite = torch.isfinite(matrices).all(-1).all(-1)
-    values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, 0.0, 0.0, 0.0))
+    finite = torch.isfinite(matrices.sum((-2, -1)))
+    if not bool(finite.all()):
+        matrices = torch.nan_to_num(matrices, 0.0, 0.0, 0.0)
+    values, vectors = torch.linalg.eigh(matrices)
     traces: Tensor = values.clamp_min(1e-16).sqrt()
     whole = covariances.diagonal(dim1=-2, dim2=-1).sum(-1) + roots.square().sum((-2, -1))
-    turned = roots @ vectors
-    slope = -((turned / traces[..., None, :]) @ turned.mT)
+    # What is small has been found; a slope in float32 is as exact as the features that it goes to.
+    with full_products():
+        turned = _by_rows(roots.float(), (vectors / traces.sqrt()[..., None, :]).float().mT)
+        slope = _by_rows(turned, turned).neg_()
     slope.diagonal(dim1=-2, dim2=-1).add_(1)
     distance = (whole - 2 * traces.sum(-1)).clamp_min(0)
     return torch.where(finite, distance, torch.nan), slope
