@@ -9,8 +9,8 @@ Must not know how a picture is made, nor what a command prints.
   which of several processes; `clips.py`, `videos.py`:
   frames that follow on each other, and videos of them
 - `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs
-- `local.py`, `cluster.py`: processes of this machine; Dask and Ray. A new engine is a file beside
-  these, a line in `engines.py` and a test
+- `local.py`, `cluster.py`: processes of this machine, and of a cluster: `dask_cluster.py`,
+  `ray_cluster.py`. A new engine is a file beside these, a line in `engines.py` and a test
 - `worker.py`, `serving.py`: a process of this machine, as its driver has it and from within
 - `slots.py`, `cores.py`, `tune.py`: devices and shares of them
 - `options.py`: how a run is carried out

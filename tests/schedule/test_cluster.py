@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import importlib
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from pipeline.commands import Options, batch_manifest
 from pipeline.errors import EngineError
 from pipeline.plan import Batch, scales_of
 from pipeline.schedule import RunOptions
-from pipeline.schedule.cluster import ClusterEngine, _kinds, open_dask, open_ray
+from pipeline.schedule.cluster import ClusterEngine, kinds_of
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext
 from pipeline.store import RunFolder
@@ -29,6 +31,8 @@ TEXT = (
     "output: {}\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
     "settings: {{size: 48, steps: 3, scale_start: 0}}\ngrid: {{seed: [0, 1, 2, 3]}}\n"
 )
+# Where Ray's workers find `fake_work`.
+WORK = os.pathsep.join(str(Path(__file__).parents[level]) for level in (1, 2))
 MODULES = {"dask": "distributed", "ray": "ray"}
 
 
@@ -120,12 +124,12 @@ def test_a_ray_cluster_without_nst_is_told(
     world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pytest.importorskip("ray")
+    importlib.import_module("pipeline.schedule.ray_cluster")  # before `remote` is another one
 
     def get(answer: object, timeout: float) -> None:
         raise MISSING
 
     monkeypatch.setattr(ray, "init", lambda **given: None)
-    monkeypatch.setattr("ray.util.joblib.register_ray", lambda: None)
     monkeypatch.setattr(ray, "cluster_resources", dict)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(ray, "remote", lambda function: SimpleNamespace(remote=function))
@@ -172,6 +176,8 @@ def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     distributed = pytest.importorskip("distributed")
+    from pipeline.schedule.dask_cluster import open_dask
+
     closed: list[str] = []
 
     def connect(scheduler: str, timeout: float) -> SimpleNamespace:
@@ -189,7 +195,7 @@ def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
     given = RunOptions(engine="dask", address="tcp://there:1")
     with open_dask(world([1]).context(), fake_work, given) as engine:
         assert isinstance(engine, ClusterEngine)
-        assert (engine.backend, engine.options, engine.lazy) == ("dask", options, True)
+        assert engine.lazy and engine.begin() == (-1, options)
         assert not closed
         assert engine.devices == (("cuda", "cpu") if "GPU" in resources[1] else ("cpu",))
     assert closed == ["tcp://there:1"]
@@ -208,7 +214,7 @@ def test_a_driver_without_a_gpu_packs_for_its_workers(
     chosen: str, gpus: bool, devices: tuple[str, ...], world: Callable[[list[int]], World]
 ) -> None:
     context = replace(world([1]).context(), devices=chosen)
-    assert _kinds(context, gpus) == devices
+    assert kinds_of(context, gpus) == devices
 
 
 @pytest.mark.parametrize(("gpus", "options"), [(4, {"ray_remote_args": {"num_gpus": 1}}), (0, {})])
@@ -219,19 +225,54 @@ def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ray = pytest.importorskip("ray")
+    from pipeline.schedule import ray_cluster
+
     told: list[Any] = []
     monkeypatch.setattr(ray, "init", lambda **given: told.append(given))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8, "GPU": gpus})
     monkeypatch.setattr(ray, "shutdown", lambda: told.append("down"))
-    monkeypatch.setattr("pipeline.schedule.cluster._check_ray", lambda *given: None)
+    monkeypatch.setattr(ray_cluster, "_check_ray", lambda *given: None)
     given = RunOptions(engine="ray", address="auto", workers=3)
-    with open_ray(world([1]).context(), fake_work, given) as engine:
+    with ray_cluster.open_ray(world([1]).context(), fake_work, given) as engine:
         assert isinstance(engine, ClusterEngine)
-        assert (engine.backend, engine.options, engine.lazy) == ("ray", options, False)
+        # Not one a core: they would wait for ever.
+        assert not engine.lazy and engine.begin() == (gpus or -1, options)
         assert engine.devices == (("cuda", "cpu") if gpus else ("cpu",))
-        assert engine.n_jobs == (gpus or -1)  # not one a core: they would wait for ever
     assert told[0]["address"] == "auto" and told[0]["num_cpus"] is None
     assert told[1:] == ["down"]
+
+
+# --- one worker -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["dask", pytest.param("ray", marks=pytest.mark.long)])
+def test_a_cluster_of_one_worker_runs_batches_there_and_not_in_the_driver(
+    engine: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(MODULES[engine])
+    monkeypatch.setenv("PYTHONPATH", WORK)
+    here = world([1, 2])
+    assert here.run(engine=engine, workers=1).done == 2
+    assert len({record.pid for record in here.done().values()} - {os.getpid()}) == 1
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_ray_begins_as_many_workers_as_it_was_asked_for(
+    n_jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    from pipeline.schedule import ray_cluster
+
+    begun: list[tuple[int, object]] = []
+
+    def begin(count: int, ray_remote_args: object, **more: object) -> None:
+        begun.append((count, ray_remote_args))
+
+    monkeypatch.setattr(ray_cluster, "MemmappingPool", begin)
+    monkeypatch.setattr("joblib._parallel_backends.MemmappingPool", begin)
+    backend = ray_cluster._Backend(ray_remote_args={"num_gpus": 1}, nesting_level=0)
+    assert backend.configure(n_jobs) > 1  # of one batch at a time joblib would need no worker
+    assert begun == [(n_jobs, {"num_gpus": 1})]
 
 
 # --- lost batches ---------------------------------------------------------------------------------
@@ -269,7 +310,7 @@ def ended(here: World, *, lazy: bool) -> dict[int, str]:
     """Number of every batch of one job that ended, and why it was lost if it was."""
     here.store.begin("", {})
     batches = [Batch(i, (job,), scales_of(job)) for i, job in enumerate(here.plan.jobs())]
-    engine = ClusterEngine(here.context(), fake_work, "none", {}, lazy=lazy, gone=str)
+    engine = ClusterEngine(here.context(), fake_work, "none", lazy=lazy, gone=str)
     found, feed = {}, Feed(iter(batches))
     for e in engine.run(feed):
         if e.together:
@@ -298,7 +339,7 @@ def test_a_backend_that_wants_a_list_gets_four_batches_a_worker(
 
 def open_fake(monkeypatch: pytest.MonkeyPatch, *, lazy: bool, gone: Callable[[], str]) -> None:
     def open_cluster(context: RunContext, work: Any, options: RunOptions) -> Any:
-        return contextlib.nullcontext(ClusterEngine(context, work, "none", {}, lazy, gone))
+        return contextlib.nullcontext(ClusterEngine(context, work, "none", lazy, gone))
 
     monkeypatch.setattr("pipeline.schedule.run.open_engine", open_cluster)
 
@@ -337,7 +378,7 @@ def test_a_cluster_that_is_gone_ends_the_run_with_true_counts(
 ) -> None:
     open_fake(monkeypatch, lazy=lazy, gone=lambda: "the scheduler x does not answer any more")
 
-    def vanish(self: ClusterEngine, tasks: Iterator[Any]) -> Iterator[Any]:
+    def vanish(self: ClusterEngine, jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
         some = list(itertools.islice(tasks, 3))
         results = [function(*given) for function, given, _ in some[:2]]
         yield results[0]
@@ -354,10 +395,25 @@ def test_a_cluster_that_is_gone_ends_the_run_with_true_counts(
     assert here.store.summaries()[""].done == 2
 
 
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_cluster_that_takes_no_batch_ends_the_run(
+    lazy: bool, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose last worker is gone: it would be asked again and again."""
+    open_fake(monkeypatch, lazy=lazy, gone=str)
+    monkeypatch.setattr(joblib, "parallel_config", lambda *given, **more: contextlib.nullcontext())
+    monkeypatch.setattr(ClusterEngine, "_results", refuse)
+    here = world([1])
+    said = r"the cluster takes no batch \(ConnectionError: refused\)"
+    with pytest.raises(EngineError, match=said):
+        here.run(engine="dask")
+    assert here.store.summaries()[""].problem.endswith("refused)")
+
+
 def test_an_error_that_says_nothing_is_named(
     world: Callable[[list[int]], World], parallel: FakeParallel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(self: ClusterEngine, tasks: Iterator[Any]) -> Iterator[Any]:
+    def die(self: ClusterEngine, jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
         list(tasks)
         raise TimeoutError
         yield
@@ -372,6 +428,7 @@ def test_ray_with_more_cores_than_gpus_runs_a_batch_a_gpu(
 ) -> None:
     """With logical GPUs: as many workers as cores would wait for GPUs for ever."""
     ray = pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", WORK)
     begin = ray.init
     monkeypatch.setattr(ray, "init", lambda **given: begin(**given, num_gpus=1))
     summary = world([1, 2, 3]).run(engine="ray", workers=3)
