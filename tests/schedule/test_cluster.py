@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -120,24 +119,6 @@ def test_a_dask_cluster_with_another_nst_or_none_is_told(
         world([1]).run(engine="dask", address="there:1")
 
 
-def test_a_ray_cluster_without_nst_is_told(
-    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ray = pytest.importorskip("ray")
-    importlib.import_module("pipeline.schedule.ray_cluster")  # before `remote` is another one
-
-    def get(answer: object, timeout: float) -> None:
-        raise MISSING
-
-    monkeypatch.setattr(ray, "init", lambda **given: None)
-    monkeypatch.setattr(ray, "cluster_resources", dict)
-    monkeypatch.setattr(ray, "shutdown", lambda: None)
-    monkeypatch.setattr(ray, "remote", lambda function: SimpleNamespace(remote=function))
-    monkeypatch.setattr(ray, "get", get)
-    with pytest.raises(EngineError, match=r"one of its workers cannot load nst .*'pipeline.slot'"):
-        world([1]).run(engine="ray", address="there:1")
-
-
 @pytest.mark.parametrize("engine", ["dask", "ray"])
 def test_a_cluster_that_cannot_start_here_is_told_without_an_address(
     engine: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
@@ -217,31 +198,6 @@ def test_a_driver_without_a_gpu_packs_for_its_workers(
     assert kinds_of(context, gpus) == devices
 
 
-@pytest.mark.parametrize(("gpus", "options"), [(4, {"ray_remote_args": {"num_gpus": 1}}), (0, {})])
-def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
-    gpus: int,
-    options: dict[str, Any],
-    world: Callable[[list[int]], World],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ray = pytest.importorskip("ray")
-    from pipeline.schedule import ray_cluster
-
-    told: list[Any] = []
-    monkeypatch.setattr(ray, "init", lambda **given: told.append(given))
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8, "GPU": gpus})
-    monkeypatch.setattr(ray, "shutdown", lambda: told.append("down"))
-    monkeypatch.setattr(ray_cluster, "_check_ray", lambda *given: None)
-    given = RunOptions(engine="ray", address="auto", workers=3)
-    with ray_cluster.open_ray(world([1]).context(), fake_work, given) as engine:
-        assert isinstance(engine, ClusterEngine)
-        # Not one a core: they would wait for ever.
-        assert not engine.lazy and engine.begin() == (gpus or -1, options)
-        assert engine.devices == (("cuda", "cpu") if gpus else ("cpu",))
-    assert told[0]["address"] == "auto" and told[0]["num_cpus"] is None
-    assert told[1:] == ["down"]
-
-
 # --- one worker -----------------------------------------------------------------------------------
 
 
@@ -254,25 +210,6 @@ def test_a_cluster_of_one_worker_runs_batches_there_and_not_in_the_driver(
     here = world([1, 2])
     assert here.run(engine=engine, workers=1).done == 2
     assert len({record.pid for record in here.done().values()} - {os.getpid()}) == 1
-
-
-@pytest.mark.parametrize("n_jobs", [1, 3])
-def test_ray_begins_as_many_workers_as_it_was_asked_for(
-    n_jobs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("ray")
-    from pipeline.schedule import ray_cluster
-
-    begun: list[tuple[int, object]] = []
-
-    def begin(count: int, ray_remote_args: object, **more: object) -> None:
-        begun.append((count, ray_remote_args))
-
-    monkeypatch.setattr(ray_cluster, "MemmappingPool", begin)
-    monkeypatch.setattr("joblib._parallel_backends.MemmappingPool", begin)
-    backend = ray_cluster._Backend(ray_remote_args={"num_gpus": 1}, nesting_level=0)
-    assert backend.configure(n_jobs) > 1  # of one batch at a time joblib would need no worker
-    assert begun == [(n_jobs, {"num_gpus": 1})]
 
 
 # --- lost batches ---------------------------------------------------------------------------------
@@ -420,16 +357,3 @@ def test_an_error_that_says_nothing_is_named(
 
     monkeypatch.setattr(ClusterEngine, "_results", die)
     assert ended(world([1]), lazy=True) == {0: "TimeoutError: "}
-
-
-@pytest.mark.long
-def test_ray_with_more_cores_than_gpus_runs_a_batch_a_gpu(
-    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With logical GPUs: as many workers as cores would wait for GPUs for ever."""
-    ray = pytest.importorskip("ray")
-    monkeypatch.setenv("PYTHONPATH", WORK)
-    begin = ray.init
-    monkeypatch.setattr(ray, "init", lambda **given: begin(**given, num_gpus=1))
-    summary = world([1, 2, 3]).run(engine="ray", workers=3)
-    assert (summary.done, summary.failed, summary.retries) == (3, 0, 0)
