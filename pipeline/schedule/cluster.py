@@ -10,19 +10,24 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import joblib
 
 from pipeline.errors import EngineError
 from pipeline.plan import Batch
-from pipeline.schedule.engine import Ended, Guarded, Work, guarded
+from pipeline.schedule.engine import MOST_BROKEN, Ended, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import RunOptions
-from pipeline.slot import RunContext, work_batch
+from pipeline.slot import RunContext, own_card, work_batch
 from pipeline.version import ALGORITHM, __version__
+
+_TOLD_S = 2.0  # for an answer to reach the cluster's scheduler
+_ENDS_S = 60.0  # for a process to end
 
 
 @dataclass
@@ -36,6 +41,7 @@ class ClusterEngine:
         begin: how many batches at a time, -1 for one a core of the cluster, and what the backend is
             told of them; asked before each of its calls.
         devices: see `Engine`; workers find their own, which this machine need not have.
+        broke: how often in a row each card broke, the cards in the order in which they first did.
     """
 
     context: RunContext
@@ -45,6 +51,7 @@ class ClusterEngine:
     gone: Callable[[], str]
     begin: Callable[[], tuple[int, dict[str, Any]]] = lambda: (-1, {})
     devices: tuple[str, ...] = ("cpu",)
+    broke: dict[str, int] = field(default_factory=dict)
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -68,11 +75,15 @@ class ClusterEngine:
                     return
                 number = next(numbers)
                 taken[number] = batch
-                yield joblib.delayed(_numbered)(self.work, self.context, number, batch)
+                yield joblib.delayed(_answer)(self.work, self.context, number, batch, self.lazy)
 
         try:
-            for number, came_back in self._results(jobs, tasks()):
-                yield Ended(taken.pop(number), came_back.report, came_back.lost, came_back.trace)
+            for answer in self._results(jobs, tasks()):
+                batch = taken.pop(answer.number)
+                if answer.refused:
+                    feed.put_back(batch)
+                else:
+                    yield self._judged(batch, answer)
         except Exception as error:  # each engine has its own; all mean lost batches
             cause = getattr(error, "cause", None) or error  # of what a worker raised, with Ray
             why = (str(cause).strip().splitlines() or [""])[0]
@@ -82,7 +93,7 @@ class ClusterEngine:
             for batch in list(taken.values()):
                 yield Ended(batch, None, lost, together=len(taken) > 1, over=over)
 
-    def _results(self, jobs: int, tasks: Iterator[Any]) -> Iterator[tuple[int, Guarded]]:
+    def _results(self, jobs: int, tasks: Iterator[Any]) -> Iterator[Answer]:
         if not self.lazy:
             yield from joblib.Parallel(n_jobs=jobs, batch_size=1)(list(tasks))
             return
@@ -93,15 +104,77 @@ class ClusterEngine:
             pre_dispatch="2*n_jobs",
         )(tasks)
 
+    def _judged(self, batch: Batch, answer: Answer) -> Ended:
+        """How a batch ended; a card that broke too often in a row gets none any more."""
+        (report, lost, trace, broken), card = answer.found, answer.card
+        if not broken:
+            if report is not None and card in self.broke:
+                self.broke[card] = 0
+            return Ended(batch, report, lost, trace)
+        times = self.broke[card] = self.broke.get(card, 0) + 1
+        spoilt = replace(batch, spoilt=(*batch.spoilt, list(self.broke).index(card)))
+        ended = Ended(spoilt, None, lost, trace, broken=True)
+        if not card or times < MOST_BROKEN or card in self.context.shunned:
+            return ended
+        self.context = replace(self.context, shunned=(*self.context.shunned, card))
+        retired = (
+            f"{card} gets no batch any more, after {times} in a row that broke it: {lost}; its "
+            f"worker takes another GPU, or the CPU"
+        )
+        return replace(ended, retired=retired)
+
     def kill(self) -> None:
         """Workers stop at their next step; the engine's own processes are not ours to end."""
 
 
-def _numbered(work: Work, context: RunContext, number: int, batch: Batch) -> tuple[int, Guarded]:
+# --- in a worker ----------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """What comes back of a batch.
+
+    Attributes:
+        number: which one it is.
+        card: see `own_card`.
+        refused: whether it was not begun, since the worker's device broke before.
+    """
+
+    number: int
+    found: Guarded
+    card: str
+    refused: bool = False
+
+
+_broken: list[str] = []  # how this process's device broke
+
+
+def _answer(work: Work, context: RunContext, number: int, batch: Batch, ends: bool) -> Answer:
+    """Runs a batch in a worker. What holds a broken device can do no more: it takes no batch.
+
+    Args:
+        ends: whether the process is to end then, for the cluster to start another. Where batches
+            come in windows all answers would be lost with it, and each window has new ones.
+    """
+    if _broken:
+        if ends:  # the cluster gives it to another when this one has ended
+            time.sleep(_TOLD_S + _ENDS_S)
+        return Answer(number, Guarded(None, _broken[0]), own_card(), refused=True)
     found = guarded(work, context, None, batch)
-    if found.broken:  # what holds the device has to end; the cluster starts another
-        os._exit(1)
-    return number, found
+    if found.broken:
+        _broken.append(found.lost)
+        if ends:
+            _end_when_told()
+    return Answer(number, found, own_card())
+
+
+def _end_when_told() -> None:
+    """Ends this process once its answer has gone."""
+    timer = threading.Timer(_TOLD_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+# --- what both kinds of cluster say ---------------------------------------------------------------
 
 
 def kinds_of(context: RunContext, gpus: bool) -> tuple[str, ...]:

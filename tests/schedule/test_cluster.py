@@ -13,15 +13,16 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from fake_work import KILLED, fake_work
+from fake_work import BREAKS_ONCE, KILLED, fake_work
 from PIL import Image
 from worlds import World
 
 from pipeline.commands import Options, batch_manifest
 from pipeline.errors import EngineError
 from pipeline.plan import Batch, scales_of
-from pipeline.schedule import RunOptions
+from pipeline.schedule import RunOptions, cluster
 from pipeline.schedule.cluster import ClusterEngine, kinds_of
+from pipeline.schedule.engine import Guarded
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext
 from pipeline.store import RunFolder
@@ -226,7 +227,7 @@ class FakeParallel:
 
         def run(tasks: Any) -> Iterator[Any]:
             for function, given, _ in tasks:
-                batch = given[-1]
+                batch = next(one for one in given if isinstance(one, Batch))
                 if {job.settings.seed for job in batch.jobs} & self.dies:
                     raise RuntimeError("a worker died\nin detail")
                 yield function(*given)
@@ -345,6 +346,89 @@ def test_a_cluster_that_takes_no_batch_ends_the_run(
     with pytest.raises(EngineError, match=said):
         here.run(engine="dask")
     assert here.store.summaries()[""].problem.endswith("refused)")
+
+
+# --- cards that break -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What this process's batches say that they ran on."""
+    monkeypatch.setattr(cluster, "_broken", [])
+    monkeypatch.setattr(cluster, "own_card", lambda: "host, GPU made-up")
+    return "host, GPU made-up"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_worker_whose_device_broke_says_so_and_takes_no_batch(
+    ends: bool, card: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, told = world([BREAKS_ONCE, 1]), list[object]()
+    monkeypatch.setattr(cluster, "_end_when_told", lambda: told.append("ends"))
+    monkeypatch.setattr(cluster.time, "sleep", told.append)
+    here.store.begin("", {})
+    batches = [Batch(i, (job,), scales_of(job)) for i, job in enumerate(here.plan.jobs())]
+    first, second = (cluster._answer(fake_work, here.context(), b.number, b, ends) for b in batches)
+    said = "RuntimeError: CUDA error: an illegal memory access was encountered"
+    assert first.found.broken and first.found.lost == said and not first.refused
+    assert (second.number, second.refused, second.found.lost) == (1, True, said)
+    assert first.card == second.card == card and not here.done()
+    assert told == (["ends", cluster._TOLD_S + cluster._ENDS_S] if ends else [])
+
+
+def test_a_card_that_breaks_three_times_in_a_row_gets_no_batch_any_more(
+    card: str,
+    world: Callable[[list[int]], World],
+    parallel: FakeParallel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each window has new processes, which take another device then."""
+    open_fake(monkeypatch, lazy=False, gone=str)
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", one_by_one)
+
+    def begin(**options: object) -> Callable[[Any], Any]:
+        cluster._broken.clear()
+        return parallel(**options)
+
+    monkeypatch.setattr(joblib, "Parallel", begin)
+
+    def work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+        if card not in context.shunned:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
+        return fake_work(context, slot, batch)
+
+    summary = world([1, 2, 3]).run(work=work, engine="ray")
+    assert (summary.done, summary.failed, summary.retries, parallel.calls) == (3, 0, 3, 4)
+    (retired,) = summary.retired
+    assert retired.startswith(f"{card} gets no batch any more, after 3 in a row that broke it: Run")
+
+
+def test_a_batch_that_goes_well_takes_back_what_a_card_broke_before(
+    card: str, world: Callable[[list[int]], World]
+) -> None:
+    engine = ClusterEngine(world([1]).context(), fake_work, "none", lazy=True, gone=str)
+    batch = Batch(0, (), ())
+    ended = []
+    for broken in (True, True, False, True, True, True, True):
+        report = None if broken else Report((), "", "", {}, 0.0)
+        ended.append(
+            engine._judged(
+                batch, cluster.Answer(0, Guarded(report, "CUDA error", "", broken), card)
+            )
+        )
+    assert [bool(e.retired) for e in ended] == [False] * 5 + [True, False]
+    assert all(e.broken and e.batch.spoilt == (0,) for e in ended if e.report is None)
+
+
+def test_a_dask_worker_whose_device_broke_ends_and_its_batch_is_run_by_the_next(
+    world: Callable[[list[int]], World],
+) -> None:
+    pytest.importorskip("distributed")
+    here = world([BREAKS_ONCE])
+    summary = here.run(engine="dask", workers=1)
+    assert (summary.done, summary.failed, summary.retries) == (1, 0, 1)
+    broke = int((here.store.path / "broke").read_text())
+    assert here.done()[BREAKS_ONCE].pid not in (broke, os.getpid())
 
 
 def test_an_error_that_says_nothing_is_named(

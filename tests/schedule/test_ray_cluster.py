@@ -167,9 +167,7 @@ def test_gpus_that_are_not_handed_out_are_told(
 ) -> None:
     """As halves of two."""
     cluster.gpus, cluster.free, cluster.gives = 2, [1.0], False
-    with pytest.raises(
-        EngineError, match="asked for 1 GPU and did not get that within 30 s; wait"
-    ):
+    with pytest.raises(EngineError, match="asked for 1 GPU and did not get that within 30 s; wait"):
         opened()
     assert cluster.held == [] and cluster.told[1:] == ["down"]
 
