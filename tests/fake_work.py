@@ -15,7 +15,7 @@ from pipeline.plan import Batch, Job
 from pipeline.slot import Outcome, Report, RunContext
 from pipeline.store import SlotState
 
-KILLED, HANGS, RAISES, FAILS, SLOW, KILLED_ONCE = 901, 902, 903, 904, 905, 906
+KILLED, HANGS, RAISES, FAILS, SLOW, KILLED_ONCE, BREAKS_ONCE = 901, 902, 903, 904, 905, 906, 907
 
 
 def fake_work(context: RunContext, slot: int | None, batch: Batch) -> Report:
@@ -50,6 +50,9 @@ def _run(context: RunContext, job: Job, batch: Batch) -> Outcome:
         time.sleep(60)
     if seed == RAISES:
         raise RuntimeError("an error of its own")
+    if seed == BREAKS_ONCE and not batch.spoilt:
+        (context.run / "broke").write_text(str(os.getpid()))
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
     if seed == FAILS:
         return Outcome(job.name, job.key, "failed", error="on purpose", error_type="ImageError")
     if seed == SLOW:

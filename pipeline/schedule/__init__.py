@@ -10,8 +10,8 @@ Must not know how a picture is made, nor what a command prints.
   frames that follow on each other, and videos of them
 - `engine.py`: what an engine is; `engines.py`: the engines by name, with what each needs;
   `blame.py`: whether a slot or its batches are to blame for what was lost
-- `local.py`, `cluster.py`: processes of this machine; Dask and Ray. A new engine is a file beside
-  these, a line in `engines.py` and a test
+- `local.py`, `cluster.py`: processes of this machine, and of a cluster: `dask_cluster.py`,
+  `ray_cluster.py`. A new engine is a file beside these, a line in `engines.py` and a test
 - `worker.py`, `serving.py`: a process of this machine, as its driver has it and from within
 - `slots.py`, `cores.py`, `tune.py`: devices and shares of them
 - `options.py`: how a run is carried out

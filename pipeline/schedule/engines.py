@@ -45,8 +45,8 @@ class EngineKind:
 ENGINES = {
     "local": EngineKind("pipeline.schedule.local", "open_local"),
     "inline": EngineKind("pipeline.schedule.local", "open_inline"),
-    "dask": EngineKind("pipeline.schedule.cluster", "open_dask", True, "distributed", "dask"),
-    "ray": EngineKind("pipeline.schedule.cluster", "open_ray", True, "ray", "ray"),
+    "dask": EngineKind("pipeline.schedule.dask_cluster", "open_dask", True, "distributed", "dask"),
+    "ray": EngineKind("pipeline.schedule.ray_cluster", "open_ray", True, "ray", "ray"),
 }
 
 

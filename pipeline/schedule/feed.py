@@ -97,6 +97,10 @@ class Feed:
             self._again.append(batch)
         return self._again[count - 1]
 
+    def peek(self) -> Batch | None:
+        """What `next` would give now, unless it is not to be run here after all; it stays."""
+        return None if self.stopped else self.after(1)
+
     def put_back(self, batch: Batch) -> None:
         """To be run as it is: it was not at fault."""
         self._again.appendleft(batch)

@@ -164,9 +164,13 @@ def share_cpu(
 
 
 def threads_per_slot(slots: Sequence[str]) -> int:
-    """CPU threads for each slot: the cores shared out among the CPU slots; 0 leaves torch's own."""
+    """CPU threads for each slot: the cores shared out among the CPU slots, but for one a GPU slot,
+    whose process has to hand its GPU work in time; 0 leaves torch's own."""
     shares = sum(slot == "cpu" for slot in slots)
-    return max(1, available_cores() // shares) if shares > 1 else 0
+    others = len(slots) - shares
+    if not shares or (shares == 1 and not others):
+        return 0
+    return max(1, (available_cores() - others) // shares)
 
 
 def limit_of(slots: Sequence[str]) -> Callable[[int, int], int]:

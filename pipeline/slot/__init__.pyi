@@ -31,5 +31,6 @@ from .visible import in_own_process as in_own_process
 from .visible import own_environment as own_environment
 from .visible import visible_gpus as visible_gpus
 from .work import look_ahead as look_ahead
+from .work import own_card as own_card
 from .work import warm_up as warm_up
 from .work import work_batch as work_batch

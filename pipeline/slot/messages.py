@@ -50,6 +50,7 @@ class RunContext:
         left_out: devices that are there and cannot be used, each with the reason.
         isolated: whether a slot's process sees its own GPU alone; see `own_environment`.
         secrets: of addresses; see `keep_secrets`.
+        shunned: cards of a cluster that get no batch any more; see `own_card`.
     """
 
     run: Path
@@ -69,6 +70,7 @@ class RunContext:
     left_out: tuple[str, ...] = ()
     isolated: bool = False
     graphs: bool = False
+    shunned: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     others: Mapping[str, NetworkFiles] = field(default_factory=dict)
 

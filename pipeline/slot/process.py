@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,6 +144,8 @@ class Process:
         cores: that the process may use, before it keeps to those near its GPU.
         began: when its last batch began, by `time.perf_counter`.
         files: threads that write pictures behind the steps.
+        own, card: the device that an engine's worker took, and its host and GPU; empty before that,
+            and the latter for other devices.
     """
 
     networks: Networks = field(default_factory=Networks)
@@ -157,6 +160,8 @@ class Process:
     cores: int = field(default_factory=available_cores)
     began: float = 0.0
     files: Pools = field(default_factory=Pools)
+    own: str = ""
+    card: str = ""
 
     def forget(self) -> None:
         """Lets go of all but the GPU: in a process that outlives a run files may have changed."""
@@ -164,22 +169,53 @@ class Process:
         self.fits, self.tiles, self.factors = {}, {}, {}
         self.not_compiled, self.checkpoints_lost = "", False
 
-    @cached_property
-    def own_device(self) -> str:
-        """The device of an engine's worker: the first GPU that works and that no other worker of
-        this user on this host holds, held until the process ends; the CPU where there is none."""
+    def own_device(self, chosen: str = "auto", shunned: Collection[str] = ()) -> str:
+        """The device of an engine's worker, held until the process ends: the first GPU that works
+        and that no other worker of this user on this host holds; the CPU where there is none.
+
+        A GPU's gets one thread and the cores near it, as a slot's worker of its own machine does.
+
+        Args:
+            chosen: a device for all workers instead, or `auto`.
+            shunned: cards that get no batch any more; see `card`.
+        """
+        if not self.own or self.card in shunned:
+            self.own, self.card = self._find_own(chosen, shunned)
+            if self.card:  # on a CPU the process is not ours alone
+                settle(self.own)
+        return self.own
+
+    def _find_own(self, chosen: str, shunned: Collection[str]) -> tuple[str, str]:
+        """A device, and its card."""
+        if chosen != "auto":
+            index = int(chosen.partition(":")[2] or 0)
+            if not chosen.startswith("cuda") or index >= torch.cuda.device_count():
+                return chosen, ""  # what is not there is told by whoever uses it
+            card = _card(index)
+            return ("cpu", "") if card in shunned else (f"cuda:{index}", card)
         # Nobody may open another's file for writing in most systems' shared folder.
         user = f"{os.getuid()}-" if hasattr(os, "getuid") else ""
         for index in range(torch.cuda.device_count()):
-            name = torch.cuda.get_device_properties(index).uuid
+            name, card = _uuid(index), _card(index)
+            if card in shunned:
+                continue
             lock = FileLock(Path(tempfile.gettempdir()) / f"nst-{user}{name}.lock")
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=0)
                 self.held.append(lock)  # of one that does not work too, for others not to try it
                 (health,) = ask_devices([f"cuda:{index}"])
                 if not health.problem:
-                    return health.device
-        return "cpu"
+                    return health.device, card
+        return "cpu", ""
+
+
+def _uuid(index: int) -> str:
+    return str(torch.cuda.get_device_properties(index).uuid)
+
+
+def _card(index: int) -> str:
+    """A card as a cluster knows it: a process may see it alone, whatever its number."""
+    return f"{socket.gethostname()}, GPU {_uuid(index)}"
 
 
 PROCESS = Process()

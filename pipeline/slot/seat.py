@@ -69,5 +69,5 @@ def take_seat(context: RunContext, slot: int | None, process: Process) -> Seat:
         device = in_own_process(label) if context.isolated else label
         return Seat(context, process, str(slot), device, label)
     chosen = context.devices.split(",")[0].strip()
-    device = process.own_device if chosen == "auto" else chosen
+    device = process.own_device(chosen, context.shunned)
     return Seat(context, process, f"{socket.gethostname()}-{os.getpid()}", device, device)

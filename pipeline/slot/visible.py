@@ -37,9 +37,6 @@ def own_environment(device: str) -> dict[str, str]:
     """What the environment of a process gets that is to see this GPU alone, as `OWN`; nothing for
     other devices.
 
-    Where memory runs short, segments that can grow leave less of it in pieces too small to use;
-    Linux below Windows has drivers that fail with them.
-
     Raises:
         DeviceError: a GPU that this process does not see itself.
     """
@@ -54,11 +51,20 @@ def own_environment(device: str) -> dict[str, str]:
         if index >= len(names):
             raise DeviceError(f"{device}: {variable}={os.environ[variable]} does not name it")
         named[variable] = names[index]
-    named = named or {_VISIBLE[0]: str(index)}
+    return (named or {_VISIBLE[0]: str(index)}) | allocator_environment()
+
+
+def allocator_environment() -> dict[str, str]:
+    """What the environment gets that torch's allocator reads, before it is first used; nothing
+    where the user has said it.
+
+    Where memory runs short, segments that can grow leave less of it in pieces too small to use;
+    Linux below Windows has drivers that fail with them.
+    """
     can_grow = sys.platform == "linux" and not _WSL.exists()
-    if can_grow and not any(map(os.environ.get, _ALLOCATOR)):
-        named["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
-    return named
+    if not can_grow or any(map(os.environ.get, _ALLOCATOR)):
+        return {}
+    return {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 
 
 def in_own_process(device: str) -> str:

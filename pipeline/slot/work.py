@@ -6,18 +6,30 @@ to its workers by name; torch is loaded where they are called.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 
 from pipeline.plan import Batch
 from pipeline.slot.messages import Report, RunContext
+from pipeline.slot.visible import allocator_environment
 
 
 def work_batch(context: RunContext, slot: int | None, batch: Batch) -> Callable[[], Report]:
     """Takes one batch through its steps in this process; see `session.begin_batch`."""
+    if slot is None:  # a cluster's worker, whose environment was not ours to begin with
+        os.environ.update(allocator_environment())
     from pipeline.slot.session import begin_batch  # loads torch, which takes seconds
 
     context.enter()
     return begin_batch(context, slot, batch)
+
+
+def own_card() -> str:
+    """Host and GPU of the device that this process took as an engine's worker; empty where it took
+    none, and on a CPU."""
+    process = sys.modules.get("pipeline.slot.process")
+    return "" if process is None else str(process.PROCESS.card)
 
 
 def look_ahead(context: RunContext, slot: int, batches: Sequence[Batch]) -> None:

@@ -107,7 +107,7 @@ def test_a_cluster_runs_frames_in_rounds(
 
     def open_cluster(context: RunContext, work: Any, options: RunOptions) -> Any:
         return contextlib.nullcontext(
-            ClusterEngine(context, work, "threading", {}, lazy=lazy, gone=str)
+            ClusterEngine(context, work, "threading", lazy=lazy, gone=str)
         )
 
     monkeypatch.setattr("pipeline.schedule.run.open_engine", open_cluster)

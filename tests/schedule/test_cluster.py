@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from fake_work import KILLED, fake_work
+from fake_work import BREAKS_ONCE, KILLED, fake_work
 from PIL import Image
 from worlds import World
 
 from pipeline.commands import Options, batch_manifest
 from pipeline.errors import EngineError
 from pipeline.plan import Batch, scales_of
-from pipeline.schedule import RunOptions
-from pipeline.schedule.cluster import ClusterEngine, _kinds, open_dask, open_ray
+from pipeline.schedule import RunOptions, cluster
+from pipeline.schedule.cluster import ClusterEngine, kinds_of
+from pipeline.schedule.engine import Guarded
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext
 from pipeline.store import RunFolder
@@ -29,6 +31,8 @@ TEXT = (
     "output: {}\ncontent: c.png\nstyle: s.png\nbackbone: lite\n"
     "settings: {{size: 48, steps: 3, scale_start: 0}}\ngrid: {{seed: [0, 1, 2, 3]}}\n"
 )
+# Where Ray's workers find `fake_work`.
+WORK = os.pathsep.join(str(Path(__file__).parents[level]) for level in (1, 2))
 MODULES = {"dask": "distributed", "ray": "ray"}
 
 
@@ -116,24 +120,6 @@ def test_a_dask_cluster_with_another_nst_or_none_is_told(
         world([1]).run(engine="dask", address="there:1")
 
 
-def test_a_ray_cluster_without_nst_is_told(
-    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ray = pytest.importorskip("ray")
-
-    def get(answer: object, timeout: float) -> None:
-        raise MISSING
-
-    monkeypatch.setattr(ray, "init", lambda **given: None)
-    monkeypatch.setattr("ray.util.joblib.register_ray", lambda: None)
-    monkeypatch.setattr(ray, "cluster_resources", dict)
-    monkeypatch.setattr(ray, "shutdown", lambda: None)
-    monkeypatch.setattr(ray, "remote", lambda function: SimpleNamespace(remote=function))
-    monkeypatch.setattr(ray, "get", get)
-    with pytest.raises(EngineError, match=r"one of its workers cannot load nst .*'pipeline.slot'"):
-        world([1]).run(engine="ray", address="there:1")
-
-
 @pytest.mark.parametrize("engine", ["dask", "ray"])
 def test_a_cluster_that_cannot_start_here_is_told_without_an_address(
     engine: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
@@ -172,6 +158,8 @@ def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     distributed = pytest.importorskip("distributed")
+    from pipeline.schedule.dask_cluster import open_dask
+
     closed: list[str] = []
 
     def connect(scheduler: str, timeout: float) -> SimpleNamespace:
@@ -189,7 +177,7 @@ def test_a_dask_batch_takes_a_gpu_where_workers_offer_them(
     given = RunOptions(engine="dask", address="tcp://there:1")
     with open_dask(world([1]).context(), fake_work, given) as engine:
         assert isinstance(engine, ClusterEngine)
-        assert (engine.backend, engine.options, engine.lazy) == ("dask", options, True)
+        assert engine.lazy and engine.begin() == (-1, options)
         assert not closed
         assert engine.devices == (("cuda", "cpu") if "GPU" in resources[1] else ("cpu",))
     assert closed == ["tcp://there:1"]
@@ -208,30 +196,21 @@ def test_a_driver_without_a_gpu_packs_for_its_workers(
     chosen: str, gpus: bool, devices: tuple[str, ...], world: Callable[[list[int]], World]
 ) -> None:
     context = replace(world([1]).context(), devices=chosen)
-    assert _kinds(context, gpus) == devices
+    assert kinds_of(context, gpus) == devices
 
 
-@pytest.mark.parametrize(("gpus", "options"), [(4, {"ray_remote_args": {"num_gpus": 1}}), (0, {})])
-def test_a_ray_batch_takes_a_gpu_where_the_cluster_has_them(
-    gpus: int,
-    options: dict[str, Any],
-    world: Callable[[list[int]], World],
-    monkeypatch: pytest.MonkeyPatch,
+# --- one worker -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["dask", pytest.param("ray", marks=pytest.mark.long)])
+def test_a_cluster_of_one_worker_runs_batches_there_and_not_in_the_driver(
+    engine: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray = pytest.importorskip("ray")
-    told: list[Any] = []
-    monkeypatch.setattr(ray, "init", lambda **given: told.append(given))
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8, "GPU": gpus})
-    monkeypatch.setattr(ray, "shutdown", lambda: told.append("down"))
-    monkeypatch.setattr("pipeline.schedule.cluster._check_ray", lambda *given: None)
-    given = RunOptions(engine="ray", address="auto", workers=3)
-    with open_ray(world([1]).context(), fake_work, given) as engine:
-        assert isinstance(engine, ClusterEngine)
-        assert (engine.backend, engine.options, engine.lazy) == ("ray", options, False)
-        assert engine.devices == (("cuda", "cpu") if gpus else ("cpu",))
-        assert engine.n_jobs == (gpus or -1)  # not one a core: they would wait for ever
-    assert told[0]["address"] == "auto" and told[0]["num_cpus"] is None
-    assert told[1:] == ["down"]
+    pytest.importorskip(MODULES[engine])
+    monkeypatch.setenv("PYTHONPATH", WORK)
+    here = world([1, 2])
+    assert here.run(engine=engine, workers=1).done == 2
+    assert len({record.pid for record in here.done().values()} - {os.getpid()}) == 1
 
 
 # --- lost batches ---------------------------------------------------------------------------------
@@ -248,7 +227,7 @@ class FakeParallel:
 
         def run(tasks: Any) -> Iterator[Any]:
             for function, given, _ in tasks:
-                batch = given[-1]
+                batch = next(one for one in given if isinstance(one, Batch))
                 if {job.settings.seed for job in batch.jobs} & self.dies:
                     raise RuntimeError("a worker died\nin detail")
                 yield function(*given)
@@ -269,7 +248,7 @@ def ended(here: World, *, lazy: bool) -> dict[int, str]:
     """Number of every batch of one job that ended, and why it was lost if it was."""
     here.store.begin("", {})
     batches = [Batch(i, (job,), scales_of(job)) for i, job in enumerate(here.plan.jobs())]
-    engine = ClusterEngine(here.context(), fake_work, "none", {}, lazy=lazy, gone=str)
+    engine = ClusterEngine(here.context(), fake_work, "none", lazy=lazy, gone=str)
     found, feed = {}, Feed(iter(batches))
     for e in engine.run(feed):
         if e.together:
@@ -298,7 +277,7 @@ def test_a_backend_that_wants_a_list_gets_four_batches_a_worker(
 
 def open_fake(monkeypatch: pytest.MonkeyPatch, *, lazy: bool, gone: Callable[[], str]) -> None:
     def open_cluster(context: RunContext, work: Any, options: RunOptions) -> Any:
-        return contextlib.nullcontext(ClusterEngine(context, work, "none", {}, lazy, gone))
+        return contextlib.nullcontext(ClusterEngine(context, work, "none", lazy, gone))
 
     monkeypatch.setattr("pipeline.schedule.run.open_engine", open_cluster)
 
@@ -337,7 +316,7 @@ def test_a_cluster_that_is_gone_ends_the_run_with_true_counts(
 ) -> None:
     open_fake(monkeypatch, lazy=lazy, gone=lambda: "the scheduler x does not answer any more")
 
-    def vanish(self: ClusterEngine, tasks: Iterator[Any]) -> Iterator[Any]:
+    def vanish(self: ClusterEngine, jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
         some = list(itertools.islice(tasks, 3))
         results = [function(*given) for function, given, _ in some[:2]]
         yield results[0]
@@ -354,25 +333,111 @@ def test_a_cluster_that_is_gone_ends_the_run_with_true_counts(
     assert here.store.summaries()[""].done == 2
 
 
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_cluster_that_takes_no_batch_ends_the_run(
+    lazy: bool, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose last worker is gone: it would be asked again and again."""
+    open_fake(monkeypatch, lazy=lazy, gone=str)
+    monkeypatch.setattr(joblib, "parallel_config", lambda *given, **more: contextlib.nullcontext())
+    monkeypatch.setattr(ClusterEngine, "_results", refuse)
+    here = world([1])
+    said = r"the cluster takes no batch \(ConnectionError: refused\)"
+    with pytest.raises(EngineError, match=said):
+        here.run(engine="dask")
+    assert here.store.summaries()[""].problem.endswith("refused)")
+
+
+# --- cards that break -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What this process's batches say that they ran on."""
+    monkeypatch.setattr(cluster, "_broken", [])
+    monkeypatch.setattr(cluster, "own_card", lambda: "host, GPU made-up")
+    return "host, GPU made-up"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_worker_whose_device_broke_says_so_and_takes_no_batch(
+    ends: bool, card: str, world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, told = world([BREAKS_ONCE, 1]), list[object]()
+    monkeypatch.setattr(cluster, "_end_when_told", lambda: told.append("ends"))
+    monkeypatch.setattr(cluster.time, "sleep", told.append)
+    here.store.begin("", {})
+    batches = [Batch(i, (job,), scales_of(job)) for i, job in enumerate(here.plan.jobs())]
+    first, second = (cluster._answer(fake_work, here.context(), b.number, b, ends) for b in batches)
+    said = "RuntimeError: CUDA error: an illegal memory access was encountered"
+    assert first.found.broken and first.found.lost == said and not first.refused
+    assert (second.number, second.refused, second.found.lost) == (1, True, said)
+    assert first.card == second.card == card and not here.done()
+    assert told == (["ends", cluster._TOLD_S + cluster._ENDS_S] if ends else [])
+
+
+def test_a_card_that_breaks_three_times_in_a_row_gets_no_batch_any_more(
+    card: str,
+    world: Callable[[list[int]], World],
+    parallel: FakeParallel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each window has new processes, which take another device then."""
+    open_fake(monkeypatch, lazy=False, gone=str)
+    monkeypatch.setattr("pipeline.schedule.run.limit_of", one_by_one)
+
+    def begin(**options: object) -> Callable[[Any], Any]:
+        cluster._broken.clear()
+        return parallel(**options)
+
+    monkeypatch.setattr(joblib, "Parallel", begin)
+
+    def work(context: RunContext, slot: int | None, batch: Batch) -> Report:
+        if card not in context.shunned:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
+        return fake_work(context, slot, batch)
+
+    summary = world([1, 2, 3]).run(work=work, engine="ray")
+    assert (summary.done, summary.failed, summary.retries, parallel.calls) == (3, 0, 3, 4)
+    (retired,) = summary.retired
+    assert retired.startswith(f"{card} gets no batch any more, after 3 in a row that broke it: Run")
+
+
+def test_a_batch_that_goes_well_takes_back_what_a_card_broke_before(
+    card: str, world: Callable[[list[int]], World]
+) -> None:
+    engine = ClusterEngine(world([1]).context(), fake_work, "none", lazy=True, gone=str)
+    batch = Batch(0, (), ())
+    ended = []
+    for broken in (True, True, False, True, True, True, True):
+        report = None if broken else Report((), "", "", {}, 0.0)
+        ended.append(
+            engine._judged(
+                batch, cluster.Answer(0, Guarded(report, "CUDA error", "", broken), card)
+            )
+        )
+    assert [bool(e.retired) for e in ended] == [False] * 5 + [True, False]
+    assert all(e.broken and e.batch.spoilt == (0,) for e in ended if e.report is None)
+
+
+def test_a_dask_worker_whose_device_broke_ends_and_its_batch_is_run_by_the_next(
+    world: Callable[[list[int]], World],
+) -> None:
+    pytest.importorskip("distributed")
+    here = world([BREAKS_ONCE])
+    summary = here.run(engine="dask", workers=1)
+    assert (summary.done, summary.failed, summary.retries) == (1, 0, 1)
+    broke = int((here.store.path / "broke").read_text())
+    assert here.done()[BREAKS_ONCE].pid not in (broke, os.getpid())
+
+
 def test_an_error_that_says_nothing_is_named(
     world: Callable[[list[int]], World], parallel: FakeParallel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(self: ClusterEngine, tasks: Iterator[Any]) -> Iterator[Any]:
+    def die(self: ClusterEngine, jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
         list(tasks)
         raise TimeoutError
         yield
 
     monkeypatch.setattr(ClusterEngine, "_results", die)
     assert ended(world([1]), lazy=True) == {0: "TimeoutError: "}
-
-
-@pytest.mark.long
-def test_ray_with_more_cores_than_gpus_runs_a_batch_a_gpu(
-    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With logical GPUs: as many workers as cores would wait for GPUs for ever."""
-    ray = pytest.importorskip("ray")
-    begin = ray.init
-    monkeypatch.setattr(ray, "init", lambda **given: begin(**given, num_gpus=1))
-    summary = world([1, 2, 3]).run(engine="ray", workers=3)
-    assert (summary.done, summary.failed, summary.retries) == (3, 0, 0)

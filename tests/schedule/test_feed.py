@@ -25,9 +25,14 @@ def test_a_look_at_what_comes_next_takes_nothing_away() -> None:
     feed = Feed(iter([first, second]))
     assert feed.after(1) is first and feed.next() is first
     feed.stopped = True
-    assert feed.after(1) is second and feed.next() is None
+    assert feed.after(1) is second and feed.peek() is None and feed.next() is None
     feed.stopped = False
-    assert feed.next() is second and feed.after(1) is None and feed.next() is None
+    assert (
+        feed.peek() is second
+        and feed.next() is second
+        and feed.peek() is None
+        and feed.next() is None
+    )
 
 
 def test_a_batch_that_was_not_at_fault_comes_back_first_and_as_it_is() -> None:

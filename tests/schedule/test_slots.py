@@ -41,6 +41,25 @@ def test_devices_are_checked_and_cores_shared() -> None:
     assert threads_per_slot(("cpu",) * 64) == 1
 
 
+@pytest.mark.parametrize(
+    ("slots", "threads"),
+    [
+        (("cpu",), 0),
+        (("cuda:0", "cuda:1"), 0),
+        (("cpu", "cpu"), 8),
+        (("cuda:0", "cpu"), 15),
+        (("cuda:0", "cuda:1", "cpu", "cpu"), 7),
+        (("mps", "cpu"), 15),
+        ((*("cuda:0",) * 16, "cpu"), 1),
+    ],
+)
+def test_a_core_is_left_for_each_gpu(
+    slots: tuple[str, ...], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.schedule.slots.available_cores", lambda: 16)
+    assert threads_per_slot(slots) == threads
+
+
 def test_every_gpu_is_a_slot_and_words_choose(
     sick: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

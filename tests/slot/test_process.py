@@ -1,6 +1,8 @@
 """What a worker process keeps, and where it sits."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from pipeline.slot.messages import NetworkFiles
 from pipeline.slot.precision import precision_notices
 from pipeline.slot.process import Process, settle
 from pipeline.slot.seat import Seat, take_seat
+from pipeline.slot.visible import allocator_environment
 
 
 def context(folder: Path, **more: object) -> RunContext:
@@ -79,19 +82,63 @@ def test_workers_of_a_host_take_a_gpu_each(tmp_path: Path, monkeypatch: pytest.M
         return [Health(d, problem="broken" if d in sick else "") for d in devices]
 
     monkeypatch.setattr("pipeline.slot.process.ask_devices", ask)
+    settled: list[str] = []
+    monkeypatch.setattr("pipeline.slot.process.settle", settled.append)
     first, second = Process(), Process()
-    assert first.own_device == first.own_device == "cuda:0"
+    assert first.own_device() == first.own_device() == "cuda:0"
     held = FileLock(tmp_path / f"nst-{os.getuid()}-made-up-1.lock")
     with held:
-        assert second.own_device == "cpu"  # both are taken
+        assert second.own_device() == "cpu"  # both are taken
     third = Process()
-    assert third.own_device == "cuda:1"
+    assert third.own_device() == "cuda:1"
     for process in (first, third):
         process.held[0].release()
     sick.append("cuda:0")
     fourth = Process()
-    assert fourth.own_device == "cuda:1"  # and nobody else tries the broken one
-    assert len(fourth.held) == 2 and Process().own_device == "cpu"
+    assert fourth.own_device() == "cuda:1"  # and nobody else tries the broken one
+    assert len(fourth.held) == 2 and Process().own_device() == "cpu"
+    assert settled == ["cuda:0", "cuda:1", "cuda:1"]  # each once
+
+
+def test_a_card_that_broke_too_often_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.slot.process.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("pipeline.slot.process.ask_devices", lambda asked: [Health(asked[0])])
+    monkeypatch.setattr("pipeline.slot.process.settle", lambda device: None)
+    monkeypatch.setattr("socket.gethostname", lambda: "host")
+    for name in ("device_count", "get_device_properties"):
+        monkeypatch.setattr(torch.cuda, name, getattr(Cuda, name))
+    both = [f"host, GPU made-up-{index}" for index in range(2)]
+    first, second, third = Process(), Process(), Process()
+    assert (first.own_device(shunned=both[:1]), first.card) == ("cuda:1", both[1])
+    assert (first.own_device(shunned=both), first.card) == ("cpu", "")  # since then, too
+    assert (second.own_device("cuda"), second.card) == ("cuda:0", both[0])
+    assert (second.own_device("cuda", both[:1]), second.card) == ("cpu", "")
+    assert (third.own_device("mps"), third.card) == ("mps", "")
+
+
+def test_a_clusters_worker_tells_the_allocator_before_torch_is_loaded(tmp_path: Path) -> None:
+    """In a process of its own: what it says of itself when a batch begins there."""
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from pipeline.slot import RunContext, own_card, work_batch\n"
+        "class Loaded:\n"
+        "    def find_spec(self, name, *others):\n"
+        "        if name == 'torch':\n"
+        "            print(os.environ.get('PYTORCH_CUDA_ALLOC_CONF'), own_card() == '')\n"
+        "            raise SystemExit\n"
+        "sys.meta_path.insert(0, Loaded())\n"
+        "work_batch(RunContext(Path('.'), Path('.'), 'lite', None, None), None, None)\n"
+    )
+    outer = {name: said for name, said in os.environ.items() if "ALLOC_CONF" not in name}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**outer, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    told = allocator_environment().get("PYTORCH_CUDA_ALLOC_CONF")
+    assert ran.stdout == f"{told} True\n"
 
 
 def test_two_users_do_not_meet_in_a_lock_file(
@@ -100,15 +147,16 @@ def test_two_users_do_not_meet_in_a_lock_file(
     """In a shared folder one may not open the other's."""
     monkeypatch.setattr("pipeline.slot.process.tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr("pipeline.slot.process.ask_devices", lambda asked: [Health(asked[0])])
+    monkeypatch.setattr("pipeline.slot.process.settle", lambda device: None)
     for name in ("device_count", "get_device_properties"):
         monkeypatch.setattr(torch.cuda, name, getattr(Cuda, name))
     first, second, third = Process(), Process(), Process()
     monkeypatch.setattr("os.getuid", lambda: 1)
-    assert first.own_device == "cuda:0"
+    assert first.own_device() == "cuda:0"
     monkeypatch.setattr("os.getuid", lambda: 2)
-    assert second.own_device == "cuda:0"
+    assert second.own_device() == "cuda:0"
     monkeypatch.delattr("os.getuid")  # Windows, where each has a folder of their own
-    assert third.own_device == "cuda:0"
+    assert third.own_device() == "cuda:0"
     assert len({process.held[0].lock_file for process in (first, second, third)}) == 3
 
 
