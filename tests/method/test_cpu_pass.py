@@ -1,4 +1,4 @@
-"""The network's pass on a CPU gives what its formula gives in float64, and torch's own functions."""
+"""The network's pass on a CPU gives what its formula gives in float64, and torch's functions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

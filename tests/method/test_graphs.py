@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from calls import DeviceWorld
+from cpu_world import CpuWorld
 from recorded import REFUSED, Calls, Graphs, capturing
 from recorded import Graph as Recorded
 from torch import Tensor
@@ -35,12 +35,13 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     monkeypatch.setattr(module._Aside, "__call__", lambda self, run: run())
     monkeypatch.setattr(module, "_DEVICE", "cpu")
     monkeypatch.setattr(roots, "by_eigenvalues", roots.by_products)
+    monkeypatch.setattr("pipeline.method.onednn._operators", lambda dtype: False)
     return graphs.taken
 
 
-def world(**changed: object) -> DeviceWorld:
+def world(**changed: object) -> CpuWorld:
     given = {"size": 64, "steps": [8, 7], "scale_start": 48, "scale_factor": 1.4, **changed}
-    return DeviceWorld(Settings.model_validate(given), device="cpu")
+    return CpuWorld(Settings.model_validate(given))
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def copied(state: State) -> State:
     return State(state.scale, state.step, {k: v.clone() for k, v in state.tensors.items()})
 
 
-def run(where: DeviceWorld, graphs: StepGraphs | None, resume: State | None = None) -> list[Seen]:
+def run(where: CpuWorld, graphs: StepGraphs | None, resume: State | None = None) -> list[Seen]:
     return [
         Seen(step.losses, step.images, step.steps.clone(), copied(step.state))
         for step in steps_of(where, graphs, resume)
@@ -65,7 +66,7 @@ def run(where: DeviceWorld, graphs: StepGraphs | None, resume: State | None = No
 
 
 def steps_of(
-    where: DeviceWorld, graphs: StepGraphs | None, resume: State | None = None
+    where: CpuWorld, graphs: StepGraphs | None, resume: State | None = None
 ) -> Iterator[Step]:
     """Steps of jobs with rates and tolerances of their own."""
     torch.manual_seed(0)
@@ -96,7 +97,7 @@ def assert_same(plain: list[Seen], graphed: list[Seen], exact: bool = True) -> N
                 torch.testing.assert_close(values, b.state.tensors[name], **rough)
 
 
-def replayed(where: DeviceWorld) -> None:
+def replayed(where: CpuWorld) -> None:
     """A run by graphs leaves what a plain one does."""
     way = StepGraphs()
     graphed = run(where, way)
@@ -169,7 +170,7 @@ def test_tiles_and_other_devices_go_without(
     captured: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where, way = world(preset="classic", size=96, steps=5, scale_start=0), StepGraphs()
-    where.extras = ["tiles"]
+    where.tile = 48
     assert len(run(where, way)) == 5
     monkeypatch.setattr(module, "_DEVICE", "cuda")
     run(world(preset="classic"), way)
