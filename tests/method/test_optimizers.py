@@ -190,3 +190,15 @@ def test_memory_goes_out_and_back_in(name: str) -> None:
     first.step(copies[0], gradient, rates)
     second.step(copies[1], gradient, rates)
     assert torch.equal(copies[0], copies[1]) and not torch.equal(copies[0], images)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_all_memory_is_where_the_pictures_are(name: str) -> None:
+    """So that jobs that settle can be picked from it by places on the device."""
+    optimizer = make_optimizer(name, OptimizerOptions(3))
+    images = torch.rand(2, 3, 6, 6, device="meta")
+    for _ in range(2):
+        optimizer.step(images, torch.rand_like(images), torch.rand(2, device="meta"))
+    rows = torch.arange(1, device="meta")
+    for values in optimizer.state().values():
+        assert values.device.type == "meta" and len(values[rows]) == 1
