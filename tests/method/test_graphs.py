@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from calls import DeviceWorld
+from device_world import DeviceWorld
 
 from pipeline.manifest import Settings
 from pipeline.method import StepGraphs, optimize
@@ -46,7 +46,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
 
 def world(**changed: object) -> DeviceWorld:
     given = {"size": 96, "steps": [4, 4], "scale_start": 64, "scale_factor": 2.0, **changed}
-    return DeviceWorld(Settings.model_validate(given), device="cpu")
+    return DeviceWorld(Settings.model_validate(given))
 
 
 def losses(where: DeviceWorld, gradients: Any) -> list[torch.Tensor]:
