@@ -59,37 +59,42 @@ def lite() -> Weights:
     return load_weights("lite")
 
 
-def _network(settings: Settings, extras: list[str]) -> Backbone:
-    dtype = next((kind for name, kind in _TYPES.items() if name in extras), torch.float32)
+def network_of(settings: Settings, extras: str = "") -> Backbone:
+    """The shipped network for these settings, on the CPU."""
+    dtype = next((kind for name, kind in _TYPES.items() if name in extras.split()), torch.float32)
     return Backbone(
         lite(), settings.layers, settings.pooling, settings.padding, dtype, settings.pooling_scale
     )
 
 
-def _picture(mode: str = "RGB") -> Image.Image:
+def _picture(mode: str = "RGB", seed: int = 0) -> Image.Image:
     shape = (*SIZE[::-1], 3) if mode == "RGB" else SIZE[::-1]
-    return Image.fromarray(np.full(shape, 100, dtype=np.uint8), mode)
+    levels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    return Image.fromarray(levels, mode)
 
 
 class DeviceWorld:
     """Some jobs through the shipped network on a device, as a slot has them.
 
     Args:
-        network: on the CPU.
         extras: `regions`, `keep`, `before`, `tiles`: what is there beside the settings.
+        network: what `network_of` gave, if it is there.
     """
 
     def __init__(
-        self, settings: Settings, network: Backbone, device: str, extras: list[str], jobs: int
+        self,
+        settings: Settings,
+        extras: str = "",
+        device: str = "cpu",
+        jobs: int = 2,
+        network: Backbone | None = None,
     ) -> None:
-        self.settings, self.device, self.extras = settings, device, extras
-        self.backbone = without_values(network).to(device)
+        self.settings, self.device, self.extras, self.jobs = settings, device, extras.split(), jobs
+        self.backbone = (network or network_of(settings, extras)).to(device)
         self.scales = schedule_scales(settings, *SIZE)
         first = self._prepared()
-        self.ready = [
-            replace(first, content=replace(first.content, working=_picture())) for _ in range(jobs)
-        ]
-        self.jobs = [settings] * jobs
+        shown = [replace(first.content, working=_picture(seed=job)) for job in range(jobs)]
+        self.ready = [replace(first, content=content) for content in shown]
 
     def _prepared(self) -> Prepared:
         """A job as a slot has it; all but pictures and masks are tensors on the CPU."""
@@ -137,7 +142,8 @@ class DeviceWorld:
     def steps(self) -> Iterator[Step]:
         """The step loop as a slot has it."""
         begun = begun_images(self.ready, self.scales[0], self.device)
-        return optimize(self.backbone, self.jobs, self.scales, self.inputs, begun=begun)
+        jobs = [self.settings] * self.jobs
+        return optimize(self.backbone, jobs, self.scales, self.inputs, begun=begun)
 
     @property
     def lasts(self) -> list[int]:
@@ -179,10 +185,9 @@ class Seen:
 def _world(
     settings: Settings, extras: str = "", jobs: int = 2, holds: bool = True
 ) -> Iterator[tuple[DeviceWorld, Watch]]:
-    given = extras.split()
-    network = _network(settings, given)  # of whose weights it wants the values
+    network = network_of(settings, extras)  # which wants the values of its weights
     with fake_device() as device, Watch(device, holds) as watch:
-        yield DeviceWorld(settings, network, device, given, jobs), watch
+        yield DeviceWorld(settings, extras, device, jobs, without_values(network)), watch
 
 
 def watched(settings: Settings, extras: str = "", jobs: int = 2, holds: bool = True) -> Seen:
@@ -237,7 +242,7 @@ def watched_beginning(settings: Settings) -> Seen:
     with _world(settings) as (world, watch):
         contents = world.inputs(0).contents
         watch.on = True
-        first_images(world.jobs, contents, {})
+        first_images([settings] * world.jobs, contents, {})
         seen.take(watch, 0)
     return seen
 
@@ -250,7 +255,7 @@ def copies_at_once(settings: Settings) -> tuple[int, int]:
         for step in world.steps():
             curves.add(step)
         watch.on = True
-        job_weights(world.jobs, torch.device(world.device))
+        job_weights([settings] * world.jobs, torch.device(world.device))
         to_device = watch.calls.count("_to_copy")
         watch.forget()
         curves.values()

@@ -23,6 +23,7 @@ from torch.utils import backend_registration
 
 NAME = "pretend"
 Found = TypeVar("Found")
+Network = TypeVar("Network", bound=Module)
 
 
 @lru_cache
@@ -60,7 +61,7 @@ def fake_device() -> Iterator[str]:
         yield device
 
 
-def without_values(network: Module) -> Module:
+def without_values(network: Network) -> Network:
     """A network whose tensors are those of `fake_device`, as yet on the CPU. With values torch
     2.6 would have the device itself copy them, which has no operators."""
     return network._apply(_mode().from_tensor)
