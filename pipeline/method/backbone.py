@@ -118,8 +118,8 @@ class Backbone(nn.Module):
         rows = images.permute(0, 2, 3, 1).flatten(2)
         parts = (self.get_buffer("input_bias"), self.get_buffer("input_factor").flatten())
         shift, factor = (part.expand(images.shape[3], -1).flatten() for part in parts)
-        entered = torch.addcmul(shift, rows, factor)
-        return entered.unflatten(2, (-1, len(parts[0]))).permute(0, 3, 1, 2)
+        b, c, h, w = images.shape
+        return torch.addcmul(shift, rows, factor).view(b, h, w, c).permute(0, 3, 1, 2)
 
     def _conv3x3(self, name: str, x: Tensor) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
@@ -146,7 +146,7 @@ class Backbone(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Backbone:
         self._cpu_chain = None  # it holds the tensors that go
-        moved: Backbone = super()._apply(fn, recurse)
+        moved: Backbone = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
 
     def _features(self, x: Tensor) -> dict[str, Tensor]:

@@ -99,6 +99,7 @@ class Chain:
         return gradient
 
     def _pool(self, x: Tensor, held: list[Tensor] | None) -> Tensor:
+        found: Tensor
         if self.pooling == "max":
             found, places = torch.ops.aten.max_pool2d_with_indices(x, [2, 2])
             if held is not None:
@@ -115,14 +116,16 @@ class Chain:
             return None
         gradient = gradient if self.scale == 1 else gradient * self.scale
         before = held[-1]
+        found: Tensor
         if self.pooling == "max":
-            found: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+            found = torch.ops.aten.max_pool2d_with_indices_backward(
                 gradient, before, [2, 2], [2, 2], [0, 0], [1, 1], False, beside
             )
             return found
         if beside is None:
             return spread_mean(gradient, *before.shape[2:])
-        return spread_mean(gradient / beside, *before.shape[2:]).mul_(before)
+        found = spread_mean(gradient / beside, *before.shape[2:]).mul_(before)
+        return found
 
 
 def _joined(gradient: Tensor | None, given: Tensor | None, head: Kernel | None) -> Tensor | None:

@@ -31,14 +31,15 @@ class _Means(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: Tensor, side: int, dtype: torch.dtype) -> Tensor:
-        context.size, context.side, context.dtype = x.shape[2:], side, x.dtype
+        context.height, context.width = x.shape[2:]
+        context.side, context.dtype = side, x.dtype
         return F.avg_pool2d(x.to(dtype), side)
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         narrow = gradient.to(context.dtype)
-        return spread_mean(narrow, *context.size, context.side), None, None
+        return spread_mean(narrow, context.height, context.width, context.side), None, None
 
 
 class _Repeated(torch.autograd.Function):

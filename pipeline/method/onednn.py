@@ -31,11 +31,11 @@ def _operators(dtype: torch.dtype) -> bool:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     there = (
-        torch.backends.mkldnn.is_available()
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
-        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+        and hasattr(torch.ops.aten, "mkldnn_reorder_conv2d_weight")
     )
     if dtype == torch.bfloat16:
         return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -76,7 +76,7 @@ class _Laid:
         return found
 
     def _lay_out(self, kernel: Tensor, shape: torch.Size) -> Tensor:
-        own: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(
+        own: Tensor = torch.ops.aten.mkldnn_reorder_conv2d_weight(
             kernel.to_mkldnn(), self.padding, _ONES, _ONES, 1, list(shape)
         )
         return own
@@ -139,7 +139,6 @@ def inner(x: Tensor) -> Tensor:
     As the gradient that a 1x1 convolution's kernel would have if the output's were the input. (Its
     dilation means nothing but that torch leaves it to oneDNN.)
     """
-    x = x.contiguous()
     kernel = x.new_empty(x.shape[2], x.shape[2], 1, 1)
     found = []
     for one in x:

@@ -189,7 +189,7 @@ class _Apart(torch.autograd.Function):
         context: Any, x: Tensor, a: Tensor, b: Tensor, targets: Tensor, drawn_to: Tensor
     ) -> Tensor:
         own = torch.addcmul(b, x, a)
-        norm = torch.linalg.vector_norm(own, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(own, dim=1)
         length = (norm * norm + TINY).sqrt()
         along = (own * targets).sum(1)
         context.save_for_backward(own, a, targets, length, along)
