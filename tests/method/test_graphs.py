@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from cpu_world import CpuWorld
+from device_world import DeviceWorld
 from recorded import REFUSED, Calls, Graphs, capturing
 from recorded import Graph as Recorded
 from torch import Tensor
@@ -39,9 +39,9 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     return graphs.taken
 
 
-def world(**changed: object) -> CpuWorld:
+def world(jobs: int = 2, **changed: object) -> DeviceWorld:
     given = {"size": 64, "steps": [8, 7], "scale_start": 48, "scale_factor": 1.4, **changed}
-    return CpuWorld(Settings.model_validate(given))
+    return DeviceWorld(Settings.model_validate(given), jobs=jobs)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def copied(state: State) -> State:
     return State(state.scale, state.step, {k: v.clone() for k, v in state.tensors.items()})
 
 
-def run(where: CpuWorld, graphs: StepGraphs | None, resume: State | None = None) -> list[Seen]:
+def run(where: DeviceWorld, graphs: StepGraphs | None, resume: State | None = None) -> list[Seen]:
     return [
         Seen(step.losses, step.images, step.steps.clone(), copied(step.state))
         for step in steps_of(where, graphs, resume)
@@ -66,7 +66,7 @@ def run(where: CpuWorld, graphs: StepGraphs | None, resume: State | None = None)
 
 
 def steps_of(
-    where: CpuWorld, graphs: StepGraphs | None, resume: State | None = None
+    where: DeviceWorld, graphs: StepGraphs | None, resume: State | None = None
 ) -> Iterator[Step]:
     """Steps of jobs with rates and tolerances of their own."""
     torch.manual_seed(0)
@@ -97,7 +97,7 @@ def assert_same(plain: list[Seen], graphed: list[Seen], exact: bool = True) -> N
                 torch.testing.assert_close(values, b.state.tensors[name], **rough)
 
 
-def replayed(where: CpuWorld) -> None:
+def replayed(where: DeviceWorld) -> None:
     """A run by graphs leaves what a plain one does."""
     way = StepGraphs()
     graphed = run(where, way)
@@ -135,8 +135,7 @@ def test_an_optimizers_memory_goes_on_in_replays(
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_jobs_that_settle_are_left_by_a_new_graph(optimizer: str, captured: list[Recorded]) -> None:
     own = {"optimizer": optimizer, "corrections": 4, "neighbor_weight": 1.0, "neighbor_every": 4}
-    where = world(preset="classic", steps=[31, 12], tolerance=0.6, carry=True, **own)
-    where.jobs = 3
+    where = world(3, preset="classic", steps=[31, 12], tolerance=0.6, carry=True, **own)
     way = StepGraphs()
     graphed, plain = run(where, way), run(where, None)
     moved = graphed[-1].steps.tolist()
@@ -170,7 +169,7 @@ def test_tiles_and_other_devices_go_without(
     captured: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where, way = world(preset="classic", size=96, steps=5, scale_start=0), StepGraphs()
-    where.tile = 48
+    where.extras = ["tiles"]
     assert len(run(where, way)) == 5
     monkeypatch.setattr(module, "_DEVICE", "cuda")
     run(world(preset="classic"), way)
