@@ -15,6 +15,8 @@ from pipeline.errors import DeviceError
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 # What tells torch's allocator how to go about it; older versions know the second and third alone.
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+# Of cuBLAS, which else refuses deterministic products; it is read when torch first multiplies.
+CUBLAS, CUBLAS_ORDERED = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 _WSL = Path("/dev/dxg")
 OWN = "cuda:0"
 
@@ -33,12 +35,15 @@ def visible_gpus(variable: str = _VISIBLE[0]) -> list[str] | None:
     return names
 
 
-def own_environment(device: str) -> dict[str, str]:
+def own_environment(device: str, deterministic: bool = False) -> dict[str, str]:
     """What the environment of a process gets that is to see this GPU alone, as `OWN`; nothing for
     other devices.
 
     Where memory runs short, segments that can grow leave less of it in pieces too small to use;
     Linux below Windows has drivers that fail with them.
+
+    Args:
+        deterministic: whether its products are to be the same every time.
 
     Raises:
         DeviceError: a GPU that this process does not see itself.
@@ -58,6 +63,8 @@ def own_environment(device: str) -> dict[str, str]:
     can_grow = sys.platform == "linux" and not _WSL.exists()
     if can_grow and not any(map(os.environ.get, _ALLOCATOR)):
         named["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
+    if deterministic and not os.environ.get(CUBLAS):
+        named[CUBLAS] = CUBLAS_ORDERED
     return named
 
 
