@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pipeline.layers import LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.losses.objective import JobWeights
+from pipeline.method.moving import moved
 
 
 def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
@@ -23,23 +23,34 @@ def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
 
 def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
     """The jobs' weights as tensors over the batch; a layer that a job lacks weighs 0."""
-
-    def column(values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device)
-
+    table = torch.tensor([_row(settings) for settings in jobs], dtype=torch.float32)
+    # One upload of all: each copy has its price, however little it carries.
+    columns = iter(moved(table.T.contiguous(), device).unbind())
     return JobWeights(
-        content=column([s.content_weight for s in jobs]),
-        laplacian=column([s.laplacian_weight for s in jobs]),
-        style=column([s.style_weight for s in jobs]),
-        tv=column([s.tv_weight for s in jobs]),
-        neighbors=column([s.neighbor_weight for s in jobs]),
-        temporal=column([s.temporal_weight for s in jobs]),
-        content_layers={
-            layer: column([layer_weight(s.content_layers, layer) for s in jobs]) for layer in LAYERS
-        },
-        style_layers={
-            layer: column([layer_weight(s.style_layers, layer) for s in jobs]) for layer in LAYERS
-        },
-        powers=column([s.gradient_norm for s in jobs]),
+        content=next(columns),
+        laplacian=next(columns),
+        style=next(columns),
+        tv=next(columns),
+        neighbors=next(columns),
+        temporal=next(columns),
+        powers=next(columns),
+        content_layers={layer: next(columns) for layer in LAYERS},
+        style_layers={layer: next(columns) for layer in LAYERS},
         normalizes=any(s.gradient_norm for s in jobs),
     )
+
+
+def _row(settings: Settings) -> list[float]:
+    """A job's weights, in the order in which `job_weights` takes them."""
+    s = settings
+    return [
+        s.content_weight,
+        s.laplacian_weight,
+        s.style_weight,
+        s.tv_weight,
+        s.neighbor_weight,
+        s.temporal_weight,
+        s.gradient_norm,
+        *(layer_weight(s.content_layers, layer) for layer in LAYERS),
+        *(layer_weight(s.style_layers, layer) for layer in LAYERS),
+    ]
