@@ -13,6 +13,7 @@ import torch
 from pipeline.layers import LAYERS
 from pipeline.manifest import Settings
 from pipeline.method.losses.objective import JobWeights
+from pipeline.method.moving import moved
 
 
 def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
@@ -22,27 +23,34 @@ def layer_weight(weights: Mapping[Any, float], layer: str) -> float:
 
 def job_weights(jobs: Sequence[Settings], device: torch.device) -> JobWeights:
     """The jobs' weights as tensors over the batch; a layer that a job lacks weighs 0."""
-    own = [
-        [getattr(s, name) for s in jobs]
-        for name in (
-            "content_weight", "laplacian_weight", "style_weight", "tv_weight", "neighbor_weight",
-            "temporal_weight", "gradient_norm",
-        )
-    ]  # fmt: skip
-    contents = [[layer_weight(s.content_layers, layer) for s in jobs] for layer in LAYERS]
-    styles = [[layer_weight(s.style_layers, layer) for s in jobs] for layer in LAYERS]
-    # In one piece, since a GPU waits for each that it is sent.
-    table = torch.tensor([*own, *contents, *styles], dtype=torch.float32, device=device)
-    content, laplacian, style, tv, neighbors, temporal, powers, *layers = table
+    table = torch.tensor([_row(settings) for settings in jobs], dtype=torch.float32)
+    # One upload of all: each copy has its price, however little it carries.
+    columns = iter(moved(table.T.contiguous(), device).unbind())
     return JobWeights(
-        content=content,
-        laplacian=laplacian,
-        style=style,
-        tv=tv,
-        neighbors=neighbors,
-        temporal=temporal,
-        content_layers=dict(zip(LAYERS, layers[: len(LAYERS)], strict=True)),
-        style_layers=dict(zip(LAYERS, layers[len(LAYERS) :], strict=True)),
-        powers=powers,
+        content=next(columns),
+        laplacian=next(columns),
+        style=next(columns),
+        tv=next(columns),
+        neighbors=next(columns),
+        temporal=next(columns),
+        powers=next(columns),
+        content_layers={layer: next(columns) for layer in LAYERS},
+        style_layers={layer: next(columns) for layer in LAYERS},
         normalizes=any(s.gradient_norm for s in jobs),
     )
+
+
+def _row(settings: Settings) -> list[float]:
+    """A job's weights, in the order in which `job_weights` takes them."""
+    s = settings
+    return [
+        s.content_weight,
+        s.laplacian_weight,
+        s.style_weight,
+        s.tv_weight,
+        s.neighbor_weight,
+        s.temporal_weight,
+        s.gradient_norm,
+        *(layer_weight(s.content_layers, layer) for layer in LAYERS),
+        *(layer_weight(s.style_layers, layer) for layer in LAYERS),
+    ]

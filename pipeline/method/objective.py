@@ -20,6 +20,7 @@ from pipeline.method.losses.neighbors import Neighbors, StyleVectors
 from pipeline.method.losses.objective import Kinds, StyleTransferLoss
 from pipeline.method.losses.statistic import Prepared
 from pipeline.method.losses.temporal import Before
+from pipeline.method.moving import moved
 from pipeline.method.tiles import JOINED, features_of
 
 
@@ -84,8 +85,7 @@ def batch_loss(
 
 
 def _neighbors(jobs: Sequence[Settings], given: ScaleInputs, joined: Tensor) -> Neighbors:
-    device = given.contents.device
-    shares = torch.tensor([s.neighbor_content for s in jobs], device=device)
-    powers = torch.tensor([s.neighbor_salience for s in jobs], device=device)
+    own = torch.tensor([(s.neighbor_content, s.neighbor_salience) for s in jobs])
+    shares, powers = moved(own.T.contiguous(), given.contents.device).unbind()
     guides = given.regions.guides if given.regions else None
     return Neighbors.of(given.neighbors, joined, shares, powers, guides)

@@ -163,7 +163,7 @@ class Worker:
             max_workers=1,
             initializer=_begin_worker,
             initargs=(os.getpid(), theirs),
-            env=own_environment(context.slots[slot]),
+            env=own_environment(context.slots[slot], context.deterministic),
         )
         with _own_path_first():
             self._serving = self._executor.submit(_serve_slot, work, context, slot)

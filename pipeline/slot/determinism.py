@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 
 from pipeline.errors import DeviceError
+from pipeline.slot.visible import CUBLAS, CUBLAS_ORDERED
 
 # In torch's words; the operation stands first.
 _REFUSED = re.compile(r"(\S+) does not have a deterministic implementation")
@@ -28,7 +29,8 @@ def deterministic(wanted: bool, device: str) -> Iterator[None]:
     if not wanted:
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS refuses products
+    # Our workers begin with it; an engine's, or a run within one process, may still be in time.
+    os.environ.setdefault(CUBLAS, CUBLAS_ORDERED)
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

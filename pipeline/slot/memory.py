@@ -1,7 +1,8 @@
 """How much memory there is, how much a step takes, and what to do when it is too little.
 
 In: a device, a backbone, sizes. Out: how many pictures go into a step at once, and by tiles of
-which size. Estimates are counted from the network's shape; on a GPU one step measures them.
+which size. Estimates are counted from the network's shape; on a GPU a step of each size measures
+them.
 """
 
 from __future__ import annotations

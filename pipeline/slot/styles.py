@@ -276,8 +276,8 @@ class _Reading:
             )
 
         name = self.name(parts, loss, places)
-        if len(parts) == 1 and not places:
-            return name, tuple(found[0][0])  # of weight 1; kept as they are
+        if not places and [weight for _, weight in found] == [1]:
+            return name, tuple(found[0][0])  # which are kept already
         return name, reader.kept.get(name, together)
 
     def targets(self, part: _Part, compared: str) -> list[dict[str, Tensor]]:

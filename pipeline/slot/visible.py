@@ -15,6 +15,8 @@ from pipeline.errors import DeviceError
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 # What tells torch's allocator how to go about it; older versions know the second and third alone.
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+# Of cuBLAS, which else refuses deterministic products; it is read when torch first multiplies.
+CUBLAS, CUBLAS_ORDERED = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 _WSL = Path("/dev/dxg")
 OWN = "cuda:0"
 
@@ -33,9 +35,12 @@ def visible_gpus(variable: str = _VISIBLE[0]) -> list[str] | None:
     return names
 
 
-def own_environment(device: str) -> dict[str, str]:
+def own_environment(device: str, deterministic: bool = False) -> dict[str, str]:
     """What the environment of a process gets that is to see this GPU alone, as `OWN`; nothing for
     other devices.
+
+    Args:
+        deterministic: whether its products are to be the same every time.
 
     Raises:
         DeviceError: a GPU that this process does not see itself.
@@ -51,7 +56,10 @@ def own_environment(device: str) -> dict[str, str]:
         if index >= len(names):
             raise DeviceError(f"{device}: {variable}={os.environ[variable]} does not name it")
         named[variable] = names[index]
-    return (named or {_VISIBLE[0]: str(index)}) | allocator_environment()
+    named = (named or {_VISIBLE[0]: str(index)}) | allocator_environment()
+    if deterministic and not os.environ.get(CUBLAS):
+        named[CUBLAS] = CUBLAS_ORDERED
+    return named
 
 
 def allocator_environment() -> dict[str, str]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,7 @@ from worlds import World, until
 from pipeline.plan import Batch
 from pipeline.schedule import worker
 from pipeline.schedule.engine import Guarded
-from pipeline.schedule.serving import Begun, Give
+from pipeline.schedule.serving import Begun, Finished, Give
 from pipeline.schedule.worker import News, Worker
 from pipeline.slot import Report, RunContext, work_batch
 from pipeline.store import RunFolder
@@ -225,6 +226,33 @@ def test_whoever_hands_over_does_not_wait_for_a_process_that_hangs(
     finally:
         hanging.close()
     assert time.monotonic() - began < 10 and heard.empty()
+
+
+def tells(context: RunContext, slot: int | None, batch: Batch) -> Report:
+    """What its process began with, and whether torch was loaded by then."""
+    return Report((), os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""), str("torch" in sys.modules),
+                  {}, 0.0)  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_worker_of_a_deterministic_run_begins_as_cublas_wants_it(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    here = world([1])
+    here.store.begin("", {})
+    context = replace(here.context(), slots=("cuda:0",), deterministic=wanted)
+    heard: queue.SimpleQueue[News] = queue.SimpleQueue()
+    telling = Worker(tells, context, 0, lambda worker, news: heard.put(news))
+    try:
+        telling.say(Give(0, Batch(0, (), ())))
+        assert heard.get(timeout=60) == Begun(0)
+        ended = heard.get(timeout=60)
+        assert isinstance(ended, Finished) and ended.found.report is not None
+        told = ended.found.report
+        assert (told.slot, told.device) == (":4096:8" if wanted else "", "False")
+    finally:
+        telling.close()
 
 
 def test_what_a_killed_run_leaves_is_removed_without_a_warning() -> None:

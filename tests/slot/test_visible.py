@@ -75,3 +75,15 @@ def test_the_allocator_is_told_unless_the_user_did(
     assert own_environment("cpu") == {}
     (tmp_path / "dxg").touch()
     assert own_environment("cuda:0") == {"CUDA_VISIBLE_DEVICES": "0"}
+
+
+@pytest.mark.parametrize("chosen", [None, ":16:8"])
+def test_cublas_is_told_before_torch_starts_unless_the_user_did(
+    chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.delenv(name, raising=False)
+    if chosen:
+        monkeypatch.setenv(name, chosen)
+    assert own_environment("cuda:0", True).get(name) == (None if chosen else ":4096:8")
+    assert name not in own_environment("cuda:0") and own_environment("cpu", True) == {}
