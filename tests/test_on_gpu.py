@@ -235,11 +235,14 @@ def test_memory_that_runs_out_halves_the_batch(
 ) -> None:
     size = 64 if device == "cpu" else 512
     settings = f"preset: classic, size: {size}, steps: 2, scale_start: 0, precision: fp32"
-    make("one", device, settings)
-    held = 0
+    forget_all()
     if device != "cpu":
-        held = torch.cuda.max_memory_reserved(device)
-        forget_all()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    make("one", device, settings)
+    held = 0 if device == "cpu" else torch.cuda.max_memory_reserved(device)
+    forget_all()
+    if device != "cpu":
         torch.cuda.empty_cache()
     with room_for_some(device, held, monkeypatch):
         records = make("eight", device, settings, "seed: [0, 1, 2, 3, 4, 5, 6, 7]")
