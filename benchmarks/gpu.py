@@ -67,7 +67,8 @@ class Row:
 
     Attributes:
         precision: what `auto` stood for.
-        graphs: whether steps were taken as CUDA graphs.
+        graphs: whether steps were to be taken as CUDA graphs.
+        not_graphed: why they were not after all, or empty.
         busy: share of the time in which a GPU was, NaN where nobody says.
         roofline: pictures an hour by arithmetic alone, NaN where that was not measured.
     """
@@ -78,6 +79,7 @@ class Row:
     gpus: int
     precision: str
     graphs: bool
+    not_graphed: str
     pictures: int
     pictures_per_hour: float
     busy: float
@@ -196,9 +198,11 @@ def run_case(folder: Path, case: Case, devices: Sequence[str], each: int, *, gra
     first, last, per_hour = pace(records, busy_s)
     precisions = {record.device: record.precision for record in records}
     usual, used = records[0].precision, "/".join(sorted(set(precisions.values())))
+    warnings = [warning for record in records for warning in record.warnings]
+    why = next((warning.text for warning in warnings if warning.code == "not_graphed"), "")
     rates = [float(asked(device, precisions.get(device, usual))) for device in devices]
     return Row(
-        case.backbone, case.size, case.steps, len(devices), used, graphs,
+        case.backbone, case.size, case.steps, len(devices), used, graphs, why,
         len(records), per_hour, busy_share(samples, first, last),
         roofline(case, records, rates),
     )  # fmt: skip
@@ -294,10 +298,11 @@ def _print(row: Row) -> None:
     known = "" if math.isnan(row.roofline) else (
         f", {100 * row.pictures_per_hour / row.roofline:.0f}% of the roofline's {row.roofline:,.0f}"
     )  # fmt: skip
+    how = f", {row.not_graphed or 'graphs'}" if row.graphs else ""
     busy = "" if math.isnan(row.busy) else f", busy {100 * row.busy:.0f}%"
     print(
         f"{row.backbone:6} {row.size:4} px, {row.steps:3} steps, {counted(row.gpus, 'GPU')}, "
-        f"{row.precision}{', graphs' if row.graphs else ''}: {counted(row.pictures, 'picture')}, "
+        f"{row.precision}{how}: {counted(row.pictures, 'picture')}, "
         f"{row.pictures_per_hour:,.0f} an hour{known}{busy}",
         flush=True,
     )

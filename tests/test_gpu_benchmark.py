@@ -110,7 +110,7 @@ def test_each_case_is_run_with_and_without_graphs_on_each_number_of_gpus(
 
     def run_case(folder: Path, case: gpu.Case, devices: Any, each: int, *, graphs: bool) -> gpu.Row:
         runs.append((case, tuple(devices), each, graphs))
-        about = (case.backbone, case.size, case.steps, len(devices), "bf16", graphs)
+        about = (case.backbone, case.size, case.steps, len(devices), "bf16", graphs, "")
         return gpu.Row(*about, each * len(devices), 1000.0 * (1 + graphs), 0.5, 4000.0)
 
     drawn: list[int] = []
@@ -127,6 +127,8 @@ def test_each_case_is_run_with_and_without_graphs_on_each_number_of_gpus(
         in said
     )
     assert said.count("with graphs 2.00 times as many pictures an hour") == 8
+    gpu._print(gpu.Row("lite", 256, 50, 1, "bf16", True, "not as a graph: why", 1, 9.0, 0.5, 9.0))
+    assert "1 GPU, bf16, not as a graph: why: 1 picture" in capsys.readouterr().out
     assert gpu._EACH >= 4 * 64  # several batches a GPU
 
 
