@@ -88,7 +88,7 @@ class ClusterEngine:
             cause = getattr(error, "cause", None) or error  # of what a worker raised, with Ray
             why = (str(cause).strip().splitlines() or [""])[0]
             lost, over = f"{type(cause).__name__}: {why}", self.gone()
-            if not taken:  # nor would it be otherwise the next time
+            if not next(numbers):  # nothing was taken, nor would it be the next time
                 raise EngineError(over or f"the cluster takes no batch ({lost})") from error
             for batch in list(taken.values()):
                 yield Ended(batch, None, lost, together=len(taken) > 1, over=over)

@@ -66,7 +66,8 @@ class _Gpus:
     """
 
     def __init__(self, where: str) -> None:
-        self._where, self._group, self.count = where, None, 0
+        self._where, self.count = where, 0
+        self._group: Any = None
 
     def keep(self) -> tuple[int, dict[str, Any]]:
         """How many there are, and what Ray is told of workers that use one each. What was lost with

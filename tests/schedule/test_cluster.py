@@ -348,6 +348,21 @@ def test_a_cluster_that_takes_no_batch_ends_the_run(
     assert here.store.summaries()[""].problem.endswith("refused)")
 
 
+def test_a_cluster_that_fails_when_all_has_come_back_goes_on(
+    world: Callable[[list[int]], World], parallel: FakeParallel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, failed = ClusterEngine._results, list[bool]()
+
+    def fail_late(self: ClusterEngine, jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
+        yield from results(self, jobs, itertools.islice(tasks, 2))
+        if not failed:
+            failed.append(True)
+            raise OSError("connection lost")
+
+    monkeypatch.setattr(ClusterEngine, "_results", fail_late)
+    assert ended(world([1, 2, 3]), lazy=True) == {0: "", 1: "", 2: ""} and failed
+
+
 # --- cards that break -----------------------------------------------------------------------------
 
 
