@@ -84,7 +84,7 @@ class Watch(TorchDispatchMode):
         last = any(t.is_contiguous(memory_format=_CHANNELS_LAST) for t in tensors_in(args[:3]))
         if name == "convolution" and last:
             return found.contiguous(memory_format=_CHANNELS_LAST)
-        if name == "convolution_backward" and last:
+        if name == "convolution_backward" and last and found[0] is not None:
             return (found[0].contiguous(memory_format=_CHANNELS_LAST), *found[1:])
         return found
 
