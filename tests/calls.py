@@ -111,7 +111,8 @@ class Watch(TorchDispatchMode):
             return found.contiguous(memory_format=_CHANNELS_LAST)
         if name == "convolution_backward" and (_last(args[1]) or _last(args[2])):
             first, *others = found
-            return first.contiguous(memory_format=_CHANNELS_LAST), *others
+            own = None if first is None else first.contiguous(memory_format=_CHANNELS_LAST)
+            return own, *others
         return found
 
     def _say(self, name: str, what: str) -> None:

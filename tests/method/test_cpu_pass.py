@@ -57,7 +57,7 @@ def slopes(features: Sequence[Tensor], images: Tensor, used: Sequence[int]) -> T
 
 
 def off(found: Tensor, wanted: Tensor) -> float:
-    return float((found.double() - wanted).norm() / wanted.norm())
+    return float(((found.double() - wanted).norm() / wanted.norm()).detach())
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "l2"])
