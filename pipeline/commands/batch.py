@@ -64,13 +64,13 @@ def batch_manifest(
             summary = run_manifest(manifest, options, progress)
         after = Afterwards(manifest.output, summary, options.run, progress)
         _finish(manifest, after, with_report)
-    if tensorboard:
-        reports.write_board(store)
-    for name in trackers:
-        if lost := reports.log_run(name, store, summary):
+        if tensorboard:
+            reports.write_board(store)
+        for name in trackers:
+            if lost := reports.log_run(name, store, summary):
+                after.warn("not_told", lost)
+        if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
             after.warn("not_told", lost)
-    if notify_url and (lost := notify(notify_url, _summary_event(summary, manifest.output))):
-        after.warn("not_told", lost)
     if as_json:
         print_json(_summary_event(summary, manifest.output))
     elif not quiet:
@@ -179,7 +179,7 @@ def _summary_lines(
     if reported and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
-        yield f"warnings: {counted_notices(summary.warnings)} (each is in run.log)"
+        yield _warnings_line(summary, output)
     yield from summary.retired
     if summary.failed:
         yield f"reasons of failures: nst status {shlex.quote(str(output))}"
@@ -188,6 +188,11 @@ def _summary_lines(
     if summary.stopped:
         kept = 0 if summary.problem else store.under_way()
         yield f"stopped{_partly(kept)}; go on with: {command}"
+
+
+def _warnings_line(summary: Summary, output: Path) -> str:
+    log = RunFolder(output, summary.part).log.name
+    return f"warnings: {counted_notices(summary.warnings)} (each is in {log})"
 
 
 def _partly(kept: int) -> str:
