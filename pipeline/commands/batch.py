@@ -182,8 +182,7 @@ def _summary_lines(
     if reported and store.inside.is_file(output / "report.html"):
         yield f"all at a glance: {output / 'report.html'}"
     if summary.warnings:
-        log = RunFolder(output, summary.part).log.name
-        yield f"warnings: {counted_notices(summary.warnings)} (each is in {log})"
+        yield _warnings_line(summary, output)
     yield from summary.retired
     if summary.failed:
         yield f"reasons of failures: nst status {shlex.quote(str(output))}"
@@ -192,6 +191,11 @@ def _summary_lines(
     if summary.stopped:
         kept = 0 if summary.problem else store.under_way()
         yield f"stopped{_partly(kept)}; go on with: {command}"
+
+
+def _warnings_line(summary: Summary, output: Path) -> str:
+    log = RunFolder(output, summary.part).log.name
+    return f"warnings: {counted_notices(summary.warnings)} (each is in {log})"
 
 
 def _partly(kept: int) -> str:
