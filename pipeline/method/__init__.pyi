@@ -3,6 +3,7 @@ from .batch_weights import job_weights as job_weights
 from .convolutions import Padding as Padding
 from .convolutions import Pooling as Pooling
 from .convolutions import padded_conv as padded_conv
+from .cpu_pass import looking as looking
 from .first_images import Styles as Styles
 from .graphs import StepGraphs as StepGraphs
 from .lacking import area_means as area_means

@@ -10,7 +10,9 @@ is not kept for the way back, and gradients are added and folded at the edges in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,24 @@ from pipeline.method.means import spread_mean
 from pipeline.method.onednn import Kernel
 
 _CHANNELS_LAST = torch.channels_last
+_looks: ContextVar[Callable[[], None] | None] = ContextVar("looks", default=None)
+
+
+@contextlib.contextmanager
+def looking(look: Callable[[], None]) -> Iterator[None]:
+    """Within, passes call a function after each convolution, forward and backward. What it raises
+    ends the pass, of which nothing is left."""
+    before = _looks.set(look)
+    try:
+        yield
+    finally:
+        _looks.reset(before)
+
+
+def _look() -> None:
+    look = _looks.get()
+    if look is not None:
+        look()
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,7 @@ class Chain:
             if layer.pools:
                 x = self._pool(x, held)
             x = layer.kernel(x if layer.inset is None else with_edges(x, layer.inset))
+            _look()
             if held is not None:
                 held.append(x)
             if layer.handed:
@@ -92,6 +113,7 @@ class Chain:
                 gradient = _joined(gradient, given.pop(), layer.head)
             if gradient is not None:
                 gradient = layer.kernel.back(_masked(gradient, own, mine))
+                _look()
                 if layer.inset is not None:
                     gradient = without_edges(gradient, layer.inset)
             if layer.pools:

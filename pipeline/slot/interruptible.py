@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from pipeline.method import looking
+
 Made = TypeVar("Made")
 
 # Shorter steps are not worth looking into; the first of the next scale is about four times as long.
@@ -30,12 +32,19 @@ def interruptible(steps: Iterator[Made], look: Callable[[], None]) -> Iterator[M
     took = _LONG_S  # the first may be a long one
     while True:
         began = time.perf_counter()
-        with _AfterConvolutions(look) if took >= _LONG_S else contextlib.nullcontext():
+        with _looking(look) if took >= _LONG_S else contextlib.nullcontext():
             step = next(steps, None)
         if step is None:
             return
         took = time.perf_counter() - began
         yield step
+
+
+@contextlib.contextmanager
+def _looking(look: Callable[[], None]) -> Iterator[None]:
+    """In the network's own pass, and where torch's functions are taken instead of it."""
+    with looking(look), _AfterConvolutions(look):
+        yield
 
 
 class _AfterConvolutions(TorchFunctionMode):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.method import Backbone, load_weights
 from pipeline.slot import interruptible as module
 from pipeline.slot.interruptible import can_be_interrupted, interruptible
 
@@ -61,6 +62,28 @@ def test_what_looks_can_end_a_step_anywhere(last: int) -> None:
     assert looks == [last] and ends == []
     assert torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item() == 9  # and no more
     assert looks == [last]
+
+
+@pytest.mark.parametrize("way", ["own", "torch's"])
+def test_a_networks_pass_is_looked_into(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    if way != "own":
+        monkeypatch.setattr("pipeline.method.onednn._operators", lambda dtype: False)
+    network = Backbone(load_weights("lite"), ["conv1_1", "conv2_1"])
+
+    def passes() -> Iterator[Tensor]:
+        image = torch.rand(1, 3, 32, 32).requires_grad_()
+        (gradient,) = torch.autograd.grad(network(image)["conv2_1"].sum(), image)
+        yield gradient
+
+    looks: list[int] = []
+    list(interruptible(passes(), lambda: looks.append(1)))
+    assert len(looks) >= 2 * len(network.chain)
+
+    def refuse() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(interruptible(passes(), refuse))
 
 
 def test_a_gpus_steps_and_compiled_ones_are_left_alone() -> None:
