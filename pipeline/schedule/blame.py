@@ -33,7 +33,7 @@ class _Standing:
 
 
 class Blame:
-    """What the slots of a run lost, and made."""
+    """What the slots of a run, or the cards of a cluster, lost and made."""
 
     def __init__(self) -> None:
         self._slots: dict[int, _Standing] = {}

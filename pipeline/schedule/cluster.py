@@ -20,7 +20,8 @@ import joblib
 
 from pipeline.errors import EngineError
 from pipeline.plan import Batch
-from pipeline.schedule.engine import MOST_BROKEN, Ended, Guarded, Work, guarded
+from pipeline.schedule.blame import Blame
+from pipeline.schedule.engine import Ended, Guarded, Work, guarded
 from pipeline.schedule.feed import Feed
 from pipeline.schedule.options import RunOptions
 from pipeline.slot import RunContext, own_card, work_batch
@@ -41,7 +42,7 @@ class ClusterEngine:
         begin: how many batches at a time, -1 for one a core of the cluster, and what the backend is
             told of them; asked before each of its calls.
         devices: see `Engine`; workers find their own, which this machine need not have.
-        broke: how often in a row each card broke, the cards in the order in which they first did.
+        cards: that answered, in the order in which they first did; `blame` has them by their place.
     """
 
     context: RunContext
@@ -51,7 +52,8 @@ class ClusterEngine:
     gone: Callable[[], str]
     begin: Callable[[], tuple[int, dict[str, Any]]] = lambda: (-1, {})
     devices: tuple[str, ...] = ("cpu",)
-    broke: dict[str, int] = field(default_factory=dict)
+    cards: list[str] = field(default_factory=list)
+    blame: Blame = field(default_factory=Blame)
 
     def run(self, feed: Feed) -> Iterator[Ended]:
         """See `Engine`."""
@@ -107,19 +109,16 @@ class ClusterEngine:
     def _judged(self, batch: Batch, answer: Answer) -> Ended:
         """How a batch ended; a card that broke too often in a row gets none any more."""
         (report, lost, trace, broken), card = answer.found, answer.card
-        if not broken:
-            if report is not None and card in self.broke:
-                self.broke[card] = 0
-            return Ended(batch, report, lost, trace)
-        times = self.broke[card] = self.broke.get(card, 0) + 1
-        spoilt = replace(batch, spoilt=(*batch.spoilt, list(self.broke).index(card)))
-        ended = Ended(spoilt, None, lost, trace, broken=True)
-        if not card or times < MOST_BROKEN or card in self.context.shunned:
+        if card not in self.cards:
+            self.cards.append(card)
+        ended = Ended(batch, report, lost, trace, broken)
+        ended, why = self.blame.judge(self.cards.index(card), ended, died=False)
+        if not why or not card or card in self.context.shunned:
             return ended
         self.context = replace(self.context, shunned=(*self.context.shunned, card))
         retired = (
-            f"{card} gets no batch any more, after {times} in a row that broke it: {lost}; its "
-            f"worker takes another GPU, or the CPU"
+            f"{card} gets no batch any more, after {why}: {lost}; its worker takes another GPU, or "
+            f"the CPU"
         )
         return replace(ended, retired=retired)
 

@@ -16,7 +16,6 @@ from pipeline.plan import Batch
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext, is_devices_fault
 
-MOST_BROKEN = 3  # batches in a row over which a device broke, until it gets none any more
 
 # Waits for a batch's files, and says how it ended.
 Writing = Callable[[], Report]
