@@ -9,6 +9,7 @@ scale ends. Where a graph cannot be taken all steps are taken call by call, and 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,10 +27,18 @@ _WORTH = 3
 
 def _capture(run: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """A graph of what `run` does, and the tensor that it fills each time."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = run()
+    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            found = run()
+    finally:  # where a capture fails older versions leave its own stream the current one
+        torch.cuda.set_stream(before)
     return graph, found
+
+
+def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Has torch take a GPU as the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 class _Aside:
@@ -104,9 +113,11 @@ class StepGraphs:
             return self._held.replay()
         if not self._is_for(movers, left):
             return movers.step()
-        if self._taken <= _FIRST:
-            return self._aside(movers.step)
-        self._held = self._captured(movers)
+        # Streams and graphs are the current device's, which need not be that of the pictures.
+        with _current(movers.pixels.device):
+            if self._taken <= _FIRST:
+                return self._aside(movers.step)
+            self._held = self._captured(movers)
         return movers.step() if self._held is None else self._held.replay()
 
     def release(self) -> None:

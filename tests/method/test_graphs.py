@@ -284,6 +284,7 @@ def test_what_comes_before_a_capture_runs_aside(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.cuda, "stream", within)
     monkeypatch.setattr(torch.cuda, "graph", within)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: "graph")
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda it: told.append(f"back to {it.name}"))
     filled = torch.zeros(1)
 
     def made() -> Tensor:
@@ -296,4 +297,19 @@ def test_what_comes_before_a_capture_runs_aside(monkeypatch: pytest.MonkeyPatch)
     told.clear()
     graph, found = module._capture(made)
     assert (graph, found) == ("graph", filled)  # type: ignore[comparison-overlap]
-    assert told == ["begin graph", "run", "end"]
+    assert told == ["begin graph", "run", "end", "back to main"]
+    told.clear()
+
+    def fails() -> Tensor:
+        raise RuntimeError("it waits")
+
+    with pytest.raises(RuntimeError, match="it waits"):
+        module._capture(fails)
+    assert told == ["begin graph", "back to main"]
+
+
+def test_captures_are_made_on_the_pictures_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device", lambda device: f"within {device}")
+    assert module._current(torch.device("cuda:1")) == "within cuda:1"  # type: ignore[comparison-overlap]
+    with module._current(torch.device("cpu")):
+        pass

@@ -90,7 +90,7 @@ def run_with(here: World, *slots: str) -> Summary:
         return run_plan(here.plan, context, Progress(), RunOptions(), fake_work)
 
 
-def python_without_a_home(device: str) -> dict[str, str]:
+def python_without_a_home(device: str, deterministic: bool = False) -> dict[str, str]:
     """For GPUs, an environment in which no process gets as far as its first batch."""
     return {"PYTHONHOME": "/nowhere"} if device.startswith("cuda") else {}
 
