@@ -16,7 +16,6 @@ from pipeline.plan import Batch
 from pipeline.schedule.feed import Feed
 from pipeline.slot import Report, RunContext, is_devices_fault
 
-
 # Waits for a batch's files, and says how it ended.
 Writing = Callable[[], Report]
 # Runs one batch in a worker; what is still being written then is waited for behind the next one.
