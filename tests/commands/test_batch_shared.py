@@ -54,7 +54,7 @@ def test_one_process_alone_does_all(manifest: Write, capsys: pytest.CaptureFixtu
     assert_whole(run, 3)
     assert json.loads((run / "run-1-of-auto.json").read_text())["done"] == 3
     assert show_status(run, as_json=True) == 0
-    assert json.loads(capsys.readouterr().out)["total"] == {"jobs": 3, "done": 3}
+    assert json.loads(capsys.readouterr().out)["total"] == {"jobs": 3, "done": 3, "warnings": {}}
     assert batch_manifest(path, SHARED, quiet=True, with_report=False) == 0
     show_status(run, as_json=False)
     assert "all shards: 3 of 3 jobs done" in capsys.readouterr().out

@@ -104,7 +104,14 @@ def interrupted(signal_name: str, module: str, *command: str) -> "subprocess.Com
     """A command that gets a signal when it loads a module."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     words = [sys.executable, "-c", AT_IMPORT, signal_name, module, *command]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, env=environment, capture_output=True, text=True, check=False, preexec_fn=_hears
+    )
+
+
+def _hears() -> None:
+    """Tests that were begun in the background ignore interrupts, and so would what they begin."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(

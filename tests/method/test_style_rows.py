@@ -73,7 +73,7 @@ def test_a_style_that_is_there_once_is_each_jobs_own(name: str, regions: int, ki
     some = [0, 1, 3]
     left = found(own.select(torch.tensor(some)), some)
     for own_value, value in zip(left, wanted, strict=True):
-        torch.testing.assert_close(own_value, value[some], rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(own_value, value[some], rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(("name", "regions"), NAMES)
@@ -127,5 +127,5 @@ def test_jobs_with_a_style_each_that_settle_find_nothing_again(
     wanted = found(loss)
     left = loss.select(torch.tensor([1, 2, 3])).select(torch.tensor([0, 2]))
     for own, value in zip(found(left, [1, 3]), wanted, strict=True):
-        torch.testing.assert_close(own, value[[1, 3]], rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(own, value[[1, 3]], rtol=1e-4, atol=1e-7)
     assert calls == [4, 4]  # once a layer

@@ -1,10 +1,13 @@
 """Two devices compute the same, or it is noticed."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pipeline.method import onednn
 from pipeline.slot import compare
 from pipeline.slot.agreement import Agreement
 
@@ -16,13 +19,7 @@ def test_the_cpu_agrees_with_itself(precision: str) -> None:
 
 
 def test_a_convolution_that_is_a_little_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = F.conv2d
-
-    def wrong(x: Tensor, *more: object, **named: object) -> Tensor:
-        found: Tensor = right(x, *more, **named)  # type: ignore[call-overload]
-        return found * 1.05 if x.dtype == torch.bfloat16 else found
-
-    monkeypatch.setattr(F, "conv2d", wrong)
+    spoil(monkeypatch, "__call__", 1.05)
     found = compare("cpu", "bf16")
     assert not found.agrees and found.losses > 0.01
 
@@ -30,17 +27,30 @@ def test_a_convolution_that_is_a_little_wrong_is_noticed(monkeypatch: pytest.Mon
 def test_a_gradient_that_is_wrong_is_noticed_though_the_losses_are_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = F.relu
-
-    def wrong(x: Tensor, inplace: bool = False) -> Tensor:
-        found = right(x, inplace)
-        if x.requires_grad and x.dtype == torch.bfloat16:
-            found.register_hook(lambda gradient: gradient * 0.9)
-        return found
-
-    monkeypatch.setattr(F, "relu", wrong)
+    spoil(monkeypatch, "back", 0.9)
     found = compare("cpu", "bf16")
     assert not found.agrees and found.losses < 0.01
+
+
+def spoil(patch: pytest.MonkeyPatch, name: str, factor: float) -> None:
+    """Makes bfloat16 convolutions, or their gradients, wrong by a factor."""
+    patch.setattr(onednn, "_operators", lambda dtype: True)  # a stand-in below: whatever CPU it is
+    for kind in ("__call__", "back"):
+        patch.setattr(onednn.Kernel, kind, convolving(kind, factor if kind == name else 1.0))
+
+
+def convolving(kind: str, factor: float) -> Callable[[onednn.Kernel, Tensor], Tensor]:
+    """What `Kernel` gives, of torch's own convolution."""
+
+    def convolve(kernel: onednn.Kernel, x: Tensor) -> Tensor:
+        way = kernel._onward if kind == "__call__" else kernel._back
+        bias = kernel.bias if kind == "__call__" else None
+        found = F.conv2d(x, way.plain(), bias, padding=way.padding)
+        found = found.relu() if kind == "__call__" and kernel.then == "relu" else found
+        found = found.contiguous(memory_format=torch.channels_last)
+        return found * factor if x.dtype == torch.bfloat16 else found
+
+    return convolve
 
 
 def test_nan_agrees_with_nothing() -> None:
