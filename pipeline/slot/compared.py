@@ -40,10 +40,7 @@ def compared_by(
 
     def at(name: str, scale: int) -> Compared:
         def make() -> Compared:
-            found = prepare_targets(loss, styles[name][scale])
-            if device == "cpu":
-                return found
-            return {layer: tuple(part.float() for part in parts) for layer, parts in found.items()}
+            return prepare_targets(loss, styles[name][scale], device)
 
         kind = "whole" if device == "cpu" else "float32"
         return kept.get(f"{kind} {scale} {name}", make)

@@ -92,7 +92,7 @@ def test_one_style_of_all_jobs_is_not_copied(name: str, regions: int) -> None:
 def test_what_was_found_once_a_style_is_not_found_again(
     monkeypatch: pytest.MonkeyPatch, regions: int
 ) -> None:
-    def never(target: Tensor) -> tuple[Tensor, ...]:
+    def never(target: Tensor, device: str | None = None) -> tuple[Tensor, ...]:
         raise AssertionError("it is there")
 
     styles, rows = targets("wasserstein", regions), torch.tensor(ROWS)
@@ -118,9 +118,9 @@ def test_jobs_with_a_style_each_that_settle_find_nothing_again(
     calls: list[int] = []
     real = STATISTICS["wasserstein"]
 
-    def counted(target: Tensor) -> tuple[Tensor, ...]:
+    def counted(target: Tensor, device: str | None = None) -> tuple[Tensor, ...]:
         calls.append(len(target))
-        return real.prepare(target)
+        return real.prepare(target, device)
 
     monkeypatch.setitem(STATISTICS, "wasserstein", replace(real, prepare=counted))
     loss = loss_of("relative", "wasserstein", 0, targets("wasserstein", 0, 4), 4)

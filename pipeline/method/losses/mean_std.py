@@ -30,5 +30,5 @@ MEAN_STD = StyleStatistic(
     sums=_sums,
     distance=lambda found, prepared: apart(mean_std(found), prepared[0]),
     divisors={"paper": float, "mean": float},
-    prepare=lambda target: (mean_std(target),),
+    prepare=lambda target, device=None: (mean_std(target),),
 )

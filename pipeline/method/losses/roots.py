@@ -1,15 +1,18 @@
 """How far two covariances are apart, with the slope.
 
-In: a symmetric positive matrix S and the root R of another, ... x C x C. Out: the squared Bures
-distance tr S + tr R^2 - 2 tr (R S R)^(1/2), and its gradient in S, I - R (R S R)^(-1/2) R. Knows
-nothing of styles.
+In: a symmetric positive matrix S and a root R of another, R^T R, ... x C x C. Out: the squared
+Bures distance tr S + tr R^T R - 2 tr (R S R^T)^(1/2), and its gradient in S,
+I - R^T (R S R^T)^(-1/2) R. Knows nothing of styles.
 
 On a GPU it is made of matrix products alone, in float32: with S = L L^T and U, the orthogonal
 factor of B = R L, the distance is ||R - U L^T||^2, a difference taken before it is squared, so that
 little is lost where it is small. U comes by Newton-Schulz iterations, of which each brings all
-singular values of X nearer to 1: X <- a X + b (X X^T) X + c (X X^T)^2 X. Unlike R S R, whose
-eigenvalues are their squares, B keeps in float32 what is small. Nothing waits for the device. A CPU
-finds eigenvalues in float64 sooner than it does so many products.
+singular values of X nearer to 1: X <- a X + b (X X^T) X + c (X X^T)^2 X. Unlike R S R^T, whose
+eigenvalues are their squares, B keeps in float32 what is small. Each row of X rounds by its own
+size, so rows of R should be of the sizes that the matrix has in its directions: those of its
+eigenvectors, each times its eigenvalue's root. In the symmetric root all rows are alike, and what
+is small drowns in the rounding of what is large. Nothing waits for the device. A CPU finds
+eigenvalues in float64 sooner than it does so many products.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.method.losses.squares import energy
 from pipeline.method.onednn import linear, multiplies
 from pipeline.method.products import full_products
 
@@ -33,11 +37,8 @@ STEPS = (
     (1.906207, -1.284257, 0.378444),
     (1.875, -1.25, 0.375),
 )
-# How far U^T U may be from the identity: more than rounding leaves, less than a picture shows.
-_ALLOWED = 1e-2
-# Times rounding and its trace, what is added to the diagonal of a covariance that has no root in
-# float32.
-_RAISED = 8.0
+# What of tr S may be missing in ||U L^T||^2 by rounding.
+_MISSING = 1e-4
 
 
 def orthogonal_factor(matrices: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def orthogonal_factor(matrices: Tensor) -> Tensor:
 
     Singular values below `SMALLEST` of the Frobenius norm become less than 1 in U, never more.
     """
-    norm = torch.linalg.matrix_norm(matrices)[..., None, None]
+    norm = torch.linalg.matrix_norm(matrices, keepdim=True)
     x: Tensor = (matrices / norm.clamp_min(torch.finfo(matrices.dtype).tiny)).float()
     for a, b, c in STEPS:
         square = torch.bmm(x, x.mT)
@@ -53,37 +54,37 @@ def orthogonal_factor(matrices: Tensor) -> Tensor:
     return x
 
 
-def _lower(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """L of S = L L^T, and whether there is none: N x C x C, and N.
+def _lower(covariances: Tensor, rounding: Tensor) -> Tensor:
+    """L of S = L L^T, N x C x C.
 
-    Where S is steeper than rounding allows, it is that of S with a little of its trace on the
-    diagonal: what is far smaller than that is lost, and the rest stays.
+    Where S is steeper than rounding allows, that of S with rounding on its diagonal: what is far
+    smaller is lost, and the rest stays. Where even that has none, of its diagonal alone.
     """
     plain, failed = torch.linalg.cholesky_ex(covariances)
     raised = covariances.clone()
-    diagonal = raised.diagonal(dim1=-2, dim2=-1)
-    diagonal.add_(diagonal.sum(-1, keepdim=True), alpha=_RAISED * torch.finfo(raised.dtype).eps)
+    diagonal = raised.diagonal(dim1=-2, dim2=-1).add_(rounding)
     other, failed_too = torch.linalg.cholesky_ex(raised)
-    sound = (failed == 0)[:, None, None]
-    return torch.where(sound, plain, other), failed_too != 0
+    alone = torch.diag_embed(torch.maximum(diagonal, rounding).sqrt())
+    other = torch.where(failed_too.view(-1, 1, 1).bool(), alone, other)
+    return torch.where(failed.view(-1, 1, 1).bool(), other, plain)
 
 
 @torch.no_grad()
-def by_products(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
-    """`covariance_distance` by matrix products; N x C x C."""
+def by_products(covariances: Tensor, roots: Tensor, rounding: Tensor) -> tuple[Tensor, Tensor]:
+    """`covariance_distance` by matrix products."""
     with full_products():
-        lower, failed = _lower(covariances)
+        lower = _lower(covariances, rounding)
         product = torch.bmm(roots, lower)
         orthogonal = orthogonal_factor(product).to(product.dtype)
-        wrong = torch.bmm(orthogonal.mT, orthogonal)
-        wrong.diagonal(dim1=-2, dim2=-1).sub_(1)
-        distance = (roots - torch.bmm(orthogonal, lower.mT)).square().sum((-2, -1))
-        good = (wrong.abs().amax((-2, -1)) < _ALLOWED) & ~failed  # False for NaN too
-        turned = torch.bmm(roots, orthogonal)
-        slope = torch.linalg.solve_triangular(lower, turned, upper=False, left=False)
+        turned = torch.bmm(orthogonal, lower.mT)
+        # All of tr S, but where B is so small that the iterations have not ended: R is, there.
+        missing = torch.sub(energy(lower), energy(turned), alpha=1 + _MISSING).clamp_min_(0)
+        distance = energy(roots - turned) + missing
+        both = torch.bmm(roots.mT, orthogonal)
+        slope = torch.linalg.solve_triangular(lower, both, upper=False, left=False)
         slope = (slope + slope.mT).mul_(-0.5)
         slope.diagonal(dim1=-2, dim2=-1).add_(1)
-        return torch.where(good, distance, torch.nan), slope
+        return distance, slope
 
 
 def _by_rows(left: Tensor, right: Tensor) -> Tensor:
@@ -92,8 +93,8 @@ def _by_rows(left: Tensor, right: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def by_eigenvalues(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
-    """`covariance_distance` by the eigenvalues of R S R; N x C x C.
+def by_eigenvalues(covariances: Tensor, roots: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+    """`covariance_distance` by the eigenvalues of R S R, for a symmetric R.
 
     Eigenvectors' own derivatives, which are infinite where eigenvalues meet, never come up.
     """
@@ -115,18 +116,21 @@ def by_eigenvalues(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(finite, distance, torch.nan), slope
 
 
-def covariance_distance(covariances: Tensor, roots: Tensor) -> tuple[Tensor, Tensor]:
-    """The squared Bures distance of S and R^2, and its gradient in S.
+def covariance_distance(
+    covariances: Tensor, roots: Tensor, rounding: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The squared Bures distance of S and R^T R, and its gradient in S.
 
-    A covariance that is not finite or not positive gives NaN and leaves the others of its batch
-    alone; so does one for which the iterations have not ended.
+    A covariance that is not finite gives NaN and leaves the others of its batch alone.
 
     Args:
-        covariances: S, N x C x C, with no eigenvalue near 0.
-        roots: R, of the same size and precision: float64 on a CPU.
+        covariances: S, N x C x C.
+        roots: R, of the same size and precision: on a CPU symmetric and in float64, elsewhere best
+            with each row in the direction of one eigenvector.
+        rounding: how much S may be wrong along its diagonal, N x C, at least 0.
 
     Returns:
         N, and N x C x C.
     """
     by = by_eigenvalues if covariances.device.type == "cpu" else by_products
-    return by(covariances, roots)
+    return by(covariances, roots, rounding)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -14,6 +15,14 @@ from pipeline.method.losses.squares import TINY, energy
 
 # What a statistic makes of its targets.
 Prepared = tuple[Tensor, ...]
+
+
+class Prepare(Protocol):
+    """What `distance` needs of targets."""
+
+    def __call__(self, target: Tensor, device: str | None = None) -> Prepared:
+        """N x C x K -> parts of N x ... , for the device that goes on with them, if it is not the
+        one where the target lies."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class StyleStatistic:
     sums: Callable[[Tensor, Tensor | None], Tensor]
     distance: Callable[[Tensor, Prepared], Tensor]
     divisors: Mapping[str, Callable[[int], float]]
-    prepare: Callable[[Tensor], Prepared] = lambda target: (target,)
+    prepare: Prepare = lambda target, device=None: (target,)
     size: Callable[[Tensor, Prepared], Tensor] = lambda target, prepared: energy(prepared[0])
     additive: bool = True
     takes_bfloat16: bool = False

@@ -29,18 +29,21 @@ def prepares_once(name: str) -> bool:
     return STATISTICS[name].prepares_once
 
 
-def prepare_targets(name: str, targets: Mapping[str, Tensor]) -> dict[str, Prepared]:
+def prepare_targets(
+    name: str, targets: Mapping[str, Tensor], device: str | None = None
+) -> dict[str, Prepared]:
     """What a style's targets are compared by, found where they lie.
 
     Args:
         name: one of `STATISTICS`.
         targets: per layer C x K, or R x C x K with regions.
+        device: which goes on with it, if not the one where they lie.
 
     Returns:
         per layer what `StyleStatistic.prepare` gives for N = R, or 1.
     """
     prepare = STATISTICS[name].prepare
-    return {k: prepare(t if t.dim() == 3 else t[None]) for k, t in targets.items()}
+    return {k: prepare(t if t.dim() == 3 else t[None], device) for k, t in targets.items()}
 
 
 def weighted_sums(name: str, features: Tensor, guides: Tensor | None = None) -> Tensor:

@@ -22,6 +22,8 @@ from pipeline.method.losses.statistic import Prepared, StyleStatistic
 # Directions in which nothing varies have an infinite slope. How much is added must follow the
 # features' scale: it is 1 in one network and hundreds in another.
 _LIFT = 1e-4
+# By how much a sum of squares over a picture's positions may be wrong in float32, of itself.
+_ROUNDING = 32 * torch.finfo(torch.float32).eps
 
 
 def _moments(moments: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,11 +32,12 @@ def _moments(moments: Tensor) -> tuple[Tensor, Tensor]:
     return mean, second - mean * mean.mT
 
 
-def _prepare(target: Tensor) -> Prepared:
+def _prepare(target: Tensor, device: str | None = None) -> Prepared:
     """A style's mean, N x C x 1, the root of its lifted covariance, N x C x C, and the lift, N x 1.
 
     In float64, since roots are steepest where values are smallest; a CPU goes on in that, on which
-    the distance is found where a device lacks float64. For other GPUs they are rounded.
+    the distance is found where a device lacks float64. For other GPUs they are rounded, and the
+    root is the one whose rows are eigenvectors: see `roots.py`.
     """
     values = precise(target)
     mean, covariance = _moments(values)
@@ -42,9 +45,10 @@ def _prepare(target: Tensor) -> Prepared:
     lift = _LIFT * diagonal.mean(-1, keepdim=True).clamp_min(TINY)
     diagonal.add_(lift)
     spread, vectors = torch.linalg.eigh(covariance)
-    root = (vectors * spread.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
-    dtype = torch.float64 if values.device.type == "cpu" else torch.float32
-    return tuple(part.to(dtype) for part in (mean, root, lift))
+    columns = vectors * spread.clamp_min(0).sqrt()[..., None, :]
+    if (device or values.device.type) == "cpu":
+        return mean, columns @ vectors.mT, lift
+    return tuple(part.float().contiguous() for part in (mean, columns.mT, lift))
 
 
 class _Distance(torch.autograd.Function):
@@ -52,9 +56,11 @@ class _Distance(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, found: Tensor, wanted: Tensor, root: Tensor, lift: Tensor) -> Tensor:
-        mean, covariance = _moments(found.to(root))
+        values = found.to(root)
+        mean, covariance = _moments(values)
         covariance.diagonal(dim1=-2, dim2=-1).add_(lift)
-        distance, slope = covariance_distance(covariance, root)
+        rounding = values.diagonal(dim1=-2, dim2=-1) * _ROUNDING
+        distance, slope = covariance_distance(covariance, root, rounding)
         beside = mean - wanted
         # Of ||mu - mu'||^2, and of S = E[F F^T] - mu mu^T.
         first = 2 * (beside - (slope * mean.mT).sum(-1, keepdim=True))
