@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 from pipeline.terminal import say
 
@@ -41,11 +42,9 @@ def heard(handle: Callable[[int], None]) -> Iterator[None]:
     def take(number: int, frame: FrameType | None) -> None:
         handle(number)
 
-    try:
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):  # not the main thread, as in a notebook's helper thread
         before = {number: signal.signal(number, take) for number in chosen}
-    except ValueError:  # not the main thread, as in a notebook's helper thread
-        yield
-        return
     try:
         yield
     finally:

@@ -130,7 +130,7 @@ class Graphs:
     def __init__(self) -> None:
         self.taken: list[Graph] = []
 
-    def __call__(self, run: Callable[[], Any]) -> tuple[Graph, Any]:
+    def __call__(self, run: Callable[[], Any], device: torch.device) -> tuple[Graph, Any]:
         graph = Graph()
         with capturing(graph):
             found = run()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -25,11 +26,20 @@ _FIRST = 2  # steps before a capture
 _WORTH = 3
 
 
-def _capture(run: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+@cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """The stream of a GPU on which steps run aside and are captured: one for all batches, since
+    memory belongs to the stream that it was first taken for."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _capture(
+    run: Callable[[], Tensor], device: torch.device
+) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """A graph of what `run` does, and the tensor that it fills each time."""
     graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
     try:
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=_stream_of(device)):
             found = run()
     finally:  # where a capture fails older versions leave its own stream the current one
         torch.cuda.set_stream(before)
@@ -41,21 +51,15 @@ def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-class _Aside:
-    """A stream beside the current one, as torch wants it before a capture."""
-
-    def __init__(self) -> None:
-        self._stream: torch.cuda.Stream | None = None
-
-    def __call__(self, run: Callable[[], Losses]) -> Losses:
-        """What `run` gives, in order with all that was and will be asked for."""
-        if self._stream is None:
-            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            found = run()
-        torch.cuda.current_stream().wait_stream(self._stream)
-        return found
+def _aside(run: Callable[[], Losses], device: torch.device) -> Losses:
+    """What `run` gives on a stream beside the current one, as torch wants it before a capture; in
+    order with all that was and will be asked for."""
+    stream = _stream_of(device)
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        found = run()
+    torch.cuda.current_stream().wait_stream(stream)
+    return found
 
 
 class _Held:
@@ -63,7 +67,7 @@ class _Held:
 
     def __init__(self, movers: Movers) -> None:
         self.loss, self.neighbors = movers.loss, movers.loss.neighbors
-        self.graph, self.found = _capture(lambda: movers.step().table())
+        self.graph, self.found = _capture(lambda: movers.step().table(), movers.pixels.device)
 
     def replay(self) -> Losses:
         """One step."""
@@ -94,7 +98,6 @@ class StepGraphs:
         self._movers: Movers | None = None  # whose graph is held, or is to come
         self._held: _Held | None = None
         self._taken = 0
-        self._aside = _Aside()
 
     def __call__(self, movers: Movers, left: int) -> Losses:
         """Takes a step; see `Movers.step`.
@@ -116,7 +119,7 @@ class StepGraphs:
         # Streams and graphs are the current device's, which need not be that of the pictures.
         with _current(movers.pixels.device):
             if self._taken <= _FIRST:
-                return self._aside(movers.step)
+                return _aside(movers.step, movers.pixels.device)
             self._held = self._captured(movers)
         return movers.step() if self._held is None else self._held.replay()
 

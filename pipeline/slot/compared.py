@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import torch
 from torch import Tensor
 
 from pipeline.method import prepare_targets, prepares_once
@@ -25,7 +26,7 @@ def compared_by(
     threads: int = 1,
 ) -> dict[str, tuple[Compared, ...]]:
     """What targets are compared by, per style and scale; nothing where that is found for each batch
-    on its device.
+    on its device, or for Apple's GPU, which has it found and used on the CPU.
 
     Args:
         styles: by what decides a style's targets, these per scale and layer.
@@ -35,7 +36,7 @@ def compared_by(
         kept: where it is looked for first, and put.
         threads: in which styles and scales are taken side by side.
     """
-    if not prepares_once(loss):
+    if not prepares_once(loss) or device == "mps":
         return dict.fromkeys(styles, ())
 
     def at(name: str, scale: int) -> Compared:
@@ -46,7 +47,9 @@ def compared_by(
         return kept.get(f"{kind} {scale} {name}", make)
 
     pairs = [(name, scale) for name, scales in styles.items() for scale in range(len(scales))]
-    with ThreadPoolExecutor(threads) as pool:
+    # A new thread is told how many of torch's own it has by asking; else its first product takes
+    # all cores, and ends in other last bits than the next one's.
+    with ThreadPoolExecutor(threads, initializer=torch.get_num_threads) as pool:
         found = dict(zip(pairs, pool.map(at, *zip(*pairs, strict=True)), strict=True))
     return {
         name: tuple(found[name, scale] for scale in range(len(scales)))

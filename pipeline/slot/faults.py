@@ -16,12 +16,16 @@ _BROKEN = re.compile(
     r"cuBLAS error|CUSOLVER_STATUS|NCCL error|device-side assert|illegal memory access|"
     r"HIP error|MPS backend.*(?:fault|hang)"
 )
-# Likewise, and of torch's allocator on a CPU, Linux's and others'. A library that could not be
-# begun on a GPU, or finds no way to convolve, mostly has no memory for its workspace; and torch
-# asks the driver who holds the memory in a way that fails in containers.
+# A library that could not be begun on a GPU, or finds no way to convolve, mostly has no memory for
+# its workspace; but a sick device may say so, too.
+_DOUBTFUL = re.compile(
+    r"STATUS_NOT_INITIALIZED|valid cuDNN algorithm|unable to find an engine", re.IGNORECASE
+)
+# Likewise, and of torch's allocator on a CPU, Linux's and others'; torch asks the driver who holds
+# the memory in a way that fails in containers.
 _NO_MEMORY = re.compile(
     r"out of memory|not enough memory|can't allocate memory|std::bad_alloc|ALLOC(?:ATION)?_FAILED|"
-    r"STATUS_NOT_INITIALIZED|NVML_SUCCESS == r|valid cuDNN algorithm|unable to find an engine",
+    r"NVML_SUCCESS == r",
     re.IGNORECASE,
 )
 
@@ -30,7 +34,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, whoever raised it."""
     # torch has a type of its own for it, which is always of this name.
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return known or bool(_NO_MEMORY.search(str(error)))
+    text = str(error)
+    return known or bool(_NO_MEMORY.search(text) or _DOUBTFUL.search(text))
+
+
+def may_be_sick(error: BaseException) -> bool:
+    """Of an error of memory: whether it is the device's fault where less of it does not help."""
+    return bool(_DOUBTFUL.search(str(error)))
 
 
 def breaks_device(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from pipeline.slot.memory import (
     vector_bytes,
 )
 from pipeline.slot.seat import Seat
+from pipeline.slot.way import Stopped
 
 # For how long a GPU's memory is waited for that others hold, and how often it is looked at.
 _WAITS_S, _LOOKS_S = 20.0, 1.0
@@ -111,6 +112,7 @@ class Fitting:
         Raises:
             WorkerError: not even the smallest tiles fit.
             DeviceFullError: they would if others did not hold the device's memory.
+            Stopped: the run was asked to stop while that was waited for.
         """
         known = self.seat.process.tiles.get(self._place(scale))
         if known is not None:
@@ -143,8 +145,9 @@ class Fitting:
         while (found := side(self.seat.budget())) is None:
             if side(self.seat.budget(whole=True)) is None:
                 raise self._too_large(width, height)
-            stops = self.seat.context.store.live.stop_asked()
-            if stops or time.monotonic() >= until:
+            if self.seat.context.store.live.stop_asked():
+                raise Stopped
+            if time.monotonic() >= until:
                 raise self._full(width, height)
             time.sleep(_LOOKS_S)
         return found

@@ -31,7 +31,7 @@ from pipeline.slot.seat import Seat
 from pipeline.slot.styles import Prepared
 from pipeline.slot.tensors import begun_images, init_pictures, init_styles, scale_inputs
 from pipeline.slot.timer import Timer
-from pipeline.slot.way import Way
+from pipeline.slot.way import Stopped, Way
 
 _SAFER_RATE = 0.25
 
@@ -154,9 +154,13 @@ class Loop:
         )
         if can_be_interrupted(self.seat.device, compiles=self._compiles):
             steps = interruptible(steps, self.way.look)
-        for step in steps:
-            curves.add(step)
-            self.way.after(step, ready, curves)
+        try:
+            for step in steps:
+                curves.add(step)
+                self.way.after(step, ready, curves)
+        except Stopped:
+            self.way.ended(step, ready, curves)
+            raise
         assert step is not None  # a checkpoint is never of the last step
         # Off the device here, in one piece: other threads must leave a GPU alone, whose next steps
         # may just be recorded as a graph.

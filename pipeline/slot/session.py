@@ -27,7 +27,7 @@ from pipeline.slot.beginnings import with_beginning
 from pipeline.slot.checkpoint import load_checkpoint
 from pipeline.slot.contents import Content
 from pipeline.slot.determinism import deterministic
-from pipeline.slot.faults import is_out_of_memory
+from pipeline.slot.faults import is_out_of_memory, may_be_sick
 from pipeline.slot.fitting import Fitting
 from pipeline.slot.loop import Loop
 from pipeline.slot.messages import Outcome, Report, RunContext, failed
@@ -195,6 +195,8 @@ class Session:
                 prepared = styles.prepare(job, content, kept)
                 moved = replace(prepared, motion=motion)
                 ready.append(with_beginning(moved, self.batch.scales[0]))
+            except Stopped:
+                self.ended.append(Outcome(job.name, job.key, "stopped"))
             except DeviceFullError:
                 raise
             except NstError as error:
@@ -238,6 +240,7 @@ class Session:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            sick = str(error) if may_be_sick(error) else ""
         except DeviceFullError:
             raise
         except NstError as error:
@@ -255,6 +258,8 @@ class Session:
         except DeviceFullError:
             raise
         except NstError as error:
+            if sick:
+                raise DeviceFullError(f"{self.seat.label}: {sick}") from error
             self._fail(part, error)
             return len(part)
         return 0

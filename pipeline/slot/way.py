@@ -115,8 +115,14 @@ class Way:
             raise Stopped
         self._tell(step, ready)
 
+    def ended(self, step: Step | None, ready: Sequence[Prepared], curves: Curves) -> None:
+        """Where the run stops within a step: keeps a checkpoint of the last whole one."""
+        every, age = self.seat.context.checkpoint_every_s, time.monotonic() - self.kept_at
+        if step is not None and every and age > _WORTH_KEEPING_S:
+            self._keep(step.state, ready, curves)
+
     def look(self) -> None:
-        """Within a long step, which is lost where it ends there.
+        """Within a long step, which is lost where it ends there; those before it are not.
 
         Raises:
             Stopped: the run was asked to stop.

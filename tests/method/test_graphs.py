@@ -25,6 +25,7 @@ from pipeline.method.losses import roots
 from pipeline.method.optimizers.table import OPTIMIZERS
 
 Extra = dict[str, Any]
+GPU = torch.device("cuda:1")
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     """The graphs that were taken, of pictures on the CPU, which goes a GPU's way."""
     graphs = Graphs()
     monkeypatch.setattr(module, "_capture", graphs)
-    monkeypatch.setattr(module._Aside, "__call__", lambda self, run: run())
+    monkeypatch.setattr(module, "_aside", lambda run, device: run())
     monkeypatch.setattr(module, "_DEVICE", "cpu")
     monkeypatch.setattr(roots, "by_eigenvalues", roots.by_products)
     monkeypatch.setattr("pipeline.method.onednn._operators", lambda dtype: False)
@@ -194,7 +195,7 @@ def test_a_capture_that_breaks_off_changes_nothing(
                 )
             return super().__torch_dispatch__(func, types, args, kwargs)
 
-    def capture(run: Callable[[], Any]) -> None:
+    def capture(run: Callable[[], Any], device: torch.device) -> None:
         tried.append(1)
         with capturing(Breaks()):
             run()
@@ -217,7 +218,7 @@ def test_a_capture_that_breaks_off_changes_nothing(
 def test_running_out_of_memory_is_not_taken_for_that(
     error: RuntimeError, captured: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(run: Callable[[], Any]) -> None:
+    def full(run: Callable[[], Any], device: torch.device) -> None:
         raise error
 
     monkeypatch.setattr(module, "_capture", full)
@@ -279,10 +280,11 @@ def test_what_comes_before_a_capture_runs_aside(monkeypatch: pytest.MonkeyPatch)
         yield
         told.append("end")
 
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    own = Stream("aside")
+    monkeypatch.setattr(module, "_stream_of", lambda device: own)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream("main"))
     monkeypatch.setattr(torch.cuda, "stream", within)
-    monkeypatch.setattr(torch.cuda, "graph", within)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, stream: within(f"{graph} {stream.name}"))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: "graph")
     monkeypatch.setattr(torch.cuda, "set_stream", lambda it: told.append(f"back to {it.name}"))
     filled = torch.zeros(1)
@@ -292,20 +294,20 @@ def test_what_comes_before_a_capture_runs_aside(monkeypatch: pytest.MonkeyPatch)
         return filled
 
     nothing = Losses.of(torch.zeros(6, 1))
-    assert module._Aside()(lambda: (made(), nothing)[1]) is nothing
+    assert module._aside(lambda: (made(), nothing)[1], GPU) is nothing
     assert told == ["aside waits for main", "begin aside", "run", "end", "main waits for aside"]
     told.clear()
-    graph, found = module._capture(made)
+    graph, found = module._capture(made, GPU)
     assert (graph, found) == ("graph", filled)  # type: ignore[comparison-overlap]
-    assert told == ["begin graph", "run", "end", "back to main"]
+    assert told == ["begin graph aside", "run", "end", "back to main"]
     told.clear()
 
     def fails() -> Tensor:
         raise RuntimeError("it waits")
 
     with pytest.raises(RuntimeError, match="it waits"):
-        module._capture(fails)
-    assert told == ["begin graph", "back to main"]
+        module._capture(fails, GPU)
+    assert told == ["begin graph aside", "back to main"]
 
 
 def test_captures_are_made_on_the_pictures_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

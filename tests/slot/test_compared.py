@@ -62,6 +62,11 @@ def test_a_gpu_is_given_it_in_float32() -> None:
         assert precise.dtype == torch.float64 and torch.equal(rounded, precise.float())
 
 
+def test_for_apples_gpu_it_is_left_to_the_cpu() -> None:
+    """Which has the precision, and what torch lacks there."""
+    assert compared_by({"a": targets(1)}, "wasserstein", "mps", Kept()) == {"a": ()}
+
+
 def test_it_is_found_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = counted(monkeypatch)
     kept, styles = Kept(), {"a": targets(1)}

@@ -23,12 +23,15 @@ SHAPES = [(2, 1, 40, 32 + 8 * index) for index in range(12)]
 def _limits() -> Iterator[None]:
     """Torch's own, as they are before a run."""
     config = torch._dynamo.config
-    before = config.recompile_limit, config.accumulated_recompile_limit
-    config.recompile_limit, config.accumulated_recompile_limit = 8, 256
+    names = [next(n for n in either if hasattr(config, n)) for either in compiling._LIMITS]
+    before = {name: getattr(config, name) for name in names}
+    for name, limit in zip(names, (8, 256), strict=True):
+        setattr(config, name, limit)
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
-    config.recompile_limit, config.accumulated_recompile_limit = before
+    for name, limit in before.items():
+        setattr(config, name, limit)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pipeline.slot.fitting import Fitting
 from pipeline.slot.process import Process
 from pipeline.slot.seat import Seat
 from pipeline.slot.session import _memory_of as memory_of
+from pipeline.slot.way import Stopped
 from pipeline.store import RunFolder
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
@@ -341,7 +342,7 @@ def test_a_picture_that_is_too_large_for_the_whole_device_is_not_waited_for(wher
 
 def test_a_run_that_is_to_stop_waits_for_no_memory(where: Where) -> None:
     where.store.live.ask_to_stop()
-    with pytest.raises(DeviceFullError):
+    with pytest.raises(Stopped):
         Card(where, [0.01], 10).fitting.tile(where.batch.scales[-1])
 
 

@@ -18,16 +18,26 @@ from PIL import Image
 from worlds import until
 
 from pipeline.commands import batch_manifest
-from pipeline.errors import DiskFullError, RunFolderError
+from pipeline.errors import DeviceFullError, DiskFullError, RunFolderError
 from pipeline.manifest import load_manifest
 from pipeline.pictures import read_size
 from pipeline.plan import Batch, Plan, scales_of
-from pipeline.slot import RunContext, begin_batch, forget_all, loop, run_batch, session
+from pipeline.slot import (
+    RunContext,
+    begin_batch,
+    forget_all,
+    interruptible,
+    loop,
+    run_batch,
+    session,
+    way,
+)
+from pipeline.slot.checkpoint import load_checkpoint
 from pipeline.slot.fitting import Fitting
 from pipeline.slot.process import Process
 from pipeline.slot.seat import take_seat
 from pipeline.slot.session import Session, read_ahead
-from pipeline.slot.way import Way
+from pipeline.slot.way import Stopped, Way
 from pipeline.store import RunFolder
 
 MANIFEST = """
@@ -558,3 +568,42 @@ def test_what_a_scale_is_given_is_no_step(manifest: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(loop, "scale_inputs", slow)
     report = run_batch(context, 0, batch, Process())
     assert report.seconds["inputs"] >= 0.2 * len(batch.scales)
+
+
+@pytest.mark.parametrize(("every", "kept"), [(600.0, 3), (0.0, None)])
+def test_a_stop_within_a_long_step_loses_that_step_alone(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, every: float, kept: int | None
+) -> None:
+    context, batch = one_job(manifest)
+    context, last, after = dataclasses.replace(context, checkpoint_every_s=every), [0], Way.after
+
+    def keeps_count(self: Way, step: Any, *given: Any) -> None:
+        after(self, step, *given)
+        last[0] = step.number
+
+    def look(self: Way) -> None:
+        if last[0] == 3:
+            raise Stopped
+
+    monkeypatch.setattr(Way, "after", keeps_count)
+    monkeypatch.setattr(Way, "look", look)
+    monkeypatch.setattr(interruptible, "_LONG_S", 0.0)
+    monkeypatch.setattr(way, "_WORTH_KEEPING_S", -1.0)
+    (outcome,) = run_batch(context, 0, batch, Process()).outcomes
+    checkpoint = load_checkpoint(context.store, batch.jobs[0].key)
+    assert outcome.status == "stopped"
+    assert (checkpoint and checkpoint.step) == kept
+
+
+def test_a_library_that_cannot_begin_is_the_devices_fault_in_the_end(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken for memory as long as less of it may help."""
+    context, batch = one_job(manifest)
+
+    def fails(*given: Any, **more: Any) -> Any:
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED")
+
+    monkeypatch.setattr(loop, "optimize", fails)
+    with pytest.raises(DeviceFullError, match="cpu: cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"):
+        run_batch(context, 0, batch, Process())
