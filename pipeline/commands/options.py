@@ -111,8 +111,16 @@ def deciding_words(options: Options) -> list[str]:
     words = ["--shard", "/".join(map(str, run.shard))] if run.shard else []
     words += ["--shard", "auto"] if run.shares else []
     words += ["--devices", options.devices] if options.devices != "auto" else []
-    if ENGINES[run.engine].is_cluster:
-        words += ["--engine", run.engine] + (["--address", run.address] if run.address else [])
+    words += ["--engine", run.engine] if run.engine != RunOptions().engine else []
+    words += ["--address", run.address] if run.address else []
+    words += ["--workers", str(run.workers)] if run.workers else []
+    words += ["--cache-dir", str(options.cache)] if options.cache else []
+    flags = {
+        "--compile": options.compiles,
+        "--graphs": options.graphs,
+        "--deterministic": options.deterministic,
+    }
+    words += [name for name, given in flags.items() if given]
     for name, value in options.given.items():
         words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for rule in choice.only:

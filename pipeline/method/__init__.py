@@ -7,7 +7,8 @@ processes.
 - `weights/`: where a network's weights lie, every layout that they come in; `lite.safetensors`
 - `backbone.py`, `normalization.py`: the frozen network, and its normalized variant;
   `convolutions.py`: its parts; `cpu_pass.py`, `onednn.py`: its passes on a CPU; `half.py`: its
-  passes in float16; `shape.py`: what is known of a network without its numbers
+  passes in float16; `looks.py`: stops within what takes long; `shape.py`: what is known of a
+  network without its numbers
 - `means.py`: means over squares; `lacking.py`: what Apple's GPU does not do
 - `losses/`: content, style, nearest neighbors, total variation and the frame before, a file each,
   and all of them together

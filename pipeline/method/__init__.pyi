@@ -3,12 +3,12 @@ from .batch_weights import job_weights as job_weights
 from .convolutions import Padding as Padding
 from .convolutions import Pooling as Pooling
 from .convolutions import padded_conv as padded_conv
-from .cpu_pass import looking as looking
 from .first_images import Styles as Styles
 from .graphs import StepGraphs as StepGraphs
 from .lacking import area_means as area_means
 from .lacking import bicubic as bicubic
 from .lacking import precise as precise
+from .looks import looking as looking
 from .losses.gram import gram as gram
 from .losses.guides import Regions as Regions
 from .losses.neighbors import StyleVectors as StyleVectors

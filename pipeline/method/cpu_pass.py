@@ -10,9 +10,7 @@ is not kept for the way back, and gradients are added and folded at the edges in
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,28 +24,11 @@ from pipeline.method.convolutions import (
     with_edges,
     without_edges,
 )
+from pipeline.method.looks import look
 from pipeline.method.means import spread_mean
 from pipeline.method.onednn import Kernel
 
 _CHANNELS_LAST = torch.channels_last
-_looks: ContextVar[Callable[[], None] | None] = ContextVar("looks", default=None)
-
-
-@contextlib.contextmanager
-def looking(look: Callable[[], None]) -> Iterator[None]:
-    """Within, passes call a function after each convolution, forward and backward. What it raises
-    ends the pass, of which nothing is left."""
-    before = _looks.set(look)
-    try:
-        yield
-    finally:
-        _looks.reset(before)
-
-
-def _look() -> None:
-    look = _looks.get()
-    if look is not None:
-        look()
 
 
 @dataclass(frozen=True)
@@ -96,7 +77,7 @@ class Chain:
             if layer.pools:
                 x = self._pool(x, held)
             x = layer.kernel(x if layer.inset is None else with_edges(x, layer.inset))
-            _look()
+            look()
             if held is not None:
                 held.append(x)
             if layer.handed:
@@ -113,7 +94,7 @@ class Chain:
                 gradient = _joined(gradient, given.pop(), layer.head)
             if gradient is not None:
                 gradient = layer.kernel.back(_masked(gradient, own, mine))
-                _look()
+                look()
                 if layer.inset is not None:
                     gradient = without_edges(gradient, layer.inset)
             if layer.pools:

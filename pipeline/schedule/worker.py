@@ -130,6 +130,20 @@ def _own_path_first() -> Iterator[None]:
         sys.path.remove(str(home))
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process that begins meanwhile hears no Ctrl-C, which a terminal sends to all: it would end
+    with a trace while it loads. This process hears it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def begin_tracker() -> None:
     """Begins loky's process that removes the semaphores of a run which was killed, without its
     warning of them: it came after the shell's prompt, and nobody can do anything about it."""
@@ -165,7 +179,7 @@ class Worker:
             initargs=(os.getpid(), theirs),
             env=own_environment(context.slots[slot], context.deterministic),
         )
-        with _own_path_first():
+        with _own_path_first(), _interrupts_blocked():
             self._serving = self._executor.submit(_serve_slot, work, context, slot)
         theirs.close()  # so that the pipe ends with the process
         # Whoever hands over must not wait for a process that hangs.

@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,4 +109,12 @@ def test_the_words_that_decide_the_jobs_say_how_to_go_on() -> None:
     where = RunOptions(engine="dask", address="tcp://a:1")
     assert options.deciding_words(Options("cuda:0", run=where)) == [
         "--devices", "cuda:0", "--engine", "dask", "--address", "tcp://a:1",
+    ]  # fmt: skip
+    how = Options(
+        cache=Path("c d"), run=RunOptions(engine="inline", workers=2), compiles=True, graphs=True,
+        deterministic=True,
+    )  # fmt: skip
+    assert options.deciding_words(how) == [
+        "--engine", "inline", "--workers", "2", "--cache-dir", "c d", "--compile", "--graphs",
+        "--deterministic",
     ]  # fmt: skip

@@ -273,3 +273,24 @@ def test_what_a_killed_run_leaves_is_removed_without_a_warning() -> None:
             [sys.executable, "-c", code], env=environment, capture_output=True, check=False
         )  # returns when the tracker has ended, too, which holds the pipe
         assert ended.returncode == 9 and ended.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux")
+def test_a_worker_hears_no_interrupt_from_its_first_moment(
+    world: Callable[[list[int]], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal's Ctrl-C goes to all processes; one that is loading would end with a trace."""
+    monkeypatch.setattr(worker, "_begin_worker", _leave_signals)
+    begun = Worker(fake_work, world([1]).context(), 0, lambda who, news: None)
+    try:
+        (pid,) = begun.pids()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        masks = dict(line.split(":\t") for line in lines if line.startswith("SigBlk"))
+        assert int(masks["SigBlk"], 16) & 1 << (signal.SIGINT - 1)
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        begun.close()
+
+
+def _leave_signals(parent: int, pipe: Connection) -> None:
+    """In place of a worker's own beginning."""

@@ -1,12 +1,14 @@
 """Long steps that can be ended within: the same numbers, and a look after each convolution."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from pipeline.method import Backbone, load_weights
+from pipeline.method.losses import neighbors
 from pipeline.slot import interruptible as module
 from pipeline.slot.interruptible import can_be_interrupted, interruptible
 
@@ -40,7 +42,7 @@ def test_the_first_step_and_those_after_a_long_one_are_looked_into(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     times = iter([0.0, 0.1, 1.0, 1.6, 2.0, 2.1, 3.0])  # begin and end of each step
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(times)))
     looks: list[int] = []
     counts = []
     for _ in interruptible(steps(3), lambda: looks.append(1)):
@@ -91,3 +93,14 @@ def test_a_gpus_steps_and_compiled_ones_are_left_alone() -> None:
     assert not can_be_interrupted("cpu", compiles=True)
     assert not can_be_interrupted("cuda:0", compiles=False)
     assert not can_be_interrupted("mps", compiles=False)
+
+
+def test_the_search_for_nearest_vectors_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbors, "_BLOCK", 40)  # queries times vectors at once
+
+    def searches() -> Iterator[Tensor]:
+        yield neighbors.nearest(torch.rand(4, 12), torch.rand(4, 10))
+
+    looks: list[int] = []
+    (found,) = interruptible(searches(), lambda: looks.append(1))
+    assert len(looks) == 3 and found.shape == (12,)

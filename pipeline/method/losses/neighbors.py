@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pipeline.layers import NEIGHBOR_LAYERS
+from pipeline.method.looks import look
 from pipeline.method.losses.guides import guides_at
 from pipeline.method.losses.joined import joined_features
 from pipeline.method.losses.squares import TINY
@@ -159,7 +160,11 @@ def nearest(queries: Tensor, vectors: Tensor) -> Tensor:
     centered = vectors - vectors.mean(1, keepdim=True)
     units = centered / centered.norm(dim=0, keepdim=True).clamp_min(TINY)
     step = max(1, _BLOCK // units.shape[1])
-    return torch.cat([(part.T @ units).argmax(1) for part in torch.split(queries, step, 1)])
+    found = []
+    for part in torch.split(queries, step, 1):
+        found.append((part.T @ units).argmax(1))
+        look()
+    return torch.cat(found)
 
 
 def _regions(where: Tensor, style: StyleVectors) -> list[tuple[Tensor, Tensor]] | None:
