@@ -59,7 +59,10 @@ def test_a_gpu_is_given_it_in_float32() -> None:
         compared_by(styles, "wasserstein", device, kept)["a"] for device in ("cpu", "cuda:0")
     )
     for precise, rounded in zip(wide["conv1_1"], narrow["conv1_1"], strict=True):
-        assert precise.dtype == torch.float64 and torch.equal(rounded, precise.float())
+        assert precise.dtype == torch.float64 and rounded.dtype == torch.float32
+    (mean, root, lift), (own_mean, own_root, own_lift) = wide["conv1_1"], narrow["conv1_1"]
+    assert torch.equal(own_mean, mean.float()) and torch.equal(own_lift, lift.float())
+    torch.testing.assert_close(own_root.mT @ own_root, (root @ root).float())
 
 
 def test_for_apples_gpu_it_is_left_to_the_cpu() -> None:
@@ -86,9 +89,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     real = STATISTICS["wasserstein"]
 
-    def prepare(target: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def prepare(target: torch.Tensor, device: str | None = None) -> tuple[torch.Tensor, ...]:
         calls.append(len(target))
-        return real.prepare(target)
+        return real.prepare(target, device)
 
     own = dataclasses.replace(real, prepare=prepare)
     monkeypatch.setitem(STATISTICS, "wasserstein", own)

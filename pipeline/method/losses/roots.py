@@ -27,14 +27,17 @@ from pipeline.method.products import full_products
 # For each iteration a, b, c: the odd polynomial of degree 5 that is nearest to 1 (a linear program)
 # where the singular values then lie, from [SMALLEST, 1] on, but for those below a 20th of the
 # largest. Were these aimed at too, what is in the middle would be thrown to nearly 0, and rounding
-# would turn its sign.
+# would turn its sign. The first ten are made for singular values up to `MARGIN` times the largest:
+# above what they are made for they rise eleven times as fast as their argument, and what rounding
+# puts there would grow with each.
 SMALLEST = 2e-7
+MARGIN = 1.01
 STEPS = (
-    (6.752375, -18.350970, 13.263266),
-    *[(4.056282, -3.978082, 1.037548)] * 8,
-    (3.904303, -3.763743, 0.976297),
-    (2.420076, -1.774137, 0.430241),
-    (1.906207, -1.284257, 0.378444),
+    (6.685520, -17.811270, 12.619541),
+    *[(4.016121, -3.861087, 0.987191)] * 8,
+    (3.954040, -3.775184, 0.963114),
+    (2.486913, -1.831553, 0.436538),
+    (1.917196, -1.296124, 0.379640),
     (1.875, -1.25, 0.375),
 )
 # What of tr S may be missing in ||U L^T||^2 by rounding.

@@ -23,7 +23,7 @@ from pipeline.method.losses.statistic import Prepared, StyleStatistic
 # features' scale: it is 1 in one network and hundreds in another.
 _LIFT = 1e-4
 # By how much a sum of squares over a picture's positions may be wrong in float32, of itself.
-_ROUNDING = 32 * torch.finfo(torch.float32).eps
+_ROUNDING = 64 * torch.finfo(torch.float32).eps
 
 
 def _moments(moments: Tensor) -> tuple[Tensor, Tensor]:
