@@ -8,6 +8,8 @@ import torch
 from recorded import Calls, Graph, Graphs, capturing
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 class Counter:
     """Counts on the device, or not."""
@@ -30,7 +32,7 @@ class Counter:
 
 def test_a_capture_executes_nothing() -> None:
     counter = Counter()
-    graph, found = Graphs()(counter.in_place)
+    graph, found = Graphs()(counter.in_place, CPU)
     assert counter.there.tolist() == [0, 0] and bool(found.isnan().all())
     graph.replay()
     assert counter.there.tolist() == [1, 1] and found.tolist() == [2, 2]
@@ -42,7 +44,7 @@ def test_a_capture_executes_nothing() -> None:
 )
 def test_what_a_graph_keeps_does_not_go_on(count: Callable[[Counter], Tensor], last: int) -> None:
     counter = Counter()
-    graph, found = Graphs()(lambda: count(counter))
+    graph, found = Graphs()(lambda: count(counter), CPU)
     for _ in range(3):
         graph.replay()
     assert found.tolist() == [last, last] and graph.replays == 3
@@ -60,7 +62,7 @@ def test_gradients_views_and_given_outputs_are_replayed() -> None:
         return slope.t()
 
     x.add_(1)
-    graph, found = Graphs()(step)
+    graph, found = Graphs()(step, CPU)
     for _ in range(2):
         wanted, sums = 8 * x.t(), (8 * x).sum(1)
         graph.replay()
@@ -94,7 +96,7 @@ def test_what_cuda_refuses_is_refused(wrong: Callable[[Tensor], Any]) -> None:
 
 def test_calls_of_a_graph_are_not_the_callers() -> None:
     counter, calls = Counter(), Calls()
-    graph, _ = Graphs()(counter.in_place)
+    graph, _ = Graphs()(counter.in_place, CPU)
     with calls:
         graph.replay()
         counter.there.neg()

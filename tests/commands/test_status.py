@@ -362,7 +362,8 @@ def test_commands_that_are_named_can_be_pasted(
         patch.setattr("pipeline.commands.run.run_plan", stopped)
         assert batch_manifest(manifest, shard, with_report=False) == 130
     assert (
-        f"go on with: nst batch '{manifest}' --shard 1/1 --devices cpu\n" in capsys.readouterr().out
+        f"go on with: nst batch '{manifest}' --shard 1/1 --devices cpu --engine inline\n"
+        in capsys.readouterr().out
     )
     assert store.owner("1-of-1") is None
 
