@@ -69,9 +69,8 @@ def begin_batch(
     process.began = began
     try:
         seat = take_seat(context, slot, process)
-        with deterministic(context.deterministic, seat.device):
-            with _memory_of(seat):
-                return Session(seat, batch, process.files.of(seat.file_threads)).run()
+        with deterministic(context.deterministic, seat.device), _memory_of(seat):
+            return Session(seat, batch, process.files.of(seat.file_threads)).run()
     except DeviceFullError:
         raise  # another slot may have room
     except NstError as error:  # of what all its jobs share: device, network
