@@ -24,8 +24,8 @@ _LONG_S = 0.5
 
 def interruptible(steps: Iterator[Made], look: Callable[[], None]) -> Iterator[Made]:
     """The steps; within the first, and within one that follows a step of half a second or more,
-    `look` is called after each convolution, forward and backward. What it raises ends the step,
-    of which nothing is left.
+    `look` is called after each convolution, forward and backward, and each block of the search for
+    nearest neighbors. What it raises ends the step, of which nothing is left.
 
     Each of torch's calls takes some microseconds more for it: 1 ms a step of half a second.
     """
